@@ -1,0 +1,1 @@
+"""Turn scores and a density into a mask: one file a component."""

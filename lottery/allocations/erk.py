@@ -1,0 +1,14 @@
+from lottery import mask as masks
+from lottery.mask import Mask, Scores
+
+
+def erk(scores: Scores, mask: Mask, density: float) -> Mask:
+    """Keep of each layer a share in proportion to sum(dims) / prod(dims) (Erdos-Renyi-Kernel).
+
+    Evci et al. 2020 (RigL), appendix. A layer whose share would pass 1 is dense and the others'
+    factor is solved again, so the net keeps round(density * total) exactly.
+    """
+    shares = {name: float(sum(m.shape)) for name, m in mask.items()}
+    left = {name: int(m.sum()) for name, m in mask.items()}
+    counts = masks.apportion(shares, left, masks.count(density, mask))
+    return masks.keep_counts(scores, mask, counts)

@@ -1,0 +1,1 @@
+"""Make a follow-up of a finished level: one file a component."""

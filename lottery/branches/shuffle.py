@@ -1,0 +1,26 @@
+import torch
+
+from lottery.errors import UsageError
+from lottery.mask import Mask, flatten
+from lottery.parts import State, States, Ticket
+from lottery.step import Span
+
+
+def shuffle(
+    level: Ticket, states: States, generator: torch.Generator, *, scope: str
+) -> tuple[State, Mask, Span]:
+    """Train the level's weights under its mask with the positions permuted.
+
+    `scope` is layerwise (each layer keeps its density; Frankle et al. 2021, "Missing the Mark")
+    or globally.
+    """
+    if scope not in ("layerwise", "globally"):
+        raise UsageError(f"branch shuffle: scope '{scope}' is neither layerwise nor globally")
+    groups = [[name] for name in level.mask] if scope == "layerwise" else [list(level.mask)]
+    shuffled: Mask = {}
+    for names in groups:
+        flat = flatten(level.mask, names)
+        order = torch.randperm(flat.numel(), generator=generator).to(flat.device)
+        pieces = flat[order].split([level.mask[name].numel() for name in names])
+        shuffled |= {n: p.view_as(level.mask[n]) for n, p in zip(names, pieces, strict=True)}
+    return states("rewind"), shuffled, level.span

@@ -1,0 +1,282 @@
+"""Turn a config into bound parts; give a run its identity; find conf/.
+
+The only module beside the command line that knows omegaconf.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import importlib
+import inspect
+import json
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from lottery.errors import UsageError
+
+if TYPE_CHECKING:
+    from lottery.parts import Parts
+
+PACKAGE = Path(__file__).parent
+FOLDERS = {
+    "model": "models", "dataset": "datasets", "criterion": "criteria", "structure": "structures",
+    "allocation": "allocations", "schedule": "schedules", "rewind": "rewinds",
+    "branch": "branches", "optimizer": "optimizers", "lr": "lrs",
+}
+# What does not change the numbers of a level is no part of a run's identity.
+NOT_IDENTITY = (
+    "host", "name", "replicate", "levels", "checkpoint_every", "outputs", "data", "branches",
+    "branch_levels",
+)
+DEFAULT_LEVELS = 5
+LONGEST_LIST = 10_000  # levels after which a schedule counts as endless
+
+
+@dataclass
+class Train:
+    """The skeleton of a recipe."""
+
+    length: str = "???"
+    batch_size: int = 128
+    optimizer: dict[str, Any] = field(default_factory=dict)
+    lr: dict[str, Any] = field(default_factory=dict)
+    warmup: str = "0it"
+    label_smoothing: float = 0.0
+    clip: float | None = None
+    precision: str = "fp32"
+    channels_last: str = "auto"
+
+
+@dataclass
+class Prune:
+    """The skeleton of a row of the method table."""
+
+    criterion: dict[str, Any] = field(default_factory=dict)
+    structure: dict[str, Any] = field(default_factory=dict)
+    allocation: dict[str, Any] = field(default_factory=dict)
+    at: str = "end"
+    rounds: int = 1
+    path: str = "exponential"
+    nested: bool = True
+    include: list[str] = field(default_factory=lambda: ["*"])
+    exclude: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Host:
+    """The skeleton of a machine."""
+
+    device: str = "auto"
+    threads: int | None = None
+    progress: str = "auto"
+
+
+@dataclass
+class Config:
+    """The skeleton of run.yaml."""
+
+    model: dict[str, Any] = field(default_factory=dict)
+    dataset: dict[str, Any] = field(default_factory=dict)
+    train: Train = field(default_factory=Train)
+    prune: Prune = field(default_factory=Prune)
+    schedule: dict[str, Any] = field(default_factory=dict)
+    rewind: dict[str, Any] = field(default_factory=dict)
+    branches: dict[str, Any] = field(default_factory=dict)
+    branch_levels: list[int] | None = None
+    host: Host = field(default_factory=Host)
+    levels: int | None = None
+    replicate: int = 0
+    evaluate_every: str = "1ep"
+    checkpoint_every: str = "60s"
+    name: str | None = None
+    outputs: str = "outputs"
+    data: str = "~/.cache/lottery-data"
+
+
+def conf_dir() -> Path:
+    """Return the folder of yaml files: inside an installed package, beside it in a checkout."""
+    inside = PACKAGE / "conf"
+    return inside if inside.is_dir() else PACKAGE.parent / "conf"
+
+
+def near(word: str, words: typing.Iterable[str]) -> str:
+    """Return "; did you mean 'x'?" where one of `words` is near `word`, else nothing."""
+    found = difflib.get_close_matches(word, list(words), n=1, cutoff=0.5)
+    return f"; did you mean '{found[0]}'?" if found else ""
+
+
+def components(kind: str) -> list[str]:
+    """Return the names of a kind: the files of its folder, then installed entry points."""
+    own = [p.stem for p in (PACKAGE / FOLDERS[kind]).glob("*.py") if p.stem != "__init__"]
+    return sorted(own) + sorted(e.name for e in entry_points(group=f"lottery.{kind}"))
+
+
+def find(kind: str, name: Any, where: str) -> Callable[..., Any]:
+    """Return the function of a component; never anything that a config spells with dots."""
+    if name in [p.stem for p in (PACKAGE / FOLDERS[kind]).glob("*.py") if p.stem != "__init__"]:
+        return getattr(importlib.import_module(f"lottery.{FOLDERS[kind]}.{name}"), name)  # type: ignore[no-any-return]
+    for entry in entry_points(group=f"lottery.{kind}"):
+        if entry.name == name:
+            return entry.load()  # type: ignore[no-any-return]
+    known = components(kind)
+    raise UsageError(f"{where}.name: there is no {kind} '{name}'{near(str(name), known)} "
+                     f"(there are: {', '.join(known)})")
+
+
+def settings_of(function: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
+    """Return the keyword-only parameters of a component: name -> (type, default or MISSING).
+
+    `**options: Unpack[SomeTypedDict]` counts as one parameter a key.
+    """
+    hints = typing.get_type_hints(function)
+    found: dict[str, tuple[Any, Any]] = {}
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind is parameter.KEYWORD_ONLY:
+            absent = parameter.default is parameter.empty
+            found[name] = (hints[name], dataclasses.MISSING if absent else parameter.default)
+        elif parameter.kind is parameter.VAR_KEYWORD:
+            (typed,) = typing.get_args(hints[name])
+            found |= {k: (t, dataclasses.MISSING) for k, t in typing.get_type_hints(typed).items()}
+    return found
+
+
+def bind(kind: str, node: dict[str, Any], where: str) -> Callable[..., Any]:
+    """Return the component that `node` names with its settings filled in and type-checked.
+
+    Raises UsageError, in one line, for an unknown component, an unknown or missing setting and
+    a value of the wrong type.
+    """
+    given = {key: value for key, value in node.items() if key != "name"}
+    if "name" not in node:
+        raise UsageError(f"{where}: says no name (there are: {', '.join(components(kind))})")
+    function = find(kind, node["name"], where)
+    known = settings_of(function)
+    for key in given:
+        if key not in known:
+            hint = near(key, known) or (f" (it has: {', '.join(known)})" if known else "")
+            raise UsageError(f"{where}: {node['name']} has no setting '{key}'{hint}")
+    for key, (_, default) in known.items():
+        if key not in given and default is dataclasses.MISSING:
+            raise UsageError(f"{where}: {node['name']} needs a value for '{key}'")
+    fields = [(key, kind_of, field(default=dataclasses.MISSING)) for key, (kind_of, _) in known.items()]
+    skeleton = dataclasses.make_dataclass(str(node["name"]), fields, kw_only=True)
+    values: dict[str, Any] = {}
+    for key, value in given.items():
+        try:
+            merged = OmegaConf.merge(OmegaConf.structured(skeleton), {key: value})
+            values[key] = OmegaConf.to_container(merged)[key]  # type: ignore[index,call-overload]
+        except OmegaConfBaseException as error:
+            wanted = getattr(known[key][0], "__name__", str(known[key][0]))
+            raise UsageError(f"{where}.{key}: {value!r} is no {wanted}") from error
+    return partial(function, **values)
+
+
+def plain(config: Any) -> dict[str, Any]:
+    """Return a composed config as plain dicts, everything filled in; raises UsageError."""
+    try:
+        return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[return-value]
+    except MissingMandatoryValue as error:
+        raise UsageError(f"config: no value for '{error.full_key}'") from error
+    except OmegaConfBaseException as error:
+        raise UsageError(f"config: {str(error).splitlines()[0]}") from error
+
+
+def normalised(value: Any) -> Any:
+    """Return the value with numbers in one spelling: 1.0 is 1."""
+    if isinstance(value, dict):
+        return {str(key): normalised(v) for key, v in value.items()}
+    if isinstance(value, list):
+        return [normalised(v) for v in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def identity(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the part of a config that decides the numbers."""
+    return normalised({k: v for k, v in settings.items() if k not in NOT_IDENTITY})  # type: ignore[no-any-return]
+
+
+def run_id(settings: dict[str, Any]) -> str:
+    """Return ten hexadecimal digits that stand for the identity of a config."""
+    words = json.dumps(identity(settings), sort_keys=True)
+    return hashlib.sha256(words.encode()).hexdigest()[:10]
+
+
+def level_count(asked: int | None, schedule: Callable[[int], float]) -> int:
+    """Return the pruned levels of a run: as asked, else all that the schedule lists, else 5."""
+    listed = 0
+    try:
+        while listed < LONGEST_LIST:
+            schedule(listed + 1)
+            listed += 1
+    except IndexError:
+        if asked is not None and asked > listed:
+            raise UsageError(f"levels={asked}: the schedule lists {listed}; add densities to "
+                             "schedule.densities or ask for fewer levels") from None
+        return listed if asked is None else asked
+    except (OverflowError, ZeroDivisionError) as error:
+        raise UsageError(f"schedule: no density for level {listed + 1} ({error})") from error
+    return DEFAULT_LEVELS if asked is None else asked
+
+
+def parts(settings: dict[str, Any]) -> Parts:
+    """Return the bound parts of a run; any name or setting that is wrong dies here."""
+    from lottery.parts import Parts, Pruning, Recipe
+
+    train, prune = settings["train"], settings["prune"]
+    choose("train.precision", train["precision"], ("fp32", "bf16"))
+    choose("train.channels_last", train["channels_last"], ("auto", "yes", "no"))
+    choose("prune.path", prune["path"], ("exponential", "linear"))
+    choose("host.progress", settings["host"]["progress"], ("auto", "bar", "lines", "none"))
+    at_least("train.batch_size", train["batch_size"], 1)
+    at_least("prune.rounds", prune["rounds"], 1)
+    at_least("replicate", settings["replicate"], 0)
+    at_least("levels", settings["levels"] or 0, 0)
+    recipe = Recipe(
+        **{**train, "optimizer": bind("optimizer", train["optimizer"], "train.optimizer"),
+           "lr": bind("lr", train["lr"], "train.lr")},
+        evaluate_every=settings["evaluate_every"],
+        settings=normalised({**train, "evaluate_every": settings["evaluate_every"]}),
+    )
+    pruning = Pruning(
+        **{**prune, "include": tuple(prune["include"]), "exclude": tuple(prune["exclude"]),
+           **{k: bind(k, prune[k], f"prune.{k}") for k in ("criterion", "structure", "allocation")}}
+    )
+    schedule = bind("schedule", settings["schedule"], "schedule")
+    levels = settings["branch_levels"]
+    return Parts(
+        model=bind("model", settings["model"], "model"),
+        model_settings=normalised(settings["model"]),
+        dataset=bind("dataset", settings["dataset"], "dataset"),
+        recipe=recipe,
+        pruning=pruning,
+        schedule=schedule,
+        rewind=bind("rewind", settings["rewind"], "rewind"),
+        branches={n: bind("branch", b, f"branches.{n}") for n, b in settings["branches"].items()},
+        branch_levels=None if levels is None else tuple(levels),
+        replicate=settings["replicate"],
+        levels=level_count(settings["levels"], schedule),
+    )
+
+
+def choose(where: str, value: str, words: tuple[str, ...]) -> None:
+    """Raise UsageError unless `value` is one of `words`."""
+    if value not in words:
+        raise UsageError(f"{where}: '{value}' is none of {', '.join(words)}{near(value, words)}")
+
+
+def at_least(where: str, value: int, least: int) -> None:
+    """Raise UsageError unless `value` is `least` or more."""
+    if value < least:
+        raise UsageError(f"{where}: {value} is below {least}")

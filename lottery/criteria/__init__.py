@@ -1,0 +1,1 @@
+"""Score weights: one file a component."""

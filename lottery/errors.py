@@ -1,0 +1,48 @@
+"""Say what went wrong in one line, with the exit code that a script can rely on."""
+
+DONE, USAGE, LOCKED, DAMAGED, DISK, DIVERGED = 0, 2, 3, 4, 5, 6
+REQUEUE, INTERRUPTED, TERMINATED = 75, 130, 143
+
+
+class LotteryError(Exception):
+    """One line for a person: what, why, and what to type. `code` is the exit code."""
+
+    code = 1
+
+
+class UsageError(LotteryError):
+    """The command or the config asks for something that cannot be."""
+
+    code = USAGE
+
+
+class LockedError(LotteryError):
+    """Another process is writing this run."""
+
+    code = LOCKED
+
+
+class DamagedError(LotteryError):
+    """A stored file is not what was written."""
+
+    code = DAMAGED
+
+
+class DiskError(LotteryError):
+    """The file system refused a read or a write."""
+
+    code = DISK
+
+
+class DivergedError(LotteryError):
+    """Training made a number that is not finite."""
+
+    code = DIVERGED
+
+
+class Stopped(LotteryError):
+    """A signal asked the run to stop; its work so far is on disk."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code

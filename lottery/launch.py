@@ -1,0 +1,178 @@
+"""Start a run on this machine: device, data, lock, run.json, and the closing table."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import subprocess
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lottery import __version__, config, signals, store
+from lottery.errors import LotteryError, UsageError
+from lottery.experiment import Run, run_levels, validate
+from lottery.parts import Parts
+from lottery.progress import Progress
+
+
+def launch(settings: dict[str, Any], parts: Parts, name: str, overrides: list[str]) -> None:
+    """Run one bound config from data to closing table."""
+    signals.install(shlex.join(["lottery", "run", *overrides]))
+    set_up(settings["host"]["threads"])
+    device = pick_device(settings["host"]["device"])
+    outputs = Path(settings["outputs"]).expanduser().absolute()
+    base = outputs / (settings["name"] or name) / config.run_id(settings)
+    folder = base / f"replicate_{settings['replicate']}"
+    task = parts.dataset(Path(settings["data"]).expanduser()).prepare(
+        batch_size=parts.recipe.batch_size,
+        device=device,
+        label_smoothing=parts.recipe.label_smoothing,
+        channels_last=channels_last(parts.recipe.channels_last, device),
+    )
+    run = Run(
+        parts=parts, task=task, outputs=outputs, folder=folder,
+        identity=f"{base.name}/replicate_{parts.replicate}",
+        checkpoint_every=settings["checkpoint_every"],
+        watch=Progress(settings["host"]["progress"], parts.levels),
+    )
+    validate(run)
+    with store.lock(folder / ".lock", holder=folder / "run.json"):
+        refuse_drift(run, settings)
+        keep_record(run, settings, overrides)
+
+
+def set_up(threads: int | None) -> None:
+    """Fix what torch does on the CPU.
+
+    Denormal numbers are flushed to zero: they cost Adam half its speed and no result needs them.
+    """
+    torch.set_flush_denormal(True)
+    if threads is not None:
+        torch.set_num_threads(threads)
+
+
+def pick_device(name: str) -> torch.device:
+    """Return the device that `name` asks for; raises UsageError where it is not to be had."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else (
+            "mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UsageError(f"host.device: '{name}' cannot be used here "
+                         f"({str(error).splitlines()[0]}); write auto or cpu") from error
+    return device
+
+
+def channels_last(asked: str, device: torch.device) -> bool:
+    """Say whether images and convolutions go channels-last: by default on CUDA."""
+    return device.type == "cuda" if asked == "auto" else asked == "yes"
+
+
+def refuse_drift(run: Run, settings: dict[str, Any]) -> None:
+    """Raise UsageError where the folder holds a run of another config or of other data."""
+    from omegaconf import OmegaConf
+
+    path = run.folder / "config.yaml"
+    if path.exists():
+        before = config.identity(OmegaConf.to_container(OmegaConf.load(path)))  # type: ignore[arg-type]
+        if before != config.identity(settings):
+            raise UsageError(f"{path} is not the config that is asked for; move the folder away "
+                             "or give this run another name=...")
+    record = read_record(run.folder)
+    if record.get("data", run.task.fingerprint) != run.task.fingerprint:
+        raise UsageError(f"{run.folder}: the data set has changed since this run began; restore "
+                         "it, or give this run another name=...")
+    if not path.exists():
+        store.write(path, OmegaConf.to_yaml(settings).encode())
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """Return run.json; {} where there is none or it cannot be read."""
+    import json
+
+    try:
+        return dict(json.loads((folder / "run.json").read_text()))
+    except (OSError, ValueError):
+        return {}
+
+
+def keep_record(run: Run, settings: dict[str, Any], overrides: list[str]) -> None:
+    """Run the levels, with run.json telling how it stands."""
+    record = read_record(run.folder)
+    clock = time.monotonic()
+    record = {
+        "state": "running",
+        "command": shlex.join(["lottery", "run", *overrides]),
+        "started": record.get("started", now()),
+        "resumed": [*record.get("resumed", []), now()] if record else [],
+        "seconds": record.get("seconds", 0.0),
+        "levels_asked": run.parts.levels,
+        "replicate": run.parts.replicate,
+        "data": run.task.fingerprint,
+        **environment(run.task.device),
+    }
+    store.write_json(run.folder / "run.json", record)
+    spent = record["seconds"]
+    try:
+        rows = run_levels(run)
+        record["state"] = "done"
+    except LotteryError as error:
+        record |= {"state": "stopped" if error.code >= 75 else "failed", "error": str(error)}
+        raise
+    except BaseException as error:
+        record |= {"state": "failed", "error": f"{type(error).__name__}: {error}"}
+        raise
+    finally:
+        run.watch.close()
+        record |= {"seconds": spent + time.monotonic() - clock, "ended": now()}
+        store.write_json(run.folder / "run.json", record)
+    print(closing(run, rows))
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """Return what the numbers may depend on beside the config."""
+    return {
+        "lottery": __version__, "git": git(), "python": platform.python_version(),
+        "torch": torch.__version__, "platform": platform.platform(), "host": store.hostname(),
+        "pid": os.getpid(), "device": str(device),
+        "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def git() -> str | None:
+    """Return the commit of this checkout, with "+" where files have changed; None outside one."""
+    here = Path(__file__).parent
+    if not (here.parent / ".git").exists():
+        return None
+    try:
+        ask = ["git", "-C", str(here.parent), "describe", "--always", "--abbrev=40", "--dirty=+"]
+        return subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def now() -> str:
+    """Return the time to the second, in UTC."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def closing(run: Run, rows: list[dict[str, Any]]) -> str:
+    """Return the table of the levels, what was trained and shared, and the path."""
+    from lottery.results import level_table
+
+    counts = ", ".join(f"{number} {how}" for how, number in run.counts.items())
+    try:
+        path = run.folder.relative_to(Path.cwd())
+    except ValueError:
+        path = run.folder
+    return f"{level_table(rows)}\n\nlevels: {counts}\n{path}"
+
+

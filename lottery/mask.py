@@ -1,0 +1,177 @@
+"""Hold what is kept and what is pruned: masks, exact counts, ties by index.
+
+A mask maps the name of each prunable parameter to a bool tensor of its shape, True = kept.
+"""
+
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lottery.errors import UsageError
+
+Mask = dict[str, Tensor]
+Scores = dict[str, Tensor]
+
+PRUNABLE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d)
+
+
+def prunable(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Return the weights of convolutions and linear layers by name, in the model's order."""
+    owners = {id(m.weight) for m in model.modules() if isinstance(m, PRUNABLE)}
+    return {name: p for name, p in model.named_parameters() if id(p) in owners}
+
+
+def matches(name: str, patterns: Iterable[str]) -> bool:
+    """Say whether a parameter's name, with or without its `.weight`, fits one of the patterns."""
+    bare = name.removesuffix(".weight")
+    return any(fnmatchcase(name, p) or fnmatchcase(bare, p) for p in patterns)
+
+
+def dense(model: nn.Module, include: Iterable[str] = ("*",), exclude: Iterable[str] = ()) -> Mask:
+    """Return the mask that keeps every weight of the layers picked by name pattern.
+
+    Raises UsageError where a pattern fits no layer, or no layer is left.
+    """
+    weights = prunable(model)
+    for pattern in (*include, *exclude):
+        if not any(matches(name, [pattern]) for name in weights):
+            raise UsageError(
+                f"prune: no prunable layer fits the pattern '{pattern}'; the layers are "
+                + ", ".join(name.removesuffix(".weight") for name in weights)
+            )
+    mask = {
+        name: torch.ones_like(p, dtype=torch.bool)
+        for name, p in weights.items()
+        if matches(name, include) and not matches(name, exclude)
+    }
+    if not mask:
+        raise UsageError("prune: include and exclude leave no layer to prune")
+    return mask
+
+
+def total(mask: Mask) -> int:
+    """Return the number of prunable weights."""
+    return sum(m.numel() for m in mask.values())
+
+
+def kept(mask: Mask) -> int:
+    """Return the number of weights kept."""
+    return sum(int(m.sum()) for m in mask.values())
+
+
+def count(density: float, mask: Mask) -> int:
+    """Return how many weights a density keeps: round(density * total), halves to even."""
+    return round(density * total(mask))
+
+
+@torch.no_grad()
+def apply_(model: nn.Module, mask: Mask) -> None:
+    """Set the pruned weights of `model` to +0.0, in place."""
+    parameters = dict(model.named_parameters())
+    for name, keep in mask.items():
+        parameters[name].masked_fill_(~keep.to(parameters[name].device), 0.0)
+
+
+def check(before: Mask, after: Mask, expected: int) -> None:
+    """Raise AssertionError unless `after` keeps `expected` weights, none pruned in `before`."""
+    revived = sum(int((after[name] & ~before[name]).sum()) for name in before)
+    assert not revived, f"pruning revived {revived} weights"
+    assert before.keys() == after.keys(), "pruning changed the set of layers"
+    assert kept(after) == expected, f"pruning kept {kept(after)} weights, {expected} were asked"
+
+
+def check_zero(weights: Mapping[str, Tensor], mask: Mask) -> None:
+    """Raise AssertionError unless every pruned weight is +0.0 to the bit."""
+    for name, keep in mask.items():
+        pruned = weights[name].detach().masked_fill(keep.to(weights[name].device), 0.0)
+        assert not pruned.any() and not torch.signbit(pruned).any(), (
+            f"pruned weights of {name} are not 0.0: the optimizer moved them"
+        )
+
+
+def flatten(tensors: Mapping[str, Tensor], names: Iterable[str]) -> Tensor:
+    """Return the tensors of `names` end to end, in that order, [sum of sizes]."""
+    return torch.cat([tensors[name].reshape(-1) for name in names])
+
+
+def keep_top(scores: Scores, mask: Mask, number: int) -> Mask:
+    """Return the mask of the `number` highest scores among the kept; a tie keeps the lower index.
+
+    The index runs through the layers in the mask's order. Scores of pruned entries are ignored.
+    Raises UsageError for a score that is not a number, ValueError for more than are kept.
+    """
+    candidates = flatten(mask, mask)
+    flat = flatten(scores, mask)[candidates]
+    if number > flat.numel():
+        raise ValueError(f"{number} weights asked, {flat.numel()} are left")
+    if torch.isnan(flat).any():
+        raise UsageError("prune: the criterion gave a score that is not a number")
+    chosen = torch.zeros_like(flat, dtype=torch.bool)
+    if number == flat.numel():
+        chosen.fill_(True)
+    elif number:
+        threshold = torch.kthvalue(flat, flat.numel() - number + 1).values
+        chosen = flat > threshold
+        ties = torch.nonzero(flat == threshold).squeeze(1)
+        chosen[ties[: number - int(chosen.sum())]] = True
+    result = torch.zeros_like(candidates)
+    result[candidates] = chosen
+    pieces = result.split([m.numel() for m in mask.values()])
+    return {name: piece.view_as(mask[name]) for name, piece in zip(mask, pieces, strict=True)}
+
+
+def apportion(shares: Mapping[str, float], caps: Mapping[str, int], number: int) -> dict[str, int]:
+    """Return whole counts near `shares` that sum to `number` and stay within [0, cap].
+
+    Largest remainders are rounded up first, ties by order. What the caps cut off goes to the
+    other layers in proportion to their shares. Raises ValueError where the caps sum to less.
+    """
+    if number > sum(caps.values()):
+        raise ValueError(f"{number} weights asked, {sum(caps.values())} are left")
+    ideal: dict[str, float] = {}
+    free = list(shares)
+    while True:
+        # Round after round, a layer whose share is above its cap is filled and leaves the pool.
+        rest = number - sum(ideal.values())
+        weight = sum(shares[name] for name in free)
+        scaled = {n: rest * shares[n] / weight if weight else rest / len(free) for n in free}
+        full = [name for name in free if scaled[name] > caps[name]]
+        if not full:
+            ideal.update(scaled)
+            break
+        ideal.update({name: float(caps[name]) for name in full})
+        free = [name for name in free if name not in full]
+    counts = {name: min(int(ideal[name]), caps[name]) for name in shares}
+    order = sorted(shares, key=lambda name: counts[name] - ideal[name])
+    missing = number - sum(counts.values())
+    while missing:
+        for name in order:
+            if missing and counts[name] < caps[name]:
+                counts[name] += 1
+                missing -= 1
+    return counts
+
+
+def keep_counts(scores: Scores, mask: Mask, counts: Mapping[str, int]) -> Mask:
+    """Return the mask of the highest scores of each layer, `counts` of them, ties by index."""
+    result: Mask = {}
+    for name in mask:
+        result |= keep_top({name: scores[name]}, {name: mask[name]}, counts[name])
+    return result
+
+
+def pack(mask: Mask) -> dict[str, Tensor]:
+    """Return each mask as uint8, eight entries a byte, the first in the highest bit."""
+    return {n: torch.from_numpy(np.packbits(m.cpu().numpy().reshape(-1))) for n, m in mask.items()}
+
+
+def unpack(packed: Mapping[str, Tensor], shapes: Mapping[str, torch.Size]) -> Mask:
+    """Undo `pack`; `shapes` gives the shape of each parameter."""
+    result = {}
+    for name, bits in packed.items():
+        flat = np.unpackbits(bits.numpy(), count=shapes[name].numel()).astype(bool)
+        result[name] = torch.from_numpy(flat).view(shapes[name])
+    return result

@@ -1,0 +1,1 @@
+"""Wrap the optimizers of torch: one file a component."""

@@ -1,0 +1,17 @@
+import torch
+from torch import nn
+
+
+def sgd(
+    parameters: list[nn.Parameter],
+    *,
+    lr: float,
+    momentum: float,
+    nesterov: bool,
+    weight_decay: float,
+) -> torch.optim.Optimizer:
+    """Descend the gradient with momentum; decay is added to the gradient."""
+    return torch.optim.SGD(
+        parameters, lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay,
+        fused=True,
+    )

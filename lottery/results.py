@@ -1,0 +1,101 @@
+"""Read outputs/ back as tidy pandas tables. Imports no torch."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lottery.errors import UsageError
+
+
+def run_folders(outputs: Path) -> list[Path]:
+    """Return every replicate folder under `outputs`, by name."""
+    return sorted(p.parent for p in outputs.glob("*/*/replicate_*/run.json"))
+
+
+def describe(folder: Path) -> dict[str, Any]:
+    """Return one line about a run: what it is, how far it came, what it reached."""
+    record = read_json(folder / "run.json")
+    levels = metrics(folder)
+    last = levels.iloc[-1] if len(levels) else {}
+    return {
+        "run": folder.parent.parent.name,
+        "id": folder.parent.name,
+        "replicate": int(folder.name.removeprefix("replicate_")),
+        "levels": f"{max(0, len(levels) - 1)}/{record.get('levels_asked', '?')}",
+        "density": last.get("density"),
+        "test": last.get("test_accuracy"),
+        "state": record.get("state", "?"),
+        "started": record.get("started", "?"),
+    }
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return a JSON file; {} where it cannot be read."""
+    try:
+        return dict(json.loads(path.read_text()))
+    except (OSError, ValueError):
+        return {}
+
+
+def metrics(folder: Path) -> pd.DataFrame:
+    """Return metrics.csv of a run, a row a level; empty where nothing is done yet."""
+    path = folder / "metrics.csv"
+    return pd.read_csv(path) if path.exists() else pd.DataFrame()
+
+
+def branches(folder: Path) -> pd.DataFrame:
+    """Return branches.csv of a run, a row a level and branch; empty where there is none."""
+    path = folder / "branches.csv"
+    return pd.read_csv(path) if path.exists() else pd.DataFrame()
+
+
+def find_run(outputs: Path, word: str) -> Path:
+    """Return the replicate folder that `word` names: a path, an id prefix, or a run's name.
+
+    Raises UsageError, with the near ones, unless there is exactly one.
+    """
+    if (Path(word) / "run.json").exists():
+        return Path(word)
+    folders = run_folders(outputs)
+    head, _, replicate = word.partition("/replicate_")
+    found = [
+        f for f in folders
+        if (f.parent.name.startswith(head) or f.parent.parent.name == head
+            or f"{f.parent.parent.name}/{f.parent.name}" == head)
+        and (not replicate or f.name == f"replicate_{replicate}")
+    ]
+    if len(found) == 1:
+        return found[0]
+    names = [f"{f.parent.name}/{f.name} ({f.parent.parent.name})" for f in found or folders][:8]
+    listed = "; ".join(names) or f"none under {outputs}"
+    why = "names several runs" if found else "names no run"
+    raise UsageError(f"show: '{word}' {why}; there are: {listed}")
+
+
+def level_table(rows: list[dict[str, Any]]) -> str:
+    """Return the rows of metrics.csv as a table for people."""
+    dense = rows[0].get("test_accuracy")
+    lines = [f"{'level':>5} {'density':>9} {'compression':>11} {'kept/total':>21} "
+             f"{'val acc':>8} {'test acc':>8} {'vs dense':>8}"]
+    for entry in rows:
+        test, change = entry.get("test_accuracy"), ""
+        if number(test) and number(dense) and entry is not rows[0]:
+            change = f"{100 * (float(test) - float(dense)):+.2f}"  # type: ignore[arg-type]
+        lines.append(
+            f"{entry['level']:>5} {entry['density']:>9.4f} {entry['compression']:>10.1f}x "
+            f"{entry['kept']:>10,}/{entry['total']:<10,} {percent(entry.get('val_accuracy')):>8} "
+            f"{percent(test):>8} {change:>8}"
+        )
+    return "\n".join(lines)
+
+
+def number(value: Any) -> bool:
+    """Say whether a cell holds a number."""
+    return value is not None and value == value
+
+
+def percent(value: Any) -> str:
+    """Return a share as per cent; empty where there is none."""
+    return f"{100 * value:.2f}" if number(value) else ""

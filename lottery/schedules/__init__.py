@@ -1,0 +1,1 @@
+"""Give the density of a level: one file a component."""

@@ -1,0 +1,33 @@
+"""Derive every random number from a seed and a count, so that any step can be replayed."""
+
+import hashlib
+
+import torch
+
+
+def derive(*words: int | str) -> int:
+    """Return a seed in [0, 2**63) that depends on every word and on their order."""
+    digest = hashlib.blake2b("/".join(map(str, words)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+def generator(*words: int | str) -> torch.Generator:
+    """Return a CPU generator seeded with `derive(*words)`.
+
+    Always on the CPU: the same order and augmentation on every device.
+    """
+    return torch.Generator().manual_seed(derive(*words))
+
+
+def seed_global(*words: int | str) -> None:
+    """Seed the generators that modules draw from (dropout, initialisation), in place.
+
+    `torch.manual_seed` costs 0.2 ms a call with its rounds over absent backends; this runs before
+    every step.
+    """
+    seed = derive(*words)
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(seed)
+    elif torch.backends.mps.is_available():
+        torch.mps.manual_seed(seed)

@@ -1,0 +1,350 @@
+"""Train one ticket: the loop over steps, its curve, its checkpoints."""
+
+import contextlib
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lottery import mask as masks
+from lottery import seeds, signals
+from lottery.errors import DivergedError, UsageError
+from lottery.parts import Parts, Recipe, State, Ticket
+from lottery.progress import Progress
+from lottery.step import Step, parse
+from lottery.store import Shelf
+from lottery.task import Task
+
+CHECK_EVERY = 100  # steps between looks at whether the loss is still finite
+
+
+@dataclass
+class Training:
+    """A level on its way: what changes with every step, and what does not."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    task: Task
+    recipe: Recipe
+    seed: int
+    total: Step
+    masked: list[tuple[nn.Parameter, Tensor]]  # layers with pruned weights; 1.0 kept, 0.0 pruned
+    step: int
+    loss_sum: Tensor  # float64, since the last row of the curve
+    loss_count: int = 0
+    seconds: float = 0.0  # in steps, evaluation apart
+    evaluating: float = 0.0
+    curve: list[dict[str, float]] = field(default_factory=list)
+    saved: dict[str, str] = field(default_factory=dict)  # file name -> sha256 of a state kept
+
+
+def steps(training: Training, stop: int) -> Iterator[int]:
+    """Train up to step `stop`, yielding after each update the number of updates done.
+
+    Order, augmentation and dropout of a step are functions of (seed, step), so it does not matter
+    where one starts. Gradients of pruned weights are zeroed before anything reads them: their
+    momentum stays 0 and the weights stay +0.0, where multiplying weights would leave -0.0.
+    """
+    model, optimizer, task = training.model, training.optimizer, training.task
+    rate = Rate(training)
+    kept = [m for _, m in training.masked]
+    cast = precision(training.recipe, task.device)
+    batches = None
+    model.train()
+    for step in range(training.step, stop):
+        epoch, position = divmod(step, task.steps_per_epoch)
+        if batches is None or position == 0:
+            batches = task.batches("train", epoch, training.seed, position)
+        batch = next(batches)
+        seeds.seed_global(training.seed, "dropout", step)
+        rate.set(step)
+        with cast:
+            loss = task.loss(model, batch)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        if kept:
+            torch._foreach_mul_([p.grad for p, _ in training.masked], kept)
+        if training.recipe.clip is not None:
+            nn.utils.clip_grad_norm_(model.parameters(), training.recipe.clip)
+        optimizer.step()
+        training.loss_sum += loss.detach()
+        training.loss_count += 1
+        training.step = step + 1
+        yield training.step
+
+
+class Rate:
+    """Set the learning rate of a step: base * schedule * warm-up (linear from 0, as OpenLTH)."""
+
+    def __init__(self, training: Training) -> None:
+        self.groups = training.optimizer.param_groups
+        self.bases = [group["lr"] for group in self.groups]
+        self.total, self.schedule = training.total, training.recipe.lr
+        size, end = self.total.steps_per_epoch, self.total.iteration
+        self.warmup = parse(training.recipe.warmup, size, end).iteration
+        self.now = -1.0
+
+    def at(self, step: int) -> float:
+        """Return the multiplier at a step; past the end it stays what it was."""
+        last = min(step, self.total.iteration - 1)
+        warm = min(1.0, step / self.warmup) if self.warmup else 1.0
+        return warm * self.schedule(Step(last, self.total.steps_per_epoch), self.total)
+
+    def set(self, step: int) -> None:
+        multiplier = self.at(step)
+        if multiplier != self.now:
+            self.now = multiplier
+            for group, base in zip(self.groups, self.bases, strict=True):
+                group["lr"] = base * multiplier
+
+
+def precision(recipe: Recipe, device: torch.device) -> contextlib.AbstractContextManager[Any]:
+    """Return the context of the forward pass."""
+    if recipe.precision == "bf16":
+        return torch.autocast(device.type, torch.bfloat16)
+    return contextlib.nullcontext()
+
+
+def prepare(
+    parts: Parts, task: Task, ticket: Ticket, seed: int, state: State | None = None
+) -> Training:
+    """Return a training of `ticket` at its start, or at `state`."""
+    model = build(parts, task)
+    model.load_state_dict(ticket.weights if state is None else state.weights)
+    model.to(task.device)
+    if getattr(task, "channels_last", False):
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    masks.apply_(model, ticket.mask)
+    parameters = dict(model.named_parameters())
+    optimizer = parts.recipe.optimizer([p for p in parameters.values() if p.requires_grad])
+    if state is not None and state.optimizer is not None:
+        load_optimizer_(optimizer, state.optimizer)
+    masked = [
+        (parameters[name], keep.to(task.device, parameters[name].dtype))
+        for name, keep in ticket.mask.items()
+        if not bool(keep.all())
+    ]
+    return Training(
+        model=model,
+        optimizer=optimizer,
+        task=task,
+        recipe=parts.recipe,
+        seed=seed,
+        total=length(parts, task),
+        masked=masked,
+        step=ticket.span.start if state is None else state.step.iteration,
+        loss_sum=torch.zeros((), dtype=torch.float64, device=task.device),
+    )
+
+
+def build(parts: Parts, task: Task, seed: int = 0) -> nn.Module:
+    """Return a new model on the CPU, its initial weights drawn from `seed`."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        return parts.model(task)
+
+
+def length(parts: Parts, task: Task) -> Step:
+    """Return the length of a whole training."""
+    size = task.steps_per_epoch
+    total = parse(parts.recipe.length, size)
+    if total.iteration < 1:
+        raise UsageError("train.length: training needs one step or more, like 15ep or 500it")
+    return total
+
+
+def train(
+    parts: Parts,
+    task: Task,
+    ticket: Ticket,
+    seed: int,
+    saves: set[int],
+    shelf: Shelf,
+    pause: "Pause",
+    watch: Progress,
+) -> Training:
+    """Train a ticket to the end of its span, going on from a checkpoint where there is one.
+
+    Writes the states of the steps in `saves` to `shelf`. Raises DivergedError as soon as it sees
+    a loss that is not finite, and Stopped after a signal, when a checkpoint has been written.
+    """
+    training = resume(parts, task, ticket, seed, shelf, watch)
+    start, stop = ticket.span.start, ticket.span.stop
+    every = parse(parts.recipe.evaluate_every, task.steps_per_epoch, training.total.iteration)
+    pause.start(training.step)
+    watch.begin(training.step - start, stop - start, task)
+    if training.step == start and not training.curve:
+        record(training, watch)
+    clock = time.perf_counter()
+    for step in steps(training, stop):
+        watch.advance()
+        due = step % every.iteration == 0 or step == stop
+        pausing = pause.due(step) or signals.pending()
+        if not (due or pausing or step in saves or step % CHECK_EVERY == 0):
+            continue
+        training.seconds += time.perf_counter() - clock
+        check_finite(training)
+        if due:
+            record(training, watch)
+        if step in saves and step != stop:
+            name = state_file(step)
+            training.saved[name] = shelf.write_tensors(name, *pack(snapshot(training)))
+        if pausing and step != stop:
+            checkpoint(training, shelf)
+            signals.leave_if_asked()
+        clock = time.perf_counter()
+    masks.check_zero(training.model.state_dict(), ticket.mask)
+    return training
+
+
+def check_finite(training: Training) -> None:
+    """Raise DivergedError where the training loss is no longer a finite number."""
+    if not math.isfinite(float(training.loss_sum)):
+        raise DivergedError(
+            f"training diverged: the loss is not finite at step {training.step}; lower the "
+            "learning rate (train.optimizer.lr=...) or limit the gradient (train.clip=1.0)"
+        )
+
+
+def record(training: Training, watch: Progress) -> None:
+    """Append a row to the curve: losses and accuracies at this step."""
+    clock = time.perf_counter()
+    step = training.step
+    seen = training.loss_count
+    row = {
+        "step": step,
+        "epoch": round(step / training.task.steps_per_epoch, 6),
+        "lr": float(training.optimizer.param_groups[0]["lr"]),
+        "train_loss": float(training.loss_sum) / seen if seen else math.nan,
+    }
+    with precision(training.recipe, training.task.device):
+        for split in ("val", "test"):
+            if training.task.size(split):
+                result = training.task.evaluate(training.model, split)
+                row |= {f"{split}_{key}": value for key, value in result.items()}
+    training.loss_sum.zero_()
+    training.loss_count = 0
+    training.curve.append(row)
+    training.evaluating += time.perf_counter() - clock
+    watch.row(row, training)
+
+
+def snapshot(training: Training) -> State:
+    """Return the state at this step, copied to the CPU."""
+    step = Step(training.step, training.task.steps_per_epoch)
+    weights = {k: v.detach().cpu().clone() for k, v in training.model.state_dict().items()}
+    return State(step, weights, optimizer_tensors(training.optimizer))
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Return the optimizer's state as "index/name" -> tensor."""
+    return {
+        f"{index}/{name}": torch.as_tensor(value).detach().cpu().clone()
+        for index, entries in optimizer.state_dict()["state"].items()
+        for name, value in entries.items()
+        if value is not None
+    }
+
+
+def load_optimizer_(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Undo `optimizer_tensors`, in place."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, name = key.split("/", 1)
+        state.setdefault(int(index), {})[name] = value
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def pack(state: State) -> tuple[dict[str, Tensor], dict[str, int]]:
+    """Return a state as tensors for one file, and what to say about them."""
+    tensors = {f"weights/{k}": v for k, v in state.weights.items()}
+    tensors |= {f"optimizer/{k}": v for k, v in (state.optimizer or {}).items()}
+    return tensors, {"step": state.step.iteration}
+
+
+def unpack(tensors: dict[str, Tensor], step: Step) -> State:
+    """Undo `pack`."""
+    groups: dict[str, dict[str, Tensor]] = {"weights": {}, "optimizer": {}}
+    for key, value in tensors.items():
+        group, name = key.split("/", 1)
+        groups[group][name] = value
+    return State(step, groups["weights"], groups["optimizer"])
+
+
+def state_file(iteration: int) -> str:
+    """Return the file name of the state at a step."""
+    return f"{iteration}it.safetensors"
+
+
+def checkpoint(training: Training, shelf: Shelf) -> None:
+    """Write all that the rest of the level depends on."""
+    tensors, about = pack(snapshot(training))
+    tensors["loss_sum"] = training.loss_sum
+    notes = {
+        "loss_count": training.loss_count, "seconds": training.seconds,
+        "evaluating": training.evaluating, "curve": training.curve, "saved": training.saved,
+    }
+    shelf.write_checkpoint(training.step, tensors, about | notes)
+
+
+def resume(
+    parts: Parts, task: Task, ticket: Ticket, seed: int, shelf: Shelf, watch: Progress
+) -> Training:
+    """Return the training at its newest good checkpoint, or at its start."""
+    found = shelf.read_checkpoint(watch.warn)
+    if found is None:
+        return prepare(parts, task, ticket, seed)
+    tensors, about = found
+    loss_sum = tensors.pop("loss_sum")
+    state = unpack(tensors, Step(about.pop("step"), task.steps_per_epoch))
+    training = prepare(parts, task, ticket, seed, state)
+    training.loss_sum = loss_sum.to(task.device)
+    for name, value in about.items():
+        setattr(training, name, value)
+    return training
+
+
+def replay(
+    parts: Parts, task: Task, ticket: Ticket, seed: int, nearest: State | None, to: Step
+) -> State:
+    """Return the state at step `to` of a level that did not keep it: the same bits again."""
+    training = prepare(parts, task, ticket, seed, nearest)
+    for _ in steps(training, to.iteration):
+        if signals.pending():
+            signals.leave_if_asked()
+    return snapshot(training)
+
+
+class Pause:
+    """Say when a checkpoint is due: every so many seconds (60s) or steps (500it)."""
+
+    def __init__(self, every: str, steps_per_epoch: int) -> None:
+        self.seconds = math.inf
+        self.steps = 0
+        try:
+            if every.endswith("s"):
+                self.seconds = float(every[:-1])
+            else:
+                self.steps = parse(every, steps_per_epoch).iteration
+        except (ValueError, UsageError) as error:
+            raise UsageError(
+                f"checkpoint_every: '{every}' is neither seconds (60s) nor steps (500it, 1ep)"
+            ) from error
+        self.last = time.monotonic()
+        self.last_step = 0
+
+    def start(self, step: int) -> None:
+        self.last, self.last_step = time.monotonic(), step
+
+    def due(self, step: int) -> bool:
+        """Say so, and count from here."""
+        now = time.monotonic()
+        if (self.steps and step - self.last_step >= self.steps) or now - self.last >= self.seconds:
+            self.last, self.last_step = now, step
+            return True
+        return False
