@@ -39,7 +39,7 @@ NOT_IDENTITY = (
     "branch_levels",
 )
 DEFAULT_LEVELS = 5
-LONGEST_LIST = 10_000  # levels after which a schedule counts as endless
+LONGEST_LIST = 1_000  # levels after which a schedule counts as endless
 
 
 @dataclass
@@ -225,8 +225,8 @@ def level_count(asked: int | None, schedule: Callable[[int], float]) -> int:
             raise UsageError(f"levels={asked}: the schedule lists {listed}; add densities to "
                              "schedule.densities or ask for fewer levels") from None
         return listed if asked is None else asked
-    except (OverflowError, ZeroDivisionError) as error:
-        raise UsageError(f"schedule: no density for level {listed + 1} ({error})") from error
+    except OverflowError:
+        pass  # a density far beyond 1, which the check of densities names by its level
     return DEFAULT_LEVELS if asked is None else asked
 
 

@@ -1,9 +1,11 @@
 """Run the experiment: the loop over levels."""
 
+import contextlib
 import csv
 import io
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -406,15 +408,19 @@ def validate(run: Run) -> None:
     end = run.length.iteration
     for name, at in (("evaluate_every", parts.recipe.evaluate_every),
                      ("train.warmup", parts.recipe.warmup)):
-        step = parse(at, run.length.steps_per_epoch, end)
+        step = parse(at, run.length.steps_per_epoch, end, name)
         if name == "evaluate_every" and step.iteration < 1:
             raise UsageError(f"{name}={at} is no length; write 1ep or 500it")
     Pause(run.checkpoint_every, run.task.steps_per_epoch)
     training = prepare(parts, run.task, Ticket(run.initial.weights, run.dense, Span(0, end)), 0)
     try_model(training.model, run.task)
-    parts.recipe.lr(Step(0, run.length.steps_per_epoch), run.length)
-    _, span = parts.rewind(wish)
-    asked = {"rewind": wish.asked, "prune.at": {wish.step(parts.pruning.at).iteration}}
+    with named("train.lr"):
+        parts.recipe.lr(Step(0, run.length.steps_per_epoch), run.length)
+    with named("rewind"):
+        _, span = parts.rewind(wish)
+    with named("prune.at"):
+        scored = wish.step(parts.pruning.at).iteration
+    asked = {"rewind": wish.asked, "prune.at": {scored}}
     for name, steps in asked.items():
         if max(steps, default=0) > end:
             raise UsageError(f"{name}: step {max(steps)} is after the end of training, "
@@ -423,12 +429,24 @@ def validate(run: Run) -> None:
         raise UsageError(f"rewind: from step {span.start} to {span.stop} there is nothing left to "
                          "train; rewind to an earlier step")
     check_densities(run)
+    if parts.levels:
+        scores = {name: m.float() for name, m in run.dense.items()}
+        parts.pruning.allocation(scores, run.dense, parts.schedule(1))
     for name, branch in parts.branches.items():
         branch(Ticket({}, run.dense, span), wish, seeds.generator(name))
     for index in parts.branch_levels or ():
         if not 1 <= index <= parts.levels:
             raise UsageError(f"branch_levels: there is no pruned level {index}; they are 1 to "
                              f"{parts.levels}")
+
+
+@contextlib.contextmanager
+def named(setting: str) -> Iterator[None]:
+    """Let an error of a component say which setting it is about."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"{setting}: {error}") from error
 
 
 def try_model(model: nn.Module, task: Task) -> None:
@@ -453,7 +471,10 @@ def check_densities(run: Run) -> None:
         raise UsageError(f"schedule: level 0 is the dense net, not density {parts.schedule(0):g}")
     for index in range(1, parts.levels + 1):
         density = parts.schedule(index)
-        if not 0 < density <= 1 or masks.count(density, run.dense) < 1:
+        if density > 1:
+            raise UsageError(f"schedule: level {index} has density {density:.4g}; the dense net's "
+                             "is 1, and pruning cannot add to it")
+        if density <= 0 or masks.count(density, run.dense) < 1:
             raise UsageError(f"schedule: level {index} has density {density:.4g}, which keeps "
                              f"{max(0, round(density * total))} of {total} weights; ask for fewer "
                              "levels or a slower schedule")

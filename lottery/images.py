@@ -139,7 +139,7 @@ class ImageTask:
         picked = pick_examples(labels.cpu(), self.outputs, generator, size, per_class)
         return [
             (self._pixels("train", rows), labels[rows])
-            for rows in picked.to(self.device).split(self.batch_size)
+            for rows in torch.split(picked.to(self.device), self.batch_size)
         ]
 
     @property
@@ -161,8 +161,7 @@ class ImageTask:
         return self._normalise(self.splits[split].pixels[rows])
 
     def _normalise(self, raw: Tensor) -> Tensor:
-        floats = normalise(raw, self.options["mean"], self.options["std"])
-        return floats.contiguous(memory_format=torch.channels_last) if self.channels_last else floats
+        return normalise(raw, self.options, self.channels_last)
 
 
 def batches_in(examples: int, batch_size: int) -> int:
@@ -174,10 +173,12 @@ def batches_in(examples: int, batch_size: int) -> int:
     return whole + (rest > 1) or 1
 
 
-def normalise(raw: Tensor, mean: list[float], std: list[float]) -> Tensor:
+def normalise(raw: Tensor, options: ImageOptions, channels_last: bool = False) -> Tensor:
     """Return uint8 pixels [B, C, H, W] as float32 of about zero mean and unit variance."""
-    means, stds = (torch.tensor(v, device=raw.device).view(-1, 1, 1) for v in (mean, std))
-    return raw.float().sub_(means * 255).div_(stds * 255)
+    means = torch.tensor(options["mean"], device=raw.device).view(-1, 1, 1)
+    stds = torch.tensor(options["std"], device=raw.device).view(-1, 1, 1)
+    floats = raw.float().sub_(means * 255).div_(stds * 255)
+    return floats.contiguous(memory_format=torch.channels_last) if channels_last else floats
 
 
 def augment(raw: Tensor, draw: torch.Generator, options: ImageOptions) -> Tensor:
@@ -199,14 +200,22 @@ def augment(raw: Tensor, draw: torch.Generator, options: ImageOptions) -> Tensor
     channels = torch.arange(raw.shape[1], device=raw.device)[None, :, None, None]
     rows, columns = rows.to(raw.device), columns.to(raw.device)
     result = padded[images, channels, rows[:, None, :, None], columns[:, None, None, :]]
-    if side:
-        tops = (centres[0] * height).long() - side // 2
-        lefts = (centres[1] * width).long() - side // 2
-        in_rows = (torch.arange(height) >= tops) & (torch.arange(height) < tops + side)
-        in_columns = (torch.arange(width) >= lefts) & (torch.arange(width) < lefts + side)
-        hole = in_rows[:, None, :, None] & in_columns[:, None, None, :]
-        result = result.masked_fill(hole.to(raw.device), 0)
-    return result
+    return cut_out(result, centres, side) if side else result
+
+
+def cut_out(raw: Tensor, centres: Tensor, side: int) -> Tensor:
+    """Return pixels [B, C, H, W] with a black square each.
+
+    `centres` [2, B, 1] are places of its centre in [0, 1), down and across; a square that reaches
+    over the border is cut off there.
+    """
+    height, width = raw.shape[2:]
+    tops = (centres[0] * height).long() - side // 2
+    lefts = (centres[1] * width).long() - side // 2
+    in_rows = (torch.arange(height) >= tops) & (torch.arange(height) < tops + side)
+    in_columns = (torch.arange(width) >= lefts) & (torch.arange(width) < lefts + side)
+    hole = in_rows[:, None, :, None] & in_columns[:, None, None, :]
+    return raw.masked_fill(hole.to(raw.device), 0)
 
 
 @torch.no_grad()
@@ -232,39 +241,72 @@ def evaluate(task: Any, model: nn.Module, split: str) -> dict[str, float]:
 def pick_examples(
     labels: Tensor, classes: int, generator: torch.Generator, size: int, per_class: int
 ) -> Tensor:
-    """Return the indices of `per_class` examples of each class, or else of `size` examples."""
+    """Return the indices of `per_class` examples of each class, or else of `size` examples.
+
+    The classes take turns; one that has fewer examples gives all it has.
+    """
     order = torch.randperm(len(labels), generator=generator)
     if not per_class:
         return order[: size or len(labels)]
     shuffled = labels[order]
-    rows = [order[shuffled == label][:per_class] for label in range(classes)]
-    return torch.stack([row for group in zip(*rows, strict=False) for row in group])
+    rank = rank_in_class(shuffled, classes)
+    taken = rank < per_class
+    return order[taken][torch.argsort((rank * classes + shuffled)[taken])]
+
+
+def rank_in_class(labels: Tensor, classes: int) -> Tensor:
+    """Return for each example how many of its class come before it, int64 [N]."""
+    rank = torch.empty_like(labels)
+    for label in range(classes):
+        members = labels == label
+        rank[members] = torch.arange(int(members.sum()))
+    return rank
 
 
 def image_task(
-    train: Images, test: Images, source: str, classes: int, options: ImageOptions
+    train: Images,
+    test: Images,
+    source: str,
+    classes: int,
+    options: ImageOptions,
+    val: Images | None = None,
 ) -> ImageTask:
     """Return a task with train, val and test apart.
 
-    `source` is the content hash of the raw data. Validation is cut from train before anything
-    else is done to it, so a subsample or noisy labels never reach it.
+    `source` is the content hash of the raw data; `val` is given where the data set comes with
+    one. Raises UsageError for options that cannot be.
     """
-    check_options(options, train.pixels.shape[1], len(train))
-    seed = options["split_seed"]
-    order = torch.randperm(len(train), generator=seeds.generator(seed, "validation"))
-    held_out, rest = order[: options["validation"]], order[options["validation"] :].sort().values
-    splits = {"train": train.pick(rest), "test": test}
-    if len(held_out):
-        splits["val"] = train.pick(held_out.sort().values)
-    if options["subsample"]:
-        splits["train"] = subsample(splits["train"], options["subsample"], classes, seed)
-    if options["label_noise"]:
-        splits["train"] = add_label_noise(splits["train"], options["label_noise"], classes, seed)
+    check_options(options, train.pixels.shape[1], len(train), classes)
+    splits = split_up(train, test, classes, options, val)
     words = json.dumps([source, classes, options], sort_keys=True)
     return ImageTask(splits, classes, hashlib.sha256(words.encode()).hexdigest(), options)
 
 
-def check_options(options: ImageOptions, channels: int, examples: int) -> None:
+def split_up(
+    train: Images, test: Images, classes: int, options: ImageOptions, val: Images | None = None
+) -> dict[str, Images]:
+    """Return train, test and, where there is one, val.
+
+    Validation is cut from train before anything else is done to it, so a subsample or noisy
+    labels never reach it.
+    """
+    seed = options["split_seed"]
+    if val is not None and options["validation"]:
+        raise UsageError(f"dataset.validation={options['validation']}: this data set has its own "
+                         "validation split; give 0")
+    order = torch.randperm(len(train), generator=seeds.generator(seed, "validation"))
+    held_out, rest = order[: options["validation"]], order[options["validation"] :].sort().values
+    splits = {"train": train.pick(rest), "test": test}
+    if val is not None or len(held_out):
+        splits["val"] = train.pick(held_out.sort().values) if val is None else val
+    if options["subsample"]:
+        splits["train"] = subsample(splits["train"], options["subsample"], classes, seed)
+    if options["label_noise"]:
+        splits["train"] = add_label_noise(splits["train"], options["label_noise"], classes, seed)
+    return splits
+
+
+def check_options(options: ImageOptions, channels: int, examples: int, classes: int) -> None:
     """Raise UsageError, in one line, for options that no dataset of this shape can serve."""
     for key in ("mean", "std"):
         if len(options[key]) != channels:  # type: ignore[literal-required]
@@ -281,6 +323,8 @@ def check_options(options: ImageOptions, channels: int, examples: int) -> None:
                          "the training examples there are")
     if not 0 <= options["label_noise"] <= 1:
         raise UsageError(f"dataset.label_noise={options['label_noise']} is outside 0 to 1")
+    if classes < 2:
+        raise UsageError(f"a classifier needs 2 classes or more; this data set has {classes}")
     if options["crop"] < 0 or options["cutout"] < 0:
         raise UsageError("dataset.crop and dataset.cutout are pixels, 0 or more")
 
@@ -288,11 +332,7 @@ def check_options(options: ImageOptions, channels: int, examples: int) -> None:
 def subsample(images: Images, number: int, classes: int, seed: int) -> Images:
     """Return `number` examples, as many of each class as there are, the rest at random."""
     order = torch.randperm(len(images), generator=seeds.generator(seed, "subsample"))
-    labels = images.labels[order]
-    rank = torch.empty_like(labels)
-    for label in range(classes):
-        members = labels == label
-        rank[members] = torch.arange(int(members.sum()))
+    rank = rank_in_class(images.labels[order], classes)
     chosen = order[torch.argsort(rank, stable=True)[:number]]
     return images.pick(chosen.sort().values)
 
@@ -321,7 +361,7 @@ def torchvision(module: str) -> ModuleType:
     except RuntimeError as error:
         if "torchvision::" not in str(error):
             raise
-        library = torch.library.Library("torchvision", "DEF")
+        library: Any = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
         library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         KEPT_LIBRARIES.append(library)

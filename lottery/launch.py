@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import shlex
 import subprocess
 import time
 from datetime import datetime, timezone
@@ -20,9 +19,9 @@ from lottery.parts import Parts
 from lottery.progress import Progress
 
 
-def launch(settings: dict[str, Any], parts: Parts, name: str, overrides: list[str]) -> None:
+def launch(settings: dict[str, Any], parts: Parts, name: str, command: str) -> None:
     """Run one bound config from data to closing table."""
-    signals.install(shlex.join(["lottery", "run", *overrides]))
+    signals.install(command)
     set_up(settings["host"]["threads"])
     device = pick_device(settings["host"]["device"])
     outputs = Path(settings["outputs"]).expanduser().absolute()
@@ -43,7 +42,7 @@ def launch(settings: dict[str, Any], parts: Parts, name: str, overrides: list[st
     validate(run)
     with store.lock(folder / ".lock", holder=folder / "run.json"):
         refuse_drift(run, settings)
-        keep_record(run, settings, overrides)
+        keep_record(run, command)
 
 
 def set_up(threads: int | None) -> None:
@@ -103,13 +102,13 @@ def read_record(folder: Path) -> dict[str, Any]:
         return {}
 
 
-def keep_record(run: Run, settings: dict[str, Any], overrides: list[str]) -> None:
+def keep_record(run: Run, command: str) -> None:
     """Run the levels, with run.json telling how it stands."""
     record = read_record(run.folder)
     clock = time.monotonic()
     record = {
         "state": "running",
-        "command": shlex.join(["lottery", "run", *overrides]),
+        "command": command,
         "started": record.get("started", now()),
         "resumed": [*record.get("resumed", []), now()] if record else [],
         "seconds": record.get("seconds", 0.0),

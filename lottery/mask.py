@@ -30,6 +30,13 @@ def matches(name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(name, p) or fnmatchcase(bare, p) for p in patterns)
 
 
+def some(names: Iterable[str]) -> str:
+    """Return a few layers' names for an error: the first ones and the last."""
+    bare = [name.removesuffix(".weight") for name in names]
+    listed = bare if len(bare) <= 6 else [*bare[:4], "...", bare[-1]]
+    return f" (the layers: {', '.join(listed)})"
+
+
 def dense(model: nn.Module, include: Iterable[str] = ("*",), exclude: Iterable[str] = ()) -> Mask:
     """Return the mask that keeps every weight of the layers picked by name pattern.
 
@@ -39,8 +46,7 @@ def dense(model: nn.Module, include: Iterable[str] = ("*",), exclude: Iterable[s
     for pattern in (*include, *exclude):
         if not any(matches(name, [pattern]) for name in weights):
             raise UsageError(
-                f"prune: no prunable layer fits the pattern '{pattern}'; the layers are "
-                + ", ".join(name.removesuffix(".weight") for name in weights)
+                f"prune: no prunable layer fits the pattern '{pattern}'{some(weights)}"
             )
     mask = {
         name: torch.ones_like(p, dtype=torch.bool)

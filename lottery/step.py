@@ -30,10 +30,11 @@ class Step:
 
 
 @lru_cache(maxsize=4096)
-def parse(text: str, steps_per_epoch: int, end: int | None = None) -> Step:
+def parse(text: str, steps_per_epoch: int, end: int | None = None, where: str = "") -> Step:
     """Return the step that `text` names.
 
     `end` is the length of training in steps; without it a fraction and "end" cannot be read.
+    `where` is the setting that an error names.
     Raises UsageError for any other spelling and for a fraction outside [0, 1].
     """
     text = str(text).strip()
@@ -45,7 +46,7 @@ def parse(text: str, steps_per_epoch: int, end: int | None = None) -> Step:
         return Step(epochs * steps_per_epoch + iterations, steps_per_epoch)
     if re.fullmatch(r"[01]?\.\d+|[01]", text) and end is not None and 0 <= float(text) <= 1:
         return Step(round(float(text) * end), steps_per_epoch)
-    raise UsageError(f"'{text}' names no step of training; write {SPELLINGS}")
+    raise UsageError(f"{where and where + ': '}'{text}' names no step of training; write {SPELLINGS}")
 
 
 @dataclass(frozen=True)

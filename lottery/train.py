@@ -151,7 +151,7 @@ def build(parts: Parts, task: Task, seed: int = 0) -> nn.Module:
 def length(parts: Parts, task: Task) -> Step:
     """Return the length of a whole training."""
     size = task.steps_per_epoch
-    total = parse(parts.recipe.length, size)
+    total = parse(parts.recipe.length, size, where="train.length")
     if total.iteration < 1:
         raise UsageError("train.length: training needs one step or more, like 15ep or 500it")
     return total

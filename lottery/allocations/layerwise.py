@@ -1,6 +1,6 @@
 from lottery import mask as masks
 from lottery.errors import UsageError
-from lottery.mask import Mask, Scores, matches
+from lottery.mask import Mask, Scores, matches, some
 
 
 def layerwise(scores: Scores, mask: Mask, density: float, *, rates: dict[str, float]) -> Mask:
@@ -13,8 +13,7 @@ def layerwise(scores: Scores, mask: Mask, density: float, *, rates: dict[str, fl
     """
     for pattern in rates:
         if not any(matches(name, [pattern]) for name in mask):
-            layers = ", ".join(name.removesuffix(".weight") for name in mask)
-            raise UsageError(f"prune.allocation.rates: '{pattern}' fits no layer; they are {layers}")
+            raise UsageError(f"prune.allocation.rates: '{pattern}' fits no layer{some(mask)}")
     left = {name: int(m.sum()) for name, m in mask.items()}
     shares = {}
     for name in mask:

@@ -7,17 +7,34 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 import tempfile
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import Any
 
-from lottery.errors import LotteryError, UsageError
+from lottery.errors import LotteryError, Stopped, UsageError
 
-if TYPE_CHECKING:
-    from lottery.experiment import Run
+FLAGS = {  # hydra's, and whether a value follows
+    "--help": False, "-h": False, "--hydra-help": False, "--version": False, "--cfg": True,
+    "-c": True, "--resolve": False, "--package": True, "-p": True, "--run": False, "-r": False,
+    "--shell-completion": False, "-sc": False, "--config-path": True, "-cp": True,
+    "--config-name": True, "-cn": True, "--config-dir": True, "-cd": True,
+    "--experimental-rerun": True, "--info": False, "-i": False,
+}
 
-FAILURES: list[tuple[str, LotteryError]] = []
-FINISHED: list[int] = []
+
+@dataclass
+class Tally:
+    """What the jobs of this command came to; hydra itself shows only the first error."""
+
+    typed: str
+    finished: int = 0
+    failures: list[tuple[str, Exception]] = field(default_factory=list)
+    stopped: Stopped | None = None
+
+
+TALLY = Tally("")
 
 
 def main(arguments: list[str]) -> int:
@@ -27,8 +44,8 @@ def main(arguments: list[str]) -> int:
 
     from lottery.config import Config, conf_dir
 
-    FAILURES.clear()
-    FINISHED.clear()
+    global TALLY
+    TALLY = Tally(shlex.join(["lottery", "run", *arguments]))
     sweep = any(a in ("-m", "--multirun") for a in arguments)
     rest = [a for a in arguments if a not in ("-m", "--multirun")]
     ConfigStore.instance().store(name="skeleton", node=Config)
@@ -42,34 +59,36 @@ def main(arguments: list[str]) -> int:
         sys.argv = ["lottery run", *flags[:1], *order(rest), *flags[1:]]
         try:
             entry()
-        except LotteryError:
-            raise
         except SystemExit as error:
             return error.code if isinstance(error.code, int) else 2
+        except LotteryError:
+            raise
         except Exception as error:
             raise translated(error) from error
         finally:
             sys.argv = before
-    return closing() if sweep else 0
+    return closing(sweep)
 
 
 def order(arguments: list[str]) -> list[str]:
-    """Move the flags before the overrides: hydra 1.3 refuses a flag after one."""
+    """Move the flags before the overrides (hydra 1.3 refuses them after); refuse unknown ones."""
     flags: list[str] = []
     others: list[str] = []
-    takes_value = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--cfg",
-                   "-c", "--package", "-p", "--experimental-rerun")
     waiting = list(arguments)
     while waiting:
         word = waiting.pop(0)
+        flag = word.partition("=")[0]
         if not word.startswith("-"):
             others.append(word)
-            continue
-        flags.append(word)
-        if word in takes_value and waiting:
-            flags.append(waiting.pop(0))
-        elif word in ("--info", "-i") and waiting and "=" not in waiting[0]:
-            flags.append(waiting.pop(0))
+        elif flag not in FLAGS:
+            raise UsageError(f"run: there is no flag '{word}'{nearest(flag, list(FLAGS))} "
+                             "(lottery run --help)")
+        else:
+            flags.append(word)
+            optional = flag in ("--info", "-i", "-sc", "--shell-completion")
+            if waiting and ((FLAGS[flag] and flag == word) or (
+                    optional and re.match(r"[a-z-]+$|install=|uninstall=|query=", waiting[0]))):
+                flags.append(waiting.pop(0))
     return flags + others
 
 
@@ -84,10 +103,14 @@ def translated(error: Exception) -> LotteryError:
     cause = str(error.__cause__ or "").splitlines()
     if match := re.search(r"Could not override '([^']+)'", text):
         return UsageError(unknown_key(match[1], cause))
-    if match := re.search(r"Could not find '([^']+)'", text):
+    if match := re.search(r"Could not (?:find|load) '([^']+)'", text):
         return UsageError(unknown_option(match[1], text))
     if match := re.search(r"Key '([^']+)' (?:not in|is not in)", text + " ".join(cause)):
         return UsageError(f"config: {text.splitlines()[0]}{nearest(match[1], settings())}")
+    if match := re.search(r"Ambiguous value for argument '([^']+)'", text):
+        return UsageError(f"config: '{match[1]}' has several values; add -m to run them all")
+    if match := re.search(r"Error parsing override '([^']+)'", text):
+        return UsageError(f"config: '{match[1]}' is no override; write KEY=VALUE or GROUP=NAME")
     lines = [line.strip() for line in text.splitlines() + cause if line.strip()]
     return UsageError("config: " + "; ".join(dict.fromkeys(lines[:3])))
 
@@ -112,66 +135,91 @@ def nearest(word: str, words: list[str]) -> str:
 
 def unknown_key(key: str, cause: list[str]) -> str:
     """Return the line for a key on the command that the config does not have."""
-    if cause and "is not in struct" not in cause[0] and "not in" not in cause[0]:
+    if cause and "not in" not in cause[0]:
         return f"config: {key}: {cause[0]}"
-    group = key.split(".")[0]
-    if key.count(".") and group in ("model", "dataset", "schedule", "rewind"):
-        return f"config: {group} has no setting '{key.split('.', 1)[1]}'{choices(key)}"
+    parent, _, last = key.rpartition(".")
+    if parent and parent not in ("train", "prune", "host"):
+        return f"config: {parent} has no setting '{last}'{nearest(last, keys_of(parent))}"
     hint = nearest(key, settings()) or " (all settings: lottery run --cfg job)"
     return f"config: there is no setting '{key}'{hint}"
 
 
-def choices(key: str) -> str:
-    return f"; to see what it has: lottery run --cfg job --package {key.split('.')[0]}"
+def keys_of(group: str) -> list[str]:
+    """Return every key that the yaml files of a group have."""
+    from lottery.config import conf_dir
+
+    folder = conf_dir() / group.replace(".", "/")
+    found = {
+        match
+        for path in (folder.glob("*.yaml") if folder.is_dir() else ())
+        for match in re.findall(r"^(\w+):", path.read_text(), re.MULTILINE)
+    }
+    return sorted(found - {"name", "defaults"})
 
 
 def unknown_option(missing: str, text: str) -> str:
     """Return the line for a file that a group does not have."""
+    from lottery.config import conf_dir
+
     group, _, word = missing.rpartition("/")
     listed = re.search(r"Available options in [^\n]*\n((?:\t[^\n]+\n?)+)", text)
     options = [o.strip() for o in listed[1].split("\n\t")] if listed else []
-    options = [o for o in options if o and not o.startswith(("Config search", "provider"))]
+    options = options or sorted(p.stem for p in (conf_dir() / group).glob("*.yaml"))
     there = f" (there are: {', '.join(options)})" if options else ""
     return f"{group or 'config'}: there is no '{word}'{nearest(word, options)}{there}"
 
 
 def job(config: Any) -> None:
-    """Run one composed config; in a sweep a failure is kept for the end, so the others go on."""
+    """Run one composed config; a failure is kept for the end, so a sweep goes on.
+
+    Nothing is raised to hydra, which would print more than one line about it.
+    """
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
+    if TALLY.stopped:
+        return
     info = HydraConfig.get()
     try:
-        execute(config, dict(info.runtime.choices), list(info.overrides.task))
-        FINISHED.append(1)
-    except LotteryError as error:
-        from lottery.errors import INTERRUPTED, REQUEUE, TERMINATED
-
-        stopped = error.code in (INTERRUPTED, REQUEUE, TERMINATED)
-        if info.mode != RunMode.MULTIRUN or stopped:
-            raise
-        FAILURES.append((" ".join(info.overrides.task), error))
-        print(f"lottery: {error}", file=sys.stderr)
+        execute(config, dict(info.runtime.choices))
+        TALLY.finished += 1
+    except Stopped as error:
+        TALLY.stopped = error
+    except Exception as error:  # noqa: BLE001 (raised again by closing, or listed there)
+        TALLY.failures.append((" ".join(info.overrides.task), error))
+        if info.mode == RunMode.MULTIRUN:
+            print(f"lottery: {one_line(error)}", file=sys.stderr)
 
 
-def closing() -> int:
-    """Print what a sweep came to, every failure named; return its exit code."""
-    total = len(FINISHED) + len(FAILURES)
-    print(f"\nsweep: {len(FINISHED)} of {total} runs done")
-    for overrides, error in FAILURES:
-        print(f"  failed: {overrides}: {' '.join(str(error).split())}")
-    return FAILURES[0][1].code if FAILURES else 0
+def one_line(error: Exception) -> str:
+    kind = "" if isinstance(error, LotteryError) else f"{type(error).__name__}: "
+    return kind + " ".join(str(error).split())
 
 
-def execute(config: Any, choices: dict[str, Any], overrides: list[str]) -> None:
+def closing(sweep: bool) -> int:
+    """Raise what stopped or failed a single run; sum up a sweep, every failure named."""
+    if TALLY.stopped:
+        raise TALLY.stopped
+    if not sweep:
+        for _, error in TALLY.failures:
+            raise error
+        return 0
+    print(f"\nsweep: {TALLY.finished} of {TALLY.finished + len(TALLY.failures)} runs done")
+    for overrides, error in TALLY.failures:
+        print(f"  failed: {overrides}: {one_line(error)}")
+    codes = [e.code if isinstance(e, LotteryError) else 1 for _, e in TALLY.failures]
+    return codes[0] if codes else 0
+
+
+def execute(config: Any, choices: dict[str, Any]) -> None:
     """Bind, check, lock and run one config."""
     from lottery import config as configs
 
-    plain = configs.plain(config)
-    parts = configs.parts(plain)
+    settings = configs.plain(config)
+    parts = configs.parts(settings)
     from lottery import launch
 
-    launch.launch(plain, parts, default_name(choices), overrides)
+    launch.launch(settings, parts, default_name(choices), TALLY.typed)
 
 
 def default_name(choices: dict[str, Any]) -> str:

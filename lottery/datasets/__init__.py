@@ -1,0 +1,1 @@
+"""Hold one data set a file."""

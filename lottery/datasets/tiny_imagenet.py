@@ -1,0 +1,52 @@
+"""Offer Tiny ImageNet."""
+
+from pathlib import Path
+from typing import Unpack
+
+from lottery import folders
+from lottery.errors import DamagedError, UsageError
+from lottery.folders import File, Tree
+from lottery.images import ImageOptions, ImageTask
+
+FOLDER = "tiny-imagenet-200"
+FETCH = f"wget http://cs231n.stanford.edu/{FOLDER}.zip && unzip {FOLDER}.zip"
+SIDE = 64
+
+
+def tiny_imagenet(root: Path, *, workers: int, **options: Unpack[ImageOptions]) -> ImageTask:
+    """Return 100,000 + 10,000 photographs of 200 classes, [3, 64, 64] (Stanford CS231n).
+
+    From `root`/tiny-imagenet-200, as the archive unpacks. Its val is the test split, since the
+    labels of its own test split were never published. Decoded once, then cached below `root`.
+    """
+    folder = root / FOLDER
+    if not (folder / "train").is_dir():
+        raise UsageError(
+            f"{folder} is no folder; on a machine with a network: cd {root} && {FETCH}"
+        )
+    names = folders.class_names(folder / "train")
+    train = [
+        file
+        for label, name in enumerate(names)
+        for file in folders.files_below(folder, folder / "train" / name / "images", label)
+    ]
+    tree = Tree(folder, {"train": train, "test": annotated(folder, names)}, len(names))
+    return folders.decoded_task(root, tree, folders.Form(3, SIDE, SIDE, SIDE), workers, options)
+
+
+def annotated(folder: Path, names: list[str]) -> list[File]:
+    """Return the files of val with the labels that val_annotations.txt gives them."""
+    labels = {name: label for label, name in enumerate(names)}
+    notes = folder / "val" / "val_annotations.txt"
+    try:
+        rows = [line.split("\t") for line in notes.read_text().splitlines() if line]
+        wanted = {f"val/images/{row[0]}": labels[row[1]] for row in rows}
+        files = folders.files_below(folder, folder / "val" / "images", 0)
+        return [file._replace(label=wanted[file.path]) for file in files]
+    except FileNotFoundError as error:
+        raise UsageError(f"{notes} is missing; unpack {FOLDER}.zip again") from error
+    except (LookupError, ValueError) as error:
+        why = " ".join(str(error).split())
+        raise DamagedError(
+            f"{notes} does not fit the images beside it ({why}); unpack {FOLDER}.zip again"
+        ) from error

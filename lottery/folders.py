@@ -1,0 +1,309 @@
+"""List, check and decode folders of image files: split/class/file.
+
+Hidden files are skipped and links followed. A class may have folders within it. The rotation that
+a camera notes in a file (EXIF) is ignored, as torchvision does.
+"""
+
+import hashlib
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from lottery.cache import Tensors, cached
+from lottery.errors import DiskError, UsageError
+from lottery.images import ImageOptions, Images, ImageTask, image_task
+
+SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+PILLOW_MODES = {1: "L", 3: "RGB"}
+CHUNK = 64  # images that a thread decodes at a time
+SAY_EVERY = 5.0  # seconds between two lines of progress
+
+
+class File(NamedTuple):
+    """An image file: its path below the folder of the data set, with / on every platform."""
+
+    path: str
+    size: int  # bytes
+    changed: int  # nanoseconds
+    label: int
+
+
+class Tree(NamedTuple):
+    """The files of train, test and perhaps val, each in the order of class and path."""
+
+    folder: Path
+    splits: dict[str, list[File]]
+    classes: int
+
+    def name(self, file: File) -> str:
+        """Return where a file lies."""
+        return os.path.join(self.folder, file.path)  # noqa: PTH118  pathlib takes 5 us, of millions
+
+
+class Form(NamedTuple):
+    """What an image becomes: uint8 [channels, height, width]."""
+
+    channels: int
+    height: int
+    width: int
+    shorter: int  # the shorter side is scaled to this before the centre is cut out; 0 = no change
+
+
+def located(root: Path, path: str) -> Path:
+    """Return the folder that a config names: below root, unless absolute."""
+    return root / Path(path).expanduser()
+
+
+def find_tree(folder: Path) -> Tree:
+    """Return the files of a folder with train, test and val (or valid, validation) in it.
+
+    Without a test folder val is the test split, as is the custom with ImageNet. Raises UsageError
+    for a missing split, classes that differ between the splits, and a class without files.
+    """
+    found: dict[str, Path] = {}
+    for entry in below(folder):
+        split = SPLITS.get(entry.name)
+        if split in found:
+            raise UsageError(f"{folder} has both {found[split].name} and {entry.name}; keep one")
+        if split and entry.is_dir():
+            found[split] = Path(entry.path)
+    if "test" not in found and "val" in found:
+        found["test"] = found.pop("val")
+    for split, others in (("train", "train"), ("test", "test (or val)")):
+        if split not in found:
+            raise UsageError(f"{folder} has no folder named {others}; an image folder is laid out "
+                             "as split/class/file")
+    classes = class_names(found["train"])
+    for split in found:
+        same_classes(found["train"], classes, found[split], class_names(found[split]))
+    splits = {
+        split: [
+            file
+            for label, name in enumerate(classes)
+            for file in files_below(folder, place / name, label)
+        ]
+        for split, place in found.items()
+    }
+    return Tree(folder, splits, len(classes))
+
+
+def below(folder: Path) -> list[os.DirEntry[str]]:
+    """Return what a folder holds, by name, hidden entries left out; raises UsageError."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted((e for e in entries if not e.name.startswith(".")), key=lambda e: e.name)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UsageError(f"{folder} is no folder; dataset.path is the place of the images, taken "
+                         "below data= unless it is absolute") from error
+    except OSError as error:
+        raise DiskError(f"cannot read {folder}: {error.strerror}") from error
+
+
+def class_names(split: Path) -> list[str]:
+    """Return the class folders of a split; raises UsageError where there is none."""
+    names = [entry.name for entry in below(split) if entry.is_dir()]
+    if not names:
+        raise UsageError(f"{split} holds no folder of a class; an image folder is laid out as "
+                         "split/class/file")
+    return names
+
+
+def same_classes(train: Path, classes: list[str], split: Path, names: list[str]) -> None:
+    """Raise UsageError where the two splits do not have the same classes."""
+    odd = sorted(set(classes) ^ set(names))
+    if odd:
+        there, lacking = (train, split) if odd[0] in classes else (split, train)
+        more = f" (and {len(odd) - 1} more)" if odd[1:] else ""
+        raise UsageError(f"class '{odd[0]}'{more} is in {there} but not in {lacking}; every split "
+                         "needs the same classes")
+
+
+def files_below(folder: Path, place: Path, label: int) -> list[File]:
+    """Return the files of a class, by path, folders within it included; raises UsageError."""
+    files: list[File] = []
+    places, seen = [place], set()
+    while places:
+        at = places.pop()
+        real = at.resolve()
+        if real in seen:  # a link that leads back up
+            continue
+        seen.add(real)
+        for entry in below(at):
+            if entry.is_dir():
+                places.append(Path(entry.path))
+                continue
+            try:
+                about = entry.stat()
+            except OSError as error:
+                raise UsageError(f"{entry.path} cannot be read ({error.strerror})") from error
+            path = Path(entry.path).relative_to(folder).as_posix()
+            files.append(File(path, about.st_size, about.st_mtime_ns, label))
+    if not files:
+        raise UsageError(f"{place} holds no image")
+    return sorted(files)
+
+
+def read_image(path: str, channels: int) -> Image.Image:
+    """Return a decoded image in grey (1 channel) or RGB (3); raises UsageError naming the file."""
+    try:
+        with Image.open(path) as file:
+            image: Image.Image = file
+            if Image.MAX_IMAGE_PIXELS and image.width * image.height > Image.MAX_IMAGE_PIXELS:
+                raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
+            if image.mode in ("I", "F"):
+                raise ValueError(f"mode {image.mode} has no fixed range")
+            if image.mode.startswith("I;16"):
+                image = image.point(lambda grey: grey / 256)  # convert() would clip at 255
+            if image.mode == "P" and "transparency" in image.info:
+                image = image.convert("RGBA")  # Pillow warns of the direct way
+            return image.convert(PILLOW_MODES[channels])
+    except Exception as error:  # a broken file can raise whatever the decoder did not foresee
+        why = " ".join(str(error).replace(f" {path!r}", "").split()) or type(error).__name__
+        raise UsageError(f"{path} cannot be read as an image ({why})") from error
+
+
+def centre(image: Image.Image, form: Form) -> Image.Image:
+    """Return the image at the size of `form`: scaled by its shorter side, the centre cut out.
+
+    Both in one resampling. Raises ValueError where nothing may be scaled and the size is another.
+    """
+    width, height = image.size
+    if not form.shorter:
+        if (height, width) != (form.height, form.width):
+            raise ValueError(f"it is {width} x {height} pixels, the first image is "
+                             f"{form.width} x {form.height}; set dataset.size to scale them all")
+        return image
+    scale = min(width, height) / form.shorter
+    across, down = scale * form.width, scale * form.height
+    left, top = (width - across) / 2, (height - down) / 2
+    box = (left, top, left + across, top + down)
+    return image.resize((form.width, form.height), Image.Resampling.BILINEAR, box)
+
+
+def to_tensor(image: Image.Image) -> Tensor:
+    """Return uint8 [C, H, W]."""
+    flat = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8)
+    return flat.view(image.height, image.width, -1).permute(2, 0, 1)
+
+
+def form_of(tree: Tree, channels: int, size: int) -> Form:
+    """Return what the images become: `size` a side, or as the first one is where that is 0."""
+    if channels not in PILLOW_MODES:
+        raise UsageError(f"dataset.channels={channels}: 1 (grey) or 3 (colour)")
+    if size < 0:
+        raise UsageError(f"dataset.size={size} is below 0")
+    if size:
+        return Form(channels, size, size, size)
+    first = read_image(tree.name(tree.splits["train"][0]), channels)
+    return Form(channels, first.height, first.width, 0)
+
+
+def pixels_bytes(tree: Tree, form: Form) -> int:
+    """Return the memory that all images take as uint8."""
+    return sum(map(len, tree.splits.values())) * form.channels * form.height * form.width
+
+
+def listing_digest(tree: Tree, *words: object, times: bool) -> str:
+    """Return a sha256 over the listing and `words`, never over where the folder lies."""
+    sha = hashlib.sha256(json.dumps(words).encode())
+    for split in sorted(tree.splits):
+        for file in tree.splits[split]:
+            fields = (split, file.path, file.size, file.label, file.changed if times else 0)
+            sha.update(json.dumps(fields).encode())
+    return sha.hexdigest()
+
+
+def decoded_task(
+    root: Path, tree: Tree, form: Form, workers: int, options: ImageOptions
+) -> ImageTask:
+    """Return a task whose images are all in memory, decoded once and cached below root."""
+    listing = listing_digest(tree, form, times=True)
+    tensors, sha = cached(
+        root, f"{tree.folder.name}-{listing[:16]}", lambda: decode(tree, form, workers)
+    )
+    splits = {
+        split: Images(tensors[f"{split}_pixels"], tensors[f"{split}_labels"].long())
+        for split in tree.splits
+    }
+    return image_task(
+        splits["train"], splits["test"], sha, tree.classes, options, splits.get("val")
+    )
+
+
+def decode(tree: Tree, form: Form, workers: int) -> Tensors:
+    """Return pixels uint8 [N, C, H, W] and labels int32 [N] of every split."""
+    total = sum(map(len, tree.splits.values()))
+    progress = Progress(f"decoding {total:,} images of {tree.folder}", total)
+    result: Tensors = {}
+    for split, files in tree.splits.items():
+        pixels = torch.empty((len(files), *form[:3]), dtype=torch.uint8)
+        decode_into(pixels, [tree.name(file) for file in files], form, workers, progress)
+        result[f"{split}_pixels"] = pixels
+        result[f"{split}_labels"] = torch.tensor([f.label for f in files], dtype=torch.int32)
+    progress.end()
+    return result
+
+
+def decode_into(
+    pixels: Tensor, paths: list[str], form: Form, workers: int, progress: "Progress"
+) -> None:
+    """Fill `pixels` in place, with `workers` threads: Pillow decodes outside of Python's lock."""
+
+    def work(rows: list[int]) -> None:
+        for row in rows:
+            try:
+                pixels[row] = to_tensor(centre(read_image(paths[row], form.channels), form))
+            except ValueError as error:
+                raise UsageError(f"{paths[row]}: {error}") from error
+        progress.add(len(rows))
+
+    pool = ThreadPoolExecutor(max(1, workers))
+    try:
+        for _ in pool.map(work, chunked(range(len(paths)), CHUNK)):
+            pass
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def chunked(items: Iterable[int], size: int) -> Iterator[list[int]]:
+    """Yield the items in lists of `size`."""
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
+
+
+class Progress:
+    """Say on stderr how far a long piece of work is: one line that moves, on a terminal."""
+
+    def __init__(self, what: str, total: int) -> None:
+        self.what, self.total, self.done = what, total, 0
+        self.begun = self.said = time.monotonic()
+        self.guard = threading.Lock()
+        self.moves = sys.stderr.isatty()
+        self.say(what, end="" if self.moves else "\n")
+
+    def add(self, number: int) -> None:
+        """Count what is done."""
+        with self.guard:
+            self.done += number
+            if time.monotonic() - self.said > SAY_EVERY / (10 if self.moves else 1):
+                self.said = time.monotonic()
+                self.say(f"{self.what}: {self.done / self.total:.0%}", "" if self.moves else "\n")
+
+    def end(self) -> None:
+        """Say how long it took."""
+        self.say(f"{self.what}: {time.monotonic() - self.begun:.1f} s", "\n")
+
+    def say(self, line: str, end: str) -> None:
+        print(f"\r{line}" if self.moves else line, end=end, file=sys.stderr, flush=True)
