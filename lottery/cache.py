@@ -8,6 +8,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from safetensors import safe_open
@@ -32,8 +33,9 @@ def cached(root: Path, name: str, make: Callable[[], Tensors]) -> tuple[Tensors,
             return found
     with contextlib.ExitStack() as stack:
         try:
-            guard = store.lock(path.with_name(f".{name}.lock"), wait=lambda: waiting(path))
-            stack.enter_context(guard)
+            place = path.with_name(f".{path.stem}.lock")
+            wait = partial(say, f"another process is making {path}; waiting for it")
+            stack.enter_context(store.lock(place, wait=wait))
         except DiskError as error:
             return uncached(make(), error)
         try:
@@ -95,11 +97,6 @@ def uncached(tensors: Tensors, error: DiskError) -> tuple[Tensors, str]:
 def sha_path(path: Path) -> Path:
     """Return where the checksum of a file stands."""
     return path.with_name(f"{path.name}.sha256")
-
-
-def waiting(path: Path) -> None:
-    """Say that another process is at work."""
-    say(f"another process is making {path}; waiting for it")
 
 
 def say(line: str) -> None:

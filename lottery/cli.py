@@ -8,11 +8,11 @@ import traceback
 from pathlib import Path
 
 from lottery import __version__
-from lottery.errors import INTERRUPTED, USAGE, LotteryError
+from lottery.errors import INTERRUPTED, LotteryError, UsageError
 
 COMMANDS = Path(__file__).parent / "commands"
-EXIT_CODES = """exit codes: 0 done, 2 usage or config, 3 locked, 4 damaged, 5 disk or I/O, 6 diverged,
-            75 requeue (USR1, USR2), 130 interrupted, 143 terminated"""
+EXIT_CODES = """exit codes: 0 done, 2 usage or config, 3 locked, 4 damaged, 5 disk or I/O,
+            6 diverged, 75 requeue (USR1, USR2), 130 interrupted, 143 terminated"""
 
 
 def commands() -> list[str]:
@@ -29,14 +29,21 @@ def summary(command: str) -> str:
 def overview() -> str:
     """Return what `lottery` alone prints."""
     lines = [f"  {name:<8} {summary(name)}" for name in commands()]
-    return "\n".join([
-        f"lottery {__version__}: study sparse neural networks", "",
-        "usage: lottery COMMAND [ARGUMENTS]", "", *lines, "",
-        "  lottery run model=resnet20 prune=imp    train, prune, rewind; again to resume",
-        "  lottery COMMAND --help                  what a command takes",
-        '  eval "$(lottery -sc install=bash)"      completion (also zsh; fish: | source)', "",
-        EXIT_CODES,
-    ])
+    return "\n".join(
+        [
+            f"lottery {__version__}: study sparse neural networks",
+            "",
+            "usage: lottery COMMAND [ARGUMENTS]",
+            "",
+            *lines,
+            "",
+            "  lottery run model=resnet20 prune=imp    train, prune, rewind; again to resume",
+            "  lottery COMMAND --help                  what a command takes",
+            '  eval "$(lottery -sc install=bash)"      completion (also zsh; fish: | source)',
+            "",
+            EXIT_CODES,
+        ]
+    )
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -53,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (the last net: a line, and with -v the traceback)
         code, text = 1, f"{type(error).__name__}: {error} (a bug in lottery? -v shows where)"
     if verbose:
         traceback.print_exc()
@@ -63,8 +70,6 @@ def main(argv: list[str] | None = None) -> int:
 
 def dispatch(arguments: list[str]) -> int:
     """Call the command that the first word names."""
-    from lottery.errors import UsageError
-
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(overview())
         return 0

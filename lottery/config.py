@@ -19,6 +19,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
@@ -29,13 +30,27 @@ if TYPE_CHECKING:
 
 PACKAGE = Path(__file__).parent
 FOLDERS = {
-    "model": "models", "dataset": "datasets", "criterion": "criteria", "structure": "structures",
-    "allocation": "allocations", "schedule": "schedules", "rewind": "rewinds",
-    "branch": "branches", "optimizer": "optimizers", "lr": "lrs",
+    "model": "models",
+    "dataset": "datasets",
+    "criterion": "criteria",
+    "structure": "structures",
+    "allocation": "allocations",
+    "schedule": "schedules",
+    "rewind": "rewinds",
+    "branch": "branches",
+    "optimizer": "optimizers",
+    "lr": "lrs",
 }
 # What does not change the numbers of a level is no part of a run's identity.
 NOT_IDENTITY = (
-    "host", "name", "replicate", "levels", "checkpoint_every", "outputs", "data", "branches",
+    "host",
+    "name",
+    "replicate",
+    "levels",
+    "checkpoint_every",
+    "outputs",
+    "data",
+    "branches",
     "branch_levels",
 )
 DEFAULT_LEVELS = 5
@@ -129,8 +144,10 @@ def find(kind: str, name: Any, where: str) -> Callable[..., Any]:
         if entry.name == name:
             return entry.load()  # type: ignore[no-any-return]
     known = components(kind)
-    raise UsageError(f"{where}.name: there is no {kind} '{name}'{near(str(name), known)} "
-                     f"(there are: {', '.join(known)})")
+    raise UsageError(
+        f"{where}.name: there is no {kind} '{name}'{near(str(name), known)} "
+        f"(there are: {', '.join(known)})"
+    )
 
 
 def settings_of(function: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
@@ -168,7 +185,9 @@ def bind(kind: str, node: dict[str, Any], where: str) -> Callable[..., Any]:
     for key, (_, default) in known.items():
         if key not in given and default is dataclasses.MISSING:
             raise UsageError(f"{where}: {node['name']} needs a value for '{key}'")
-    fields = [(key, kind_of, field(default=dataclasses.MISSING)) for key, (kind_of, _) in known.items()]
+    fields = [
+        (key, kind_of, field(default=dataclasses.MISSING)) for key, (kind_of, _) in known.items()
+    ]
     skeleton = dataclasses.make_dataclass(str(node["name"]), fields, kw_only=True)
     values: dict[str, Any] = {}
     for key, value in given.items():
@@ -191,6 +210,22 @@ def plain(config: Any) -> dict[str, Any]:
         raise UsageError(f"config: {str(error).splitlines()[0]}") from error
 
 
+def read(path: Path) -> dict[str, Any]:
+    """Return the config.yaml of a run: data, safely loaded; raises UsageError."""
+    try:
+        return dict(OmegaConf.to_container(OmegaConf.load(path)))  # type: ignore[arg-type]
+    except (OSError, ValueError, TypeError, OmegaConfBaseException, yaml.YAMLError) as error:
+        raise UsageError(
+            f"{path} cannot be read ({str(error).splitlines()[0]}); move the folder "
+            "away and type the command again"
+        ) from error
+
+
+def text(settings: dict[str, Any]) -> str:
+    """Return a config as YAML."""
+    return OmegaConf.to_yaml(settings)
+
+
 def normalised(value: Any) -> Any:
     """Return the value with numbers in one spelling: 1.0 is 1."""
     if isinstance(value, dict):
@@ -204,7 +239,9 @@ def normalised(value: Any) -> Any:
 
 def identity(settings: dict[str, Any]) -> dict[str, Any]:
     """Return the part of a config that decides the numbers."""
-    return normalised({k: v for k, v in settings.items() if k not in NOT_IDENTITY})  # type: ignore[no-any-return]
+    kept = {k: v for k, v in settings.items() if k not in NOT_IDENTITY}
+    kept["dataset"] = {k: v for k, v in settings["dataset"].items() if k != "workers"}
+    return normalised(kept)  # type: ignore[no-any-return]
 
 
 def run_id(settings: dict[str, Any]) -> str:
@@ -222,8 +259,10 @@ def level_count(asked: int | None, schedule: Callable[[int], float]) -> int:
             listed += 1
     except IndexError:
         if asked is not None and asked > listed:
-            raise UsageError(f"levels={asked}: the schedule lists {listed}; add densities to "
-                             "schedule.densities or ask for fewer levels") from None
+            raise UsageError(
+                f"levels={asked}: the schedule lists {listed}; add densities to "
+                "schedule.densities or ask for fewer levels"
+            ) from None
         return listed if asked is None else asked
     except OverflowError:
         pass  # a density far beyond 1, which the check of densities names by its level
@@ -244,14 +283,23 @@ def parts(settings: dict[str, Any]) -> Parts:
     at_least("replicate", settings["replicate"], 0)
     at_least("levels", settings["levels"] or 0, 0)
     recipe = Recipe(
-        **{**train, "optimizer": bind("optimizer", train["optimizer"], "train.optimizer"),
-           "lr": bind("lr", train["lr"], "train.lr")},
+        **{
+            **train,
+            "optimizer": bind("optimizer", train["optimizer"], "train.optimizer"),
+            "lr": bind("lr", train["lr"], "train.lr"),
+        },
         evaluate_every=settings["evaluate_every"],
         settings=normalised({**train, "evaluate_every": settings["evaluate_every"]}),
     )
     pruning = Pruning(
-        **{**prune, "include": tuple(prune["include"]), "exclude": tuple(prune["exclude"]),
-           **{k: bind(k, prune[k], f"prune.{k}") for k in ("criterion", "structure", "allocation")}}
+        **{
+            **prune,
+            "include": tuple(prune["include"]),
+            "exclude": tuple(prune["exclude"]),
+            **{
+                k: bind(k, prune[k], f"prune.{k}") for k in ("criterion", "structure", "allocation")
+            },
+        }
     )
     schedule = bind("schedule", settings["schedule"], "schedule")
     levels = settings["branch_levels"]

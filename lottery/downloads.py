@@ -57,8 +57,10 @@ def parse(root: Path, dataset: str, folder: Path, by: str) -> Tensors:
         raise UsageError(f"{dataset} needs {error.name}; pip install {error.name}") from error
     except UNPARSABLE as error:
         why = " ".join(str(error).split())
-        raise DamagedError(f"the files of {dataset} in {folder} are damaged ({why}); remove them, "
-                           "and they are downloaded again") from error
+        raise DamagedError(
+            f"the files of {dataset} in {folder} are damaged ({why}); remove them, "
+            "and they are downloaded again"
+        ) from error
 
 
 def fetch(kind: Any, root: Path, folder: Path, by: str, split: str) -> Any:
@@ -66,7 +68,9 @@ def fetch(kind: Any, root: Path, folder: Path, by: str, split: str) -> Any:
     chosen = {by: split == "train" if by == "train" else split}
     try:
         return kind(str(root), **chosen)
-    except RuntimeError:
+    except RuntimeError as error:
+        if "not found" not in str(error):
+            raise ValueError(str(error)) from error
         # Missing, or its md5 is wrong: torchvision gives both the same words.
         print(f"downloading {kind.__name__} to {folder}", file=sys.stderr)
     except OSError as error:
@@ -84,7 +88,7 @@ def fetch(kind: Any, root: Path, folder: Path, by: str, split: str) -> Any:
         ) from error
 
 
-def shortened(text: str, most: int = 120) -> str:
+def shortened(text: str, most: int = 160) -> str:
     """Return a text in one line of at most `most` characters."""
     line = " ".join(text.split())
     return line if len(line) <= most else f"{line[: most - 1]}…"

@@ -40,7 +40,7 @@ class DivergedError(LotteryError):
     code = DIVERGED
 
 
-class Stopped(LotteryError):
+class Stopped(LotteryError):  # noqa: N818 (no error: it was asked for)
     """A signal asked the run to stop; its work so far is on disk."""
 
     def __init__(self, message: str, code: int) -> None:

@@ -82,8 +82,10 @@ def find_tree(folder: Path) -> Tree:
         found["test"] = found.pop("val")
     for split, others in (("train", "train"), ("test", "test (or val)")):
         if split not in found:
-            raise UsageError(f"{folder} has no folder named {others}; an image folder is laid out "
-                             "as split/class/file")
+            raise UsageError(
+                f"{folder} has no folder named {others}; an image folder is laid out "
+                "as split/class/file"
+            )
     classes = class_names(found["train"])
     for split in found:
         same_classes(found["train"], classes, found[split], class_names(found[split]))
@@ -104,8 +106,10 @@ def below(folder: Path) -> list[os.DirEntry[str]]:
         with os.scandir(folder) as entries:
             return sorted((e for e in entries if not e.name.startswith(".")), key=lambda e: e.name)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise UsageError(f"{folder} is no folder; dataset.path is the place of the images, taken "
-                         "below data= unless it is absolute") from error
+        raise UsageError(
+            f"{folder} is no folder; dataset.path is the place of the images, taken "
+            "below data= unless it is absolute"
+        ) from error
     except OSError as error:
         raise DiskError(f"cannot read {folder}: {error.strerror}") from error
 
@@ -114,8 +118,9 @@ def class_names(split: Path) -> list[str]:
     """Return the class folders of a split; raises UsageError where there is none."""
     names = [entry.name for entry in below(split) if entry.is_dir()]
     if not names:
-        raise UsageError(f"{split} holds no folder of a class; an image folder is laid out as "
-                         "split/class/file")
+        raise UsageError(
+            f"{split} holds no folder of a class; an image folder is laid out as split/class/file"
+        )
     return names
 
 
@@ -125,8 +130,10 @@ def same_classes(train: Path, classes: list[str], split: Path, names: list[str])
     if odd:
         there, lacking = (train, split) if odd[0] in classes else (split, train)
         more = f" (and {len(odd) - 1} more)" if odd[1:] else ""
-        raise UsageError(f"class '{odd[0]}'{more} is in {there} but not in {lacking}; every split "
-                         "needs the same classes")
+        raise UsageError(
+            f"class '{odd[0]}'{more} is in {there} but not in {lacking}; every split "
+            "needs the same classes"
+        )
 
 
 def files_below(folder: Path, place: Path, label: int) -> list[File]:
@@ -181,8 +188,10 @@ def centre(image: Image.Image, form: Form) -> Image.Image:
     width, height = image.size
     if not form.shorter:
         if (height, width) != (form.height, form.width):
-            raise ValueError(f"it is {width} x {height} pixels, the first image is "
-                             f"{form.width} x {form.height}; set dataset.size to scale them all")
+            raise ValueError(
+                f"it is {width} x {height} pixels, the first image is "
+                f"{form.width} x {form.height}; set dataset.size to scale them all"
+            )
         return image
     scale = min(width, height) / form.shorter
     across, down = scale * form.width, scale * form.height

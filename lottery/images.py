@@ -292,8 +292,10 @@ def split_up(
     """
     seed = options["split_seed"]
     if val is not None and options["validation"]:
-        raise UsageError(f"dataset.validation={options['validation']}: this data set has its own "
-                         "validation split; give 0")
+        raise UsageError(
+            f"dataset.validation={options['validation']}: this data set has its own "
+            "validation split; give 0"
+        )
     order = torch.randperm(len(train), generator=seeds.generator(seed, "validation"))
     held_out, rest = order[: options["validation"]], order[options["validation"] :].sort().values
     splits = {"train": train.pick(rest), "test": test}
@@ -310,17 +312,23 @@ def check_options(options: ImageOptions, channels: int, examples: int, classes: 
     """Raise UsageError, in one line, for options that no dataset of this shape can serve."""
     for key in ("mean", "std"):
         if len(options[key]) != channels:  # type: ignore[literal-required]
-            raise UsageError(f"dataset.{key} has {len(options[key])} values, the images have "  # type: ignore[literal-required]
-                             f"{channels} channels; give one a channel")
+            raise UsageError(
+                f"dataset.{key} has {len(options[key])} values, the images have "  # type: ignore[literal-required]
+                f"{channels} channels; give one a channel"
+            )
     if min(options["std"]) <= 0:
         raise UsageError("dataset.std must be above 0")
     left = examples - options["validation"]
     if options["validation"] < 0 or left < 2:
-        raise UsageError(f"dataset.validation={options['validation']} of {examples} training "
-                         "examples leaves too few to train on; give a smaller number")
+        raise UsageError(
+            f"dataset.validation={options['validation']} of {examples} training "
+            "examples leaves too few to train on; give a smaller number"
+        )
     if not 0 <= options["subsample"] <= left:
-        raise UsageError(f"dataset.subsample={options['subsample']} is outside 0 (all) to {left}, "
-                         "the training examples there are")
+        raise UsageError(
+            f"dataset.subsample={options['subsample']} is outside 0 (all) to {left}, "
+            "the training examples there are"
+        )
     if not 0 <= options["label_noise"] <= 1:
         raise UsageError(f"dataset.label_noise={options['label_noise']} is outside 0 to 1")
     if classes < 2:

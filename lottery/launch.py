@@ -6,16 +6,18 @@ import os
 import platform
 import subprocess
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from lottery import __version__, config, signals, store
+from lottery.checks import validate
 from lottery.errors import LotteryError, UsageError
-from lottery.experiment import Run, run_levels, validate
-from lottery.parts import Parts
+from lottery.experiment import run_levels
+from lottery.levels import Run
+from lottery.parts import Parts, Recipe
 from lottery.progress import Progress
 
 
@@ -31,10 +33,13 @@ def launch(settings: dict[str, Any], parts: Parts, name: str, command: str) -> N
         batch_size=parts.recipe.batch_size,
         device=device,
         label_smoothing=parts.recipe.label_smoothing,
-        channels_last=channels_last(parts.recipe.channels_last, device),
+        channels_last=channels_last(parts.recipe, device),
     )
     run = Run(
-        parts=parts, task=task, outputs=outputs, folder=folder,
+        parts=parts,
+        task=task,
+        outputs=outputs,
+        folder=folder,
         identity=f"{base.name}/replicate_{parts.replicate}",
         checkpoint_every=settings["checkpoint_every"],
         watch=Progress(settings["host"]["progress"], parts.levels),
@@ -58,38 +63,49 @@ def set_up(threads: int | None) -> None:
 def pick_device(name: str) -> torch.device:
     """Return the device that `name` asks for; raises UsageError where it is not to be had."""
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else (
-            "mps" if torch.backends.mps.is_available() else "cpu")
+        name = (
+            "cuda"
+            if torch.cuda.is_available()
+            else ("mps" if torch.backends.mps.is_available() else "cpu")
+        )
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UsageError(f"host.device: '{name}' cannot be used here "
-                         f"({str(error).splitlines()[0]}); write auto or cpu") from error
+        raise UsageError(
+            f"host.device: '{name}' cannot be used here "
+            f"({str(error).splitlines()[0]}); write auto or cpu"
+        ) from error
     return device
 
 
-def channels_last(asked: str, device: torch.device) -> bool:
-    """Say whether images and convolutions go channels-last: by default on CUDA."""
-    return device.type == "cuda" if asked == "auto" else asked == "yes"
+def channels_last(recipe: Recipe, device: torch.device) -> bool:
+    """Say whether images and convolutions go channels-last.
+
+    By default where it is faster: on the CPU (measured: ResNet-20 gains 10 to 15 %), and on CUDA
+    for bf16, whose tensor cores want it.
+    """
+    if recipe.channels_last == "auto":
+        return device.type == "cpu" or (device.type == "cuda" and recipe.precision == "bf16")
+    return recipe.channels_last == "yes"
 
 
 def refuse_drift(run: Run, settings: dict[str, Any]) -> None:
     """Raise UsageError where the folder holds a run of another config or of other data."""
-    from omegaconf import OmegaConf
-
     path = run.folder / "config.yaml"
-    if path.exists():
-        before = config.identity(OmegaConf.to_container(OmegaConf.load(path)))  # type: ignore[arg-type]
-        if before != config.identity(settings):
-            raise UsageError(f"{path} is not the config that is asked for; move the folder away "
-                             "or give this run another name=...")
+    if path.exists() and config.identity(config.read(path)) != config.identity(settings):
+        raise UsageError(
+            f"{path} is not the config that is asked for; move the folder away "
+            "or give this run another name=..."
+        )
     record = read_record(run.folder)
     if record.get("data", run.task.fingerprint) != run.task.fingerprint:
-        raise UsageError(f"{run.folder}: the data set has changed since this run began; restore "
-                         "it, or give this run another name=...")
+        raise UsageError(
+            f"{run.folder}: the data set has changed since this run began; restore "
+            "it, or give this run another name=..."
+        )
     if not path.exists():
-        store.write(path, OmegaConf.to_yaml(settings).encode())
+        store.write(path, config.text(settings).encode())
 
 
 def read_record(folder: Path) -> dict[str, Any]:
@@ -138,9 +154,14 @@ def keep_record(run: Run, command: str) -> None:
 def environment(device: torch.device) -> dict[str, Any]:
     """Return what the numbers may depend on beside the config."""
     return {
-        "lottery": __version__, "git": git(), "python": platform.python_version(),
-        "torch": torch.__version__, "platform": platform.platform(), "host": store.hostname(),
-        "pid": os.getpid(), "device": str(device),
+        "lottery": __version__,
+        "git": git(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "platform": platform.platform(),
+        "host": store.hostname(),
+        "pid": os.getpid(),
+        "device": str(device),
         "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
         "threads": torch.get_num_threads(),
     }
@@ -160,7 +181,7 @@ def git() -> str | None:
 
 def now() -> str:
     """Return the time to the second, in UTC."""
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def closing(run: Run, rows: list[dict[str, Any]]) -> str:
@@ -173,5 +194,3 @@ def closing(run: Run, rows: list[dict[str, Any]]) -> str:
     except ValueError:
         path = run.folder
     return f"{level_table(rows)}\n\nlevels: {counts}\n{path}"
-
-

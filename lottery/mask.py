@@ -125,7 +125,7 @@ def keep_top(scores: Scores, mask: Mask, number: int) -> Mask:
         chosen[ties[: number - int(chosen.sum())]] = True
     result = torch.zeros_like(candidates)
     result[candidates] = chosen
-    pieces = result.split([m.numel() for m in mask.values()])
+    pieces = torch.split(result, [m.numel() for m in mask.values()])
     return {name: piece.view_as(mask[name]) for name, piece in zip(mask, pieces, strict=True)}
 
 

@@ -21,8 +21,10 @@ def prune(
     wanted = masks.count(density, mask)
     start = masks.kept(mask) / masks.total(mask)
     if wanted > masks.kept(mask):
-        raise UsageError(f"prune: density {density:.6g} is above the {start:.6g} that is left; "
-                         "a pruned weight never comes back")
+        raise UsageError(
+            f"prune: density {density:.6g} is above the {start:.6g} that is left; "
+            "a pruned weight never comes back"
+        )
     if wanted < 1:
         raise UsageError(f"prune: density {density:.6g} of {masks.total(mask)} weights keeps none")
     for number in range(1, how.rounds + 1):
@@ -42,5 +44,3 @@ def on_path(start: float, end: float, number: int, how: Pruning) -> float:
     if how.path == "linear":
         return start + (end - start) * done
     return float(start * (end / start) ** done)
-
-

@@ -1,6 +1,7 @@
 """Read outputs/ back as tidy pandas tables. Imports no torch."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ def describe(folder: Path) -> dict[str, Any]:
     """Return one line about a run: what it is, how far it came, what it reached."""
     record = read_json(folder / "run.json")
     levels = metrics(folder)
-    last = levels.iloc[-1] if len(levels) else {}
+    last: Any = levels.iloc[-1] if len(levels) else {}
     return {
         "run": folder.parent.parent.name,
         "id": folder.parent.name,
@@ -61,9 +62,13 @@ def find_run(outputs: Path, word: str) -> Path:
     folders = run_folders(outputs)
     head, _, replicate = word.partition("/replicate_")
     found = [
-        f for f in folders
-        if (f.parent.name.startswith(head) or f.parent.parent.name == head
-            or f"{f.parent.parent.name}/{f.parent.name}" == head)
+        f
+        for f in folders
+        if (
+            f.parent.name.startswith(head)
+            or f.parent.parent.name == head
+            or f"{f.parent.parent.name}/{f.parent.name}" == head
+        )
         and (not replicate or f.name == f"replicate_{replicate}")
     ]
     if len(found) == 1:
@@ -74,11 +79,13 @@ def find_run(outputs: Path, word: str) -> Path:
     raise UsageError(f"show: '{word}' {why}; there are: {listed}")
 
 
-def level_table(rows: list[dict[str, Any]]) -> str:
+def level_table(rows: Sequence[Mapping[Any, Any]]) -> str:
     """Return the rows of metrics.csv as a table for people."""
     dense = rows[0].get("test_accuracy")
-    lines = [f"{'level':>5} {'density':>9} {'compression':>11} {'kept/total':>21} "
-             f"{'val acc':>8} {'test acc':>8} {'vs dense':>8}"]
+    lines = [
+        f"{'level':>5} {'density':>9} {'compression':>11} {'kept/total':>21} "
+        f"{'val acc':>8} {'test acc':>8} {'vs dense':>8}"
+    ]
     for entry in rows:
         test, change = entry.get("test_accuracy"), ""
         if number(test) and number(dense) and entry is not rows[0]:

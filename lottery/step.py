@@ -46,7 +46,9 @@ def parse(text: str, steps_per_epoch: int, end: int | None = None, where: str = 
         return Step(epochs * steps_per_epoch + iterations, steps_per_epoch)
     if re.fullmatch(r"[01]?\.\d+|[01]", text) and end is not None and 0 <= float(text) <= 1:
         return Step(round(float(text) * end), steps_per_epoch)
-    raise UsageError(f"{where and where + ': '}'{text}' names no step of training; write {SPELLINGS}")
+    raise UsageError(
+        f"{where and where + ': '}'{text}' names no step of training; write {SPELLINGS}"
+    )
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from lottery import signals
 from lottery.errors import DamagedError, DiskError, LockedError
 
 TEMPORARY = ".tmp-"
@@ -33,8 +34,11 @@ def disk(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        hint = "; free some space and type the same command again" if (
-            error.errno in (errno.ENOSPC, errno.EDQUOT)) else ""
+        hint = (
+            "; free some space and type the same command again"
+            if (error.errno in (errno.ENOSPC, errno.EDQUOT))
+            else ""
+        )
         raise DiskError(f"cannot write {path}: {error.strerror}{hint}") from error
 
 
@@ -99,18 +103,22 @@ def lock(path: Path, holder: Path | None = None, wait: Any = None) -> Iterator[N
     once; without it this waits, after calling `wait` once.
     """
     make_folder(path.parent)
-    with disk(path):
-        guard = FileLock(path, timeout=0)
+    guard = FileLock(path)
     try:
-        with disk(path):
-            guard.acquire()
-    except Timeout:
+        guard.acquire(timeout=0)
+    except Timeout:  # an OSError too, so it comes first
         if holder is not None:
-            raise LockedError(f"{path.parent} is being written by {owner(holder)}; wait for it, "
-                              "or stop it first") from None
+            raise LockedError(
+                f"{path.parent} is being written by {owner(holder)}; wait for it, or stop it first"
+            ) from None
         if wait:
             wait()
-        guard.acquire(timeout=-1)
+        while not guard.is_locked:
+            signals.leave_if_asked()
+            with contextlib.suppress(Timeout):
+                guard.acquire(timeout=0.5)
+    except (OSError, NotImplementedError) as error:
+        raise DiskError(f"cannot lock {path}: {error}") from error
     try:
         yield
     finally:
@@ -156,8 +164,10 @@ class Shelf:
         return value
 
     def damaged(self, path: Path, why: str) -> DamagedError:
-        return DamagedError(f"{path} is damaged ({why}); to train this level again: "
-                            f"rm -r {self.path}, then type the same command")
+        return DamagedError(
+            f"{path} is damaged ({why}); to train this level again: "
+            f"rm -r {self.path}, then type the same command"
+        )
 
     def write_tensors(self, name: str, tensors: dict[str, Tensor], about: Any = None) -> str:
         """Write tensors with `about` as JSON in the header; return the sha256 of the file."""

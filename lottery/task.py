@@ -1,7 +1,7 @@
 """State what a runner may know about its data: four verbs, and nothing else."""
 
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -12,18 +12,40 @@ Batch = tuple[Tensor, Tensor]
 class Task(Protocol):
     """What there is to learn. The runner stays blind to whether it is images, text or graphs."""
 
-    input_shape: tuple[int, ...]  # one example, without the batch axis
-    outputs: int  # K, the width of the model's last layer
-    steps_per_epoch: int
-    fingerprint: str  # content hash of everything that the batches depend on
-    device: torch.device
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of one example, without the batch axis."""
+        ...
+
+    @property
+    def outputs(self) -> int:
+        """K, the width of the model's last layer."""
+        ...
+
+    @property
+    def steps_per_epoch(self) -> int: ...
+
+    @property
+    def fingerprint(self) -> str:
+        """The content hash of everything that the batches depend on."""
+        ...
+
+    @property
+    def device(self) -> torch.device: ...
 
     def size(self, split: str) -> int:
         """Return the number of examples of train, val or test; 0 where there is no such split."""
         ...
 
-    def prepare(self, *, batch_size: int, device: torch.device, **settings: Any) -> "Task":
-        """Return the task on a device, in batches."""
+    def prepare(
+        self,
+        *,
+        batch_size: int,
+        device: torch.device,
+        label_smoothing: float = 0.0,
+        channels_last: bool = False,
+    ) -> "Task":
+        """Return the task on a device, in batches, with what the training recipe decides."""
         ...
 
     def batches(self, split: str, epoch: int, seed: int, start: int = 0) -> Iterator[Batch]:

@@ -67,7 +67,7 @@ def steps(training: Training, stop: int) -> Iterator[int]:
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         if kept:
-            torch._foreach_mul_([p.grad for p, _ in training.masked], kept)
+            torch._foreach_mul_([p.grad for p, _ in training.masked], kept)  # type: ignore
         if training.recipe.clip is not None:
             nn.utils.clip_grad_norm_(model.parameters(), training.recipe.clip)
         optimizer.step()
@@ -286,8 +286,11 @@ def checkpoint(training: Training, shelf: Shelf) -> None:
     tensors, about = pack(snapshot(training))
     tensors["loss_sum"] = training.loss_sum
     notes = {
-        "loss_count": training.loss_count, "seconds": training.seconds,
-        "evaluating": training.evaluating, "curve": training.curve, "saved": training.saved,
+        "loss_count": training.loss_count,
+        "seconds": training.seconds,
+        "evaluating": training.evaluating,
+        "curve": training.curve,
+        "saved": training.saved,
     }
     shelf.write_checkpoint(training.step, tensors, about | notes)
 

@@ -26,8 +26,10 @@ def layerwise(scores: Scores, mask: Mask, density: float, *, rates: dict[str, fl
     frozen = sum(left[name] for name in mask if not shares[name])
     number = masks.count(density, mask)
     if number < frozen:
-        raise UsageError(f"prune.allocation.rates: layers of rate 0 keep {frozen} weights, more "
-                         f"than the {number} of density {density:.6g}")
+        raise UsageError(
+            f"prune.allocation.rates: layers of rate 0 keep {frozen} weights, more "
+            f"than the {number} of density {density:.6g}"
+        )
     caps = {name: left[name] if shares[name] else 0 for name in mask}
     removed = masks.apportion(shares, caps, sum(left.values()) - number)
     return masks.keep_counts(scores, mask, {name: left[name] - removed[name] for name in mask})

@@ -21,6 +21,6 @@ def shuffle(
     for names in groups:
         flat = flatten(level.mask, names)
         order = torch.randperm(flat.numel(), generator=generator).to(flat.device)
-        pieces = flat[order].split([level.mask[name].numel() for name in names])
+        pieces = torch.split(flat[order], [level.mask[name].numel() for name in names])
         shuffled |= {n: p.view_as(level.mask[n]) for n, p in zip(names, pieces, strict=True)}
     return states("rewind"), shuffled, level.span

@@ -21,8 +21,10 @@ def options(
         if equals and key in known:
             chosen[key] = value
         elif equals or word.startswith("-"):
-            raise UsageError(f"there is no option '{word}' here (there are: "
-                             f"{', '.join(f'{k}=' for k in known)}, --help)")
+            raise UsageError(
+                f"there is no option '{word}' here (there are: "
+                f"{', '.join(f'{k}=' for k in known)}, --help)"
+            )
         else:
             words.append(word)
     return words, chosen

@@ -27,7 +27,9 @@ def main(arguments: list[str]) -> int:
     cells = [heads, *([cell(r[h]) for h in heads] for r in rows)]
     widths = [max(len(line[i]) for line in cells) for i in range(len(heads))]
     for line in cells:
-        print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+        print(
+            "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
+        )
     return 0
 
 

@@ -16,11 +16,28 @@ from typing import Any
 from lottery.errors import LotteryError, Stopped, UsageError
 
 FLAGS = {  # hydra's, and whether a value follows
-    "--help": False, "-h": False, "--hydra-help": False, "--version": False, "--cfg": True,
-    "-c": True, "--resolve": False, "--package": True, "-p": True, "--run": False, "-r": False,
-    "--shell-completion": False, "-sc": False, "--config-path": True, "-cp": True,
-    "--config-name": True, "-cn": True, "--config-dir": True, "-cd": True,
-    "--experimental-rerun": True, "--info": False, "-i": False,
+    "--help": False,
+    "-h": False,
+    "--hydra-help": False,
+    "--version": False,
+    "--cfg": True,
+    "-c": True,
+    "--resolve": False,
+    "--package": True,
+    "-p": True,
+    "--run": False,
+    "-r": False,
+    "--shell-completion": False,
+    "-sc": False,
+    "--config-path": True,
+    "-cp": True,
+    "--config-name": True,
+    "-cn": True,
+    "--config-dir": True,
+    "-cd": True,
+    "--experimental-rerun": True,
+    "--info": False,
+    "-i": False,
 }
 
 
@@ -81,13 +98,16 @@ def order(arguments: list[str]) -> list[str]:
         if not word.startswith("-"):
             others.append(word)
         elif flag not in FLAGS:
-            raise UsageError(f"run: there is no flag '{word}'{nearest(flag, list(FLAGS))} "
-                             "(lottery run --help)")
+            raise UsageError(
+                f"run: there is no flag '{word}'{nearest(flag, list(FLAGS))} (lottery run --help)"
+            )
         else:
             flags.append(word)
             optional = flag in ("--info", "-i", "-sc", "--shell-completion")
-            if waiting and ((FLAGS[flag] and flag == word) or (
-                    optional and re.match(r"[a-z-]+$|install=|uninstall=|query=", waiting[0]))):
+            if waiting and (
+                (FLAGS[flag] and flag == word)
+                or (optional and re.match(r"[a-z-]+$|install=|uninstall=|query=", waiting[0]))
+            ):
                 flags.append(waiting.pop(0))
     return flags + others
 

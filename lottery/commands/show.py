@@ -23,8 +23,20 @@ def main(arguments: list[str]) -> int:
     folder = results.find_run(Path(chosen["outputs"]), words[0])
     record = results.read_json(folder / "run.json")
     print(folder)
-    for key in ("state", "command", "started", "ended", "seconds", "device", "threads", "torch",
-                "lottery", "git", "host", "error"):
+    for key in (
+        "state",
+        "command",
+        "started",
+        "ended",
+        "seconds",
+        "device",
+        "threads",
+        "torch",
+        "lottery",
+        "git",
+        "host",
+        "error",
+    ):
         if record.get(key) is not None:
             value = record[key]
             print(f"  {key:<9} {value:.1f}" if isinstance(value, float) else f"  {key:<9} {value}")

@@ -12,6 +12,10 @@ def adamw(
 ) -> torch.optim.Optimizer:
     """Run Adam with the weight decay apart from the gradient (Loshchilov & Hutter 2019)."""
     return torch.optim.AdamW(
-        parameters, lr=lr, betas=(betas[0], betas[1]), eps=eps, weight_decay=weight_decay,
+        parameters,
+        lr=lr,
+        betas=(betas[0], betas[1]),
+        eps=eps,
+        weight_decay=weight_decay,
         fused=True,
     )

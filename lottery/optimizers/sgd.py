@@ -12,6 +12,10 @@ def sgd(
 ) -> torch.optim.Optimizer:
     """Descend the gradient with momentum; decay is added to the gradient."""
     return torch.optim.SGD(
-        parameters, lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay,
+        parameters,
+        lr=lr,
+        momentum=momentum,
+        nesterov=nesterov,
+        weight_decay=weight_decay,
         fused=True,
     )

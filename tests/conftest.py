@@ -1,0 +1,67 @@
+"""Run the command line: in this process for speed, in its own where that is the point."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from lottery import cli
+
+torch.set_num_threads(1)
+
+# A net of 84 weights on 60 images: a level takes milliseconds.
+TINY = [
+    "dataset=synthetic", "dataset.examples=60", "dataset.test_examples=20", "dataset.validation=12",
+    "dataset.classes=4", "dataset.channels=1", "dataset.size=4", "dataset.mean=[0.5]",
+    "dataset.std=[0.25]", "model=lenet_300_100", "model.hidden=[4]", "train.batch_size=12",
+    "train.length=3ep", "host.threads=1", "host.progress=none", "levels=2",
+]  # fmt: skip
+
+
+@pytest.fixture
+def tiny():
+    """Return the overrides of a run that takes well under a second: 48 examples, 4 steps an epoch."""
+    return list(TINY)
+
+
+@pytest.fixture
+def lottery(tmp_path, monkeypatch):
+    """Call the command line in this process, in tmp_path; return the exit code."""
+    monkeypatch.chdir(tmp_path)
+    names = [n for n in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2") if hasattr(signal, n)]
+    before = {n: signal.getsignal(getattr(signal, n)) for n in names}
+    yield lambda *words: cli.main([str(w) for w in words])
+    for name, handler in before.items():
+        signal.signal(getattr(signal, name), handler)
+
+
+@pytest.fixture
+def run(lottery, tiny, tmp_path):
+    """Run a tiny experiment in this process; return the folder of its replicate."""
+
+    def call(*overrides, code=0):
+        before = set(tmp_path.glob("outputs/*/*/replicate_*"))
+        assert lottery("-v", "run", *tiny, *overrides) == code
+        folders = sorted(tmp_path.glob("outputs/*/*/replicate_*"), key=lambda f: f in before)
+        return folders[0] if folders else None
+
+    return call
+
+
+@pytest.fixture
+def shell(tmp_path):
+    """Call the real command line in its own process, in tmp_path."""
+
+    def call(*words, env=None, **options):
+        return subprocess.run(
+            [sys.executable, "-m", "lottery", *map(str, words)],
+            cwd=options.pop("cwd", tmp_path), capture_output=True, text=True, timeout=120,
+            env=os.environ | {"OMP_NUM_THREADS": "1", "LOTTERY_DATA": str(tmp_path / "data")}
+            | (env or {}),
+            check=False, **options,
+        )  # fmt: skip
+
+    return call

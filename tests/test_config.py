@@ -1,0 +1,138 @@
+"""Contracts over every yaml and component; binding; identity."""
+
+import copy
+
+import pytest
+import yaml
+
+from lottery import config
+from lottery.errors import UsageError
+
+CONF = config.conf_dir()
+GROUPS = {
+    "model": "model", "dataset": "dataset", "schedule": "schedule", "rewind": "rewind",
+    "branch": "branch", "train/optimizer": "optimizer", "train/lr": "lr",
+    "prune/structure": "structure", "prune/allocation": "allocation",
+}  # fmt: skip
+FILES = [(path, kind) for group, kind in GROUPS.items() for path in sorted((CONF / group).glob("*.yaml"))]
+ROWS = sorted((CONF / "prune").glob("*.yaml"))
+
+
+def read(path):
+    return yaml.safe_load(path.read_text())
+
+
+@pytest.mark.parametrize(("path", "kind"), FILES, ids=lambda v: getattr(v, "stem", v))
+def test_a_yaml_lists_every_keyword_of_its_component(path, kind):
+    node = read(path)
+    function = config.find(kind, node["name"], "here")
+    assert set(node) - {"name"} == set(config.settings_of(function))
+
+
+@pytest.mark.parametrize(("path", "kind"), FILES, ids=lambda v: getattr(v, "stem", v))
+def test_a_yaml_binds_and_says_what_it_is(path, kind):
+    text = path.read_text()
+    if not path.parent.parent.name == "train":
+        assert text.startswith("#")
+    node = {k: (float(v) if isinstance(v, str) and v[:1].isdigit() and "e" in v and kind == "optimizer" else v)
+            for k, v in read(path).items()}  # fmt: skip
+    config.bind(kind, node, "here")
+
+
+@pytest.mark.parametrize("path", ROWS, ids=lambda p: p.stem)
+def test_every_row_of_the_method_table_binds(path):
+    row = read(path)
+    assert path.read_text().startswith("#")
+    config.bind("criterion", row["criterion"], "prune.criterion")
+
+
+@pytest.mark.parametrize("kind", config.FOLDERS)
+def test_every_component_is_one_function_named_for_its_file_with_a_docstring(kind):
+    names = config.components(kind)
+    assert names
+    for name in names:
+        function = config.find(kind, name, "here")
+        assert function.__name__ == name
+        assert function.__doc__
+
+
+@pytest.mark.parametrize("kind", [k for k in config.FOLDERS if k != "criterion"])
+def test_every_component_has_a_yaml(kind):
+    shown = {read(path)["name"] for path, of in FILES if of == kind}
+    assert set(config.components(kind)) == shown
+
+
+def test_every_dataset_has_a_recipe():
+    recipes = {p.stem for p in (CONF / "train").glob("*.yaml")}
+    assert {p.stem for p in (CONF / "dataset").glob("*.yaml")} <= recipes
+
+
+def test_every_top_level_knob_is_in_run_yaml():
+    import dataclasses
+
+    knobs = {f.name for f in dataclasses.fields(config.Config)}
+    groups = {"model", "dataset", "train", "prune", "schedule", "rewind", "branches", "host"}
+    assert set(read(CONF / "run.yaml")) - {"defaults", "hydra"} == knobs - groups
+
+
+@pytest.mark.parametrize(
+    ("kind", "node", "line"),
+    [
+        ("criterion", {"name": "magnitud"}, "x.name: there is no criterion 'magnitud'; did you mean 'magnitude'?"),
+        ("criterion", {"name": "os.system"}, "there is no criterion 'os.system'"),
+        ("criterion", {}, "x: says no name"),
+        ("criterion", {"name": "magnitude", "pwer": 2}, "x: magnitude has no setting 'pwer'"),
+        ("schedule", {"name": "geometric", "kep": 2}, "geometric has no setting 'kep'; did you mean 'keep'?"),
+        ("schedule", {"name": "geometric"}, "x: geometric needs a value for 'keep'"),
+        ("schedule", {"name": "geometric", "keep": "much"}, "x.keep: 'much' is no float"),
+        ("schedule", {"name": "listed", "densities": ["a"]}, "x.densities: ['a'] is no"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_in_one_line(kind, node, line):
+    with pytest.raises(UsageError) as error:
+        config.bind(kind, node, "x")
+    assert line in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+SETTINGS = {
+    "model": {"name": "lenet", "hidden": [3]}, "dataset": {"name": "synthetic", "workers": 1},
+    "train": {"length": "1ep", "lr": {"end": 1.0}}, "prune": {}, "schedule": {}, "rewind": {},
+    "evaluate_every": "1ep", "host": {"threads": 1}, "name": None, "replicate": 0, "levels": 3,
+    "checkpoint_every": "60s", "outputs": "a", "data": "b", "branches": {}, "branch_levels": None,
+}  # fmt: skip
+
+
+def changed(where, value):
+    settings = copy.deepcopy(SETTINGS)
+    *path, last = where.split(".")
+    node = settings
+    for key in path:
+        node = node[key]
+    node[last] = value
+    return config.run_id(settings)
+
+
+def test_identity_is_of_what_decides_the_numbers():
+    same = config.run_id(SETTINGS)
+    for where, value in {
+        "host": {"threads": 9}, "name": "x", "replicate": 4, "levels": 9, "checkpoint_every": "1s",
+        "outputs": "c", "data": "d", "branches": {"a": {}}, "dataset.workers": 7, "train.lr.end": 1,
+    }.items():  # fmt: skip
+        assert changed(where, value) == same, where
+    for where, value in {
+        "model.hidden": [4], "train.length": "2ep", "train.lr.end": 0.5, "dataset.name": "mnist",
+        "prune": {"at": "0it"}, "schedule": {"keep": 0.5}, "rewind": {"to": "1it"},
+        "evaluate_every": "2ep",
+    }.items():  # fmt: skip
+        assert changed(where, value) != same, where
+
+
+def test_levels_follow_from_a_list_but_not_from_an_endless_schedule():
+    listed = config.bind("schedule", {"name": "listed", "densities": [0.5, 0.2, 0.1]}, "s")
+    endless = config.bind("schedule", {"name": "geometric", "keep": 0.8}, "s")
+    assert config.level_count(None, listed) == 3
+    assert config.level_count(2, listed) == 2
+    assert config.level_count(None, endless) == 5
+    with pytest.raises(UsageError, match="lists 3"):
+        config.level_count(4, listed)

@@ -1,0 +1,146 @@
+"""Criteria, allocations, rounds: literal arrays, then laws over random ones."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from lottery import config
+from lottery import mask as masks
+from lottery.errors import UsageError
+from lottery.parts import Pruning
+from lottery.prune import prune
+
+LAYERWISE = {"name": "layerwise", "rates": {}}
+
+
+def allocation(name, **more):
+    return config.bind("allocation", {"name": name, **more}, "here")
+
+
+def how(allocate="globally", criterion="magnitude", **more):
+    settings = {"at": "end", "rounds": 1, "path": "exponential", "nested": True}
+    return Pruning(
+        criterion=config.bind("criterion", {"name": criterion}, "here"),
+        structure=config.bind("structure", {"name": "weight"}, "here"),
+        allocation=allocation(allocate, **({"rates": {}} if allocate == "layerwise" else {})),
+        include=("*",), exclude=(), **(settings | more),
+    )  # fmt: skip
+
+
+def full(**sizes):
+    return {name: torch.ones(size, dtype=torch.bool) for name, size in sizes.items()}
+
+
+def counts(mask):
+    return {name: int(m.sum()) for name, m in mask.items()}
+
+
+def test_uniform_keeps_the_same_share_of_each_layer():
+    mask = full(a=4, b=2)
+    scores = {"a": torch.tensor([4.0, 3, 2, 1]), "b": torch.tensor([0.1, 0.2])}
+    kept = allocation("uniform")(scores, mask, 0.5)
+    assert kept["a"].tolist() == [True, True, False, False]
+    assert kept["b"].tolist() == [False, True]
+
+
+def test_layerwise_prunes_the_output_at_half_the_rate():
+    """LeNet of the paper: a fifth of 100 and of 50, a tenth of 10 (Frankle & Carbin, Fig. 2)."""
+    mask = full(fc1=100, fc2=50, out=10)
+    scores = {name: torch.rand(m.shape) for name, m in mask.items()}
+    kept = allocation("layerwise", rates={"out": 0.5})(scores, mask, (80 + 40 + 9) / 160)
+    assert counts(kept) == {"fc1": 80, "fc2": 40, "out": 9}
+
+
+def test_layerwise_refuses_what_cannot_be():
+    mask = full(a=4)
+    scores = {"a": torch.rand(4)}
+    with pytest.raises(UsageError, match="'b' fits no layer"):
+        allocation("layerwise", rates={"b": 0.5})(scores, mask, 0.5)
+    with pytest.raises(UsageError, match="nothing is pruned"):
+        allocation("layerwise", rates={"a": 0.0})(scores, mask, 0.5)
+
+
+def erk_by_iteration(shapes, density):
+    """The published loop: fill the layers whose share passes 1, solve the factor again."""
+    dense = set()
+    while True:
+        ones = density * sum(s.numel() for s in shapes.values())
+        ones -= sum(shapes[n].numel() for n in dense)
+        raw = {n: sum(s) / s.numel() for n, s in shapes.items() if n not in dense}
+        factor = ones / sum(raw[n] * shapes[n].numel() for n in raw)
+        over = {n for n in raw if raw[n] * factor > 1}
+        if not over:
+            return {n: 1.0 if n in dense else raw[n] * factor for n in shapes}
+        dense |= over
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.data())
+def test_erk_is_exact_and_as_published(data):
+    side = st.integers(1, 12)
+    shapes = {
+        str(i): torch.Size(data.draw(st.lists(side, min_size=2, max_size=4)))
+        for i in range(data.draw(st.integers(1, 5)))
+    }
+    density = data.draw(st.floats(0.02, 1.0))
+    mask = {n: torch.ones(s, dtype=torch.bool) for n, s in shapes.items()}
+    scores = {n: torch.rand(s) for n, s in shapes.items()}
+    kept = allocation("erk")(scores, mask, density)
+    assert masks.kept(kept) == masks.count(density, mask)
+    for name, share in erk_by_iteration(shapes, density).items():
+        assert abs(int(kept[name].sum()) - share * shapes[name].numel()) <= 1.01
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(["globally", "uniform", "erk", "layerwise"]),
+    st.sampled_from(["magnitude", "random"]),
+    st.integers(1, 4),
+    st.sampled_from(["exponential", "linear"]),
+    st.lists(st.floats(0.05, 1.0), min_size=1, max_size=4),
+)
+def test_counts_are_exact_and_masks_never_revive(allocate, criterion, rounds, path, densities):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(5, 7), nn.ReLU(), nn.Linear(7, 3))
+    mask = masks.dense(model)
+    method = how(allocate, criterion, rounds=rounds, path=path)
+    for density in sorted(densities, reverse=True):
+        before = {n: m.clone() for n, m in mask.items()}
+        mask = prune(model, mask, density, None, 0, method)
+        masks.check(before, mask, round(density * 56))
+
+
+def test_a_higher_density_than_is_left_is_refused():
+    model = nn.Linear(4, 1)
+    mask = {"weight": torch.tensor([[True, False, False, True]])}
+    with pytest.raises(UsageError, match="never comes back"):
+        prune(model, mask, 0.75, None, 0, how())
+    with pytest.raises(UsageError, match="keeps none"):
+        prune(model, mask, 0.01, None, 0, how())
+
+
+def test_random_masks_of_one_seed_are_nested_and_of_two_differ():
+    model = nn.Linear(40, 5)
+    dense = masks.dense(model)
+    method = how(criterion="random")
+    half = prune(model, dense, 0.5, None, 1, method)["weight"]
+    fifth = prune(model, dense, 0.2, None, 1, method)["weight"]
+    other = prune(model, dense, 0.5, None, 2, method)["weight"]
+    assert not (fifth & ~half).any()
+    assert not torch.equal(half, other)
+
+
+@pytest.mark.parametrize(
+    ("node", "expected"),
+    [
+        ({"name": "geometric", "keep": 0.8}, [1, 0.8, 0.64]),
+        ({"name": "linear", "step": 0.1}, [1, 0.9, 0.8]),
+        ({"name": "compression", "step": 0.5}, [1, 10**-0.5, 0.1]),
+        ({"name": "listed", "densities": [0.5, 0.1]}, [1, 0.5, 0.1]),
+    ],
+)
+def test_schedules(node, expected):
+    schedule = config.bind("schedule", node, "schedule")
+    assert [schedule(level) for level in range(3)] == pytest.approx(expected)
