@@ -32,7 +32,7 @@ def test_a_yaml_lists_every_keyword_of_its_component(path, kind):
 @pytest.mark.parametrize(("path", "kind"), FILES, ids=lambda v: getattr(v, "stem", v))
 def test_a_yaml_binds_and_says_what_it_is(path, kind):
     text = path.read_text()
-    if not path.parent.parent.name == "train":
+    if path.parent.parent.name != "train":
         assert text.startswith("#")
     node = {k: (float(v) if isinstance(v, str) and v[:1].isdigit() and "e" in v and kind == "optimizer" else v)
             for k, v in read(path).items()}  # fmt: skip

@@ -125,8 +125,12 @@ def translated(error: Exception) -> LotteryError:
         return UsageError(unknown_key(match[1], cause))
     if match := re.search(r"Could not (?:find|load) '([^']+)'", text):
         return UsageError(unknown_option(match[1], text))
-    if match := re.search(r"Key '([^']+)' (?:not in|is not in)", text + " ".join(cause)):
-        return UsageError(f"config: {text.splitlines()[0]}{nearest(match[1], settings())}")
+    if match := re.search(r"Key '([^']+)' (?:not in|is not in)", "\n".join([text, *cause])):
+        place = re.match(r"In '([^']+)'", text)
+        where = f"{place[1]}.yaml" if place else "config"
+        return UsageError(
+            f"{where}: there is no setting '{match[1]}'{nearest(match[1], settings())}"
+        )
     if match := re.search(r"Ambiguous value for argument '([^']+)'", text):
         return UsageError(f"config: '{match[1]}' has several values; add -m to run them all")
     if match := re.search(r"Error parsing override '([^']+)'", text):
@@ -158,6 +162,9 @@ def unknown_key(key: str, cause: list[str]) -> str:
     if cause and "not in" not in cause[0]:
         return f"config: {key}: {cause[0]}"
     parent, _, last = key.rpartition(".")
+    inner = re.match(r"Key '([^']+)'", cause[0]) if cause else None
+    if inner and inner[1] != last:
+        return f"config: {key} has no '{inner[1]}' yet; to add it: +{key}.{inner[1]}=VALUE"
     if parent and parent not in ("train", "prune", "host"):
         return f"config: {parent} has no setting '{last}'{nearest(last, keys_of(parent))}"
     hint = nearest(key, settings()) or " (all settings: lottery run --cfg job)"

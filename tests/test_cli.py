@@ -1,0 +1,238 @@
+"""The real command line, in its own process: help, typos, exit codes, sweeps, completion."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from lottery.commands.run import order
+
+
+def test_alone_it_lists_the_commands(shell):
+    for words in ((), ("--help",)):
+        done = shell(*words)
+        assert done.returncode == 0
+        assert all(f"  {c} " in done.stdout for c in ("run", "ls", "show"))
+        assert "exit codes: 0 done" in done.stdout
+
+
+NOTHING_HEAVY = """
+import sys
+from lottery.cli import main
+code = main(sys.argv[1:])
+heavy = {"torch", "torchvision"} & set(sys.modules)
+sys.exit(f"imported {heavy}" if heavy else code)
+"""
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["", "run --help", "run --cfg job", "run --cfg job --resolve", "run --info defaults", "ls", "ls --help",
+     "show --help", "-sc install=bash", "run model=resnet56 --cfg job --package model"],
+)  # fmt: skip
+def test_help_and_configs_answer_without_torch(line, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", NOTHING_HEAVY, *line.split()],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_run_help_shows_the_groups(shell):
+    text = shell("run", "--help").stdout
+    for group, option in (("model", "resnet20"), ("dataset", "digits"), ("prune", "imp")):
+        assert f"{group}: " in text
+        assert option in text
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("show", ["name one run"]),
+        ("show nothing", ["'nothing' names no run"]),
+        ("ls outptus=x", ["no option 'outptus=x'"]),
+        ("rum", ["no command 'rum'", "did you mean 'run'"]),
+        ("run modle=resnet20", ["'modle'", "did you mean 'model'"]),
+        ("run model=resnet21", ["model: there is no 'resnet21'", "did you mean 'resnet"]),
+        ("run experiment=nope", ["experiment: there is no 'nope'"]),
+        ("run train/lr=cosin", ["train/lr: there is no 'cosin'", "did you mean 'cosine'"]),
+        ("run branch=[reinit,shufle]", ["branch: there is no 'shufle'", "did you mean 'shuffle'"]),
+        ("run model.widht=3", ["model has no setting 'widht'", "did you mean 'width'"]),
+        ("run train.lenght=3ep", ["'train.lenght'", "did you mean 'train.length'"]),
+        ("run train.optimizer.momentun=0", ["no setting 'momentun'", "did you mean 'momentum'"]),
+        ("run +model.widht=3", ["model: resnet_cifar has no setting 'widht'", "did you mean 'width'"]),
+        ("run prune.criterion.name=magnitud", ["no criterion 'magnitud'", "did you mean 'magnitude'"]),
+        ("run prune.criterion.name=os.system", ["no criterion 'os.system'"]),
+        ("run levels=x", ["levels", "Integer"]),
+        ("run levels=-1", ["levels: -1 is below 0"]),
+        ("run levels", ["'levels' is no override"]),
+        ("run prune=imp,random", ["add -m"]),
+        ("run --nope", ["no flag '--nope'"]),
+        ("run train.optimizer.lr=much", ["train.optimizer.lr: 'much' is no float"]),
+        ("run train.length=long", ["train.length: 'long' names no step"]),
+        ("run evaluate_every=0it", ["evaluate_every=0it is no length"]),
+        ("run checkpoint_every=soon", ["checkpoint_every: 'soon'"]),
+        ("run train.precision=fp8", ["train.precision: 'fp8' is none of fp32, bf16"]),
+        ("run host.device=tpu9", ["host.device: 'tpu9' cannot be used here"]),
+        ("run rewind=step rewind.to=16ep", ["rewind: step", "after the end of training"]),
+        ("run rewind=step rewind.to=soon", ["rewind: 'soon' names no step"]),
+        ("run prune=early prune.at=99ep", ["prune.at: step", "after the end of training"]),
+        ("run schedule.keep=1.5", ["density 1.5", "pruning cannot add"]),
+        ("run schedule=listed schedule.densities=[0.2,0.5]", ["level 2 has density 0.5", "above"]),
+        ("run schedule=listed levels=9", ["levels=9: the schedule lists 6"]),
+        ("run schedule=linear levels=11", ["keeps 0 of"]),
+        ("run prune.exclude=[fcc]", ["no prunable layer fits the pattern 'fcc'"]),
+        ("run prune/allocation=layerwise +prune.allocation.rates.fcc=0.5", ["'fcc' fits no layer"]),
+        ("run prune/allocation=layerwise prune.allocation.rates={fc:0.5}", ["+prune.allocation.rates.fc=VALUE"]),
+        ("run branch=[reinit] branch_levels=[9]", ["branch_levels: there is no pruned level 9"]),
+        ("run dataset.validation=9999", ["dataset.validation=9999"]),
+        ("run dataset=image_folder dataset.path=nowhere", ["nowhere"]),
+        ("run model=lenet5 model.padding=0", ["lenet5"]),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_one_line_and_exit_2_and_leaves_nothing(lottery, tmp_path, capsys, line, words):
+    assert lottery(*line.split()) == 2
+    error = capsys.readouterr().err.strip()
+    assert error.startswith("lottery: ")
+    assert "\n" not in error
+    for word in words:
+        assert word in error, error
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_a_typo_in_a_users_own_yaml(lottery, tmp_path, capsys):
+    for place, text, word in (
+        ("model/mine", "name: lenet\nhiden: [3]\ninit: kaiming_normal\n", "no setting 'hiden'; did you mean 'hidden'"),
+        ("experiment/mine", "# @package _global_\nlevls: 3\n", "'levls'"),
+    ):  # fmt: skip
+        path = tmp_path / "mine" / f"{place}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        group = place.split("/")[0]
+        assert lottery("run", "--config-dir", tmp_path / "mine", f"{group}=mine") == 2
+        error = capsys.readouterr().err.strip()
+        assert word in error
+        assert "\n" not in error
+        path.unlink()
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_a_users_yaml_composes(run, tmp_path):
+    path = tmp_path / "mine" / "experiment" / "small.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text("# @package _global_\ndefaults:\n  - override /rewind: lr\nname: small\n")
+    folder = run("--config-dir", tmp_path / "mine", "experiment=small")
+    assert folder.parent.parent.name == "small"
+
+
+def test_flags_may_stand_anywhere():
+    line = "model=a --cfg job levels=1 --resolve --config-dir d x=1 --info plugins"
+    assert order(line.split()) == (
+        "--cfg job --resolve --config-dir d --info plugins model=a levels=1 x=1".split()
+    )
+
+
+def test_multirun_anywhere_lists_every_failure_and_finishes_the_rest(lottery, tiny, capsys):
+    code = lottery("run", *tiny, "rewind=step", "rewind.to=1ep,98ep,99ep", "levels=1", "-m")
+    out, err = capsys.readouterr()
+    assert code == 2
+    assert "sweep: 1 of 3 runs done" in out
+    assert out.count("failed: ") == 2
+    assert "rewind.to=98ep" in out
+    assert "rewind.to=99ep" in out
+    assert "Traceback" not in err
+
+
+def test_ls_and_show(run, lottery, capsys):
+    folder = run("name=first")
+    run("name=second", "levels=1", "branch=[reinit]")
+    capsys.readouterr()
+    assert lottery("ls") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert lines[1].split()[:4] == ["first", folder.parent.name, "0", "2/2"]
+    assert lottery("ls", "second") == 0
+    assert "first" not in capsys.readouterr().out
+    for word in ("first", f"first/{folder.parent.name}/replicate_0", folder):
+        assert lottery("show", word) == 0
+        assert "test acc" in capsys.readouterr().out
+    assert lottery("show", "second") == 0
+    assert "branch reinit" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [("lottery r", "run"), ("lottery run mod", "model="), ("lottery run model=resnet2", "model=resnet20")],
+)  # fmt: skip
+def test_completion(shell, line, expected):
+    env = {"COMP_LINE": line, "COMP_POINT": str(len(line))}
+    assert expected in shell("-sc", "query=bash", env=env).stdout.split()
+
+
+@pytest.mark.parametrize("name", ["bash", "zsh", "fish"])
+def test_completion_installs(shell, name):
+    assert "lottery" in shell("-sc", f"install={name}").stdout
+
+
+def background(tmp_path, words):
+    return subprocess.Popen(
+        [sys.executable, "-m", "lottery", "run", *words], cwd=tmp_path, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+
+
+def wait_for(condition, process):
+    until = time.monotonic() + 60
+    while not condition():
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def test_two_processes_on_one_run(tmp_path, tiny, lottery, capsys):
+    long = [*tiny, "train.length=1000000it", "checkpoint_every=10it"]
+    first = background(tmp_path, long)
+    try:
+        wait_for(lambda: list(tmp_path.glob("outputs/store/*/checkpoint-*")), first)
+        assert lottery("run", *long) == 3
+        error = capsys.readouterr().err
+        assert f"process {first.pid} on" in error
+    finally:
+        first.kill()
+        first.communicate()
+
+
+@pytest.mark.parametrize(
+    ("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGUSR1", 75), ("SIGUSR2", 75)]
+)
+def test_a_signal_saves_and_says_how_to_go_on(tmp_path, tiny, name, code):
+    words = [*tiny, "train.length=1000000it", "checkpoint_every=10it", "evaluate_every=1000it"]
+    process = background(tmp_path, words)
+    wait_for(lambda: list(tmp_path.glob("outputs/store/*/checkpoint-*")), process)
+    process.send_signal(getattr(signal, name))
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "to go on from here: lottery run dataset=synthetic" in error
+    assert "Traceback" not in error
+    record = json.loads(next(tmp_path.glob("outputs/*/*/*/run.json")).read_text())
+    assert record["state"] == "stopped"
+
+
+def test_a_changed_config_or_data_set_is_refused(run, lottery, tiny, capsys):
+    folder = run()
+    path = folder / "config.yaml"
+    text = path.read_text()
+    path.write_text(text.replace("momentum: 0.9", "momentum: 0.8"))
+    assert lottery("run", *tiny) == 2
+    assert "is not the config that is asked for" in capsys.readouterr().err
+    path.write_text(text)
+    record = json.loads((folder / "run.json").read_text()) | {"data": "other"}
+    (folder / "run.json").write_text(json.dumps(record))
+    assert lottery("run", *tiny) == 2
+    assert "the data set has changed" in capsys.readouterr().err

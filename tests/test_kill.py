@@ -1,0 +1,51 @@
+"""A run that was killed ends with the same bits as one that was not."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+DRIVER = Path(__file__).parent / "kill_driver.py"
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_sigkill_at_fourteen_moments(tmp_path, tiny, optimizer):
+    overrides = [
+        *tiny, f"train/optimizer={optimizer}", "train.length=20ep", "checkpoint_every=9it",
+        "evaluate_every=10it", "rewind=step", "rewind.to=9it", "branch=[shuffle]", "branch_levels=[2]",
+    ]  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, DRIVER, tmp_path, "14", *overrides],
+        capture_output=True, text=True, check=False, env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["files"] > 15
+    assert report["killed"] >= 10, report
+    assert report["wrong"] == []
+    assert report["torn"] == []
+    assert report["left"] == []
+
+
+def test_the_real_command_line_under_sigkill(tmp_path, tiny, shell):
+    words = [*tiny, "train.length=100ep", "checkpoint_every=50it", "evaluate_every=50ep", "levels=1"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lottery", "run", *words],
+        cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )
+    until = time.monotonic() + 60
+    while not list(tmp_path.glob("outputs/store/*/checkpoint-*")) and time.monotonic() < until:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert shell("run", *words).returncode == 0
+    (tmp_path / "whole").mkdir()
+    assert shell("run", *words, cwd=tmp_path / "whole").returncode == 0
+    for first in (tmp_path / "outputs" / "store").glob("*/*.safetensors"):
+        second = tmp_path / "whole" / first.relative_to(tmp_path)
+        assert first.read_bytes() == second.read_bytes()
