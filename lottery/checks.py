@@ -54,11 +54,12 @@ def validate(run: Run) -> None:
         parts.pruning.allocation(scores, run.dense, parts.schedule(1))
     for name, branch in parts.branches.items():
         branch(Ticket({}, run.dense, span), wish, seeds.generator(name))
-    for index in parts.branch_levels or ():
-        if not 1 <= index <= parts.levels:
-            raise UsageError(
-                f"branch_levels: there is no pruned level {index}; they are 1 to {parts.levels}"
-            )
+    wanted = parts.branch_levels
+    if wanted is not None and (min(wanted, default=0) < 1 or min(wanted) > parts.levels):
+        raise UsageError(
+            f"branch_levels={list(wanted)} names no pruned level of this run; they are 1 to "
+            f"{parts.levels} (those after it wait until more levels are asked for)"
+        )
 
 
 @contextlib.contextmanager

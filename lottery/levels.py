@@ -199,8 +199,8 @@ def obtain(run: Run, index: int, ticket: Ticket, branch: str = "") -> Level:
 
     with shelf.lock(waiting):
         found = shelf.complete
+        shelf.sweep()
         if not found:
-            shelf.sweep()
             finish(run, ticket, shelf, work(run, index, ticket, shelf))
     level = Level(run, index, shelf)
     shared = level.manifest["trained_by"] != run.identity

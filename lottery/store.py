@@ -202,8 +202,6 @@ class Shelf:
         body["sha256"] = digest(json.dumps(body, sort_keys=True).encode())
         write_json(self.path / MANIFEST, body)
         self.sweep()
-        for path in self.checkpoints():
-            path.unlink()
 
     def add_file(self, name: str, sha: str) -> None:
         """Enter one more file into a finished level's manifest (a state that was replayed)."""
@@ -237,8 +235,10 @@ class Shelf:
         return None
 
     def sweep(self) -> None:
-        """Remove temporary files that a killed process left; call it under the lock."""
+        """Remove what a killed process left and nobody needs; call it under the lock."""
         for path in self.path.glob(f"{TEMPORARY}*"):
+            path.unlink(missing_ok=True)
+        for path in self.checkpoints() if self.complete else ():
             path.unlink(missing_ok=True)
 
 

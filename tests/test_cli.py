@@ -90,7 +90,7 @@ def test_run_help_shows_the_groups(shell):
         ("run prune.exclude=[fcc]", ["no prunable layer fits the pattern 'fcc'"]),
         ("run prune/allocation=layerwise +prune.allocation.rates.fcc=0.5", ["'fcc' fits no layer"]),
         ("run prune/allocation=layerwise prune.allocation.rates={fc:0.5}", ["+prune.allocation.rates.fc=VALUE"]),
-        ("run branch=[reinit] branch_levels=[9]", ["branch_levels: there is no pruned level 9"]),
+        ("run branch=[reinit] branch_levels=[9]", ["branch_levels=[9] names no pruned level"]),
         ("run dataset.validation=9999", ["dataset.validation=9999"]),
         ("run dataset=image_folder dataset.path=nowhere", ["nowhere"]),
         ("run model=lenet5 model.padding=0", ["lenet5"]),

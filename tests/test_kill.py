@@ -23,7 +23,7 @@ def test_sigkill_at_fourteen_moments(tmp_path, tiny, optimizer):
         [sys.executable, DRIVER, tmp_path, "14", *overrides],
         capture_output=True, text=True, check=False, env=os.environ | {"OMP_NUM_THREADS": "1"},
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads(done.stdout)
     assert report["files"] > 15
     assert report["killed"] >= 10, report
