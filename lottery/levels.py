@@ -20,6 +20,7 @@ from lottery.train import (
     Pause,
     Training,
     build,
+    evaluate,
     length,
     pack,
     replay,
@@ -272,7 +273,7 @@ def result(run: Run, ticket: Ticket, training: Training) -> dict[str, Any]:
     """Return the numbers of a trained level, as they stand in metrics.csv."""
     kept, total = masks.kept(ticket.mask), masks.total(ticket.mask)
     last = training.curve[-1]
-    found = training.task.evaluate(training.model, "train")
+    found = evaluate(training, "train")
     best = best_row(training.curve)
     steps = ticket.span.stop - ticket.span.start
     examples = steps / run.task.steps_per_epoch * run.task.size("train")

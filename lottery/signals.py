@@ -14,10 +14,14 @@ HINT: list[str] = []  # the command that resumes
 def install(command: str) -> None:
     """Answer the signals; `command` is what to type to go on. A second signal leaves at once."""
     HINT[:] = [command]
-    ASKED.clear()
     for name in CODES:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), answer)
+
+
+def forget() -> None:
+    """Forget a signal that another command was sent."""
+    ASKED.clear()
 
 
 def answer(number: int, frame: FrameType | None) -> None:

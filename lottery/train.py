@@ -33,6 +33,7 @@ class Training:
     seed: int
     total: Step
     masked: list[tuple[nn.Parameter, Tensor]]  # layers with pruned weights; 1.0 kept, 0.0 pruned
+    bases: list[float]  # the learning rate of each group of parameters, before any schedule
     step: int
     loss_sum: Tensor  # float64, since the last row of the curve
     loss_count: int = 0
@@ -50,7 +51,6 @@ def steps(training: Training, stop: int) -> Iterator[int]:
     momentum stays 0 and the weights stay +0.0, where multiplying weights would leave -0.0.
     """
     model, optimizer, task = training.model, training.optimizer, training.task
-    rate = Rate(training)
     kept = [m for _, m in training.masked]
     cast = precision(training.recipe, task.device)
     batches = None
@@ -61,7 +61,7 @@ def steps(training: Training, stop: int) -> Iterator[int]:
             batches = task.batches("train", epoch, training.seed, position)
         batch = next(batches)
         seeds.seed_global(training.seed, "dropout", step)
-        rate.set(step)
+        set_rate_(training, step)
         with cast:
             loss = task.loss(model, batch)
         optimizer.zero_grad()
@@ -77,29 +77,22 @@ def steps(training: Training, stop: int) -> Iterator[int]:
         yield training.step
 
 
-class Rate:
-    """Set the learning rate of a step: base * schedule * warm-up (linear from 0, as OpenLTH)."""
+def rate_at(training: Training, step: int) -> float:
+    """Return the learning rate's multiplier at a step: schedule * warm-up.
 
-    def __init__(self, training: Training) -> None:
-        self.groups = training.optimizer.param_groups
-        self.bases = [group["lr"] for group in self.groups]
-        self.total, self.schedule = training.total, training.recipe.lr
-        size, end = self.total.steps_per_epoch, self.total.iteration
-        self.warmup = parse(training.recipe.warmup, size, end).iteration
-        self.now = -1.0
+    Warm-up is linear from 0, as OpenLTH's. Past the end of training the rate stays what it was.
+    """
+    recipe, total = training.recipe, training.total
+    warmup = parse(recipe.warmup, total.steps_per_epoch, total.iteration).iteration
+    last = Step(min(step, total.iteration - 1), total.steps_per_epoch)
+    return (min(1.0, step / warmup) if warmup else 1.0) * recipe.lr(last, total)
 
-    def at(self, step: int) -> float:
-        """Return the multiplier at a step; past the end it stays what it was."""
-        last = min(step, self.total.iteration - 1)
-        warm = min(1.0, step / self.warmup) if self.warmup else 1.0
-        return warm * self.schedule(Step(last, self.total.steps_per_epoch), self.total)
 
-    def set(self, step: int) -> None:
-        multiplier = self.at(step)
-        if multiplier != self.now:
-            self.now = multiplier
-            for group, base in zip(self.groups, self.bases, strict=True):
-                group["lr"] = base * multiplier
+def set_rate_(training: Training, step: int) -> None:
+    """Set the learning rate of a step, in place."""
+    multiplier = rate_at(training, step)
+    for group, base in zip(training.optimizer.param_groups, training.bases, strict=True):
+        group["lr"] = base * multiplier
 
 
 def precision(recipe: Recipe, device: torch.device) -> contextlib.AbstractContextManager[Any]:
@@ -136,6 +129,7 @@ def prepare(
         seed=seed,
         total=length(parts, task),
         masked=masked,
+        bases=[group["lr"] for group in optimizer.param_groups],
         step=ticket.span.start if state is None else state.step.iteration,
         loss_sum=torch.zeros((), dtype=torch.float64, device=task.device),
     )
@@ -178,6 +172,7 @@ def train(
     pause.start(training.step)
     watch.begin(training.step - start, stop - start, task)
     if training.step == start and not training.curve:
+        set_rate_(training, start)
         record(training, watch)
     clock = time.perf_counter()
     for step in steps(training, stop):
@@ -221,16 +216,20 @@ def record(training: Training, watch: Progress) -> None:
         "lr": float(training.optimizer.param_groups[0]["lr"]),
         "train_loss": float(training.loss_sum) / seen if seen else math.nan,
     }
-    with precision(training.recipe, training.task.device):
-        for split in ("val", "test"):
-            if training.task.size(split):
-                result = training.task.evaluate(training.model, split)
-                row |= {f"{split}_{key}": value for key, value in result.items()}
+    for split in ("val", "test"):
+        if training.task.size(split):
+            row |= {f"{split}_{key}": value for key, value in evaluate(training, split).items()}
     training.loss_sum.zero_()
     training.loss_count = 0
     training.curve.append(row)
     training.evaluating += time.perf_counter() - clock
     watch.row(row, training)
+
+
+def evaluate(training: Training, split: str) -> dict[str, float]:
+    """Return loss and accuracy over a split, in the precision of the training."""
+    with precision(training.recipe, training.task.device):
+        return training.task.evaluate(training.model, split)
 
 
 def snapshot(training: Training) -> State:

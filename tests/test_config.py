@@ -136,3 +136,16 @@ def test_levels_follow_from_a_list_but_not_from_an_endless_schedule():
     assert config.level_count(None, endless) == 5
     with pytest.raises(UsageError, match="lists 3"):
         config.level_count(4, listed)
+
+
+@pytest.mark.parametrize("path", sorted((CONF / "experiment").glob("*.yaml")), ids=lambda p: p.stem)
+def test_every_experiment_composes_and_binds(path):
+    from hydra import compose, initialize_config_dir
+    from hydra.core.config_store import ConfigStore
+
+    ConfigStore.instance().store(name="skeleton", node=config.Config)
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        settings = config.plain(compose("run", [f"experiment={path.stem}"]))
+    parts = config.parts(settings)
+    assert settings["name"] == path.stem
+    assert parts.levels == 18

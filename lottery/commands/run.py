@@ -13,6 +13,7 @@ import tempfile
 from dataclasses import dataclass, field
 from typing import Any
 
+from lottery import signals
 from lottery.errors import LotteryError, Stopped, UsageError
 
 FLAGS = {  # hydra's, and whether a value follows
@@ -62,6 +63,7 @@ def main(arguments: list[str]) -> int:
     from lottery.config import Config, conf_dir
 
     global TALLY
+    signals.forget()
     TALLY = Tally(shlex.join(["lottery", "run", *arguments]))
     sweep = any(a in ("-m", "--multirun") for a in arguments)
     rest = [a for a in arguments if a not in ("-m", "--multirun")]

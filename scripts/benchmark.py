@@ -1,0 +1,156 @@
+"""Measure our loop over steps against a minimal loop written by hand, as a ratio.
+
+    python scripts/benchmark.py [ROUNDS]
+
+Same net, same batch, same thread count, pixels made on the spot in the shapes of MNIST and
+CIFAR-10. Ours is all that `lottery run` does in a step at a density of 20 %: masks, counted
+randomness, learning rate, and for CIFAR crop and flip. Theirs indexes tensors that were normalised
+beforehand, does not augment and knows no masks. The two take turns; the median of the ratios is
+quoted. Writes benchmarks/speed.md. Run it on an idle machine.
+"""
+
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from lottery import config, train
+from lottery import mask as masks
+from lottery.images import Images, image_task
+from lottery.launch import channels_last, set_up
+from lottery.parts import Ticket
+from lottery.step import Span
+
+DENSITY = 0.2
+CASES = {  # name -> model yaml, recipe, shape, examples, augmentation, steps a turn
+    "LeNet-300-100, MNIST shape, batch 60": ("lenet_300_100", "mnist", (1, 28, 28), 55_000, {}, 600),
+    "ResNet-20, CIFAR-10 shape, batch 128": (
+        "resnet20", "cifar10", (3, 32, 32), 10_000, {"crop": 4, "flip": True}, 6),
+}  # fmt: skip
+
+
+def main(rounds: int) -> None:
+    """Measure every case and write the table."""
+    set_up(None)
+    threads = torch.get_num_threads()
+    lines = ["| case | threads | ours, examples/s | by hand, examples/s | ratio (min-max) |",
+             "|---|---|---|---|---|"]  # fmt: skip
+    for name, case in CASES.items():
+        ours, theirs, batch = setting(*case)
+        for turn in (ours, theirs):
+            turn()
+        speeds = [(batch / clock(ours), batch / clock(theirs)) for _ in range(rounds)]
+        ratios = [a / b for a, b in speeds]
+        mine, hand = (statistics.median(column) for column in zip(*speeds, strict=True))
+        lines.append(f"| {name} | {threads} | {mine:,.0f} | {hand:,.0f} | "
+                     f"{statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f}) |")  # fmt: skip
+        print(lines[-1], flush=True)
+    Path("benchmarks").mkdir(exist_ok=True)
+    Path("benchmarks/speed.md").write_text(head(rounds) + "\n".join(lines) + "\n")
+
+
+def setting(
+    model: str, recipe: str, shape: tuple[int, ...], examples: int, augment: dict[str, Any], steps: int
+) -> tuple[Any, Any, int]:
+    """Return one turn of ours, one of theirs, and the examples in a turn."""
+    parts = bound(model, recipe)
+    options = {"validation": 0, "split_seed": 0, "subsample": 0, "label_noise": 0.0, "crop": 0,
+               "flip": False, "cutout": 0, "mean": [0.5] * shape[0], "std": [0.25] * shape[0]}  # fmt: skip
+    pixels = torch.randint(0, 256, (examples, *shape), dtype=torch.uint8)
+    images = Images(pixels, torch.randint(0, 10, (examples,)))
+    cpu = torch.device("cpu")
+    task = image_task(images, images.pick(torch.arange(100)), "noise", 10, options | augment)  # type: ignore[arg-type]
+    task = task.prepare(batch_size=parts.recipe.batch_size, device=cpu,
+                        channels_last=channels_last(parts.recipe, cpu))  # fmt: skip
+    ours, theirs = our_loop(parts, task), hand_loop(parts, task)
+    batch = parts.recipe.batch_size * steps
+    return partial(take, ours, steps), partial(take, theirs, steps), batch
+
+
+def bound(model: str, recipe: str) -> Any:
+    """Return what train.py needs of a run's parts, from the yaml files."""
+    settings = config_of(recipe, model)
+    node = settings["train"]
+    made = SimpleNamespace(
+        **{**node, "optimizer": config.bind("optimizer", node["optimizer"], "o"),
+           "lr": config.bind("lr", node["lr"], "lr")}
+    )  # fmt: skip
+    return SimpleNamespace(recipe=made, model=config.bind("model", settings["model"], "model"),
+                           optimizer=node["optimizer"])  # fmt: skip
+
+
+def config_of(recipe: str, model: str) -> dict[str, Any]:
+    """Compose the config of a recipe and a model."""
+    from hydra import compose, initialize_config_dir
+    from hydra.core.config_store import ConfigStore
+
+    ConfigStore.instance().store(name="skeleton", node=config.Config)
+    with initialize_config_dir(str(config.conf_dir()), version_base="1.3"):
+        composed = compose("run", [f"train={recipe}", f"model={model}"])
+    return config.plain(composed)
+
+
+def our_loop(parts: Any, task: Any) -> Iterator[int]:
+    """Yield after each step of the product's loop."""
+    model = train.build(parts, task)
+    mask = {n: torch.rand(m.shape) < DENSITY for n, m in masks.dense(model).items()}
+    ticket = Ticket(dict(model.state_dict()), mask, Span(0, 10**9))
+    return train.steps(train.prepare(parts, task, ticket, seed=0), 10**9)
+
+
+def hand_loop(parts: Any, task: Any) -> Iterator[int]:
+    """Yield after each step of a loop that anybody would write."""
+    node = {k: v for k, v in parts.optimizer.items() if k != "name"}
+    kind = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[parts.optimizer["name"]]
+    model = train.build(parts, task)
+    optimizer = kind(model.parameters(), **node)
+    labels = task.splits["train"].labels
+    pixels = task.splits["train"].pixels.float().div(255).sub(0.5).div(0.25)
+    step = 0
+    model.train()
+    while True:
+        order = torch.randperm(len(labels))
+        for index in order.split(parts.recipe.batch_size)[:-1]:
+            optimizer.zero_grad()
+            F.cross_entropy(model(pixels[index]), labels[index]).backward()
+            optimizer.step()
+            step += 1
+            yield step
+
+
+def take(loop: Iterator[int], steps: int) -> None:
+    for _ in range(steps):
+        next(loop)
+
+
+def clock(turn: Any) -> float:
+    """Return the seconds of one turn."""
+    begun = time.perf_counter()
+    turn()
+    return time.perf_counter() - begun
+
+
+def head(rounds: int) -> str:
+    """Return the machine, the command and the date."""
+    cpu = platform.processor() or platform.machine()
+    for line in Path("/proc/cpuinfo").read_text().splitlines() if os.name == "posix" else ():
+        if line.startswith("model name"):
+            cpu = line.partition(":")[2].strip()
+    day = datetime.now(UTC).date().isoformat()
+    return (f"# Speed of the loop over steps\n\n`python scripts/benchmark.py {rounds}`, {day}, "
+            f"{cpu}, {os.cpu_count()} cores, torch {torch.__version__}, load average at the end "
+            f"{os.getloadavg()[0]:.1f}.\nMedian of {rounds} turns each.\n\n")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if sys.argv[1:] else 7)
