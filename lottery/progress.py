@@ -1,5 +1,6 @@
 """Show where a run is: a bar on a terminal, plain lines elsewhere."""
 
+import math
 import sys
 import time
 from typing import Any
@@ -60,7 +61,9 @@ class Progress:
     def news(self, row: dict[str, float], now: float, times: bool) -> str:
         """Return one line of epoch, loss, accuracy, speed and the time left."""
         split = "val" if "val_accuracy" in row else "test"
-        words = [f"epoch {row['epoch']:.4g}", f"loss {row['train_loss']:.4f}"]
+        words = [f"epoch {row['epoch']:.4g}"]
+        if not math.isnan(row["train_loss"]):
+            words.append(f"loss {row['train_loss']:.4f}")
         if f"{split}_accuracy" in row:
             words.append(f"{split} {row[f'{split}_accuracy']:.4f}")
         taken = self.done - self.begun

@@ -208,6 +208,43 @@ def test_two_processes_on_one_run(tmp_path, tiny, lottery, capsys):
         first.communicate()
 
 
+def test_two_runs_that_want_one_level(tmp_path, tiny):
+    """The second waits; when the first is killed it goes on from the first's checkpoint."""
+    words = [*tiny, "train.length=1000000it", "checkpoint_every=10it"]
+    first = background(tmp_path, [*words, "name=first"])
+    wait_for(lambda: list(tmp_path.glob("outputs/store/*/checkpoint-*")), first)
+    second = background(tmp_path, [*words, "name=second", "host.progress=lines"])
+    said = ""
+    while "waiting to share it" not in said:
+        said = second.stderr.readline()
+        assert said, "the second ended"
+    first.kill()
+    first.communicate()
+    (shelf,) = tmp_path.glob("outputs/store/*")
+    before = {p.name for p in shelf.glob("checkpoint-*")}
+    wait_for(lambda: {p.name for p in shelf.glob("checkpoint-*")} - before, second)
+    assert min(int(p.name.split("-")[1]) for p in shelf.glob("checkpoint-*")) >= 10
+    second.kill()
+    second.communicate()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs resource limits")
+def test_a_full_disk_is_exit_5_and_the_run_goes_on_afterwards(tmp_path, tiny, shell):
+    import resource
+
+    words = ["run", *tiny, "model.hidden=[2000]", "levels=0"]
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+
+    done = shell(*words, preexec_fn=limit)
+    assert done.returncode == 5
+    assert "cannot write" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not list(tmp_path.rglob(".tmp-*"))
+    assert shell(*words).returncode == 0
+
+
 @pytest.mark.parametrize(
     ("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGUSR1", 75), ("SIGUSR2", 75)]
 )

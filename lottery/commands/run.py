@@ -1,6 +1,6 @@
 """Train, prune and rewind, level by level; resumes what was begun.
 
-Everything on the line but -m is hydra's own grammar.
+The line is hydra's own grammar, -m/--multirun anywhere on it. Help is ours: hydra's takes 1.5 s.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ import re
 import shlex
 import sys
 import tempfile
+import textwrap
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from lottery import signals
@@ -55,8 +57,29 @@ class Tally:
 TALLY = Tally("")
 
 
+HELP = """usage: lottery run [OVERRIDE...]
+
+Choose one of each group with GROUP=NAME:
+
+{groups}
+
+Set any value of the config with KEY=VALUE (see them all: lottery run --cfg job).
+
+  -m, --multirun     every combination of comma-separated values: prune=imp,random replicate=0,1
+  --cfg job          print the whole config and stop; --resolve fills in what refers elsewhere,
+                     --package GROUP prints a part
+  --info             say where the config comes from
+  --config-dir DIR   add your own yaml files, in folders named for the groups
+  -v                 show tracebacks
+  --hydra-help       the flags of hydra
+"""
+
+
 def main(arguments: list[str]) -> int:
     """Compose the config, or each of a sweep, and run it; return the exit code."""
+    if "-h" in arguments or "--help" in arguments:
+        print(HELP.format(groups=groups(arguments)), end="")
+        return 0
     import hydra
     from hydra.core.config_store import ConfigStore
 
@@ -87,6 +110,29 @@ def main(arguments: list[str]) -> int:
         finally:
             sys.argv = before
     return closing(sweep)
+
+
+def groups(arguments: list[str]) -> str:
+    """Return the groups and their options, those of --config-dir included, a line each."""
+    from lottery.config import conf_dir
+
+    own = [
+        b for a, b in zip(arguments, arguments[1:], strict=False) if a in ("--config-dir", "-cd")
+    ]
+    found: dict[str, set[str]] = {}
+    for folder in [conf_dir(), *map(Path, own)]:
+        for path in folder.rglob("*.yaml"):
+            if path.parent != folder:
+                found.setdefault(path.parent.relative_to(folder).as_posix(), set()).add(path.stem)
+    return "\n".join(
+        textwrap.fill(
+            f"{name}: {', '.join(sorted(options))}",
+            100,
+            initial_indent="  ",
+            subsequent_indent="      ",
+        )
+        for name, options in sorted(found.items())
+    )
 
 
 def order(arguments: list[str]) -> list[str]:
