@@ -18,26 +18,70 @@ from lottery.train import Pause, prepare
 
 def validate(run: Run) -> None:
     """Raise UsageError for values that cannot go together; nothing has been written yet."""
-    parts, wish = run.parts, Wish(run.length)
-    end = run.length.iteration
-    for name, at in (
-        ("evaluate_every", parts.recipe.evaluate_every),
-        ("train.warmup", parts.recipe.warmup),
-    ):
-        step = parse(at, run.length.steps_per_epoch, end, name)
-        if name == "evaluate_every" and step.iteration < 1:
-            raise UsageError(f"{name}={at} is no length; write 1ep or 500it")
-    Pause(run.checkpoint_every, run.task.steps_per_epoch)
-    training = prepare(parts, run.task, Ticket(run.initial.weights, run.dense, Span(0, end)), 0)
-    try_model(training.model, run.task)
+    check_lengths(run)
+    check_model(run)
+    span = check_rewind(run)
+    check_densities(run)
+    check_branches(run, span)
+
+
+@contextlib.contextmanager
+def named(setting: str) -> Iterator[None]:
+    """Let an error of a component say, in one line, which setting it is about."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"{setting}: {error}") from error
+    except (ValueError, IndexError, TypeError, RuntimeError, ArithmeticError) as error:
+        raise UsageError(f"{setting}: {str(error).splitlines()[0]}") from error
+
+
+def check_lengths(run: Run) -> None:
+    """Raise UsageError for steps that cannot be read or lie outside of training."""
+    recipe, end = run.parts.recipe, run.length.iteration
+    size = run.length.steps_per_epoch
+    if parse(recipe.evaluate_every, size, end, "evaluate_every").iteration < 1:
+        raise UsageError(f"evaluate_every={recipe.evaluate_every} is no length; write 1ep or 500it")
+    if parse(recipe.warmup, size, end, "train.warmup").iteration > end:
+        raise UsageError(f"train.warmup={recipe.warmup} is longer than training ({run.length})")
+    Pause(run.checkpoint_every, size)
     with named("train.lr"):
-        parts.recipe.lr(Step(0, run.length.steps_per_epoch), run.length)
+        recipe.lr(Step(0, size), run.length)
+
+
+def check_model(run: Run) -> None:
+    """Raise UsageError unless the optimizer takes the model, and the model the task's examples."""
+    with named("train.optimizer"):
+        run.parts.recipe.optimizer([nn.Parameter(torch.zeros(1, device=run.task.device))])
+    ticket = Ticket(run.initial.weights, run.dense, Span(0, run.length.iteration))
+    model = prepare(run.parts, run.task, ticket, 0).model
+    try_model(model, run.task, min(2, run.parts.recipe.batch_size))
+
+
+def try_model(model: nn.Module, task: Task, examples: int) -> None:
+    """Raise UsageError unless the model trains on so many examples and gives K scores for each."""
+    pixels = torch.zeros(examples, *task.input_shape, device=task.device)
+    try:
+        with torch.no_grad():
+            shape = tuple(model.train()(pixels).shape)
+    except (RuntimeError, ValueError) as error:
+        size = "x".join(map(str, task.input_shape))
+        raise UsageError(
+            f"model: it cannot take {examples} images of {size} ({str(error).splitlines()[0]}); "
+            "choose another model, dataset or train.batch_size"
+        ) from error
+    if shape != (examples, task.outputs):
+        raise UsageError(f"model: gives {shape} for {examples} examples of {task.outputs} classes")
+
+
+def check_rewind(run: Run) -> Span:
+    """Return the span of steps of a pruned level; raise UsageError where there is none."""
+    wish, end = Wish(run), run.length.iteration
     with named("rewind"):
-        _, span = parts.rewind(wish)
+        _, span = run.parts.rewind(wish)
     with named("prune.at"):
-        scored = wish.step(parts.pruning.at).iteration
-    asked = {"rewind": wish.asked, "prune.at": {scored}}
-    for name, steps in asked.items():
+        scored = wish.step(run.parts.pruning.at).iteration
+    for name, steps in {"rewind": wish.asked, "prune.at": {scored}}.items():
         if max(steps, default=0) > end:
             raise UsageError(
                 f"{name}: step {max(steps)} is after the end of training, "
@@ -48,46 +92,11 @@ def validate(run: Run) -> None:
             f"rewind: from step {span.start} to {span.stop} there is nothing left to "
             "train; rewind to an earlier step"
         )
-    check_densities(run)
-    if parts.levels:
-        scores = {name: m.float() for name, m in run.dense.items()}
-        parts.pruning.allocation(scores, run.dense, parts.schedule(1))
-    for name, branch in parts.branches.items():
-        branch(Ticket({}, run.dense, span), wish, seeds.generator(name))
-    wanted = parts.branch_levels
-    if wanted is not None and (min(wanted, default=0) < 1 or min(wanted) > parts.levels):
-        raise UsageError(
-            f"branch_levels={list(wanted)} names no pruned level of this run; they are 1 to "
-            f"{parts.levels} (those after it wait until more levels are asked for)"
-        )
-
-
-@contextlib.contextmanager
-def named(setting: str) -> Iterator[None]:
-    """Let an error of a component say which setting it is about."""
-    try:
-        yield
-    except UsageError as error:
-        raise UsageError(f"{setting}: {error}") from error
-
-
-def try_model(model: nn.Module, task: Task) -> None:
-    """Raise UsageError unless the model takes the task's examples."""
-    try:
-        with torch.no_grad():
-            shape = model.eval()(torch.zeros(2, *task.input_shape, device=task.device)).shape
-    except (RuntimeError, ValueError) as error:
-        size = "x".join(map(str, task.input_shape))
-        reason = str(error).splitlines()[0]
-        raise UsageError(
-            f"model: it cannot take images of {size} ({reason}); choose another model or dataset"
-        ) from error
-    if tuple(shape) != (2, task.outputs):
-        raise UsageError(f"model: gives {tuple(shape)} for two examples of {task.outputs} classes")
+    return span
 
 
 def check_densities(run: Run) -> None:
-    """Raise UsageError for densities that rise, leave (0, 1] or empty the net."""
+    """Raise UsageError for densities that rise, leave (0, 1], empty the net or cannot be spread."""
     parts, total = run.parts, masks.total(run.dense)
     before = 1.0
     if parts.schedule(0) != 1:
@@ -112,3 +121,16 @@ def check_densities(run: Run) -> None:
                 "prune.nested=false"
             )
         before = density
+    scores = {name: m.float() for name, m in run.dense.items()}
+    for index in sorted({1, parts.levels} - {0} if parts.levels else ()):
+        parts.pruning.allocation(scores, run.dense, parts.schedule(index))
+
+
+def check_branches(run: Run, span: Span) -> None:
+    """Raise UsageError for a branch that cannot be made, or a level that is none."""
+    for name, branch in run.parts.branches.items():
+        branch(Ticket({}, run.dense, span), Wish(run), seeds.generator(name))
+    if min(run.parts.branch_levels or (1,)) < 1:
+        raise UsageError(
+            f"branch_levels={list(run.parts.branch_levels or ())}: pruned levels count from 1"
+        )

@@ -54,16 +54,17 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return dispatch(arguments)
     except LotteryError as error:
-        code, text = error.code, str(error)
+        code, text, trace = error.code, str(error), traceback.format_exc()
     except KeyboardInterrupt:
-        code, text = INTERRUPTED, "interrupted"
+        code, text, trace = INTERRUPTED, "interrupted", traceback.format_exc()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:  # noqa: BLE001 (the last net: a line, and with -v the traceback)
+        trace = traceback.format_exc()
         code, text = 1, f"{type(error).__name__}: {error} (a bug in lottery? -v shows where)"
     if verbose:
-        traceback.print_exc()
+        print(trace, file=sys.stderr)
     print(f"lottery: {' '.join(text.split())}", file=sys.stderr)
     return code
 

@@ -11,8 +11,9 @@ import hashlib
 import importlib
 import inspect
 import json
+import math
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import entry_points
@@ -23,7 +24,7 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from lottery.errors import UsageError
+from lottery.errors import DamagedError, UsageError
 
 if TYPE_CHECKING:
     from lottery.parts import Parts
@@ -132,13 +133,18 @@ def near(word: str, words: typing.Iterable[str]) -> str:
 
 def components(kind: str) -> list[str]:
     """Return the names of a kind: the files of its folder, then installed entry points."""
-    own = [p.stem for p in (PACKAGE / FOLDERS[kind]).glob("*.py") if p.stem != "__init__"]
-    return sorted(own) + sorted(e.name for e in entry_points(group=f"lottery.{kind}"))
+    return own_components(kind) + sorted(e.name for e in entry_points(group=f"lottery.{kind}"))
+
+
+def own_components(kind: str) -> list[str]:
+    """Return the names of a kind that the package brings."""
+    files = (PACKAGE / FOLDERS[kind]).glob("*.py")
+    return sorted(p.stem for p in files if p.stem != "__init__")
 
 
 def find(kind: str, name: Any, where: str) -> Callable[..., Any]:
     """Return the function of a component; never anything that a config spells with dots."""
-    if name in [p.stem for p in (PACKAGE / FOLDERS[kind]).glob("*.py") if p.stem != "__init__"]:
+    if name in own_components(kind):
         return getattr(importlib.import_module(f"lottery.{FOLDERS[kind]}.{name}"), name)  # type: ignore[no-any-return]
     for entry in entry_points(group=f"lottery.{kind}"):
         if entry.name == name:
@@ -211,11 +217,14 @@ def plain(config: Any) -> dict[str, Any]:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Return the config.yaml of a run: data, safely loaded; raises UsageError."""
+    """Return the config.yaml of a run: data, safely loaded; raises DamagedError."""
     try:
-        return dict(OmegaConf.to_container(OmegaConf.load(path)))  # type: ignore[arg-type]
+        found = dict(OmegaConf.to_container(OmegaConf.load(path)))  # type: ignore[arg-type]
+        if not found.keys() >= {"model", "dataset", "train"}:
+            raise ValueError("it is no config of a run")
+        return found
     except (OSError, ValueError, TypeError, OmegaConfBaseException, yaml.YAMLError) as error:
-        raise UsageError(
+        raise DamagedError(
             f"{path} cannot be read ({str(error).splitlines()[0]}); move the folder "
             "away and type the command again"
         ) from error
@@ -278,10 +287,7 @@ def parts(settings: dict[str, Any]) -> Parts:
     choose("train.channels_last", train["channels_last"], ("auto", "yes", "no"))
     choose("prune.path", prune["path"], ("exponential", "linear"))
     choose("host.progress", settings["host"]["progress"], ("auto", "bar", "lines", "none"))
-    at_least("train.batch_size", train["batch_size"], 1)
-    at_least("prune.rounds", prune["rounds"], 1)
-    at_least("replicate", settings["replicate"], 0)
-    at_least("levels", settings["levels"] or 0, 0)
+    check_numbers(settings)
     recipe = Recipe(
         **{
             **train,
@@ -316,6 +322,37 @@ def parts(settings: dict[str, Any]) -> Parts:
         replicate=settings["replicate"],
         levels=level_count(settings["levels"], schedule),
     )
+
+
+def check_numbers(settings: dict[str, Any]) -> None:
+    """Raise UsageError for numbers outside their range, and for any that is not finite."""
+    train = settings["train"]
+    at_least("train.batch_size", train["batch_size"], 1)
+    at_least("prune.rounds", settings["prune"]["rounds"], 1)
+    at_least("replicate", settings["replicate"], 0)
+    at_least("levels", settings["levels"] or 0, 0)
+    at_least("host.threads", settings["host"]["threads"] or 1, 1)
+    if settings["host"]["threads"] == 0:
+        raise UsageError("host.threads: 0 is below 1; null leaves the choice to torch")
+    if train["clip"] is not None and train["clip"] <= 0:
+        raise UsageError(f"train.clip: {train['clip']} is no norm; give one above 0, or null")
+    if not 0 <= train["label_smoothing"] < 1:
+        raise UsageError(f"train.label_smoothing: {train['label_smoothing']} is outside 0 to 1")
+    for where, value in leaves(settings, ""):
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UsageError(f"{where}: {value} is no finite number")
+
+
+def leaves(node: Any, where: str) -> Iterator[tuple[str, Any]]:
+    """Yield every value of a config with its dotted name."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from leaves(value, f"{where}.{key}" if where else str(key))
+    elif isinstance(node, list):
+        for value in node:
+            yield from leaves(value, where)
+    else:
+        yield where, node
 
 
 def choose(where: str, value: str, words: tuple[str, ...]) -> None:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from lottery import seeds
 from lottery.errors import UsageError
-from lottery.task import Batch
+from lottery.task import Batch, zero_sum
 
 FLOAT_BYTES = 512 * 2**20  # a split is kept normalised in float32 up to this size
 EVALUATION_BATCH = 500  # a constant: the last digits of a loss depend on it
@@ -226,7 +226,7 @@ def evaluate(task: Any, model: nn.Module, split: str) -> dict[str, float]:
     """
     was_training = model.training
     model.eval()
-    loss = torch.zeros((), dtype=torch.float64, device=task.device)
+    loss = zero_sum(task.device)
     right = torch.zeros((), dtype=torch.int64, device=task.device)
     seen = 0
     for pixels, labels in task.evaluation_batches(split):

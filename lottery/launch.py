@@ -19,6 +19,8 @@ from lottery.experiment import run_levels
 from lottery.levels import Run
 from lottery.parts import Parts, Recipe
 from lottery.progress import Progress
+from lottery.records import read_json
+from lottery.rows import read_rows
 
 
 def launch(settings: dict[str, Any], parts: Parts, name: str, command: str) -> None:
@@ -27,7 +29,7 @@ def launch(settings: dict[str, Any], parts: Parts, name: str, command: str) -> N
     set_up(settings["host"]["threads"])
     device = pick_device(settings["host"]["device"])
     outputs = Path(settings["outputs"]).expanduser().absolute()
-    base = outputs / (settings["name"] or name) / config.run_id(settings)
+    base = outputs / checked_name(settings["name"] or name) / config.run_id(settings)
     folder = base / f"replicate_{settings['replicate']}"
     task = parts.dataset(Path(settings["data"]).expanduser()).prepare(
         batch_size=parts.recipe.batch_size,
@@ -46,8 +48,16 @@ def launch(settings: dict[str, Any], parts: Parts, name: str, command: str) -> N
     )
     validate(run)
     with store.lock(folder / ".lock", holder=folder / "run.json"):
+        store.sweep(folder)
         refuse_drift(run, settings)
         keep_record(run, command)
+
+
+def checked_name(name: str) -> str:
+    """Return the name of a run's folder; raises UsageError for one that is none."""
+    if name in ("store", ".", "..") or not name.strip() or {"/", "\\"} & set(name):
+        raise UsageError(f"name: '{name}' is no name for a folder under outputs/")
+    return name
 
 
 def set_up(threads: int | None) -> None:
@@ -98,7 +108,7 @@ def refuse_drift(run: Run, settings: dict[str, Any]) -> None:
             f"{path} is not the config that is asked for; move the folder away "
             "or give this run another name=..."
         )
-    record = read_record(run.folder)
+    record = read_json(run.folder / "run.json")
     if record.get("data", run.task.fingerprint) != run.task.fingerprint:
         raise UsageError(
             f"{run.folder}: the data set has changed since this run began; restore "
@@ -108,19 +118,9 @@ def refuse_drift(run: Run, settings: dict[str, Any]) -> None:
         store.write(path, config.text(settings).encode())
 
 
-def read_record(folder: Path) -> dict[str, Any]:
-    """Return run.json; {} where there is none or it cannot be read."""
-    import json
-
-    try:
-        return dict(json.loads((folder / "run.json").read_text()))
-    except (OSError, ValueError):
-        return {}
-
-
 def keep_record(run: Run, command: str) -> None:
     """Run the levels, with run.json telling how it stands."""
-    record = read_record(run.folder)
+    record = read_json(run.folder / "run.json")
     clock = time.monotonic()
     record = {
         "state": "running",
@@ -136,7 +136,7 @@ def keep_record(run: Run, command: str) -> None:
     store.write_json(run.folder / "run.json", record)
     spent = record["seconds"]
     try:
-        rows = run_levels(run)
+        run_levels(run)
         record["state"] = "done"
     except LotteryError as error:
         record |= {"state": "stopped" if error.code >= 75 else "failed", "error": str(error)}
@@ -148,7 +148,7 @@ def keep_record(run: Run, command: str) -> None:
         run.watch.close()
         record |= {"seconds": spent + time.monotonic() - clock, "ended": now()}
         store.write_json(run.folder / "run.json", record)
-    print(closing(run, rows))
+    print(closing(run, read_rows(run)))
 
 
 def environment(device: torch.device) -> dict[str, Any]:

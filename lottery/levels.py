@@ -149,16 +149,18 @@ class Chain:
 class Wish:
     """Answer as Chain does, but only note what a rewind will ask for."""
 
-    def __init__(self, length: Step) -> None:
-        self.length = length
+    def __init__(self, run: Run) -> None:
+        self.run, self.length = run, run.length
         self.asked: set[int] = set()
 
     def step(self, at: str) -> Step:
         return parse(at, self.length.steps_per_epoch, self.length.iteration)
 
     def __call__(self, at: str) -> State:
-        if at in ("end", "fresh", "rewind"):
-            return State(self.length, {})
+        if at == "rewind":
+            return self.run.parts.rewind(self)[0]
+        if at in ("end", "fresh"):
+            return State(self.length if at == "end" else Step(0, 1), {})
         step = self.step(at)
         self.asked.add(step.iteration)
         return State(step, {})
@@ -221,7 +223,7 @@ def trainings_after(run: Run, index: int, branch: str) -> int:
 def in_branches(run: Run, index: int) -> bool:
     """Say whether the branches are made of level `index`."""
     wanted = run.parts.branch_levels
-    return index > 0 if wanted is None else index in wanted
+    return bool(run.parts.branches) and (index > 0 if wanted is None else index in wanted)
 
 
 def work(run: Run, index: int, ticket: Ticket, shelf: Shelf) -> Training:
@@ -234,7 +236,7 @@ def work(run: Run, index: int, ticket: Ticket, shelf: Shelf) -> Training:
 
 def wanted_states(run: Run, index: int) -> set[int]:
     """Return the steps at which later levels will want the state of level `index`."""
-    wish = Wish(run.length)
+    wish = Wish(run)
     if index == 0:
         run.parts.rewind(wish)
     at = run.parts.pruning.at

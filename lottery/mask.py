@@ -84,18 +84,20 @@ def apply_(model: nn.Module, mask: Mask) -> None:
 def check(before: Mask, after: Mask, expected: int) -> None:
     """Raise AssertionError unless `after` keeps `expected` weights, none pruned in `before`."""
     revived = sum(int((after[name] & ~before[name]).sum()) for name in before)
-    assert not revived, f"pruning revived {revived} weights"
-    assert before.keys() == after.keys(), "pruning changed the set of layers"
-    assert kept(after) == expected, f"pruning kept {kept(after)} weights, {expected} were asked"
+    if revived:
+        raise AssertionError(f"pruning revived {revived} weights")
+    if before.keys() != after.keys():
+        raise AssertionError("pruning changed the set of layers")
+    if kept(after) != expected:
+        raise AssertionError(f"pruning kept {kept(after)} weights, {expected} were asked")
 
 
 def check_zero(weights: Mapping[str, Tensor], mask: Mask) -> None:
     """Raise AssertionError unless every pruned weight is +0.0 to the bit."""
     for name, keep in mask.items():
         pruned = weights[name].detach().masked_fill(keep.to(weights[name].device), 0.0)
-        assert not pruned.any() and not torch.signbit(pruned).any(), (
-            f"pruned weights of {name} are not 0.0: the optimizer moved them"
-        )
+        if pruned.any() or torch.signbit(pruned).any():
+            raise AssertionError(f"pruned weights of {name} are not 0.0: the optimizer moved them")
 
 
 def flatten(tensors: Mapping[str, Tensor], names: Iterable[str]) -> Tensor:

@@ -1,6 +1,5 @@
 """Read outputs/ back as tidy pandas tables. Imports no torch."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,11 +7,13 @@ from typing import Any
 import pandas as pd
 
 from lottery.errors import UsageError
+from lottery.records import locked, read_json
 
 
 def run_folders(outputs: Path) -> list[Path]:
     """Return every replicate folder under `outputs`, by name."""
-    return sorted(p.parent for p in outputs.glob("*/*/replicate_*/run.json"))
+    found = (p.parent for p in outputs.glob("*/*/replicate_*/run.json"))
+    return sorted(f for f in found if f.name.removeprefix("replicate_").isdigit())
 
 
 def describe(folder: Path) -> dict[str, Any]:
@@ -27,29 +28,33 @@ def describe(folder: Path) -> dict[str, Any]:
         "levels": f"{max(0, len(levels) - 1)}/{record.get('levels_asked', '?')}",
         "density": last.get("density"),
         "test": last.get("test_accuracy"),
-        "state": record.get("state", "?"),
+        "state": state(folder, record),
         "started": record.get("started", "?"),
     }
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Return a JSON file; {} where it cannot be read."""
-    try:
-        return dict(json.loads(path.read_text()))
-    except (OSError, ValueError):
-        return {}
+def state(folder: Path, record: Mapping[str, Any]) -> str:
+    """Return how a run stands; one that is not at work any more was killed."""
+    said = str(record.get("state", "?"))
+    return "killed" if said == "running" and not locked(folder / ".lock") else said
 
 
 def metrics(folder: Path) -> pd.DataFrame:
     """Return metrics.csv of a run, a row a level; empty where nothing is done yet."""
-    path = folder / "metrics.csv"
-    return pd.read_csv(path) if path.exists() else pd.DataFrame()
+    return read_table(folder / "metrics.csv")
 
 
 def branches(folder: Path) -> pd.DataFrame:
     """Return branches.csv of a run, a row a level and branch; empty where there is none."""
-    path = folder / "branches.csv"
-    return pd.read_csv(path) if path.exists() else pd.DataFrame()
+    return read_table(folder / "branches.csv")
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Return a CSV file; empty where there is none, or nothing in it."""
+    try:
+        return pd.read_csv(path)
+    except (FileNotFoundError, pd.errors.EmptyDataError):
+        return pd.DataFrame()
 
 
 def find_run(outputs: Path, word: str) -> Path:

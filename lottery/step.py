@@ -1,4 +1,4 @@
-"""Name a moment of training: 500it, 2ep, 1ep100it, 0.25 or end."""
+"""Name a moment of training: 500it, 2ep, 1ep100it, 0.25, 1/3 or end."""
 
 import re
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from functools import lru_cache
 from lottery.errors import UsageError
 
 PATTERN = re.compile(r"(?:(\d+)ep)?(?:(\d+)it)?")
-SPELLINGS = "500it, 2ep, 1ep100it, 0.25 (of training) or end"
+SPELLINGS = "500it, 2ep, 1ep100it, 0.25 or 1/3 (of training) or end"
 
 
 @dataclass(frozen=True, order=True)
@@ -44,8 +44,11 @@ def parse(text: str, steps_per_epoch: int, end: int | None = None, where: str = 
     if match and text:
         epochs, iterations = (int(group or 0) for group in match.groups())
         return Step(epochs * steps_per_epoch + iterations, steps_per_epoch)
-    if re.fullmatch(r"[01]?\.\d+|[01]", text) and end is not None and 0 <= float(text) <= 1:
-        return Step(round(float(text) * end), steps_per_epoch)
+    part = re.fullmatch(r"([01]?\.\d+|[01])|(\d+)/([1-9]\d*)", text)
+    if part and end is not None:
+        share = float(part[1]) if part[1] else int(part[2]) / int(part[3])
+        if share <= 1:
+            return Step(round(share * end), steps_per_epoch)
     raise UsageError(
         f"{where and where + ': '}'{text}' names no step of training; write {SPELLINGS}"
     )

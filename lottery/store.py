@@ -9,6 +9,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,14 +23,16 @@ from torch import Tensor
 
 from lottery import signals
 from lottery.errors import DamagedError, DiskError, LockedError
+from lottery.records import owner
 
 TEMPORARY = ".tmp-"
 MANIFEST = "manifest.json"
 CHECKPOINT = "checkpoint-"
+CHECKPOINT_NAME = re.compile(rf"{CHECKPOINT}\d+-[0-9a-f]{{32}}\.safetensors")
 
 
 @contextlib.contextmanager
-def disk(path: Path) -> Iterator[None]:
+def disk(path: Path, verb: str = "write") -> Iterator[None]:
     """Turn an error of the file system into a DiskError that names the path."""
     try:
         yield
@@ -39,7 +42,7 @@ def disk(path: Path) -> Iterator[None]:
             if (error.errno in (errno.ENOSPC, errno.EDQUOT))
             else ""
         )
-        raise DiskError(f"cannot write {path}: {error.strerror}{hint}") from error
+        raise DiskError(f"cannot {verb} {path}: {error.strerror}{hint}") from error
 
 
 def write(path: Path, data: bytes) -> None:
@@ -125,15 +128,6 @@ def lock(path: Path, holder: Path | None = None, wait: Any = None) -> Iterator[N
         guard.release()
 
 
-def owner(holder: Path) -> str:
-    """Return host and process of a run from its run.json."""
-    try:
-        record = json.loads(holder.read_text())
-        return f"process {record['pid']} on {record['host']} since {record['started']}"
-    except (OSError, ValueError, KeyError):
-        return "another process"
-
-
 class Shelf:
     """The place of one level in the store."""
 
@@ -147,7 +141,8 @@ class Shelf:
 
     @property
     def complete(self) -> bool:
-        return (self.path / MANIFEST).exists()
+        with disk(self.path, "read"):
+            return (self.path / MANIFEST).exists()
 
     def manifest(self) -> dict[str, Any]:
         """Return the manifest; raises DamagedError unless it is as written."""
@@ -212,7 +207,7 @@ class Shelf:
 
     def checkpoints(self) -> list[Path]:
         """Return the checkpoints within the level, the newest first."""
-        found = list(self.path.glob(f"{CHECKPOINT}*.safetensors"))
+        found = [p for p in self.path.glob(f"{CHECKPOINT}*") if CHECKPOINT_NAME.fullmatch(p.name)]
         return sorted(found, key=lambda p: -int(p.name.split("-")[1]))
 
     def write_checkpoint(self, iteration: int, tensors: dict[str, Tensor], about: Any) -> None:
@@ -226,20 +221,27 @@ class Shelf:
     def read_checkpoint(self, warn: Any) -> tuple[dict[str, Tensor], Any] | None:
         """Return the newest good checkpoint; a damaged one is set aside as .corrupt and named."""
         for path in self.checkpoints():
-            data = path.read_bytes()
+            with disk(path, "read"):
+                data = path.read_bytes()
             if digest(data)[:32] == path.stem.split("-")[2]:
                 return unpack_tensors(data)
             aside = path.with_suffix(".corrupt")
-            os.replace(path, aside)
+            with disk(path):
+                os.replace(path, aside)
             warn(f"{path} is damaged; set aside as {aside.name}, going back to the one before")
         return None
 
     def sweep(self) -> None:
         """Remove what a killed process left and nobody needs; call it under the lock."""
-        for path in self.path.glob(f"{TEMPORARY}*"):
-            path.unlink(missing_ok=True)
+        sweep(self.path)
         for path in self.checkpoints() if self.complete else ():
             path.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove the temporary files that a killed process left in a folder."""
+    for path in folder.glob(f"{TEMPORARY}*"):
+        path.unlink(missing_ok=True)
 
 
 def pack_tensors(tensors: dict[str, Tensor], about: Any) -> bytes:
@@ -260,6 +262,8 @@ def unpack_tensors(data: bytes) -> tuple[dict[str, Tensor], Any]:
 def link(place: Path, target: Path) -> None:
     """Let `place` stand for `target`: a relative link, or a one-line pointer file without links."""
     relative = os.path.relpath(target, place.parent)
+    if place.is_dir() and not place.is_symlink():
+        raise DiskError(f"{place} is a folder, where a link to {target} has to stand; move it away")
     with disk(place):
         temporary = place.with_name(f"{TEMPORARY}{os.getpid()}-{place.name}")
         temporary.unlink(missing_ok=True)
@@ -278,6 +282,14 @@ def follow(place: Path) -> str | None:
     if place.is_symlink():
         return Path(os.readlink(place)).name
     return Path(place.read_text().strip()).name if place.is_file() else None
+
+
+def write_if_new(path: Path, data: bytes) -> None:
+    """Write a file unless it already holds just that."""
+    with disk(path, "read"):
+        same = path.exists() and path.read_bytes() == data
+    if not same:
+        write(path, data)
 
 
 def hostname() -> str:

@@ -9,6 +9,12 @@ from torch import Tensor, nn
 Batch = tuple[Tensor, Tensor]
 
 
+def zero_sum(device: torch.device) -> Tensor:
+    """Return a scalar 0 to add losses to: float64 where the device has it (mps has not)."""
+    dtype = torch.float32 if device.type == "mps" else torch.float64
+    return torch.zeros((), dtype=dtype, device=device)
+
+
 class Task(Protocol):
     """What there is to learn. The runner stays blind to whether it is images, text or graphs."""
 

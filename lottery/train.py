@@ -17,7 +17,7 @@ from lottery.parts import Parts, Recipe, State, Ticket
 from lottery.progress import Progress
 from lottery.step import Step, parse
 from lottery.store import Shelf
-from lottery.task import Task
+from lottery.task import Task, zero_sum
 
 CHECK_EVERY = 100  # steps between looks at whether the loss is still finite
 
@@ -131,7 +131,7 @@ def prepare(
         masked=masked,
         bases=[group["lr"] for group in optimizer.param_groups],
         step=ticket.span.start if state is None else state.step.iteration,
-        loss_sum=torch.zeros((), dtype=torch.float64, device=task.device),
+        loss_sum=zero_sum(task.device),
     )
 
 
@@ -192,17 +192,25 @@ def train(
             checkpoint(training, shelf)
             signals.leave_if_asked()
         clock = time.perf_counter()
-    masks.check_zero(training.model.state_dict(), ticket.mask)
+    weights = training.model.state_dict()
+    if not all(bool(torch.isfinite(w).all()) for w in weights.values()):
+        raise diverged(training, "a weight")
+    masks.check_zero(weights, ticket.mask)
     return training
 
 
 def check_finite(training: Training) -> None:
     """Raise DivergedError where the training loss is no longer a finite number."""
     if not math.isfinite(float(training.loss_sum)):
-        raise DivergedError(
-            f"training diverged: the loss is not finite at step {training.step}; lower the "
-            "learning rate (train.optimizer.lr=...) or limit the gradient (train.clip=1.0)"
-        )
+        raise diverged(training, "the loss")
+
+
+def diverged(training: Training, what: str) -> DivergedError:
+    """Return the error for a number that is not finite."""
+    return DivergedError(
+        f"training diverged: {what} is not finite at step {training.step}; lower the learning "
+        "rate (train.optimizer.lr=...) or limit the gradient (train.clip=1.0)"
+    )
 
 
 def record(training: Training, watch: Progress) -> None:
@@ -250,13 +258,21 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def load_optimizer_(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Undo `optimizer_tensors`, in place."""
+    """Undo `optimizer_tensors`, in place.
+
+    What has a parameter's shape gets its memory format too: torch's fused kernels walk the bare
+    memory, so a contiguous momentum beside a channels-last weight would land on other weights.
+    """
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         index, name = key.split("/", 1)
         state.setdefault(int(index), {})[name] = value
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
+    for parameter, entries in optimizer.state.items():
+        for name, value in entries.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                entries[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 def pack(state: State) -> tuple[dict[str, Tensor], dict[str, int]]:

@@ -90,7 +90,24 @@ def test_run_help_shows_the_groups(shell):
         ("run prune.exclude=[fcc]", ["no prunable layer fits the pattern 'fcc'"]),
         ("run prune/allocation=layerwise +prune.allocation.rates.fcc=0.5", ["'fcc' fits no layer"]),
         ("run prune/allocation=layerwise prune.allocation.rates={fc:0.5}", ["+prune.allocation.rates.fc=VALUE"]),
-        ("run branch=[reinit] branch_levels=[9]", ["branch_levels=[9] names no pruned level"]),
+        ("run branch=[reinit] branch_levels=[0]", ["branch_levels=[0]: pruned levels count from 1"]),
+        ("run branch=[shuffle] rewind=lr", ["branch shuffle", "keeps trained weights"]),
+        ("run train.clip=-1", ["train.clip: -1"]),
+        ("run train.label_smoothing=2", ["train.label_smoothing: 2"]),
+        ("run train.optimizer.lr=-1", ["train.optimizer: Invalid learning rate: -1"]),
+        ("run train.optimizer.lr=nan", ["train.optimizer.lr: nan is no finite number"]),
+        ("run train.optimizer.nesterov=true train.optimizer.momentum=0", ["train.optimizer: Nesterov"]),
+        ("run train/optimizer=adam train.optimizer.betas=[0.9]", ["train.optimizer: "]),
+        ("run train/lr=milestones train.lr.at=[80ep]", ["train.lr: the milestone 80ep is after"]),
+        ("run train.warmup=99ep", ["train.warmup=99ep is longer than training"]),
+        ("run host.threads=0", ["host.threads: 0 is below 1"]),
+        ("run schedule.keep=nan", ["schedule.keep: nan"]),
+        ("run host.device=meta", ["host.device: 'meta' cannot be used here"]),
+        ("run name=..", ["name: '..' is no name"]),
+        ("run name=a/b", ["name: 'a/b' is no name"]),
+        ("run model=mobilenet_v1 model.hidden=[4]", ["model has no setting 'hidden' (what it has:"]),
+        ("run --experimental-rerun x", ["no flag '--experimental-rerun'"]),
+        ("run levels=20 prune/allocation=layerwise +prune.allocation.rates={'*':0.1,conv:0} ", ["rates"]),
         ("run dataset.validation=9999", ["dataset.validation=9999"]),
         ("run dataset=image_folder dataset.path=nowhere", ["nowhere"]),
         ("run model=lenet5 model.padding=0", ["lenet5"]),
@@ -121,6 +138,14 @@ def test_a_typo_in_a_users_own_yaml(lottery, tmp_path, capsys):
         assert "\n" not in error
         path.unlink()
     assert not (tmp_path / "outputs").exists()
+
+
+def test_a_users_file_that_is_no_yaml(lottery, tmp_path, capsys):
+    path = tmp_path / "mine" / "model" / "mine.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text("name: lenet\nhidden: [3\n")
+    assert lottery("run", "--config-dir", tmp_path / "mine", "model=mine") == 2
+    assert "this is no YAML" in capsys.readouterr().err
 
 
 def test_a_users_yaml_composes(run, tmp_path):
@@ -164,6 +189,22 @@ def test_ls_and_show(run, lottery, capsys):
         assert "test acc" in capsys.readouterr().out
     assert lottery("show", "second") == 0
     assert "branch reinit" in capsys.readouterr().out
+
+
+def test_odd_folders_do_not_stop_ls(run, lottery, capsys):
+    folder = run()
+    (folder.parent / "replicate_0.old").mkdir()
+    (folder.parent / "replicate_0.old" / "run.json").write_text("{}")
+    for number, text in ((7, "[1]"), (8, "no json"), (9, '{"state": "running"}')):
+        other = folder.parent / f"replicate_{number}"
+        other.mkdir()
+        (other / "run.json").write_text(text)
+        (other / "metrics.csv").write_text("")
+    capsys.readouterr()
+    assert lottery("ls") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 5
+    assert "killed" in lines[4]
 
 
 @pytest.mark.parametrize(

@@ -164,6 +164,34 @@ def test_a_state_that_nobody_kept_is_replayed_to_the_same_bits(run, tmp_path):
     assert (fresh / "level_00" / "7it.safetensors").read_bytes() == replayed
 
 
+CONV = [
+    "model=resnet20", "model.depth=8", "model.width=4", "train.length=9it", "levels=1",
+    "dataset.size=8", "train.optimizer.lr=0.1",
+]  # fmt: skip
+
+
+def test_channels_last_trains_as_contiguous_does(run):
+    """The same net in both memory formats, up to the order of sums."""
+    ends = [weights(run(*CONV, f"train.channels_last={c}", "levels=0"), 0) for c in ("yes", "no")]
+    for name, value in ends[0].items():
+        torch.testing.assert_close(value, ends[1][name], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("channels_last", ["yes", "no"])
+def test_a_convolutional_net_replays_and_resumes_to_the_same_bits(
+    run, tmp_path, channels_last, optimizer
+):
+    """Momentum comes back from the disk in the weights' memory format, or it lands elsewhere."""
+    more = [*CONV, f"train/optimizer={optimizer}", f"train.channels_last={channels_last}", "rewind=step"]
+    run(*more, "rewind.to=3it")
+    again = run(*more, "rewind.to=6it")  # replayed from the state that was kept at step 3
+    run(*more, "rewind.to=6it", "outputs=fresh")
+    fresh = next((tmp_path / "fresh").glob("*/*/replicate_0"))
+    for name in ("level_00/6it.safetensors", "level_01/end.safetensors"):
+        assert (again / name).read_bytes() == (fresh / name).read_bytes()
+
+
 def test_branches_are_what_they_say(run):
     folder = run("branch=[reinit,shuffle]", "branch_levels=[2]", "levels=2")
     ticket, mask = weights(folder, 2, "ticket"), mask_of(folder, 2)
@@ -178,6 +206,12 @@ def test_branches_are_what_they_say(run):
     table = pd.read_csv(folder / "branches.csv")
     assert table[["level", "branch"]].values.tolist() == [[2, "reinit"], [2, "shuffle"]]
     assert (table["kept"] == metrics(folder)["kept"][2]).all()
+
+
+def test_a_branch_with_other_settings_is_another_branch(run):
+    first = (run("branch=[shuffle]") / "level_02_shuffle").resolve()
+    other = run("branch=[shuffle]", "branches.shuffle.scope=globally") / "level_02_shuffle"
+    assert other.resolve() != first
 
 
 def test_replicates_differ_in_everything_that_is_random(run):
@@ -199,6 +233,8 @@ def test_more_levels_continue_a_run(run, capsys):
     assert run("levels=3") == folder
     assert "2 trained, 0 shared, 2 already there" in capsys.readouterr().out
     assert len(metrics(folder)) == 4
+    run("levels=2")
+    assert len(metrics(folder)) == 4  # what there is stays in the tables
 
 
 def test_a_sweep_trains_what_is_shared_once(lottery, tiny, tmp_path, capsys):

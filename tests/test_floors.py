@@ -7,11 +7,12 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "lottery"
 FLOORS = [
-    ["errors", "seeds", "step", "mask", "task", "initializers", "parts", "signals", "tables"],
+    ["errors", "seeds", "step", "mask", "task", "initializers", "parts", "signals", "tables",
+     "records"],
     ["store", "images", "cache", "downloads", "folders", "streams", "progress"],
     ["models", "datasets", "criteria", "structures", "allocations", "schedules", "rewinds",
      "branches", "optimizers", "lrs"],
-    ["train", "prune", "levels", "results"],
+    ["train", "prune", "levels", "rows", "results"],
     ["experiment", "checks"],
     ["config", "launch", "cli", "commands", "__main__"],
 ]  # fmt: skip

@@ -19,8 +19,6 @@ from lottery import signals
 from lottery.errors import LotteryError, Stopped, UsageError
 
 FLAGS = {  # hydra's, and whether a value follows
-    "--help": False,
-    "-h": False,
     "--hydra-help": False,
     "--version": False,
     "--cfg": True,
@@ -38,7 +36,6 @@ FLAGS = {  # hydra's, and whether a value follows
     "-cn": True,
     "--config-dir": True,
     "-cd": True,
-    "--experimental-rerun": True,
     "--info": False,
     "-i": False,
 }
@@ -98,7 +95,7 @@ def main(arguments: list[str]) -> int:
         flags = ["-m", f"hydra.sweep.dir={folder}"] if sweep else []
         if any(a.startswith("hydra.sweep.dir=") for a in rest):
             flags = flags[:1]
-        sys.argv = ["lottery run", *flags[:1], *order(rest), *flags[1:]]
+        sys.argv = ["lottery", *flags[:1], *order(rest), *flags[1:]]
         try:
             entry()
         except SystemExit as error:
@@ -116,9 +113,9 @@ def groups(arguments: list[str]) -> str:
     """Return the groups and their options, those of --config-dir included, a line each."""
     from lottery.config import conf_dir
 
-    own = [
-        b for a, b in zip(arguments, arguments[1:], strict=False) if a in ("--config-dir", "-cd")
-    ]
+    flags = ("--config-dir", "-cd")
+    own = [b for a, b in zip(arguments, arguments[1:], strict=False) if a in flags]
+    own += [a.partition("=")[2] for a in arguments if a.startswith(("--config-dir=", "-cd="))]
     found: dict[str, set[str]] = {}
     for folder in [conf_dir(), *map(Path, own)]:
         for path in folder.rglob("*.yaml"):
@@ -162,9 +159,14 @@ def order(arguments: list[str]) -> list[str]:
 
 def translated(error: Exception) -> LotteryError:
     """Return hydra's many-line errors as one line that says what to type."""
+    import yaml
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
+    if isinstance(error, yaml.YAMLError):
+        mark = getattr(error, "problem_mark", None)
+        file = f"{mark.name}, line {mark.line + 1}" if mark else "a yaml file"
+        return UsageError(f"{file}: this is no YAML ({getattr(error, 'problem', error)})")
     if not isinstance(error, (HydraException, OmegaConfBaseException)):
         raise error
     text = str(error)
@@ -214,7 +216,9 @@ def unknown_key(key: str, cause: list[str]) -> str:
     if inner and inner[1] != last:
         return f"config: {key} has no '{inner[1]}' yet; to add it: +{key}.{inner[1]}=VALUE"
     if parent and parent not in ("train", "prune", "host"):
-        return f"config: {parent} has no setting '{last}'{nearest(last, keys_of(parent))}"
+        others = [name for name in keys_of(parent) if name != last]  # of the group's other options
+        seen = f" (what it has: lottery run --cfg job --package {parent})"
+        return f"config: {parent} has no setting '{last}'{nearest(last, others) or seen}"
     hint = nearest(key, settings()) or " (all settings: lottery run --cfg job)"
     return f"config: there is no setting '{key}'{hint}"
 
@@ -299,4 +303,5 @@ def execute(config: Any, choices: dict[str, Any]) -> None:
 
 def default_name(choices: dict[str, Any]) -> str:
     """Return the folder name of a run: its choices in words."""
-    return "_".join(str(choices[group]) for group in ("model", "dataset", "prune"))
+    words = "_".join(str(choices[group]) for group in ("model", "dataset", "prune"))
+    return words.replace("/", "-")

@@ -19,9 +19,10 @@ def main(arguments: list[str]) -> int:
     if len(words) != 1:
         raise UsageError("show: name one run (lottery ls lists them)")
     from lottery import results
+    from lottery.records import read_json
 
     folder = results.find_run(Path(chosen["outputs"]), words[0])
-    record = results.read_json(folder / "run.json")
+    record = read_json(folder / "run.json")
     print(folder)
     for key in (
         "state",
