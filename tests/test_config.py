@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import yaml
+from omegaconf import OmegaConf
 
 from lottery import config
 from lottery.errors import UsageError
@@ -31,12 +32,17 @@ def test_a_yaml_lists_every_keyword_of_its_component(path, kind):
 
 @pytest.mark.parametrize(("path", "kind"), FILES, ids=lambda v: getattr(v, "stem", v))
 def test_a_yaml_binds_and_says_what_it_is(path, kind):
-    text = path.read_text()
-    if path.parent.parent.name != "train":
-        assert text.startswith("#")
-    node = {k: (float(v) if isinstance(v, str) and v[:1].isdigit() and "e" in v and kind == "optimizer" else v)
-            for k, v in read(path).items()}  # fmt: skip
-    config.bind(kind, node, "here")
+    assert path.read_text().startswith("#")
+    config.bind(kind, OmegaConf.to_container(OmegaConf.load(path)), "here")
+
+
+@pytest.mark.parametrize("path", sorted((CONF / "train").glob("*.yaml")), ids=lambda p: p.stem)
+def test_a_recipe_says_nothing_that_another_optimizer_or_schedule_does_not_have(path):
+    """Else train/optimizer=adam or train/lr=cosine would be refused beside it."""
+    recipe = read(path)
+    assert path.read_text().startswith("#")
+    assert set(recipe.get("optimizer", {})) <= {"lr"}
+    assert "lr" not in recipe
 
 
 @pytest.mark.parametrize("path", ROWS, ids=lambda p: p.stem)
@@ -149,3 +155,29 @@ def test_every_experiment_composes_and_binds(path):
     parts = config.parts(settings)
     assert settings["name"] == path.stem
     assert parts.levels == 18
+
+
+@pytest.mark.parametrize(("name", "conv"), [("conv2", 0.10), ("conv4", 0.10), ("conv6", 0.15)])
+def test_the_conv_presets_prune_at_the_papers_rates(name, conv):
+    """Frankle & Carbin 2019, Fig. 2: of what is left, 20 % of fc and 10 % of the output layer."""
+    from types import SimpleNamespace
+
+    import torch
+
+    from lottery import mask as masks
+
+    preset = read(CONF / "experiment" / f"lth_{name}_cifar10.yaml")
+    node = OmegaConf.to_container(OmegaConf.load(CONF / "model" / f"{name}.yaml"))
+    with torch.device("meta"):
+        model = config.bind("model", node, "m")(SimpleNamespace(input_shape=(3, 32, 32), outputs=10))
+    left = {n: p.numel() for n, p in masks.prunable(model).items()}
+    total = sum(left.values())
+    assert len(preset["schedule"]["densities"]) == 18
+    for level, density in enumerate(preset["schedule"]["densities"], 1):
+        kept = 0.0
+        for layer, size in left.items():
+            rate = conv if layer.startswith("convs") else 0.1 if layer.startswith("fc") else 0.2
+            kept += size * (1 - rate) ** level
+        assert density == pytest.approx(kept / total, abs=1e-8)
+    rates = preset["prune"]["allocation"]["rates"]
+    assert rates == {"fc": 0.5, "conv*": pytest.approx(conv / 0.2)}
