@@ -80,7 +80,7 @@ def pick_device(name: str) -> torch.device:
         )
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
+        float(torch.zeros(1, device=device))  # "meta" makes tensors that hold nothing
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise UsageError(
             f"host.device: '{name}' cannot be used here "

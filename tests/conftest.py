@@ -45,7 +45,7 @@ def run(lottery, tiny, tmp_path):
 
     def call(*overrides, code=0):
         before = set(tmp_path.glob("outputs/*/*/replicate_*"))
-        own_net = any(word.startswith("model=") for word in overrides)
+        own_net = any(str(word).startswith("model=") for word in overrides)
         words = [w for w in tiny if not (own_net and w.startswith("model"))]
         assert lottery("-v", "run", *words, *overrides) == code
         folders = sorted(tmp_path.glob("outputs/*/*/replicate_*"), key=lambda f: f in before)
