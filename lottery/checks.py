@@ -17,9 +17,13 @@ from lottery.train import Pause, prepare
 
 
 def validate(run: Run) -> None:
-    """Raise UsageError for values that cannot go together; nothing has been written yet."""
+    """Raise UsageError for values that cannot go together; nothing has been written yet.
+
+    A run that has begun had its model tried then; its folder is named for the config.
+    """
     check_lengths(run)
-    check_model(run)
+    if not (run.folder / "config.yaml").exists():
+        check_model(run)
     span = check_rewind(run)
     check_densities(run)
     check_branches(run, span)
