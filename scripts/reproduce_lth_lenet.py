@@ -33,7 +33,7 @@ def main(outputs: Path, folder: Path) -> None:
     rows.to_csv(folder / "lth_lenet_mnist.csv", index=False)
     (folder / "lth_lenet_mnist.md").write_text(markdown(table))
     draw(table, folder / "lth_lenet_mnist.png")
-    print(markdown(table))
+    print(compact(table))
 
 
 def gather(outputs: Path) -> pd.DataFrame:
@@ -74,6 +74,30 @@ def markdown(table: pd.DataFrame) -> str:
             cells.append(f"{mean:.2f} ({low:.2f}-{high:.2f})")
         steps = [row[f"best_step_{k}"] for k in ("mean", "min", "max")]
         cells.append(f"{steps[0]:,.0f} ({steps[1]:,.0f}-{steps[2]:,.0f})")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def compact(table: pd.DataFrame) -> str:
+    """Return the table of the README: the levels that have all arms, accuracies at early stop."""
+    arms = list(ARMS)
+    lines = [
+        "| kept % | " + " | ".join(f"{arm}: acc." for arm in arms) + " | "
+        + " | ".join(f"{arm}: step" for arm in arms) + " |",
+        "|" + "---|" * (1 + 2 * len(arms)),
+    ]  # fmt: skip
+    for level, part in table.groupby("level"):
+        rows = part.set_index("arm").to_dict("index")
+        if level and len(rows) < len(arms):
+            continue
+        cells = [f"{100 * rows['ticket']['density']:.1f}"]
+        for column, scale, form in (("best_test_accuracy", 100, "{:.2f}"), ("best_step", 1, "{:,.0f}")):
+            for arm in arms:
+                if arm in rows:
+                    mean, low, high = (scale * rows[arm][f"{column}_{k}"] for k in ("mean", "min", "max"))
+                    cells.append(f"{form.format(mean)} ({form.format(low)}-{form.format(high)})")
+                else:
+                    cells.append("")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 

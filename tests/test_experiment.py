@@ -6,9 +6,10 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from safetensors.torch import load_file
 
-from lottery import config, seeds, store
+from lottery import cli, config, seeds, store
 from lottery import mask as masks
 
 
@@ -290,6 +291,30 @@ def test_without_validation_nothing_is_chosen(run):
     table = metrics(folder)
     assert table[["val_loss", "best_step", "best_test_accuracy"]].isna().all().all()
     assert table["test_accuracy"].notna().all()
+
+
+@pytest.mark.parametrize("stream", ["yes", "no"])
+def test_a_folder_of_images_trains_and_goes_on(run, tmp_path, stream, capsys):
+    draw = torch.Generator().manual_seed(0)
+    for split, each in (("train", 12), ("test", 3)):
+        for label, name in enumerate(("ant", "bee")):
+            place = tmp_path / "images" / split / name
+            place.mkdir(parents=True)
+            for number in range(each):
+                noise = torch.randint(0, 99, (8, 8, 3), generator=draw) + 100 * label
+                Image.fromarray(noise.to(torch.uint8).numpy()).save(place / f"{number}.png")
+    words = [
+        "model=lenet_300_100", "model.hidden=[4]", "dataset=image_folder", "train=synthetic",
+        f"dataset.path={tmp_path / 'images'}", "dataset.size=8", f"dataset.stream={stream}",
+        "dataset.workers=0", "train.batch_size=8", "train.length=4ep", "host.progress=none",
+        "levels=1", f"data={tmp_path}",
+    ]  # fmt: skip
+    assert cli.main(["run", *words]) == 0
+    table = metrics(next(tmp_path.glob("outputs/*/*/replicate_0")))
+    assert table["kept"].tolist() == [776, 621]
+    assert table["test_accuracy"].min() > 0.8
+    assert cli.main(["run", *words]) == 0
+    assert "0 trained, 0 shared, 2 already there" in capsys.readouterr().out
 
 
 def test_golden_numbers(run):
