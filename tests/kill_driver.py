@@ -8,6 +8,7 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -74,10 +75,15 @@ def main(folder, kills, overrides):
     report = {"files": len(expected), "killed": 0, "wrong": [], "torn": [], "left": []}
     for number in range(kills):
         place = folder / f"kill_{number:02d}"
-        child = start(place, overrides)
-        time.sleep(length * (number + 0.5) / kills)
-        os.kill(child, signal.SIGKILL)
-        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        for _ in range(4):
+            child = start(place, overrides)
+            time.sleep(length * (number + 0.5) / kills)
+            os.kill(child, signal.SIGKILL)
+            code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            if code == -signal.SIGKILL:
+                break
+            length *= 0.7  # it was through already: the machine has become faster
+            shutil.rmtree(place)
         report["killed"] += code == -signal.SIGKILL
         report["torn"] += torn(place)
         code = finish(place, overrides)
