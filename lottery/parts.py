@@ -7,28 +7,37 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from lottery.errors import UsageError
 from lottery.mask import Mask, Scores
 from lottery.step import Span, Step
 from lottery.task import Task
+from lottery.units import Units
 
-Criterion = Callable[[nn.Module, Mask, Task, torch.Generator], Scores]
-Structure = Callable[[Scores, Mask], Scores]
+Criterion = Callable[[nn.Module, Mask, Task, torch.Generator, float], Scores]
+Structure = Callable[[nn.Module, Task, Scores, Mask], Units]
 Allocation = Callable[[Scores, Mask, float], Mask]
+Gradients = dict[str, Tensor]
+Update = Callable[[Mask, dict[str, Tensor], Gradients, Step, Step, torch.Generator], Mask | None]
 
 
 @dataclass(frozen=True)
 class State:
-    """A moment of training: step, the whole state_dict, and the optimizer's state where known."""
+    """A moment of training: step, the whole state_dict, and the optimizer's state where known.
+
+    `mask` is the mask at that step where it moves during training, else None.
+    """
 
     step: Step
     weights: dict[str, Tensor]
     optimizer: dict[str, Tensor] | None = None
+    mask: Mask | None = None
 
 
 class States(Protocol):
     """Give the states of a run's training by name."""
 
     length: Step  # the end of training
+    nested: bool  # whether the level before has pruned weights already
 
     def __call__(self, at: str) -> State:
         """Return the state at a step, "end" of the parent level, "fresh" or "rewind".
@@ -41,14 +50,47 @@ class States(Protocol):
         """Return the step that `at` names."""
         ...
 
+    def inverted(self) -> Mask:
+        """Return the mask of this level with the lowest scores kept in place of the highest."""
+        ...
+
 
 @dataclass(frozen=True)
 class Ticket:
-    """What a level trains: weights at the rewind point (already masked), mask, span of steps."""
+    """What a level trains: weights at the rewind point, mask, span of steps.
+
+    `order` other than 0 is another order of the data; `frozen` names parameters that are not
+    trained; with `held` the pruned weights keep the values that they have here, else they are 0.
+    """
 
     weights: dict[str, Tensor]
     mask: Mask
     span: Span
+    order: int = 0
+    frozen: tuple[str, ...] = ()
+    held: bool = False
+
+
+def ticket_of(state: State, mask: Mask, span: Span, **variant: Any) -> Ticket:
+    """Return a ticket of a state's weights; its pruned weights are 0.0 unless they are held."""
+    weights = dict(state.weights)
+    for name, keep in mask.items() if not variant.get("held") else ():
+        weights[name] = weights[name].masked_fill(~keep, 0.0)
+    return Ticket(weights, mask, span, **variant)
+
+
+def unpruned(states: States, branch: str) -> State:
+    """Return the rewound state, for a branch that needs weights at other positions as well.
+
+    Raises UsageError where the rewind keeps the trained weights of a net that is pruned already.
+    """
+    state = states("rewind")
+    if states.nested and state.step == states.length:
+        raise UsageError(
+            f"branch {branch}: the rewind keeps trained weights, and those at other positions are "
+            "pruned; rewind to a step (rewind=init or step) or leave the branch out"
+        )
+    return state
 
 
 @dataclass(frozen=True)
@@ -61,6 +103,7 @@ class Recipe:
     lr: Callable[[Step, Step], float]
     warmup: str
     label_smoothing: float
+    slimming: float
     clip: float | None
     precision: str
     channels_last: str
@@ -75,10 +118,14 @@ class Pruning:
     criterion: Criterion
     structure: Structure
     allocation: Allocation
+    update: Update
+    update_settings: dict[str, Any]
     at: str
     rounds: int
     path: str
     nested: bool
+    revive: bool
+    exact: bool
     include: tuple[str, ...]
     exclude: tuple[str, ...]
 
@@ -94,7 +141,7 @@ class Parts:
     pruning: Pruning
     schedule: Callable[[int], float]
     rewind: Callable[[States], tuple[State, Span]]
-    branches: dict[str, Callable[..., tuple[State, Mask, Span]]]
+    branches: dict[str, Callable[..., Ticket]]
     branch_levels: tuple[int, ...] | None
     replicate: int
     levels: int

@@ -1,13 +1,17 @@
 """Make a new mask: criterion -> structure -> rounds -> allocation."""
 
+from dataclasses import replace
+from typing import Any
+
 from torch import nn
 
 from lottery import mask as masks
 from lottery import seeds
 from lottery.errors import UsageError
-from lottery.mask import Mask
+from lottery.mask import Mask, Scores
 from lottery.parts import Pruning
 from lottery.task import Task
+from lottery.units import allocate
 
 
 def prune(
@@ -15,8 +19,10 @@ def prune(
 ) -> Mask:
     """Return the mask that keeps round(density * total) weights of `mask`, never one more.
 
-    `model` holds the weights that are scored; its pruned weights are set to 0.0, in place.
-    Raises UsageError where the density is above that of `mask` or leaves nothing.
+    `model` holds the weights that are scored; its pruned weights are set to 0.0, in place. With
+    `how.revive` a weight that one round prunes may come back in a later one (de Jorge et al. 2021,
+    FORCE): the model keeps its weights, and the criterion sees the mask. Raises UsageError where
+    the density is above that of `mask` or leaves nothing.
     """
     wanted = masks.count(density, mask)
     start = masks.kept(mask) / masks.total(mask)
@@ -27,15 +33,45 @@ def prune(
         )
     if wanted < 1:
         raise UsageError(f"prune: density {density:.6g} of {masks.total(mask)} weights keeps none")
+    before = mask
+    masks.apply_(model, before)
     for number in range(1, how.rounds + 1):
         target = density if number == how.rounds else on_path(start, density, number, how)
-        masks.apply_(model, mask)
+        pool = before if how.revive else mask
         draw = seeds.generator(seed, "prune", number)
-        scores = how.structure(how.criterion(model, mask, task, draw), mask)
-        pruned = how.allocation(scores, mask, target)
-        masks.check(mask, pruned, masks.count(target, mask))
-        mask = pruned
+        scores = how.criterion(model, mask, task, draw, target)
+        units = how.structure(model, task, scores, pool)
+        mask = allocate(units, how.allocation, target, pool)
+        check(pool, mask, target, whole=units.whole, exact=how.exact)
+        if not how.revive:
+            masks.apply_(model, mask)
     return mask
+
+
+def check(before: Mask, after: Mask, density: float, whole: bool, exact: bool) -> None:
+    """Raise AssertionError where a weight came back or the count is not what was asked.
+
+    Whole units keep as many weights as fit, single ones exactly round(density * total); raise
+    UsageError where an allocation with a count of its own stands in a row that says `exact`.
+    """
+    masks.check(before, after)
+    kept, wanted = masks.kept(after), masks.count(density, before)
+    if kept > wanted and whole:
+        raise AssertionError(f"pruning kept {kept} weights in whole units, {wanted} were asked")
+    if kept != wanted and exact and not whole:
+        raise UsageError(
+            f"prune.allocation: it kept {kept} weights, round(density * total) is {wanted}; an "
+            "allocation with a count of its own needs prune.exact=false"
+        )
+
+
+def inverted(how: Pruning) -> Pruning:
+    """Return the same row of the table with the lowest scores kept (Frankle et al. 2021)."""
+
+    def criterion(*arguments: Any) -> Scores:
+        return {name: -scores for name, scores in how.criterion(*arguments).items()}
+
+    return replace(how, criterion=criterion)
 
 
 def on_path(start: float, end: float, number: int, how: Pruning) -> float:

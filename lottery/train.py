@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from lottery import mask as masks
 from lottery import seeds, signals
 from lottery.errors import DivergedError, UsageError
-from lottery.parts import Parts, Recipe, State, Ticket
+from lottery.live import Pruned, add_slimming_, bn_scales, forget_pruned_, held_values
+from lottery.mask import Mask
+from lottery.parts import Parts, Recipe, State, Ticket, Update
 from lottery.progress import Progress
 from lottery.step import Step, parse
 from lottery.store import Shelf
@@ -32,10 +34,13 @@ class Training:
     recipe: Recipe
     seed: int
     total: Step
-    masked: list[tuple[nn.Parameter, Tensor]]  # layers with pruned weights; 1.0 kept, 0.0 pruned
+    mask: Mask
+    held: dict[str, Tensor]  # what pruned weights are held at instead of 0; zeros where kept
     bases: list[float]  # the learning rate of each group of parameters, before any schedule
     step: int
+    update: Update
     loss_sum: Tensor  # float64, since the last row of the curve
+    moved: bool = False  # whether the mask has left that of the ticket
     loss_count: int = 0
     seconds: float = 0.0  # in steps, evaluation apart
     evaluating: float = 0.0
@@ -48,11 +53,13 @@ def steps(training: Training, stop: int) -> Iterator[int]:
 
     Order, augmentation and dropout of a step are functions of (seed, step), so it does not matter
     where one starts. Gradients of pruned weights are zeroed before anything reads them: their
-    momentum stays 0 and the weights stay +0.0, where multiplying weights would leave -0.0.
+    momentum stays 0 and the weights stay +0.0, where multiplying weights would leave -0.0. A step
+    that moves the mask (dynamic sparse training) does so in place of its update.
     """
     model, optimizer, task = training.model, training.optimizer, training.task
-    kept = [m for _, m in training.masked]
     cast = precision(training.recipe, task.device)
+    pruned = layers_pruned(training)
+    scales = bn_scales(model) if training.recipe.slimming else []
     batches = None
     model.train()
     for step in range(training.step, stop):
@@ -66,15 +73,47 @@ def steps(training: Training, stop: int) -> Iterator[int]:
             loss = task.loss(model, batch)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        if kept:
-            torch._foreach_mul_([p.grad for p, _ in training.masked], kept)  # type: ignore
-        if training.recipe.clip is not None:
-            nn.utils.clip_grad_norm_(model.parameters(), training.recipe.clip)
-        optimizer.step()
+        if move_mask_(training, pruned.weights, step):
+            pruned = layers_pruned(training)
+        else:
+            if scales:
+                add_slimming_(scales, training.recipe.slimming)
+            pruned.mask_gradients_()
+            if training.recipe.clip is not None:
+                nn.utils.clip_grad_norm_(model.parameters(), training.recipe.clip)
+            optimizer.step()
+            pruned.restore_()
         training.loss_sum += loss.detach()
         training.loss_count += 1
         training.step = step + 1
         yield training.step
+
+
+def layers_pruned(training: Training) -> Pruned:
+    """Return the layers that have pruned weights, ready for what every step does to them."""
+    return Pruned.of(training.model, training.mask, training.held)
+
+
+def move_mask_(training: Training, weights: dict[str, nn.Parameter], step: int) -> bool:
+    """Let the mask move where this step is one to move it, in place; say whether it was.
+
+    Every layer keeps its count. What is dropped becomes 0.0 and loses its momentum; what grows
+    starts at 0.0 without one. Where pruned weights are held the mask stays.
+    """
+    if not weights or training.held:
+        return False
+    now = Step(step, training.total.steps_per_epoch)
+    mask = {name: training.mask[name] for name in weights}
+    after = training.update(mask, weights, now, training.total, training.seed)
+    if after is None:
+        return False
+    for name in weights:
+        if int(after[name].sum()) != int(mask[name].sum()):
+            raise AssertionError(f"moving the mask changed how many weights {name} keeps")
+    training.mask |= after
+    training.moved = True
+    forget_pruned_(training.optimizer, weights, training.mask)
+    return True
 
 
 def rate_at(training: Training, step: int) -> float:
@@ -111,16 +150,15 @@ def prepare(
     model.to(task.device)
     if getattr(task, "channels_last", False):
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    masks.apply_(model, ticket.mask)
+    mask = {n: m.to(task.device) for n, m in ((state and state.mask) or ticket.mask).items()}
+    if not ticket.held:
+        masks.apply_(model, mask)
     parameters = dict(model.named_parameters())
+    for name in ticket.frozen:
+        parameters[name].requires_grad_(False)
     optimizer = parts.recipe.optimizer([p for p in parameters.values() if p.requires_grad])
     if state is not None and state.optimizer is not None:
         load_optimizer_(optimizer, state.optimizer)
-    masked = [
-        (parameters[name], keep.to(task.device, parameters[name].dtype))
-        for name, keep in ticket.mask.items()
-        if not bool(keep.all())
-    ]
     return Training(
         model=model,
         optimizer=optimizer,
@@ -128,10 +166,13 @@ def prepare(
         recipe=parts.recipe,
         seed=seed,
         total=length(parts, task),
-        masked=masked,
+        mask=mask,
+        held=held_values(ticket, parameters),
         bases=[group["lr"] for group in optimizer.param_groups],
         step=ticket.span.start if state is None else state.step.iteration,
         loss_sum=zero_sum(task.device),
+        update=parts.pruning.update,
+        moved=state is not None and state.mask is not None,
     )
 
 
@@ -192,11 +233,21 @@ def train(
             checkpoint(training, shelf)
             signals.leave_if_asked()
         clock = time.perf_counter()
+    check_end(training, ticket)
+    return training
+
+
+def check_end(training: Training, ticket: Ticket) -> None:
+    """Raise DivergedError for a weight that is not finite, AssertionError for one that moved."""
     weights = training.model.state_dict()
     if not all(bool(torch.isfinite(w).all()) for w in weights.values()):
         raise diverged(training, "a weight")
-    masks.check_zero(weights, ticket.mask)
-    return training
+    if ticket.held:
+        for name, keep in ticket.mask.items():
+            if not torch.equal(weights[name].cpu()[~keep], ticket.weights[name][~keep]):
+                raise AssertionError(f"pruned weights of {name} were to be held, and have moved")
+    else:
+        masks.check_zero(weights, training.mask)
 
 
 def check_finite(training: Training) -> None:
@@ -244,7 +295,8 @@ def snapshot(training: Training) -> State:
     """Return the state at this step, copied to the CPU."""
     step = Step(training.step, training.task.steps_per_epoch)
     weights = {k: v.detach().cpu().clone() for k, v in training.model.state_dict().items()}
-    return State(step, weights, optimizer_tensors(training.optimizer))
+    mask = {n: m.cpu() for n, m in training.mask.items()} if training.moved else None
+    return State(step, weights, optimizer_tensors(training.optimizer), mask)
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -279,16 +331,19 @@ def pack(state: State) -> tuple[dict[str, Tensor], dict[str, int]]:
     """Return a state as tensors for one file, and what to say about them."""
     tensors = {f"weights/{k}": v for k, v in state.weights.items()}
     tensors |= {f"optimizer/{k}": v for k, v in (state.optimizer or {}).items()}
+    tensors |= {f"mask/{k}": v for k, v in masks.pack(state.mask or {}).items()}
     return tensors, {"step": state.step.iteration}
 
 
 def unpack(tensors: dict[str, Tensor], step: Step) -> State:
     """Undo `pack`."""
-    groups: dict[str, dict[str, Tensor]] = {"weights": {}, "optimizer": {}}
+    groups: dict[str, dict[str, Tensor]] = {"weights": {}, "optimizer": {}, "mask": {}}
     for key, value in tensors.items():
         group, name = key.split("/", 1)
         groups[group][name] = value
-    return State(step, groups["weights"], groups["optimizer"])
+    weights = groups["weights"]
+    mask = masks.unpack(groups["mask"], {name: weights[name].shape for name in groups["mask"]})
+    return State(step, weights, groups["optimizer"], mask or None)
 
 
 def state_file(iteration: int) -> str:

@@ -20,11 +20,14 @@ def allocation(name, **more):
 
 
 def how(allocate="globally", criterion="magnitude", **more):
-    settings = {"at": "end", "rounds": 1, "path": "exponential", "nested": True}
+    settings = {
+        "at": "end", "rounds": 1, "path": "exponential", "nested": True, "revive": False, "exact": True,
+    }  # fmt: skip
     return Pruning(
         criterion=config.bind("criterion", {"name": criterion}, "here"),
         structure=config.bind("structure", {"name": "weight"}, "here"),
         allocation=allocation(allocate, **({"rates": {}} if allocate == "layerwise" else {})),
+        update=config.bind("update", {"name": "static"}, "here"), update_settings={"name": "static"},
         include=("*",), exclude=(), **(settings | more),
     )  # fmt: skip
 

@@ -5,7 +5,9 @@ from lottery.mask import Mask, Scores
 from lottery.task import Task
 
 
-def random(model: nn.Module, mask: Mask, task: Task, generator: torch.Generator) -> Scores:
+def random(
+    model: nn.Module, mask: Mask, task: Task, generator: torch.Generator, density: float
+) -> Scores:
     """Score every weight by a uniform draw, which keeps each layer's density equal on average.
 
     The draws are the same at every level of a replicate, so masks of falling density are nested.
