@@ -9,11 +9,15 @@ from torch import nn
 from lottery import mask as masks
 from lottery import seeds
 from lottery.errors import UsageError
-from lottery.levels import Run, Wish
+from lottery.glimpse import Enough, Glimpse
 from lottery.parts import Ticket
+from lottery.prune import check
+from lottery.runs import Run
+from lottery.states import Wish
 from lottery.step import Span, Step, parse
 from lottery.task import Task
-from lottery.train import Pause, prepare
+from lottery.train import Pause, build, prepare
+from lottery.units import allocate
 
 
 def validate(run: Run) -> None:
@@ -26,6 +30,8 @@ def validate(run: Run) -> None:
         check_model(run)
     span = check_rewind(run)
     check_densities(run)
+    if run.parts.levels and not (run.folder / "config.yaml").exists():
+        check_pruning(run)
     check_branches(run, span)
 
 
@@ -125,15 +131,42 @@ def check_densities(run: Run) -> None:
                 "prune.nested=false"
             )
         before = density
-    scores = {name: m.float() for name, m in run.dense.items()}
-    for index in sorted({1, parts.levels} - {0} if parts.levels else ()):
-        parts.pruning.allocation(scores, run.dense, parts.schedule(index))
+
+
+def check_pruning(run: Run) -> None:
+    """Raise UsageError unless criterion, structure, allocation and update go together.
+
+    Each is tried on the initial net: the criterion up to its first loss on two examples, structure
+    and allocation at the first and the last density, the update at its first step.
+    """
+    how = run.parts.pruning
+    model = build(run.parts, run.task)
+    model.load_state_dict(run.initial.weights)
+    model.to(run.task.device)
+    mask = {name: m.to(run.task.device) for name, m in run.dense.items()}
+    least = run.parts.schedule(run.parts.levels)
+    scores: masks.Scores = {name: m.float() for name, m in mask.items()}
+    with named("prune.criterion"), contextlib.suppress(Enough):
+        draw = seeds.generator("glimpse")
+        scores = how.criterion(model, mask, Glimpse(run.task), draw, least)
+    units = how.structure(model, run.task, scores, mask)
+    for density in sorted({run.parts.schedule(1), least}):
+        kept = allocate(units, how.allocation, density, mask)
+        check(mask, kept, density, whole=units.whole, exact=how.exact)
+    weights = {n: p for n, p in model.named_parameters() if n in mask}
+    with named("prune.update"):
+        how.update(mask, weights, Step(0, run.length.steps_per_epoch), run.length, 0)
+    if units.whole and how.update_settings["name"] != "static":
+        raise UsageError(
+            f"prune.update: {how.update_settings['name']} moves single weights, and this structure "
+            "prunes whole units; choose prune/structure=weight or prune/update=static"
+        )
 
 
 def check_branches(run: Run, span: Span) -> None:
     """Raise UsageError for a branch that cannot be made, or a level that is none."""
     for name, branch in run.parts.branches.items():
-        branch(Ticket({}, run.dense, span), Wish(run), seeds.generator(name))
+        branch(Ticket(run.initial.weights, run.dense, span), Wish(run), seeds.generator(name))
     if min(run.parts.branch_levels or (1,)) < 1:
         raise UsageError(
             f"branch_levels={list(run.parts.branch_levels or ())}: pruned levels count from 1"

@@ -36,6 +36,7 @@ FOLDERS = {
     "criterion": "criteria",
     "structure": "structures",
     "allocation": "allocations",
+    "update": "updates",
     "schedule": "schedules",
     "rewind": "rewinds",
     "branch": "branches",
@@ -53,7 +54,10 @@ NOT_IDENTITY = (
     "data",
     "branches",
     "branch_levels",
+    "sanity",
 )
+COLUMNS = ("criterion", "structure", "allocation", "update")  # of the method table, components
+SANITY = ("shuffle", "reinit", "random")  # what `sanity=true` trains beside each level
 DEFAULT_LEVELS = 5
 LONGEST_LIST = 1_000  # levels after which a schedule counts as endless
 
@@ -68,6 +72,7 @@ class Train:
     lr: dict[str, Any] = field(default_factory=dict)
     warmup: str = "0it"
     label_smoothing: float = 0.0
+    slimming: float = 0.0
     clip: float | None = None
     precision: str = "fp32"
     channels_last: str = "auto"
@@ -80,10 +85,13 @@ class Prune:
     criterion: dict[str, Any] = field(default_factory=dict)
     structure: dict[str, Any] = field(default_factory=dict)
     allocation: dict[str, Any] = field(default_factory=dict)
+    update: dict[str, Any] = field(default_factory=dict)
     at: str = "end"
     rounds: int = 1
     path: str = "exponential"
     nested: bool = True
+    revive: bool = False
+    exact: bool = True
     include: list[str] = field(default_factory=lambda: ["*"])
     exclude: list[str] = field(default_factory=list)
 
@@ -109,6 +117,7 @@ class Config:
     rewind: dict[str, Any] = field(default_factory=dict)
     branches: dict[str, Any] = field(default_factory=dict)
     branch_levels: list[int] | None = None
+    sanity: bool = False
     host: Host = field(default_factory=Host)
     levels: int | None = None
     replicate: int = 0
@@ -259,6 +268,17 @@ def run_id(settings: dict[str, Any]) -> str:
     return hashlib.sha256(words.encode()).hexdigest()[:10]
 
 
+def branch(name: str) -> dict[str, Any]:
+    """Return the settings of a branch as its yaml gives them; raises UsageError for no such."""
+    known = sorted(p.stem for p in (conf_dir() / "branch").glob("*.yaml"))
+    if name not in known:
+        raise UsageError(
+            f"branch: there is no '{name}'{near(name, known)} (there are: {', '.join(known)})"
+        )
+    node = OmegaConf.load(conf_dir() / "branch" / f"{name}.yaml")
+    return OmegaConf.to_container(node)  # type: ignore[return-value]
+
+
 def level_count(asked: int | None, schedule: Callable[[int], float]) -> int:
     """Return the pruned levels of a run: as asked, else all that the schedule lists, else 5."""
     listed = 0
@@ -302,11 +322,12 @@ def parts(settings: dict[str, Any]) -> Parts:
             **prune,
             "include": tuple(prune["include"]),
             "exclude": tuple(prune["exclude"]),
-            **{
-                k: bind(k, prune[k], f"prune.{k}") for k in ("criterion", "structure", "allocation")
-            },
+            **{k: bind(k, prune[k], f"prune.{k}") for k in COLUMNS},
+            "update_settings": normalised(prune["update"]),
         }
     )
+    added = {name: branch(name) for name in SANITY} if settings["sanity"] else {}
+    branches = added | settings["branches"]
     schedule = bind("schedule", settings["schedule"], "schedule")
     levels = settings["branch_levels"]
     return Parts(
@@ -317,7 +338,7 @@ def parts(settings: dict[str, Any]) -> Parts:
         pruning=pruning,
         schedule=schedule,
         rewind=bind("rewind", settings["rewind"], "rewind"),
-        branches={n: bind("branch", b, f"branches.{n}") for n, b in settings["branches"].items()},
+        branches={n: bind("branch", b, f"branches.{n}") for n, b in branches.items()},
         branch_levels=None if levels is None else tuple(levels),
         replicate=settings["replicate"],
         levels=level_count(settings["levels"], schedule),

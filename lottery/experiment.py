@@ -1,12 +1,12 @@
 """Run the experiment: the loop over levels."""
 
 from lottery import seeds, signals
-from lottery.levels import Chain, Level, Run, existing, in_branches, obtain, ticket_of
-from lottery.parts import Ticket
-from lottery.prune import prune
-from lottery.rows import write_tables
+from lottery.levels import Level, existing, in_branches, obtain
+from lottery.parts import Ticket, ticket_of
+from lottery.rows import warn_of_collapse, write_tables
+from lottery.runs import Run
+from lottery.states import Chain
 from lottery.step import Span
-from lottery.train import build
 
 
 def run_levels(run: Run) -> None:
@@ -23,9 +23,9 @@ def run_levels(run: Run) -> None:
             dense = Ticket(run.initial.weights, run.dense, Span(0, run.length.iteration))
             level = level or obtain(run, index, dense)
         else:
-            source = parent if run.parts.pruning.nested else origin
-            states = Chain(run, index, origin, source)
+            states = Chain(run, index, origin, parent)
             level = level or obtain(run, index, next_ticket(run, states))
+            warn_of_collapse(run, level)
             if in_branches(run, index):
                 run_branches(run, level, states)
         write_tables(run)
@@ -34,17 +34,9 @@ def run_levels(run: Run) -> None:
 
 def next_ticket(run: Run, states: Chain) -> Ticket:
     """Return what a level trains: a mask from the scored state, weights from the rewind."""
-    how, source = run.parts.pruning, states.parent
-    before = source.ticket.mask if how.nested else run.dense
-    scored = source.end if how.at == "end" else source.state(states.step(how.at))
-    model = build(run.parts, run.task)
-    model.load_state_dict(scored.weights)
-    model.to(run.task.device)
-    on_device = {name: m.to(run.task.device) for name, m in before.items()}
-    seed = seeds.derive("prune", run.parts.replicate)
-    mask = prune(model, on_device, run.parts.schedule(states.index), run.task, seed, how)
+    mask = states.mask(run.parts.pruning)
     state, span = run.parts.rewind(states)
-    return ticket_of(state, {name: m.cpu() for name, m in mask.items()}, span)
+    return ticket_of(state, mask, span)
 
 
 def run_branches(run: Run, level: Level, states: Chain) -> None:
@@ -56,5 +48,4 @@ def run_branches(run: Run, level: Level, states: Chain) -> None:
     for name, branch in run.parts.branches.items():
         signals.leave_if_asked()
         draw = seeds.generator("branch", name, level.index, run.parts.replicate)
-        state, mask, span = branch(level.ticket, states, draw)
-        obtain(run, level.index, ticket_of(state, mask, span), name)
+        obtain(run, level.index, branch(level.ticket, states, draw), name)

@@ -16,11 +16,14 @@ from lottery import __version__, config, signals, store
 from lottery.checks import validate
 from lottery.errors import LotteryError, UsageError
 from lottery.experiment import run_levels
-from lottery.levels import Run
 from lottery.parts import Parts, Recipe
 from lottery.progress import Progress
 from lottery.records import read_json
-from lottery.rows import read_rows
+from lottery.results import level_table, number
+from lottery.rows import read_rows, write_overlaps
+from lottery.runs import Run
+from lottery.sanity import judge, sanity_table
+from lottery.tables import table
 
 
 def launch(settings: dict[str, Any], parts: Parts, name: str, command: str) -> None:
@@ -128,7 +131,7 @@ def keep_record(run: Run, command: str) -> None:
         "started": record.get("started", now()),
         "resumed": [*record.get("resumed", []), now()] if record else [],
         "seconds": record.get("seconds", 0.0),
-        "levels_asked": run.parts.levels,
+        "levels_asked": max(run.parts.levels, record.get("levels_asked", 0)),
         "replicate": run.parts.replicate,
         "data": run.task.fingerprint,
         **environment(run.task.device),
@@ -137,6 +140,7 @@ def keep_record(run: Run, command: str) -> None:
     spent = record["seconds"]
     try:
         run_levels(run)
+        write_overlaps(run)
         record["state"] = "done"
     except LotteryError as error:
         record |= {"state": "stopped" if error.code >= 75 else "failed", "error": str(error)}
@@ -149,6 +153,20 @@ def keep_record(run: Run, command: str) -> None:
         record |= {"seconds": spent + time.monotonic() - clock, "ended": now()}
         store.write_json(run.folder / "run.json", record)
     print(closing(run, read_rows(run)))
+    if verdicts := judged(run.folder.parent):
+        print(verdicts)
+
+
+def judged(base: Path) -> str:
+    """Return the verdicts on a config over its replicates, and keep them in sanity.csv.
+
+    Empty where no level has a control of other positions.
+    """
+    rows = [r for r in judge(sorted(base.glob("replicate_*"))) if number(r["difference"])]
+    if not rows:
+        return ""
+    store.write_if_new(base / "sanity.csv", table(rows))
+    return f"\nsanity: tickets against their controls, test accuracy in %\n{sanity_table(rows)}"
 
 
 def environment(device: torch.device) -> dict[str, Any]:
@@ -186,8 +204,6 @@ def now() -> str:
 
 def closing(run: Run, rows: list[dict[str, Any]]) -> str:
     """Return the table of the levels, what was trained and shared, and the path."""
-    from lottery.results import level_table
-
     counts = ", ".join(f"{number} {how}" for how, number in run.counts.items())
     try:
         path = run.folder.relative_to(Path.cwd())

@@ -57,18 +57,36 @@ def read_table(path: Path) -> pd.DataFrame:
         return pd.DataFrame()
 
 
-def find_run(outputs: Path, word: str) -> Path:
+def find_run(outputs: Path, word: str, asked_by: str = "show") -> Path:
     """Return the replicate folder that `word` names: a path, an id prefix, or a run's name.
 
     Raises UsageError, with the near ones, unless there is exactly one.
     """
+    found = matching(outputs, word)
+    if len(found) == 1:
+        return found[0]
+    raise unclear(outputs, word, found, asked_by)
+
+
+def find_replicates(outputs: Path, word: str) -> list[Path]:
+    """Return the replicate folders of the one config that `word` names.
+
+    Raises UsageError where it names none, or several configs.
+    """
+    found = matching(outputs, word)
+    if len({f.parent for f in found}) == 1:
+        return found
+    raise unclear(outputs, word, found, "branch")
+
+
+def matching(outputs: Path, word: str) -> list[Path]:
+    """Return the replicate folders whose path, id prefix or name `word` is."""
     if (Path(word) / "run.json").exists():
-        return Path(word)
-    folders = run_folders(outputs)
+        return [Path(word).absolute()]
     head, _, replicate = word.partition("/replicate_")
-    found = [
-        f
-        for f in folders
+    return [
+        f.absolute()
+        for f in run_folders(outputs)
         if (
             f.parent.name.startswith(head)
             or f.parent.parent.name == head
@@ -76,12 +94,15 @@ def find_run(outputs: Path, word: str) -> Path:
         )
         and (not replicate or f.name == f"replicate_{replicate}")
     ]
-    if len(found) == 1:
-        return found[0]
-    names = [f"{f.parent.name}/{f.name} ({f.parent.parent.name})" for f in found or folders][:8]
+
+
+def unclear(outputs: Path, word: str, found: list[Path], asked_by: str) -> UsageError:
+    """Return the error for a word that names no run, or several."""
+    folders = found or run_folders(outputs)
+    names = [f"{f.parent.name}/{f.name} ({f.parent.parent.name})" for f in folders][:8]
     listed = "; ".join(names) or f"none under {outputs}"
     why = "names several runs" if found else "names no run"
-    raise UsageError(f"show: '{word}' {why}; there are: {listed}")
+    return UsageError(f"{asked_by}: '{word}' {why}; there are: {listed}")
 
 
 def level_table(rows: Sequence[Mapping[Any, Any]]) -> str:

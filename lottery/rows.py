@@ -1,10 +1,15 @@
 """Write a run's tables from the levels that its folder links to."""
 
 import re
+from pathlib import Path
 from typing import Any
 
+from lottery import mask as masks
 from lottery import store
-from lottery.levels import Run
+from lottery.levels import Level, mask_of
+from lottery.monitor import chance, layer_overlap, overlap
+from lottery.results import run_folders
+from lottery.runs import Run
 from lottery.store import Shelf
 from lottery.tables import table
 
@@ -14,28 +19,102 @@ PLACE = re.compile(r"level_(\d+)(?:_(.+))?")
 def write_tables(run: Run) -> None:
     """Write metrics.csv, layers.csv and branches.csv: a row for every level there is."""
     levels, branches, layers = [], [], []
-    for index, branch, shelf in places(run):
+    before: Shelf | None = None
+    for index, branch, shelf in places(run.outputs, run.folder):
         manifest = shelf.manifest()
         if branch:
             branches.append({"level": index, "branch": branch} | row(run, shelf, manifest))
             continue
         levels.append({"level": index} | row(run, shelf, manifest))
-        for name, (kept, total) in manifest["layers"].items():
-            layer = {"level": index, "layer": name.removesuffix(".weight")}
-            layers.append(layer | {"kept": kept, "total": total, "density": kept / total})
+        layers += layer_rows(run, index, before, shelf, manifest)
+        before = shelf
     for name, rows in {"metrics": levels, "layers": layers, "branches": branches}.items():
         if rows:
             store.write_if_new(run.folder / f"{name}.csv", table(rows))
 
 
-def places(run: Run) -> list[tuple[int, str, Shelf]]:
+def layer_rows(
+    run: Run, index: int, before: Shelf | None, shelf: Shelf, manifest: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Return a row a layer: what the monitors saw, and how much of the mask is that of before.
+
+    `overlap` is the intersection over the union with the mask of the level before, `by_chance`
+    what two random masks of these densities share.
+    """
+    found = []
+    shared = compared(run, before, shelf) if before else {}
+    for name, layer in manifest["layers"].items():
+        kept, total, *_ = layer["kept"], layer["total"]
+        common = dict(zip(("overlap", "by_chance"), shared.get(name, ("", "")), strict=True))
+        head = {"level": index, "layer": name.removesuffix(".weight"), "kept": kept}
+        found.append(head | {"total": total, "density": kept / total} | layer | common)
+    return found
+
+
+def compared(run: Run, one: Shelf, other: Shelf) -> dict[str, tuple[float, float]]:
+    """Return overlap and overlap by chance of two levels' masks, a layer; {} where they differ."""
+    pair = (one.key, other.key)
+    if pair not in run.compared:
+        a, b = mask_of(one), mask_of(other)
+        run.compared[pair] = layer_overlap(a, b) if a.keys() == b.keys() else {}
+    return run.compared[pair]  # type: ignore[no-any-return]
+
+
+def write_overlaps(run: Run) -> None:
+    """Write overlaps.csv: each level's mask against those of other methods of this replicate.
+
+    Comparable are the runs that share the dense level, at levels that keep as many weights.
+    """
+    own = [p for p in places(run.outputs, run.folder) if not p[1]]
+    rows = []
+    for folder in run_folders(run.outputs):
+        theirs = [p for p in places(run.outputs, folder) if not p[1]]
+        if folder == run.folder or not theirs or theirs[0][2].key != own[0][2].key:
+            continue
+        by_count = {shelf.manifest()["result"]["kept"]: (n, shelf) for n, _, shelf in theirs[1:]}
+        for index, _, shelf in own[1:]:
+            kept = shelf.manifest()["result"]["kept"]
+            if kept in by_count:
+                rows.append(overlap_row(index, shelf, folder, *by_count[kept]))
+    if rows:
+        store.write_if_new(run.folder / "overlaps.csv", table(rows))
+
+
+def overlap_row(index: int, shelf: Shelf, folder: Path, level: int, other: Shelf) -> dict[str, Any]:
+    """Return a row of overlaps.csv."""
+    a, b = mask_of(shelf), mask_of(other)
+    return {
+        "level": index,
+        "density": masks.kept(a) / masks.total(a),
+        "other_run": folder.parent.parent.name,
+        "other_id": folder.parent.name,
+        "other_level": level,
+        "overlap": overlap(a, b),
+        "by_chance": chance(a, b),
+    }
+
+
+def warn_of_collapse(run: Run, level: Level) -> None:
+    """Warn where a level's mask cuts a layer off, naming the layers and the compression."""
+    layers, result = level.manifest["layers"], level.manifest["result"]
+    lost = [name.removesuffix(".weight") for name, layer in layers.items() if layer["collapsed"]]
+    if lost:
+        named = ", ".join(lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")
+        verb = "passes" if len(lost) == 1 else "pass"
+        run.watch.warn(
+            f"level {level.index}: layer collapse at {result['compression']:.4g}x compression: "
+            f"{named} {verb} nothing on any more"
+        )
+
+
+def places(outputs: Path, folder: Path) -> list[tuple[int, str, Shelf]]:
     """Return level, branch ("" for the level itself) and shelf of every link, in order."""
     found = []
-    for path in run.folder.iterdir():
+    for path in folder.iterdir():
         match = PLACE.fullmatch(path.name)
         key = store.follow(path) if match else None
-        if match and key and Shelf(run.outputs, key).complete:
-            found.append((int(match[1]), match[2] or "", Shelf(run.outputs, key)))
+        if match and key and Shelf(outputs, key).complete:
+            found.append((int(match[1]), match[2] or "", Shelf(outputs, key)))
     return sorted(found, key=lambda place: place[:2])
 
 
@@ -49,6 +128,6 @@ def read_rows(run: Run) -> list[dict[str, Any]]:
     """Return the rows of the levels that were asked for."""
     return [
         {"level": index} | row(run, shelf, shelf.manifest())
-        for index, branch, shelf in places(run)
+        for index, branch, shelf in places(run.outputs, run.folder)
         if not branch and index <= run.parts.levels
     ]

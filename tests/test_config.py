@@ -13,7 +13,7 @@ CONF = config.conf_dir()
 GROUPS = {
     "model": "model", "dataset": "dataset", "schedule": "schedule", "rewind": "rewind",
     "branch": "branch", "train/optimizer": "optimizer", "train/lr": "lr",
-    "prune/structure": "structure", "prune/allocation": "allocation",
+    "prune/structure": "structure", "prune/allocation": "allocation", "prune/update": "update",
 }  # fmt: skip
 FILES = [(path, kind) for group, kind in GROUPS.items() for path in sorted((CONF / group).glob("*.yaml"))]
 ROWS = sorted((CONF / "prune").glob("*.yaml"))

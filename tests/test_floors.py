@@ -7,12 +7,14 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "lottery"
 FLOORS = [
-    ["errors", "seeds", "step", "mask", "task", "initializers", "parts", "signals", "tables",
-     "records"],
-    ["store", "images", "cache", "downloads", "folders", "streams", "progress"],
-    ["models", "datasets", "criteria", "structures", "allocations", "schedules", "rewinds",
-     "branches", "optimizers", "lrs"],
-    ["train", "prune", "levels", "rows", "results"],
+    ["errors", "seeds", "step", "selection", "mask", "task", "initializers", "units", "parts",
+     "signals", "tables", "records"],
+    ["store", "images", "cache", "downloads", "folders", "streams", "progress", "scoring", "search",
+     "labels", "graph", "compact", "regrow", "glimpse"],
+    ["models", "datasets", "criteria", "structures", "allocations", "updates", "schedules",
+     "rewinds", "branches", "optimizers", "lrs"],
+    ["train", "live", "prune", "monitor", "runs", "states", "outcome", "levels", "rows", "results",
+     "sanity"],
     ["experiment", "checks"],
     ["config", "launch", "cli", "commands", "__main__"],
 ]  # fmt: skip

@@ -2,27 +2,19 @@ import torch
 
 from lottery.errors import UsageError
 from lottery.mask import Mask, flatten
-from lottery.parts import State, States, Ticket
-from lottery.step import Span
+from lottery.parts import States, Ticket, ticket_of, unpruned
 
 
-def shuffle(
-    level: Ticket, states: States, generator: torch.Generator, *, scope: str
-) -> tuple[State, Mask, Span]:
+def shuffle(level: Ticket, states: States, generator: torch.Generator, *, scope: str) -> Ticket:
     """Train the level's weights under its mask with the positions permuted.
 
     `scope` is layerwise (each layer keeps its density; Frankle et al. 2021, "Missing the Mark")
     or globally. Needs weights that nobody pruned: raises UsageError where the rewind keeps the
-    trained ones, of which the positions moved to would be 0.
+    trained ones of a pruned net, of which the positions moved to would be 0.
     """
     if scope not in ("layerwise", "globally"):
         raise UsageError(f"branch shuffle: scope '{scope}' is neither layerwise nor globally")
-    state = states("rewind")
-    if state.step == states.length:
-        raise UsageError(
-            "branch shuffle: the rewind keeps trained weights, and those at the permuted positions "
-            "are pruned; rewind to a step (rewind=init or step) or leave the branch out"
-        )
+    state = unpruned(states, "shuffle")
     groups = [[name] for name in level.mask] if scope == "layerwise" else [list(level.mask)]
     shuffled: Mask = {}
     for names in groups:
@@ -30,4 +22,4 @@ def shuffle(
         order = torch.randperm(flat.numel(), generator=generator).to(flat.device)
         pieces = torch.split(flat[order], [level.mask[name].numel() for name in names])
         shuffled |= {n: p.view_as(level.mask[n]) for n, p in zip(names, pieces, strict=True)}
-    return state, shuffled, level.span
+    return ticket_of(state, shuffled, level.span)

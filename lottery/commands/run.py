@@ -303,5 +303,5 @@ def execute(config: Any, choices: dict[str, Any]) -> None:
 
 def default_name(choices: dict[str, Any]) -> str:
     """Return the folder name of a run: its choices in words."""
-    words = "_".join(str(choices[group]) for group in ("model", "dataset", "prune"))
-    return words.replace("/", "-")
+    groups = ("experiment", "prune") if choices.get("experiment") else ("model", "dataset", "prune")
+    return "_".join(str(choices[group]) for group in groups).replace("/", "-")

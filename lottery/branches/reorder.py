@@ -1,0 +1,16 @@
+from dataclasses import replace
+
+import torch
+
+from lottery.errors import UsageError
+from lottery.parts import States, Ticket
+
+
+def reorder(level: Ticket, states: States, generator: torch.Generator, *, order: int) -> Ticket:
+    """Train the level's ticket on another order of the data, and other augmentation.
+
+    Raises UsageError for order 0, which is the level's own.
+    """
+    if order < 1:
+        raise UsageError(f"branch reorder: order {order} is the level's own; give 1 or more")
+    return replace(level, order=order)

@@ -1,0 +1,74 @@
+"""Train follow-ups of a finished run: controls of its levels.
+
+usage: lottery branch RUN branch=NAME[,NAME...] [levels=3,7] [NAME.SETTING=VALUE...] [outputs=DIR]
+
+RUN is a path, an id or a name, as `lottery ls` shows it; without /replicate_K all its replicates.
+levels are the pruned levels that get the branches; by default all that are finished. The settings
+of a branch are in conf/branch/NAME.yaml: lottery branch RUN branch=shuffle shuffle.scope=globally
+"""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lottery.commands import options
+from lottery.errors import UsageError
+
+KNOWN = {"branch": "", "levels": "", "outputs": "outputs"}
+
+
+def main(arguments: list[str]) -> int:
+    """Train the branches on every replicate of the run; return the exit code."""
+    plain = [a for a in arguments if "." not in a.partition("=")[0] or "=" not in a]
+    words, chosen = options(plain, __doc__, KNOWN)
+    if words is None:
+        return 0
+    if len(words) != 1 or not chosen["branch"]:
+        raise UsageError("branch: name one run and a branch: lottery branch RUN branch=shuffle")
+    from lottery import config, launch, results
+
+    nodes = {name: config.branch(name) for name in chosen["branch"].strip("[]").split(",")}
+    override(nodes, [a for a in arguments if a not in plain])
+    for folder in results.find_replicates(Path(chosen["outputs"]), words[0]):
+        settings = config.read(folder / "config.yaml")
+        done = len(results.metrics(folder)) - 1
+        wanted = whole_numbers(chosen["levels"])
+        if done < 1 or max(wanted, default=1) > done:
+            raise UsageError(
+                f"branch: {folder} has {max(done, 0)} finished pruned levels; give some of them as "
+                "levels=1,2 or let the run go on first"
+            )
+        settings |= {
+            "branches": nodes,
+            "branch_levels": wanted or None,
+            "levels": done,
+            "replicate": int(folder.name.removeprefix("replicate_")),
+            "outputs": str(folder.parents[2]),
+            "sanity": False,
+        }
+        typed = shlex.join(["lottery", "branch", *arguments])
+        launch.launch(settings, config.parts(settings), folder.parents[1].name, typed)
+    return 0
+
+
+def override(nodes: dict[str, dict[str, Any]], words: list[str]) -> None:
+    """Set NAME.SETTING=VALUE in the settings of the branches, in place."""
+    for word in words:
+        key, _, value = word.partition("=")
+        name, _, setting = key.partition(".")
+        if name not in nodes:
+            raise UsageError(f"branch: {key} is a setting of a branch that is not asked for")
+        try:
+            nodes[name][setting] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise UsageError(f"branch: the value of {key} cannot be read: {value}") from error
+
+
+def whole_numbers(text: str) -> list[int]:
+    """Return the numbers of a comma-separated list."""
+    try:
+        return [int(word) for word in text.strip("[]").split(",") if word.strip()]
+    except ValueError:
+        raise UsageError(f"branch: levels={text} are no numbers; write levels=3,7") from None

@@ -1,0 +1,57 @@
+"""Hold one run: its parts, its data, its place on the disk, its seeds."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from lottery import mask as masks
+from lottery import seeds
+from lottery.mask import Mask
+from lottery.parts import Parts, State
+from lottery.progress import Progress
+from lottery.step import Step
+from lottery.task import Task
+from lottery.train import build, length
+
+COUNTS = ("trained", "shared", "already there")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One config and one replicate, with the place where it lives."""
+
+    parts: Parts
+    task: Task
+    outputs: Path
+    folder: Path
+    identity: str  # run id and replicate: who trained a level first
+    checkpoint_every: str
+    watch: Progress
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
+    compared: dict[tuple[str, str], Any] = field(default_factory=dict)  # masks of two levels
+
+    def data_seed(self, order: int = 0) -> int:
+        """Return the seed of the data's order and augmentation; 0 is that of every level."""
+        return seeds.derive("data", self.parts.replicate, *(("order", order) if order else ()))
+
+    @cached_property
+    def initial(self) -> State:
+        """The weights of step 0."""
+        return self.fresh("init")
+
+    def fresh(self, *words: int | str) -> State:
+        """Return a draw of the initial weights of this replicate."""
+        model = build(self.parts, self.task, seeds.derive(*words, self.parts.replicate))
+        weights = {k: v.detach().clone() for k, v in model.state_dict().items()}
+        return State(Step(0, self.task.steps_per_epoch), weights)
+
+    @cached_property
+    def dense(self) -> Mask:
+        """The mask of level 0."""
+        how = self.parts.pruning
+        return masks.dense(build(self.parts, self.task), how.include, how.exclude)
+
+    @property
+    def length(self) -> Step:
+        return length(self.parts, self.task)

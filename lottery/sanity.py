@@ -1,0 +1,115 @@
+"""Judge what a method chooses: its tickets against their controls, over replicates. No torch.
+
+Frankle et al. 2021, "Pruning Neural Networks at Initialization: Why Are We Missing the Mark?",
+section 5: where a mask does no better than a random one of the same layer densities, the method has
+chosen layer densities and not weights.
+"""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lottery import results
+
+MARGIN = 0.005  # half a point of accuracy: what is smaller than that counts as no difference
+WEIGHTS = "the method chooses weights"
+DENSITIES = "the method chooses layer densities only"
+UNKNOWN = "not distinguishable with these replicates"
+POSITIONS = ("shuffle", "random")  # the same layer densities at other positions
+# 97.5 % quantiles of Student's t for 1, 2, ... degrees of freedom; beyond them, the normal one.
+QUANTILES = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
+             2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086,
+             2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042)  # fmt: skip
+
+
+def judge(folders: Sequence[Path]) -> list[dict[str, Any]]:
+    """Return a row a level that has controls, over the replicates of one config.
+
+    Accuracies are those of the test split at the end of training. `difference` is ticket minus
+    the mean of its shuffle and random masks, replicate by replicate, with the 95 % interval of its
+    mean; `initial` the same for ticket minus re-initialisation.
+    """
+    found = [seen for f in folders if len(seen := accuracies(f))]
+    if not found:
+        return []
+    table = pd.concat(found)
+    return [level_row(int(level), group) for level, group in table.groupby("level")]  # type: ignore[call-overload]
+
+
+def accuracies(folder: Path) -> pd.DataFrame:
+    """Return level, density, ticket and a column a control: the accuracies of one replicate."""
+    levels, branches = results.metrics(folder), results.branches(folder)
+    if levels.empty or branches.empty or "test_accuracy" not in levels:
+        return pd.DataFrame()
+    controls = branches.pivot_table(index="level", columns="branch", values="test_accuracy")
+    tickets = levels.set_index("level")[["density", "test_accuracy"]]
+    joined = tickets.rename(columns={"test_accuracy": "ticket"}).join(controls, how="inner")
+    return joined.reset_index()
+
+
+def level_row(level: int, group: pd.DataFrame) -> dict[str, Any]:
+    """Return the numbers and the verdict of one level."""
+    there = [name for name in POSITIONS if name in group]
+    elsewhere = group[there].mean(axis=1, skipna=False) if there else pd.Series(dtype=float)
+    row: dict[str, Any] = {
+        "level": level,
+        "density": float(group["density"].mean()),
+        "replicates": len(group),
+        "ticket": float(group["ticket"].mean()),
+    }
+    for name in (*POSITIONS, "reinit"):
+        row[name] = float(group[name].mean()) if name in group else math.nan
+    fresh = group["reinit"] if "reinit" in group else pd.Series(dtype=float)
+    positions = interval((group["ticket"] - elsewhere).dropna().tolist())
+    initial = interval((group["ticket"] - fresh).dropna().tolist())
+    row |= dict(zip(("difference", "low", "high"), positions, strict=True))
+    row |= dict(zip(("initial", "initial_low", "initial_high"), initial, strict=True))
+    return row | {"verdict": verdict(positions[1], positions[2])}
+
+
+def interval(values: list[float]) -> tuple[float, float, float]:
+    """Return the mean and the ends of its 95 % interval; without ends for fewer than two values."""
+    if not values:
+        return math.nan, math.nan, math.nan
+    series = pd.Series(values)
+    mean = float(series.mean())
+    if len(values) < 2:
+        return mean, math.nan, math.nan
+    quantile = QUANTILES[len(values) - 2] if len(values) - 2 < len(QUANTILES) else 1.960
+    reach = quantile * float(series.std()) / math.sqrt(len(values))
+    return mean, mean - reach, mean + reach
+
+
+def verdict(low: float, high: float) -> str:
+    """Return what an interval of ticket minus control says."""
+    if low > 0:
+        return WEIGHTS
+    return DENSITIES if high < MARGIN else UNKNOWN
+
+
+def sanity_table(rows: Sequence[dict[str, Any]]) -> str:
+    """Return the rows as a table for people, accuracies in per cent."""
+    lines = [
+        f"{'level':>5} {'density':>8} {'n':>3} {'ticket':>7} {'shuffle':>7} {'random':>7} "
+        f"{'reinit':>7}  {'ticket - controls':<23} verdict"
+    ]
+    for row in rows:
+        means = (results.percent(row[key]) for key in ("ticket", *POSITIONS, "reinit"))
+        lines.append(
+            f"{row['level']:>5} {row['density']:>8.4f} {row['replicates']:>3} "
+            f"{' '.join(f'{mean:>7}' for mean in means)}  {reach(row):<23} {row['verdict']}"
+        )
+    return "\n".join(lines)
+
+
+def reach(row: dict[str, Any]) -> str:
+    """Return a difference and its interval, in points."""
+    if not results.number(row["difference"]):
+        return ""
+    mean = f"{100 * row['difference']:+.2f}"
+    if not results.number(row["low"]):
+        return mean
+    return f"{mean} ({100 * row['low']:+.2f} to {100 * row['high']:+.2f})"

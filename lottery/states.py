@@ -1,0 +1,80 @@
+"""Answer for the states that a level is made from, and say beforehand which will be asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lottery import seeds
+from lottery.mask import Mask
+from lottery.parts import Pruning, State
+from lottery.prune import inverted, prune
+from lottery.runs import Run
+from lottery.step import Step, parse
+from lottery.train import build
+
+if TYPE_CHECKING:
+    from lottery.levels import Level
+
+
+class Chain:
+    """The states that a level is made from: level 0's, and those of the level it prunes."""
+
+    def __init__(self, run: Run, index: int, origin: Level, before: Level) -> None:
+        self.run, self.index, self.origin = run, index, origin
+        self.nested = run.parts.pruning.nested
+        self.parent = before if self.nested else origin
+        self.length = run.length
+
+    def step(self, at: str) -> Step:
+        return parse(at, self.length.steps_per_epoch, self.length.iteration)
+
+    def __call__(self, at: str) -> State:
+        if at == "end":
+            return self.parent.end
+        if at == "fresh":
+            return self.run.fresh("reinit", self.index)
+        if at == "rewind":
+            return self.run.parts.rewind(self)[0]
+        return self.origin.state(self.step(at))
+
+    def inverted(self) -> Mask:
+        return self.mask(inverted(self.run.parts.pruning))
+
+    def mask(self, how: Pruning) -> Mask:
+        """Return the mask of this level: a state is scored, and its mask pruned further."""
+        run, end = self.run, how.at == "end"
+        scored = self.parent.end if end else self.parent.state(self.step(how.at))
+        before = scored.mask or (self.parent.mask if end else self.parent.ticket.mask)
+        model = build(run.parts, run.task)
+        model.load_state_dict(scored.weights)
+        model.to(run.task.device)
+        on_device = {name: m.to(run.task.device) for name, m in before.items()}
+        seed = seeds.derive("prune", run.parts.replicate)
+        mask = prune(model, on_device, run.parts.schedule(self.index), run.task, seed, how)
+        return {name: m.cpu() for name, m in mask.items()}
+
+
+class Wish:
+    """Answer as Chain does, but only note what a rewind will ask for."""
+
+    def __init__(self, run: Run) -> None:
+        self.run, self.length = run, run.length
+        self.nested = run.parts.pruning.nested
+        self.asked: set[int] = set()
+
+    def step(self, at: str) -> Step:
+        return parse(at, self.length.steps_per_epoch, self.length.iteration)
+
+    def __call__(self, at: str) -> State:
+        if at == "rewind":
+            return self.run.parts.rewind(self)[0]
+        if at == "fresh":
+            return self.run.initial
+        if at == "end":
+            return State(self.length, self.run.initial.weights)
+        step = self.step(at)
+        self.asked.add(step.iteration)
+        return State(step, self.run.initial.weights)
+
+    def inverted(self) -> Mask:
+        return self.run.dense
