@@ -111,8 +111,7 @@ class ImageTask:
             picked = order[index * self.batch_size : (index + 1) * self.batch_size]
             if self._augments:
                 draw = seeds.generator(seed, "augment", epoch, index)
-                raw = augment(self.splits["train"].pixels[picked], draw, self.options)
-                yield self._normalise(raw), labels[picked]
+                yield self._augmented(picked, draw), labels[picked]
             else:
                 yield self._pixels("train", picked), labels[picked]
 
@@ -132,15 +131,24 @@ class ImageTask:
         return evaluate(self, model, split)
 
     def scoring_batches(
-        self, generator: torch.Generator, *, size: int = 0, per_class: int = 0
+        self,
+        generator: torch.Generator,
+        *,
+        size: int = 0,
+        per_class: int = 0,
+        batch: int = 0,
+        augment: bool = False,
+        by_class: bool = False,
     ) -> list[Batch]:
         """Return `per_class` training examples of each class, or `size` of any, in batches."""
         labels = self.splits["train"].labels
-        picked = pick_examples(labels.cpu(), self.outputs, generator, size, per_class)
-        return [
-            (self._pixels("train", rows), labels[rows])
-            for rows in torch.split(picked.to(self.device), self.batch_size)
-        ]
+        picked = pick_examples(labels.cpu(), self.outputs, generator, size, per_class, by_class)
+        batches: list[Batch] = []
+        for rows in in_batches(picked.to(self.device), batch or self.batch_size):
+            changed = augment and self._augments
+            pixels = self._augmented(rows, generator) if changed else self._pixels("train", rows)
+            batches.append((pixels, labels[rows]))
+        return batches
 
     @property
     def _augments(self) -> bool:
@@ -159,6 +167,9 @@ class ImageTask:
         if split in self._floats:
             return self._floats[split][rows]
         return self._normalise(self.splits[split].pixels[rows])
+
+    def _augmented(self, rows: Tensor, draw: torch.Generator) -> Tensor:
+        return self._normalise(augment(self.splits["train"].pixels[rows], draw, self.options))
 
     def _normalise(self, raw: Tensor) -> Tensor:
         return normalise(raw, self.options, self.channels_last)
@@ -239,19 +250,38 @@ def evaluate(task: Any, model: nn.Module, split: str) -> dict[str, float]:
 
 
 def pick_examples(
-    labels: Tensor, classes: int, generator: torch.Generator, size: int, per_class: int
+    labels: Tensor,
+    classes: int,
+    generator: torch.Generator,
+    size: int,
+    per_class: int,
+    by_class: bool = False,
 ) -> Tensor:
     """Return the indices of `per_class` examples of each class, or else of `size` examples.
 
-    The classes take turns; one that has fewer examples gives all it has.
+    The classes take turns; one that has fewer examples gives all it has. `by_class` puts all
+    examples of class 0 first, then those of class 1, and so on.
     """
-    order = torch.randperm(len(labels), generator=generator)
-    if not per_class:
-        return order[: size or len(labels)]
-    shuffled = labels[order]
-    rank = rank_in_class(shuffled, classes)
-    taken = rank < per_class
-    return order[taken][torch.argsort((rank * classes + shuffled)[taken])]
+    picked = torch.randperm(len(labels), generator=generator)
+    if per_class:
+        shuffled = labels[picked]
+        rank = rank_in_class(shuffled, classes)
+        taken = rank < per_class
+        picked = picked[taken][torch.argsort((rank * classes + shuffled)[taken])]
+    else:
+        picked = picked[: size or len(labels)]
+    return picked[torch.argsort(labels[picked], stable=True)] if by_class else picked
+
+
+def in_batches(picked: Tensor, size: int) -> list[Tensor]:
+    """Return the indices in batches of `size`; a lone last one joins the batch before it.
+
+    BatchNorm cannot train on one example.
+    """
+    batches = list(torch.split(picked, size))
+    if len(batches) > 1 and size > 1 and len(batches[-1]) == 1:
+        batches[-2:] = [torch.cat(batches[-2:])]
+    return batches
 
 
 def rank_in_class(labels: Tensor, classes: int) -> Tensor:

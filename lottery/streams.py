@@ -171,13 +171,27 @@ class StreamTask:
         return images.evaluate(self, model, split)
 
     def scoring_batches(
-        self, generator: torch.Generator, *, size: int = 0, per_class: int = 0
+        self,
+        generator: torch.Generator,
+        *,
+        size: int = 0,
+        per_class: int = 0,
+        batch: int = 0,
+        augment: bool = False,
+        by_class: bool = False,
     ) -> list[Batch]:
         """Return `per_class` training examples of each class, or `size` of any, in batches."""
         labels = self.splits["train"].labels
-        picked = images.pick_examples(labels, self.outputs, generator, size, per_class)
-        rows = list(torch.split(picked, self.batch_size))
-        return [(self._normalise(raw), ys) for raw, ys in self._read("train", rows, None)]
+        picked = images.pick_examples(labels, self.outputs, generator, size, per_class, by_class)
+        rows = images.in_batches(picked, batch or self.batch_size)
+        side = self.options["cutout"] if augment else 0
+        seed = int(torch.randint(2**62, (), generator=generator)) if augment else 0
+        batches: list[Batch] = []
+        for raw, ys in self._read("train", rows, (seed, 0) if augment else None):
+            if side:
+                raw = images.cut_out(raw, torch.rand((2, len(raw), 1), generator=generator), side)
+            batches.append((self._normalise(raw), ys))
+        return batches
 
     def _read(
         self, split: str, rows: list[Tensor], words: tuple[int, int] | None

@@ -67,7 +67,19 @@ class Task(Protocol):
         ...
 
     def scoring_batches(
-        self, generator: torch.Generator, *, size: int = 0, per_class: int = 0
+        self,
+        generator: torch.Generator,
+        *,
+        size: int = 0,
+        per_class: int = 0,
+        batch: int = 0,
+        augment: bool = False,
+        by_class: bool = False,
     ) -> list[Batch]:
-        """Return what a criterion looks at: training examples, not augmented."""
+        """Return what a criterion looks at: training examples in batches of `batch`.
+
+        `per_class` of each class, or else `size` of any (0 = all); `batch` 0 is that of training.
+        They are not augmented unless asked, and mixed unless `by_class` wants them class by class.
+        Everything is drawn from `generator`, which of them before how they are augmented.
+        """
         ...

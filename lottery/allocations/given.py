@@ -1,0 +1,51 @@
+import csv
+from pathlib import Path
+
+from lottery import mask as masks
+from lottery.errors import UsageError
+from lottery.mask import Mask, Scores, some
+
+
+def given(
+    scores: Scores, mask: Mask, density: float, *, path: str | None, level: int | None
+) -> Mask:
+    """Keep of each layer the share that a table gives, and the highest scores within it.
+
+    `path` is a CSV file with the columns layer and density, or the folder of a run, whose
+    layers.csv is read; where the table has a column level, `level` picks the rows. The densities
+    are scaled together so that the net keeps round(density * total); a layer never gains weights.
+    Raises UsageError for a table that does not name exactly the layers of the mask.
+    """
+    if path is None:
+        raise UsageError("prune.allocation.path: give a CSV file of layer and density, or a run")
+    densities = read(Path(path).expanduser(), level)
+    names = {name.removesuffix(".weight"): name for name in mask}
+    if densities.keys() != names.keys():
+        odd = sorted(densities.keys() ^ names.keys())[0]
+        where = "the table has" if odd in densities else "the net has"
+        raise UsageError(f"prune.allocation.path: only {where} a layer '{odd}'{some(mask)}")
+    shares = {names[n]: share * mask[names[n]].numel() for n, share in densities.items()}
+    left = {name: int(m.sum()) for name, m in mask.items()}
+    ordered = {name: shares[name] for name in mask}
+    counts = masks.apportion(ordered, left, masks.count(density, mask))
+    return masks.keep_counts(scores, mask, counts)
+
+
+def read(path: Path, level: int | None) -> dict[str, float]:
+    """Return layer -> density of one level of a table; raises UsageError for any that is none."""
+    file = path / "layers.csv" if path.is_dir() else path
+    try:
+        with open(file, newline="") as lines:
+            rows = list(csv.DictReader(lines))
+        if rows and "level" in rows[0]:
+            if level is None:
+                raise UsageError(f"prune.allocation.level: {file} has levels; say which")
+            rows = [row for row in rows if int(row["level"]) == level]
+        found = {row["layer"]: float(row["density"]) for row in rows}
+    except (OSError, KeyError, ValueError, csv.Error) as error:
+        raise UsageError(
+            f"prune.allocation.path: {file} is no table of layer and density ({error})"
+        ) from error
+    if not found or not all(0 <= share <= 1 for share in found.values()):
+        raise UsageError(f"prune.allocation.path: {file} has no densities from 0 to 1 to read")
+    return found

@@ -1,0 +1,18 @@
+from lottery import mask as masks
+from lottery.mask import Mask, Scores
+
+
+def synflow_original(scores: Scores, mask: Mask, density: float) -> Mask:
+    """Keep every weight whose score is above the k-th lowest, k = int((1 - density) * n).
+
+    The rule of the SynFlow authors' code (Tanaka et al. 2020): n counts all prunable weights, a
+    weight that was pruned before counts with a score of 0, and ties with the k-th all go, so it
+    removes k or more. There a pruned weight may come back where scores are negative, here never.
+    """
+    kept = masks.flatten(mask, mask)
+    flat = masks.flatten(scores, mask).masked_fill(~kept, 0.0)
+    number = int((1 - density) * flat.numel())
+    if number < 1:
+        return {name: m.clone() for name, m in mask.items()}
+    threshold = flat.sort().values[number - 1]
+    return {name: m & (scores[name] > threshold) for name, m in mask.items()}
