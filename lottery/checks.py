@@ -156,10 +156,11 @@ def check_pruning(run: Run) -> None:
     weights = {n: p for n, p in model.named_parameters() if n in mask}
     with named("prune.update"):
         how.update(mask, weights, Step(0, run.length.steps_per_epoch), run.length, 0)
-    if units.whole and how.update_settings["name"] != "static":
+    bound = units.whole or masks.kept(units.mask) < masks.kept(mask)
+    if bound and how.update_settings["name"] != "static":
         raise UsageError(
-            f"prune.update: {how.update_settings['name']} moves single weights, and this structure "
-            "prunes whole units; choose prune/structure=weight or prune/update=static"
+            f"prune.update: {how.update_settings['name']} moves single weights to any place, which "
+            "this structure forbids; choose prune/structure=weight or prune/update=static"
         )
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lottery.errors import UsageError
+from lottery.selection import highest
 
 Mask = dict[str, Tensor]
 Scores = dict[str, Tensor]
@@ -65,7 +66,7 @@ def total(mask: Mask) -> int:
 
 def kept(mask: Mask) -> int:
     """Return the number of weights kept."""
-    return sum(int(m.sum()) for m in mask.values())
+    return sum(int(m.count_nonzero()) for m in mask.values())
 
 
 def count(density: float, mask: Mask) -> int:
@@ -81,14 +82,14 @@ def apply_(model: nn.Module, mask: Mask) -> None:
         parameters[name].masked_fill_(~keep.to(parameters[name].device), 0.0)
 
 
-def check(before: Mask, after: Mask, expected: int) -> None:
+def check(before: Mask, after: Mask, expected: int | None = None) -> None:
     """Raise AssertionError unless `after` keeps `expected` weights, none pruned in `before`."""
     revived = sum(int((after[name] & ~before[name]).sum()) for name in before)
     if revived:
         raise AssertionError(f"pruning revived {revived} weights")
     if before.keys() != after.keys():
         raise AssertionError("pruning changed the set of layers")
-    if kept(after) != expected:
+    if expected is not None and kept(after) != expected:
         raise AssertionError(f"pruning kept {kept(after)} weights, {expected} were asked")
 
 
@@ -111,24 +112,8 @@ def keep_top(scores: Scores, mask: Mask, number: int) -> Mask:
     The index runs through the layers in the mask's order. Scores of pruned entries are ignored.
     Raises UsageError for a score that is not a number, ValueError for more than are kept.
     """
-    candidates = flatten(mask, mask)
-    flat = flatten(scores, mask)[candidates]
-    if number > flat.numel():
-        raise ValueError(f"{number} weights asked, {flat.numel()} are left")
-    if torch.isnan(flat).any():
-        raise UsageError("prune: the criterion gave a score that is not a number")
-    chosen = torch.zeros_like(flat, dtype=torch.bool)
-    if number == flat.numel():
-        chosen.fill_(True)
-    elif number:
-        threshold = torch.kthvalue(flat, flat.numel() - number + 1).values
-        chosen = flat > threshold
-        ties = torch.nonzero(flat == threshold).squeeze(1)
-        chosen[ties[: number - int(chosen.sum())]] = True
-    result = torch.zeros_like(candidates)
-    result[candidates] = chosen
-    pieces = torch.split(result, [m.numel() for m in mask.values()])
-    return {name: piece.view_as(mask[name]) for name, piece in zip(mask, pieces, strict=True)}
+    chosen = highest([scores[name] for name in mask], list(mask.values()), number)
+    return dict(zip(mask, chosen, strict=True))
 
 
 def apportion(shares: Mapping[str, float], caps: Mapping[str, int], number: int) -> dict[str, int]:

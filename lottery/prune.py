@@ -11,7 +11,7 @@ from lottery.errors import UsageError
 from lottery.mask import Mask, Scores
 from lottery.parts import Pruning
 from lottery.task import Task
-from lottery.units import allocate
+from lottery.units import Units, allocate
 
 
 def prune(
@@ -24,28 +24,46 @@ def prune(
     FORCE): the model keeps its weights, and the criterion sees the mask. Raises UsageError where
     the density is above that of `mask` or leaves nothing.
     """
-    wanted = masks.count(density, mask)
     start = masks.kept(mask) / masks.total(mask)
-    if wanted > masks.kept(mask):
-        raise UsageError(
-            f"prune: density {density:.6g} is above the {start:.6g} that is left; "
-            "a pruned weight never comes back"
-        )
-    if wanted < 1:
+    if masks.count(density, mask) < 1:
         raise UsageError(f"prune: density {density:.6g} of {masks.total(mask)} weights keeps none")
     before = mask
     masks.apply_(model, before)
     for number in range(1, how.rounds + 1):
-        target = density if number == how.rounds else on_path(start, density, number, how)
+        last = number == how.rounds
+        target = density if last else on_path(start, density, number, how)
         pool = before if how.revive else mask
         draw = seeds.generator(seed, "prune", number)
         scores = how.criterion(model, mask, task, draw, target)
         units = how.structure(model, task, scores, pool)
+        if not last:
+            target = min(target, highest(units, pool))
+        if masks.count(target, pool) > masks.kept(pool):
+            refuse_more(target, pool, exact=how.exact and not units.whole)
+            continue
         mask = allocate(units, how.allocation, target, pool)
         check(pool, mask, target, whole=units.whole, exact=how.exact)
         if not how.revive:
             masks.apply_(model, mask)
     return mask
+
+
+def highest(units: Units, pool: Mask) -> float:
+    """Return the highest density that a structure leaves: 2:4 no more than a half."""
+    return 1.0 if units.whole else masks.kept(units.mask) / masks.total(pool)
+
+
+def refuse_more(density: float, mask: Mask, exact: bool) -> None:
+    """Raise UsageError for more weights than are left, where the count is to be exact.
+
+    Whole units, and the counts of others' codes, may have kept fewer than the level before asked.
+    """
+    if exact:
+        left = masks.kept(mask) / masks.total(mask)
+        raise UsageError(
+            f"prune: density {density:.6g} is above the {left:.6g} that is left; "
+            "a pruned weight never comes back"
+        )
 
 
 def check(before: Mask, after: Mask, density: float, whole: bool, exact: bool) -> None:

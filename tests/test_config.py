@@ -153,8 +153,8 @@ def test_every_experiment_composes_and_binds(path):
     with initialize_config_dir(str(CONF), version_base="1.3"):
         settings = config.plain(compose("run", [f"experiment={path.stem}"]))
     parts = config.parts(settings)
-    assert settings["name"] == path.stem
-    assert parts.levels == 18
+    assert settings["name"] in (path.stem, None)  # None: the experiment's name and the method's
+    assert parts.levels == (18 if settings["name"] else 6)
 
 
 @pytest.mark.parametrize(("name", "conv"), [("conv2", 0.10), ("conv4", 0.10), ("conv6", 0.15)])
@@ -181,3 +181,32 @@ def test_the_conv_presets_prune_at_the_papers_rates(name, conv):
         assert density == pytest.approx(kept / total, abs=1e-8)
     rates = preset["prune"]["allocation"]["rates"]
     assert rates == {"fc": 0.5, "conv*": pytest.approx(conv / 0.2)}
+
+
+def test_the_example_of_the_contributors_guide_works(lottery, tiny, tmp_path, monkeypatch):
+    """Its criterion scores, with the settings of its row: power 0 and 1 are magnitude and SNIP."""
+    import re
+    import types
+
+    guide = (CONF.parent / "CONTRIBUTING.md").read_text()
+    code, row = (re.search(rf"```{kind}\n(.*?)```", guide, re.DOTALL)[1] for kind in ("python", "yaml"))
+    module = types.ModuleType("saliency")
+    exec(code, module.__dict__)
+    find = config.find
+    monkeypatch.setattr(
+        config, "find",
+        lambda kind, name, where: module.saliency if name == "saliency" else find(kind, name, where),
+    )  # fmt: skip
+    (tmp_path / "own" / "prune").mkdir(parents=True)
+    (tmp_path / "own" / "prune" / "saliency.yaml").write_text(row)
+    words = ["--config-dir", tmp_path / "own", *tiny, "prune=saliency", "levels=1"]
+    assert lottery("-v", "run", *words) == 0
+
+
+def test_the_readme_has_the_table_of_every_method():
+    import subprocess
+    import sys
+
+    script = CONF.parent / "scripts" / "methods.py"
+    done = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -10,7 +10,7 @@ FLOORS = [
     ["errors", "seeds", "step", "selection", "mask", "task", "initializers", "units", "parts",
      "signals", "tables", "records"],
     ["store", "images", "cache", "downloads", "folders", "streams", "progress", "scoring", "search",
-     "labels", "graph", "compact", "regrow", "glimpse"],
+     "labels", "graph", "channels", "compact", "regrow", "glimpse"],
     ["models", "datasets", "criteria", "structures", "allocations", "updates", "schedules",
      "rewinds", "branches", "optimizers", "lrs"],
     ["train", "live", "prune", "monitor", "runs", "states", "outcome", "levels", "rows", "results",

@@ -1,0 +1,124 @@
+"""Cut what a level pruned whole out of its net: a smaller one that computes the same.
+
+usage: lottery compact RUN level=N [branch=NAME] [to=DIR] [outputs=DIR]
+
+RUN is a path, an id or a name, as `lottery ls` shows it. For masks of prune/structure=channel and
+neuron. DIR, by default compact_level_NN/ in the folder of the run, gets the weights after training
+(compact.safetensors) and the shapes of the layers (compact.json).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lottery.commands import options
+from lottery.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from lottery.levels import Level
+    from lottery.task import Task
+
+KNOWN = {"level": "", "branch": "", "to": "", "outputs": "outputs"}
+EXAMPLES = 100  # whose outputs are compared
+
+
+def main(arguments: list[str]) -> int:
+    """Write and describe the smaller net; return the exit code."""
+    words, chosen = options(arguments, __doc__, KNOWN)
+    if words is None:
+        return 0
+    if len(words) != 1 or not chosen["level"].isdigit():
+        raise UsageError("compact: name one run and a level: lottery compact RUN level=3")
+    from lottery import results, store
+    from lottery.compact import compact
+    from lottery.levels import place
+    from lottery.train import build
+
+    folder = results.find_run(Path(chosen["outputs"]), words[0], "compact")
+    level = finished(folder, int(chosen["level"]), chosen["branch"])
+    task = level.run.task
+    model = build(level.run.parts, task)
+    model.load_state_dict(level.end.weights)
+    small = compact(model, level.mask, task)
+    report = describe(model, small, task)
+    target = Path(chosen["to"] or folder / f"compact_{place(level.index, chosen['branch'])}")
+    store.make_folder(target)
+    tensors = {name: tensor.contiguous() for name, tensor in small.state_dict().items()}
+    store.write(target / "compact.safetensors", store.pack_tensors(tensors, {}))
+    store.write_json(target / "compact.json", report)
+    print(text(report))
+    print(target)
+    return 0
+
+
+def finished(folder: Path, index: int, branch: str) -> Level:
+    """Return a trained level of a run, on the CPU; raises UsageError where there is none."""
+    import torch
+
+    from lottery import config
+    from lottery.levels import existing
+    from lottery.progress import Progress
+    from lottery.runs import Run
+
+    settings = config.read(folder / "config.yaml")
+    parts = config.parts(settings)
+    task = parts.dataset(Path(settings["data"]).expanduser()).prepare(
+        batch_size=parts.recipe.batch_size, device=torch.device("cpu")
+    )
+    watch = Progress("none", parts.levels)
+    run = Run(parts, task, folder.parents[2], folder, folder.name, "off", watch)
+    level = existing(run, index, branch)
+    if level is None:
+        of = f" of branch {branch}" if branch else ""
+        raise UsageError(
+            f"compact: {folder} has no finished level {index}{of}; lottery show lists its levels"
+        )
+    return level
+
+
+def describe(model: nn.Module, small: nn.Module, task: Task) -> dict[str, Any]:
+    """Return the shapes of each layer in both nets, their sizes, and how far their outputs are."""
+    import torch
+
+    from lottery import mask as masks
+    from lottery import seeds
+    from lottery.compact import macs
+
+    batches = task.scoring_batches(seeds.generator(0, "compact"), size=EXAMPLES)
+    model.eval()
+    small.eval()
+    with torch.no_grad():
+        outputs = [(model(inputs), small(inputs)) for inputs, _ in batches]
+    kept = dict(small.named_parameters())
+    layers = {
+        name.removesuffix(".weight"): {"before": list(old.shape), "weight": list(kept[name].shape)}
+        for name, old in masks.prunable(model).items()
+    }
+    return {
+        "layers": layers,
+        "parameters": [sum(p.numel() for p in net.parameters()) for net in (model, small)],
+        "macs": [sum(macs(net, task).values()) for net in (model, small)],
+        "difference": max(float((a - b).abs().max()) for a, b in outputs),
+        "largest_output": max(float(a.abs().max()) for a, _ in outputs),
+    }
+
+
+def text(report: dict[str, Any]) -> str:
+    """Return the report as a table for people."""
+    width = max(len(name) for name in ("layer", *report["layers"]))
+    lines = [f"{'layer':<{width}}  {'before':<20} after"]
+    for name, shapes in report["layers"].items():
+        before, after = ("x".join(map(str, shapes[k])) for k in ("before", "weight"))
+        lines.append(f"{name:<{width}}  {before:<20} {after}")
+    lines.append("")
+    for key, name in (("parameters", "parameters"), ("macs", "multiply-accumulates an example")):
+        before, after = report[key]
+        lines.append(f"{name}: {before:,} -> {after:,} ({100 * after / before:.1f} %)")
+    lines.append(
+        f"largest difference of outputs: {report['difference']:.2g} "
+        f"(the largest output is {report['largest_output']:.3g})"
+    )
+    return "\n".join(lines)

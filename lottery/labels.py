@@ -1,0 +1,134 @@
+"""Say what each operation of a net does to the numbers of its channels."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lottery.errors import UsageError
+
+ZERO, OUTSIDE = 0, 1  # channels that are constant zero (padding), and those of the net's input
+
+# Names of operations: what each may do to channels.
+QUERIES = {
+    "size", "dim", "numel", "stride", "is_contiguous", "__get__", "__len__", "is_floating_point",
+}  # fmt: skip
+KEEP = {
+    "relu", "relu_", "relu6", "hardtanh", "hardtanh_", "leaky_relu", "leaky_relu_", "elu", "elu_",
+    "celu", "selu", "selu_", "gelu", "silu", "mish", "softplus", "softsign", "sigmoid", "sigmoid_",
+    "tanh", "tanh_", "hardswish", "hardsigmoid", "threshold", "abs", "neg", "clamp", "clamp_",
+    "exp", "sqrt", "pow", "square", "dropout", "dropout1d", "dropout2d", "dropout3d",
+    "alpha_dropout", "feature_alpha_dropout", "contiguous", "clone", "detach", "to", "float",
+}  # fmt: skip
+JOIN = {
+    "add", "add_", "sub", "sub_", "mul", "mul_", "div", "div_", "__add__", "__radd__", "__iadd__",
+    "__sub__", "__rsub__", "__isub__", "__mul__", "__rmul__", "__imul__", "__truediv__", "rsub",
+    "true_divide", "maximum", "minimum",
+}  # fmt: skip
+MOVE = {"flatten", "cat", "concat", "concatenate", "unsqueeze", "squeeze", "expand", "expand_as"}
+REARRANGE = {
+    "view", "reshape", "permute", "transpose", "movedim", "chunk", "split", "narrow", "select",
+    "__getitem__", "pad", "unflatten", "stack", "unbind", "tensor_split",
+}  # fmt: skip
+REDUCE = {"mean", "sum", "amax"}
+CONVOLVE = {"conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d"}
+POOL = {
+    f"{kind}{dims}d"
+    for kind in ("max_pool", "avg_pool", "adaptive_max_pool", "adaptive_avg_pool", "lp_pool")
+    for dims in (1, 2, 3)
+} | {"interpolate", "upsample"}
+
+
+class Labels(Tensor):
+    """An activation of one example that holds, for each entry, the number of its channel."""
+
+
+def unknown(what: str) -> UsageError:
+    """Return the error for an operation that mixes channels, or might."""
+    return UsageError(
+        f"prune: channels cannot be followed through '{what}' of this net; choose "
+        "prune/structure=filter, or another model"
+    )
+
+
+def found(value: Any) -> Iterator[Tensor]:
+    """Yield the labels in nested arguments."""
+    if isinstance(value, Labels):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from found(item)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from found(item)
+
+
+def numbers(x: Tensor) -> set[int]:
+    """Return the channels that occur in labels."""
+    cut = tuple(slice(0, 1) if stride == 0 else slice(None) for stride in x.stride())
+    return {int(number) for number in x[cut].reshape(-1).tolist()}
+
+
+def along(x: Tensor, axis: int) -> Tensor:
+    """Return the channel of each index of an axis; raise where they differ along the others.
+
+    Zeros that were padded onto a channel count as that channel.
+    """
+    cut = tuple(slice(0, 1) if stride == 0 else slice(None) for stride in x.stride())
+    rows = x.as_subclass(Tensor)[cut].expand(
+        *(n if d == axis % x.dim() else -1 for d, n in enumerate(x.shape))
+    )
+    rows = rows.movedim(axis, 0).flatten(1)
+    top = rows.amax(1, keepdim=True)
+    if not bool(((rows == top) | (rows == ZERO)).all()):
+        raise unknown("a layer that reads several channels at one place")
+    return top.squeeze(1).long()
+
+
+def spread(channels: Tensor, axis: int, shape: torch.Size) -> Tensor:
+    """Return labels of a shape from those of one axis, without memory for the others."""
+    ones = [1] * len(shape)
+    ones[axis] = -1
+    return channels.double().view(ones).expand(shape).as_subclass(Labels)
+
+
+def shape_of(func: Callable[..., Any], args: Any, kwargs: Any) -> torch.Size:
+    """Return the shape of an operation's result, from shapes alone."""
+
+    def shadow(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            return torch.empty(value.shape, device="meta")
+        return value
+
+    result = func(*map(shadow, args), **{k: shadow(v) for k, v in kwargs.items()})
+    if not isinstance(result, Tensor):
+        raise unknown(f"{func.__name__} with indices")
+    return result.shape
+
+
+def reduced(func: Callable[..., Any], args: Any, kwargs: Any) -> Tensor:
+    """Return the labels of a mean or a sum over positions; raise where it mixes channels."""
+    x = next(found((args, kwargs)))
+    shape = shape_of(func, args, kwargs)
+    axis = kwargs["dim"] if "dim" in kwargs else args[1] if len(args) > 1 else None
+    if axis is None:
+        raise unknown(f"{func.__name__} over everything")
+    axes = [a % x.dim() for a in ([axis] if isinstance(axis, int) else axis)]
+    top, low = x.amax(axes), torch.where(x == ZERO, torch.inf, x).amin(axes)
+    if not bool(((low == top) | (top == ZERO)).all()):
+        raise unknown(f"{func.__name__} over channels")
+    return top.view(shape)
+
+
+def same(x: Tensor, result: Tensor) -> bool:
+    """Say whether the second axis still has the same channels at the same places."""
+    if result.dim() < 2 or x.dim() < 2 or x.shape[1] != result.shape[1]:
+        return False
+    one, two = (t.movedim(1, 0).flatten(1).amax(1) for t in (x, result))
+    return torch.equal(one, two)
+
+
+def flat(result: Tensor, args: Any) -> bool:
+    """Say whether a view flattened all but the first axis, of whatever size they are."""
+    return result.dim() == 2 and (-1 in args or any(-1 in a for a in args if isinstance(a, tuple)))
