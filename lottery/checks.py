@@ -41,7 +41,8 @@ def named(setting: str) -> Iterator[None]:
     try:
         yield
     except UsageError as error:
-        raise UsageError(f"{setting}: {error}") from error
+        text = str(error)
+        raise UsageError(text if text.startswith(setting) else f"{setting}: {text}") from error
     except (ValueError, IndexError, TypeError, RuntimeError, ArithmeticError) as error:
         raise UsageError(f"{setting}: {str(error).splitlines()[0]}") from error
 

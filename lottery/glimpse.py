@@ -1,12 +1,17 @@
-"""Let a criterion see two examples and stop at its first loss: to try it before training."""
+"""Stand between a criterion and its task: to try it on two examples, or to follow a long one."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from lottery import signals
+from lottery.progress import Progress
 from lottery.task import Batch, Task
+
+SAY_EVERY = 10.0  # seconds between lines about a mask in the making
 
 
 class Enough(Exception):  # noqa: N818 (no error: it went as far as it was to go)
@@ -36,3 +41,29 @@ class Glimpse:
         """Compute the loss once, then raise Enough."""
         self.task.loss(model, batch)
         raise Enough
+
+
+class Followed:
+    """A task that says now and then that a criterion is still at work, and stops it on a signal.
+
+    A criterion may train for hours; nothing of its work is kept when it is stopped.
+    """
+
+    def __init__(self, task: Task, watch: Progress, title: str) -> None:
+        self.task, self.watch, self.title = task, watch, title
+        self.losses = 0
+        self.begun = self.said = time.monotonic()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.task, name)
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Return the task's loss, counted."""
+        signals.leave_if_asked()
+        self.losses += 1
+        now = time.monotonic()
+        if now - self.said >= SAY_EVERY:
+            self.said = now
+            passed = round(now - self.begun)
+            self.watch.say(f"{self.title}: scoring, {self.losses:,} batches in {passed} s")
+        return self.task.loss(model, batch)

@@ -19,10 +19,10 @@ from lottery.experiment import run_levels
 from lottery.parts import Parts, Recipe
 from lottery.progress import Progress
 from lottery.records import read_json
-from lottery.results import level_table, number
+from lottery.results import level_table
 from lottery.rows import read_rows, write_overlaps
 from lottery.runs import Run
-from lottery.sanity import judge, sanity_table
+from lottery.sanity import HEADING, judge, sanity_table
 from lottery.tables import table
 
 
@@ -162,11 +162,11 @@ def judged(base: Path) -> str:
 
     Empty where no level has a control of other positions.
     """
-    rows = [r for r in judge(sorted(base.glob("replicate_*"))) if number(r["difference"])]
+    rows = judge(sorted(base.glob("replicate_*")))
     if not rows:
         return ""
     store.write_if_new(base / "sanity.csv", table(rows))
-    return f"\nsanity: tickets against their controls, test accuracy in %\n{sanity_table(rows)}"
+    return f"\n{HEADING}\n{sanity_table(rows)}"
 
 
 def environment(device: torch.device) -> dict[str, Any]:

@@ -39,8 +39,8 @@ class Pruned:
         """Put held weights back: weight decay moves them without a gradient."""
         if self.held:
             weights = list(self.weights.values())
-            torch._foreach_mul_(weights, self.kept)
-            torch._foreach_add_(weights, self.held)
+            torch._foreach_mul_(weights, self.kept)  # type: ignore[arg-type]
+            torch._foreach_add_(weights, self.held)  # type: ignore[arg-type]
 
 
 def held_values(ticket: Ticket, parameters: dict[str, nn.Parameter]) -> dict[str, Tensor]:
@@ -77,5 +77,5 @@ def bn_scales(model: nn.Module) -> list[nn.Parameter]:
 def add_slimming_(scales: list[nn.Parameter], strength: float) -> None:
     """Add the gradient of `strength` * sum |gamma| (Liu et al. 2017, eq. 1), in place."""
     gradients = [s.grad for s in scales]
-    signs = torch._foreach_sign(scales)
+    signs = torch._foreach_sign(scales)  # type: ignore[arg-type]
     torch._foreach_add_(gradients, signs, alpha=strength)  # type: ignore[arg-type]

@@ -135,8 +135,8 @@ level: Callable[[Tensor], Tensor] = Level.apply
 class Open(TorchFunctionMode):
     """Let through what a function of all signals would scale, drop or choose between.
 
-    Norms, dropout and softmax pass their input on, attention takes plain products, and a max pool
-    is an average, since a weight is effective if any of the pixels could win.
+    Norms and softmax only set the level, dropout does nothing, attention is plain products, and a
+    max pool is an average, since a weight is effective if any of the pixels could win.
     """
 
     def __torch_function__(
@@ -144,19 +144,22 @@ class Open(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         name = getattr(func, "__name__", "")
-        if name in PASS:
-            return args[0] if args else kwargs["input"]
+        signal = args[0] if args else kwargs.get("input")
+        if name in LEVELLED:
+            return level(signal)
+        if name in DROPPED:
+            return signal
         if name in AVERAGES and kwargs.get("dilation", 1) in (1, (1, 1)):
             return average(AVERAGES[name], *args, **kwargs)
         if name == "scaled_dot_product_attention":
-            return attend(*args, **kwargs)
+            return level(attend(*args, **kwargs))
         return func(*args, **kwargs)
 
 
-PASS = {
-    "batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm", "softmax",
-    "log_softmax", "dropout", "dropout1d", "dropout2d", "dropout3d",
+LEVELLED = {
+    "batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm", "softmax", "log_softmax",
 }  # fmt: skip
+DROPPED = {"dropout", "dropout1d", "dropout2d", "dropout3d"}
 AVERAGES: dict[str, Callable[..., Tensor]] = {
     "max_pool1d": F.avg_pool1d,
     "max_pool2d": F.avg_pool2d,
@@ -165,7 +168,6 @@ AVERAGES: dict[str, Callable[..., Tensor]] = {
     "adaptive_max_pool2d": F.adaptive_avg_pool2d,
     "adaptive_max_pool3d": F.adaptive_avg_pool3d,
 }
-
 GONE = ("dilation", "return_indices")  # what an average pool does not know
 
 

@@ -88,7 +88,7 @@ def best_row(curve: list[dict[str, float]]) -> dict[str, float]:
 
 
 def summary(layers: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return what the layers' monitors say of the whole net."""
+    """Return what the monitors say of the whole net; NaN where a layer hides its paths."""
     total = sum(layer["total"] for layer in layers.values())
     collapsed = [name for name, layer in layers.items() if layer["collapsed"]]
     return {

@@ -16,8 +16,7 @@ from lottery.units import Units
 Criterion = Callable[[nn.Module, Mask, Task, torch.Generator, float], Scores]
 Structure = Callable[[nn.Module, Task, Scores, Mask], Units]
 Allocation = Callable[[Scores, Mask, float], Mask]
-Gradients = dict[str, Tensor]
-Update = Callable[[Mask, dict[str, Tensor], Gradients, Step, Step, torch.Generator], Mask | None]
+Update = Callable[[Mask, dict[str, nn.Parameter], Step, Step, int], Mask | None]
 
 
 @dataclass(frozen=True)

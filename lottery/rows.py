@@ -46,8 +46,9 @@ def layer_rows(
     for name, layer in manifest["layers"].items():
         kept, total, *_ = layer["kept"], layer["total"]
         common = dict(zip(("overlap", "by_chance"), shared.get(name, ("", "")), strict=True))
-        head = {"level": index, "layer": name.removesuffix(".weight"), "kept": kept}
-        found.append(head | {"total": total, "density": kept / total} | layer | common)
+        head = {"level": index, "compression": manifest["result"]["compression"]}
+        own = {"layer": name.removesuffix(".weight"), "kept": kept, "total": total}
+        found.append(head | own | {"density": kept / total} | layer | common)
     return found
 
 

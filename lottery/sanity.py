@@ -14,6 +14,7 @@ import pandas as pd
 
 from lottery import results
 
+HEADING = "sanity: tickets against their controls, test accuracy in %"
 MARGIN = 0.005  # half a point of accuracy: what is smaller than that counts as no difference
 WEIGHTS = "the method chooses weights"
 DENSITIES = "the method chooses layer densities only"
@@ -26,7 +27,7 @@ QUANTILES = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.2
 
 
 def judge(folders: Sequence[Path]) -> list[dict[str, Any]]:
-    """Return a row a level that has controls, over the replicates of one config.
+    """Return a row a level that has controls of other positions, over replicates of one config.
 
     Accuracies are those of the test split at the end of training. `difference` is ticket minus
     the mean of its shuffle and random masks, replicate by replicate, with the 95 % interval of its
@@ -36,7 +37,8 @@ def judge(folders: Sequence[Path]) -> list[dict[str, Any]]:
     if not found:
         return []
     table = pd.concat(found)
-    return [level_row(int(level), group) for level, group in table.groupby("level")]  # type: ignore[call-overload]
+    rows = [level_row(int(str(level)), group) for level, group in table.groupby("level")]
+    return [row for row in rows if results.number(row["difference"])]
 
 
 def accuracies(folder: Path) -> pd.DataFrame:

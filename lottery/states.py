@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lottery import seeds
+from lottery.glimpse import Followed
 from lottery.mask import Mask
 from lottery.parts import Pruning, State
 from lottery.prune import inverted, prune
@@ -50,7 +51,8 @@ class Chain:
         model.to(run.task.device)
         on_device = {name: m.to(run.task.device) for name, m in before.items()}
         seed = seeds.derive("prune", run.parts.replicate)
-        mask = prune(model, on_device, run.parts.schedule(self.index), run.task, seed, how)
+        task = Followed(run.task, run.watch, f"level {self.index}")
+        mask = prune(model, on_device, run.parts.schedule(self.index), task, seed, how)
         return {name: m.cpu() for name, m in mask.items()}
 
 

@@ -219,6 +219,13 @@ def test_attention_norms_and_gates_let_signals_through():
     assert found["out.weight"].sum(1).tolist() == [4, 0]
 
 
+def test_a_deep_transformer_overflows_nowhere():
+    block = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True, norm_first=True)
+    model = nn.Sequential(nn.Linear(4, 4), *(copy.deepcopy(block) for _ in range(24)))
+    mask = masks.dense(model)
+    assert all(live.all() for live in monitor.effective(model, task(3, 4), mask).values())
+
+
 class Difference(nn.Module):
     """Two layers whose difference is the output: paths of ones cancel."""
 

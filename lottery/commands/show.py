@@ -18,7 +18,7 @@ def main(arguments: list[str]) -> int:
         return 0
     if len(words) != 1:
         raise UsageError("show: name one run (lottery ls lists them)")
-    from lottery import results
+    from lottery import results, sanity
     from lottery.records import read_json
 
     folder = results.find_run(Path(chosen["outputs"]), words[0])
@@ -49,4 +49,7 @@ def main(arguments: list[str]) -> int:
         print(f"\nbranch {name}")
         dense = levels.iloc[:1].to_dict("records")
         print(results.level_table(dense + rows.to_dict("records")))
+    judged = sanity.judge(sorted(folder.parent.glob("replicate_*")))
+    if judged:
+        print(f"\n{sanity.HEADING}\n{sanity.sanity_table(judged)}")
     return 0
