@@ -1,0 +1,135 @@
+"""Turn the runs of experiment=missing_the_mark_digits (or _mnist) into tables and a figure.
+
+    lottery run -m experiment=missing_the_mark_digits
+    python scripts/reproduce_missing_the_mark.py digits [OUTPUTS] [FOLDER]
+
+Reads OUTPUTS (default: outputs) and writes missing_the_mark_digits.csv, .md and .png to FOLDER
+(default: benchmarks). Needs matplotlib: pip install 'lottery[plot]'.
+"""
+
+import sys
+from pathlib import Path
+
+import matplotlib
+import pandas as pd
+
+from lottery import results, sanity
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt  # noqa: E402 (after the choice of a backend)
+
+METHODS = {
+    "random": "random",
+    "magnitude_init": "magnitude at init",
+    "snip": "SNIP",
+    "grasp": "GraSP",
+    "synflow": "SynFlow",
+    "oneshot": "magnitude after training",
+}
+ARMS = {  # name -> (label, colour, marker); colours of Okabe and Ito, told apart by every eye
+    "ticket": ("as pruned", "#000000", "o"),
+    "shuffle": ("mask shuffled within layers", "#009E73", "^"),
+    "random": ("random mask, same layer densities", "#56B4E9", "v"),
+    "reinit": ("weights drawn anew", "#D55E00", "s"),
+}
+
+
+def main(data: str, outputs: Path, folder: Path) -> None:
+    """Write the three files and print the tables."""
+    rows, verdicts = gather(data, outputs)
+    name = f"missing_the_mark_{data}"
+    folder.mkdir(exist_ok=True)
+    rows.to_csv(folder / f"{name}.csv", index=False)
+    text = f"{accuracies(rows)}\n{judgements(verdicts)}"
+    (folder / f"{name}.md").write_text(text)
+    draw(rows, folder / f"{name}.png")
+    print(text)
+
+
+def gather(data: str, outputs: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return a row a method, replicate, level and arm; and the verdict of each method and level."""
+    frames, verdicts = [], []
+    for method in METHODS:
+        bases = sorted(outputs.glob(f"missing_the_mark_{data}_{method}/*"))
+        if len(bases) != 1:
+            sys.exit(f"{method}: {len(bases)} configs under {outputs}, one is needed; see the head of this file")
+        for run in sorted(bases[0].glob("replicate_*")):
+            arms = [results.metrics(run).assign(branch="ticket"), results.branches(run)]
+            arm = pd.concat([a for a in arms if len(a)]).assign(replicate=int(run.name[10:]), method=method)
+            frames.append(arm.rename(columns={"branch": "arm"}))
+        judged = sanity.judge(sorted(bases[0].glob("replicate_*")))
+        verdicts.append(pd.DataFrame(judged).assign(method=method))
+    keep = ["method", "replicate", "level", "arm", "density", "kept", "total", "effective_density",
+            "collapsed_layers", "val_accuracy", "test_accuracy"]  # fmt: skip
+    return pd.concat(frames)[keep], pd.concat(verdicts)
+
+
+def accuracies(rows: pd.DataFrame) -> str:
+    """Return test accuracy by method and density: mean (min-max), and that of the dense net."""
+    tickets = rows[rows["arm"] == "ticket"]
+    dense = tickets[tickets["level"] == 0].drop_duplicates("replicate")["test_accuracy"]
+    pruned = tickets[tickets["level"] > 0]
+    densities = sorted(pruned["density"].round(4).unique(), reverse=True)
+    lines = [
+        f"Test accuracy (%) at the end of training, mean (minimum-maximum) of {len(dense)} replicates; "
+        f"dense {spread(dense)}.\n",
+        f"| kept % | {' | '.join(METHODS.values())} |",
+        "|---|" + "---|" * len(METHODS),
+    ]
+    for density in densities:
+        here = pruned[pruned["density"].round(4) == density]
+        cells = [spread(here[here["method"] == m]["test_accuracy"]) for m in METHODS]
+        lines.append(f"| {100 * density:.3g} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def spread(values: pd.Series) -> str:
+    """Return mean (min-max) in per cent."""
+    return f"{100 * values.mean():.2f} ({100 * values.min():.2f}-{100 * values.max():.2f})"
+
+
+def judgements(verdicts: pd.DataFrame) -> str:
+    """Return the verdicts: differences in points with their 95 % intervals."""
+    lines = [
+        "Difference in points between the ticket and its controls, with the 95 % interval of the mean "
+        "paired difference; *positions* are the shuffled and the random mask together.\n",
+        "| method | kept % | ticket - positions | ticket - reinit | verdict |",
+        "|---|---|---|---|---|",
+    ]
+    for row in verdicts.to_dict("records"):
+        initial = {"difference": row["initial"], "low": row["initial_low"], "high": row["initial_high"]}
+        cells = [METHODS[row["method"]], f"{100 * row['density']:.3g}", sanity.reach(row),
+                 sanity.reach(initial), row["verdict"]]  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def draw(rows: pd.DataFrame, path: Path) -> None:
+    """Draw a panel a method: the ticket and its controls against the weights kept."""
+    plt.rcParams.update({"font.size": 8, "axes.spines.top": False, "axes.spines.right": False})
+    figure, axes = plt.subplots(2, 3, figsize=(7.2, 4.4), sharex=True, sharey=True, layout="constrained")
+    dense = 100 * rows[(rows["arm"] == "ticket") & (rows["level"] == 0)]["test_accuracy"].mean()
+    for axis, (method, label) in zip(axes.flat, METHODS.items(), strict=True):
+        axis.axhline(dense, color="#888888", lw=0.8, ls="--")
+        for arm, (name, colour, marker) in ARMS.items():
+            part = rows[(rows["method"] == method) & (rows["arm"] == arm) & (rows["level"] > 0)]
+            grouped = 100 * part.groupby("level")["test_accuracy"].agg(["mean", "min", "max"])
+            x = 100 * part.groupby("level")["density"].mean()
+            axis.plot(x, grouped["mean"], color=colour, marker=marker, ms=3.2, lw=1.1, label=name)
+            axis.fill_between(x, grouped["min"], grouped["max"], color=colour, alpha=0.13, lw=0)
+        axis.set(xscale="log", title=label)
+        axis.set_xticks(x, [f"{v:.3g}" for v in x])
+        axis.minorticks_off()
+        axis.invert_xaxis() if not axis.xaxis_inverted() else None
+    figure.supxlabel("weights kept (%)")
+    figure.supylabel("test accuracy (%)")
+    handles, labels = axes.flat[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
+    figure.savefig(path, dpi=160)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    places = [Path(p) for p in sys.argv[2:]]
+    main(sys.argv[1], *places, *[Path("outputs"), Path("benchmarks")][len(places):])
