@@ -96,16 +96,24 @@ def overlap_row(index: int, shelf: Shelf, folder: Path, level: int, other: Shelf
 
 
 def warn_of_collapse(run: Run, level: Level) -> None:
-    """Warn where a level's mask cuts a layer off, naming the layers and the compression."""
+    """Warn where a level's mask cuts layers off: which, at what compression, and what is left.
+
+    Layers without any weight are the cause and are named first; where one of them was the only
+    way through, every other layer is cut off with it.
+    """
     layers, result = level.manifest["layers"], level.manifest["result"]
     lost = [name.removesuffix(".weight") for name, layer in layers.items() if layer["collapsed"]]
-    if lost:
-        named = ", ".join(lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")
-        verb = "passes" if len(lost) == 1 else "pass"
-        run.watch.warn(
-            f"level {level.index}: layer collapse at {result['compression']:.4g}x compression: "
-            f"{named} {verb} nothing on any more"
-        )
+    empty = [name.removesuffix(".weight") for name, layer in layers.items() if not layer["kept"]]
+    if not lost:
+        return
+    cause = empty or lost
+    named = ", ".join(cause[:4]) + (f" and {len(cause) - 4} more" if len(cause) > 4 else "")
+    state = "without a weight left" if empty else "off every path from input to output"
+    end = "; no signal reaches the output" if len(lost) == len(layers) else ""
+    run.watch.warn(
+        f"level {level.index}: layer collapse at {result['compression']:.4g}x compression: "
+        f"{named} {state}{end}"
+    )
 
 
 def places(outputs: Path, folder: Path) -> list[tuple[int, str, Shelf]]:
