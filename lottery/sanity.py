@@ -16,6 +16,7 @@ from lottery import results
 
 HEADING = "sanity: tickets against their controls, test accuracy in %"
 MARGIN = 0.005  # half a point of accuracy: what is smaller than that counts as no difference
+LEAST = 3  # replicates for a verdict
 WEIGHTS = "the method chooses weights"
 DENSITIES = "the method chooses layer densities only"
 UNKNOWN = "not distinguishable with these replicates"
@@ -69,7 +70,7 @@ def level_row(level: int, group: pd.DataFrame) -> dict[str, Any]:
     initial = interval((group["ticket"] - fresh).dropna().tolist())
     row |= dict(zip(("difference", "low", "high"), positions, strict=True))
     row |= dict(zip(("initial", "initial_low", "initial_high"), initial, strict=True))
-    return row | {"verdict": verdict(positions[1], positions[2])}
+    return row | {"verdict": verdict(len(group), *positions)}
 
 
 def interval(values: list[float]) -> tuple[float, float, float]:
@@ -85,9 +86,14 @@ def interval(values: list[float]) -> tuple[float, float, float]:
     return mean, mean - reach, mean + reach
 
 
-def verdict(low: float, high: float) -> str:
-    """Return what an interval of ticket minus control says."""
-    if low > 0:
+def verdict(replicates: int, mean: float, low: float, high: float) -> str:
+    """Return what the mean of ticket minus control and its 95 % interval say.
+
+    Fewer than three replicates say nothing: two that agree by chance have an interval of no width.
+    """
+    if replicates < LEAST:
+        return UNKNOWN
+    if low > 0 and mean >= MARGIN:
         return WEIGHTS
     return DENSITIES if high < MARGIN else UNKNOWN
 

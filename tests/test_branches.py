@@ -233,7 +233,8 @@ def test_sanity_trains_three_controls_and_judges(run, capsys):
         ([0.001, -0.001, 0.0005], sanity.DENSITIES),
         ([-0.05, -0.06, -0.04], sanity.DENSITIES),  # worse than its shuffle
         ([0.05, -0.05, 0.01], sanity.UNKNOWN),
-        ([0.02, 0.021], sanity.WEIGHTS),
+        ([0.002, 0.002, 0.002], sanity.DENSITIES),  # sure, and too small to matter
+        ([0.02, 0.02], sanity.UNKNOWN),  # two say nothing, even where they agree
         ([0.05], sanity.UNKNOWN),
     ],
 )
