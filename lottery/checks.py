@@ -11,12 +11,13 @@ from lottery import seeds
 from lottery.errors import UsageError
 from lottery.glimpse import Enough, Glimpse
 from lottery.parts import Ticket
+from lottery.pause import Pause
 from lottery.prune import check
 from lottery.runs import Run
 from lottery.states import Wish
 from lottery.step import Span, Step, parse
 from lottery.task import Task
-from lottery.train import Pause, build, prepare
+from lottery.train import build, prepare
 from lottery.units import allocate
 
 

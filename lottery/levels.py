@@ -12,11 +12,13 @@ from lottery import store
 from lottery.mask import Mask
 from lottery.outcome import FORMAT, leave, variant_of
 from lottery.parts import State, Ticket
+from lottery.pause import Pause
 from lottery.runs import Run
+from lottery.snapshots import pack, state_file, unpack
 from lottery.states import Wish
 from lottery.step import Span, Step
 from lottery.store import Shelf
-from lottery.train import Pause, Training, pack, replay, state_file, train, unpack
+from lottery.train import Training, replay, train
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ from lottery import store
 from lottery.monitor import layer_report
 from lottery.parts import Ticket
 from lottery.runs import Run
+from lottery.snapshots import pack
 from lottery.store import Shelf
 from lottery.tables import table
-from lottery.train import Training, evaluate, pack, snapshot
+from lottery.train import Training, evaluate, snapshot
 
 FORMAT = 2  # of the store; a change makes every key new
 

@@ -102,13 +102,13 @@ def sanity_table(rows: Sequence[dict[str, Any]]) -> str:
     """Return the rows as a table for people, accuracies in per cent."""
     lines = [
         f"{'level':>5} {'density':>8} {'n':>3} {'ticket':>7} {'shuffle':>7} {'random':>7} "
-        f"{'reinit':>7}  {'ticket - controls':<23} verdict"
+        f"{'reinit':>7}  {'ticket - controls':<25} verdict"
     ]
     for row in rows:
         means = (results.percent(row[key]) for key in ("ticket", *POSITIONS, "reinit"))
         lines.append(
             f"{row['level']:>5} {row['density']:>8.4f} {row['replicates']:>3} "
-            f"{' '.join(f'{mean:>7}' for mean in means)}  {reach(row):<23} {row['verdict']}"
+            f"{' '.join(f'{mean:>7}' for mean in means)}  {reach(row):<25} {row['verdict']}"
         )
     return "\n".join(lines)
 

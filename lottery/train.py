@@ -16,7 +16,9 @@ from lottery.errors import DivergedError, UsageError
 from lottery.live import Pruned, add_slimming_, bn_scales, forget_pruned_, held_values
 from lottery.mask import Mask
 from lottery.parts import Parts, Recipe, State, Ticket, Update
+from lottery.pause import Pause
 from lottery.progress import Progress
+from lottery.snapshots import load_optimizer_, optimizer_tensors, pack, state_file, unpack
 from lottery.step import Step, parse
 from lottery.store import Shelf
 from lottery.task import Task, zero_sum
@@ -199,7 +201,7 @@ def train(
     seed: int,
     saves: set[int],
     shelf: Shelf,
-    pause: "Pause",
+    pause: Pause,
     watch: Progress,
 ) -> Training:
     """Train a ticket to the end of its span, going on from a checkpoint where there is one.
@@ -299,58 +301,6 @@ def snapshot(training: Training) -> State:
     return State(step, weights, optimizer_tensors(training.optimizer), mask)
 
 
-def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Return the optimizer's state as "index/name" -> tensor."""
-    return {
-        f"{index}/{name}": torch.as_tensor(value).detach().cpu().clone()
-        for index, entries in optimizer.state_dict()["state"].items()
-        for name, value in entries.items()
-        if value is not None
-    }
-
-
-def load_optimizer_(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Undo `optimizer_tensors`, in place.
-
-    What has a parameter's shape gets its memory format too: torch's fused kernels walk the bare
-    memory, so a contiguous momentum beside a channels-last weight would land on other weights.
-    """
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        index, name = key.split("/", 1)
-        state.setdefault(int(index), {})[name] = value
-    groups = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": state, "param_groups": groups})
-    for parameter, entries in optimizer.state.items():
-        for name, value in entries.items():
-            if isinstance(value, Tensor) and value.shape == parameter.shape:
-                entries[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
-
-
-def pack(state: State) -> tuple[dict[str, Tensor], dict[str, int]]:
-    """Return a state as tensors for one file, and what to say about them."""
-    tensors = {f"weights/{k}": v for k, v in state.weights.items()}
-    tensors |= {f"optimizer/{k}": v for k, v in (state.optimizer or {}).items()}
-    tensors |= {f"mask/{k}": v for k, v in masks.pack(state.mask or {}).items()}
-    return tensors, {"step": state.step.iteration}
-
-
-def unpack(tensors: dict[str, Tensor], step: Step) -> State:
-    """Undo `pack`."""
-    groups: dict[str, dict[str, Tensor]] = {"weights": {}, "optimizer": {}, "mask": {}}
-    for key, value in tensors.items():
-        group, name = key.split("/", 1)
-        groups[group][name] = value
-    weights = groups["weights"]
-    mask = masks.unpack(groups["mask"], {name: weights[name].shape for name in groups["mask"]})
-    return State(step, weights, groups["optimizer"], mask or None)
-
-
-def state_file(iteration: int) -> str:
-    """Return the file name of the state at a step."""
-    return f"{iteration}it.safetensors"
-
-
 def checkpoint(training: Training, shelf: Shelf) -> None:
     """Write all that the rest of the level depends on."""
     tensors, about = pack(snapshot(training))
@@ -391,33 +341,3 @@ def replay(
         if signals.pending():
             signals.leave_if_asked()
     return snapshot(training)
-
-
-class Pause:
-    """Say when a checkpoint is due: every so many seconds (60s) or steps (500it)."""
-
-    def __init__(self, every: str, steps_per_epoch: int) -> None:
-        self.seconds = math.inf
-        self.steps = 0
-        try:
-            if every.endswith("s"):
-                self.seconds = float(every[:-1])
-            else:
-                self.steps = parse(every, steps_per_epoch).iteration
-        except (ValueError, UsageError) as error:
-            raise UsageError(
-                f"checkpoint_every: '{every}' is neither seconds (60s) nor steps (500it, 1ep)"
-            ) from error
-        self.last = time.monotonic()
-        self.last_step = 0
-
-    def start(self, step: int) -> None:
-        self.last, self.last_step = time.monotonic(), step
-
-    def due(self, step: int) -> bool:
-        """Say so, and count from here."""
-        now = time.monotonic()
-        if (self.steps and step - self.last_step >= self.steps) or now - self.last >= self.seconds:
-            self.last, self.last_step = now, step
-            return True
-        return False

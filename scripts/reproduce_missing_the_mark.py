@@ -1,6 +1,7 @@
 """Turn the runs of experiment=missing_the_mark_digits (or _mnist) into tables and a figure.
 
     lottery run -m experiment=missing_the_mark_digits
+    lottery run -m experiment=missing_the_mark_digits prune=oneshot rewind=lr
     python scripts/reproduce_missing_the_mark.py digits [OUTPUTS] [FOLDER]
 
 Reads OUTPUTS (default: outputs) and writes missing_the_mark_digits.csv, .md and .png to FOLDER
@@ -12,19 +13,21 @@ from pathlib import Path
 
 import matplotlib
 import pandas as pd
+import yaml
 
 from lottery import results, sanity
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402 (after the choice of a backend)
 
-METHODS = {
-    "random": "random",
-    "magnitude_init": "magnitude at init",
-    "snip": "SNIP",
-    "grasp": "GraSP",
-    "synflow": "SynFlow",
-    "oneshot": "magnitude after training",
+METHODS = {  # (prune, rewind) -> label
+    ("random", "init"): "random",
+    ("magnitude_init", "init"): "magnitude at init",
+    ("snip", "init"): "SNIP",
+    ("grasp", "init"): "GraSP",
+    ("synflow", "init"): "SynFlow",
+    ("oneshot", "lr"): "magnitude after training",
+    ("oneshot", "init"): "the same, rewound to init",
 }
 ARMS = {  # name -> (label, colour, marker); colours of Okabe and Ito, told apart by every eye
     "ticket": ("as pruned", "#000000", "o"),
@@ -49,8 +52,12 @@ def main(data: str, outputs: Path, folder: Path) -> None:
 def gather(data: str, outputs: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return a row a method, replicate, level and arm; and the verdict of each method and level."""
     frames, verdicts = [], []
-    for method in METHODS:
-        bases = sorted(outputs.glob(f"missing_the_mark_{data}_{method}/*"))
+    for (prune, rewind), method in METHODS.items():
+        bases = [
+            base
+            for base in sorted(outputs.glob(f"missing_the_mark_{data}_{prune}/*"))
+            if rewinds(base) == rewind
+        ]
         if len(bases) != 1:
             sys.exit(f"{method}: {len(bases)} configs under {outputs}, one is needed; see the head of this file")
         for run in sorted(bases[0].glob("replicate_*")):
@@ -62,6 +69,12 @@ def gather(data: str, outputs: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     keep = ["method", "replicate", "level", "arm", "density", "kept", "total", "effective_density",
             "collapsed_layers", "val_accuracy", "test_accuracy"]  # fmt: skip
     return pd.concat(frames)[keep], pd.concat(verdicts)
+
+
+def rewinds(base: Path) -> str:
+    """Return the rewind of a config."""
+    found = yaml.safe_load(next(base.glob("replicate_*/config.yaml")).read_text())
+    return str(found["rewind"]["name"])
 
 
 def accuracies(rows: pd.DataFrame) -> str:
@@ -78,7 +91,7 @@ def accuracies(rows: pd.DataFrame) -> str:
     ]
     for density in densities:
         here = pruned[pruned["density"].round(4) == density]
-        cells = [spread(here[here["method"] == m]["test_accuracy"]) for m in METHODS]
+        cells = [spread(here[here["method"] == m]["test_accuracy"]) for m in METHODS.values()]
         lines.append(f"| {100 * density:.3g} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
@@ -98,33 +111,39 @@ def judgements(verdicts: pd.DataFrame) -> str:
     ]
     for row in verdicts.to_dict("records"):
         initial = {"difference": row["initial"], "low": row["initial_low"], "high": row["initial_high"]}
-        cells = [METHODS[row["method"]], f"{100 * row['density']:.3g}", sanity.reach(row),
+        cells = [row["method"], f"{100 * row['density']:.3g}", sanity.reach(row),
                  sanity.reach(initial), row["verdict"]]  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
 def draw(rows: pd.DataFrame, path: Path) -> None:
-    """Draw a panel a method: the ticket and its controls against the weights kept."""
+    """Draw a panel a method: the test error of the ticket and its controls by the weights kept."""
     plt.rcParams.update({"font.size": 8, "axes.spines.top": False, "axes.spines.right": False})
-    figure, axes = plt.subplots(2, 3, figsize=(7.2, 4.4), sharex=True, sharey=True, layout="constrained")
-    dense = 100 * rows[(rows["arm"] == "ticket") & (rows["level"] == 0)]["test_accuracy"].mean()
-    for axis, (method, label) in zip(axes.flat, METHODS.items(), strict=True):
+    figure, axes = plt.subplots(2, 4, figsize=(8.4, 4.2), sharex=True, sharey=True, layout="constrained")
+    rows = rows.assign(error=100 - 100 * rows["test_accuracy"])
+    dense = rows[(rows["arm"] == "ticket") & (rows["level"] == 0)]["error"].mean()
+    for axis, label in zip(axes.flat, METHODS.values()):
         axis.axhline(dense, color="#888888", lw=0.8, ls="--")
         for arm, (name, colour, marker) in ARMS.items():
-            part = rows[(rows["method"] == method) & (rows["arm"] == arm) & (rows["level"] > 0)]
-            grouped = 100 * part.groupby("level")["test_accuracy"].agg(["mean", "min", "max"])
+            part = rows[(rows["method"] == label) & (rows["arm"] == arm) & (rows["level"] > 0)]
+            grouped = part.groupby("level")["error"].agg(["mean", "min", "max"])
             x = 100 * part.groupby("level")["density"].mean()
             axis.plot(x, grouped["mean"], color=colour, marker=marker, ms=3.2, lw=1.1, label=name)
             axis.fill_between(x, grouped["min"], grouped["max"], color=colour, alpha=0.13, lw=0)
-        axis.set(xscale="log", title=label)
-        axis.set_xticks(x, [f"{v:.3g}" for v in x])
+        axis.set(xscale="log", yscale="log", title=label)
+        axis.set_xticks(x, [f"{v:.2g}" for v in x])
         axis.minorticks_off()
-        axis.invert_xaxis() if not axis.xaxis_inverted() else None
-    figure.supxlabel("weights kept (%)")
-    figure.supylabel("test accuracy (%)")
-    handles, labels = axes.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
+    axes[0, 0].invert_xaxis()
+    ticks = [t for t in (1, 2, 5, 10, 20, 50, 100) if 0.7 * rows["error"].min() < t < 1.3 * rows["error"].max()]
+    axes[0, 0].set_yticks(ticks, [str(t) for t in ticks])
+    axes[0, 3].tick_params(labelbottom=True)
+    axes[1, 3].axis("off")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    line = plt.Line2D([], [], color="#888888", lw=0.8, ls="--")
+    axes[1, 3].legend([*handles, line], [*labels, "dense"], loc="center left", frameon=False, fontsize=7.5)
+    figure.supxlabel("weights kept (%)", fontsize=9)
+    figure.supylabel("test error (%)", fontsize=9)
     figure.savefig(path, dpi=160)
 
 

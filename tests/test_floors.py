@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "lottery"
 FLOORS = [
     ["errors", "seeds", "step", "selection", "mask", "task", "initializers", "units", "parts",
-     "signals", "tables", "records"],
+     "signals", "tables", "records", "pause", "snapshots"],
     ["store", "images", "cache", "downloads", "folders", "streams", "progress", "scoring", "search",
      "labels", "graph", "channels", "compact", "regrow", "glimpse"],
     ["models", "datasets", "criteria", "structures", "allocations", "updates", "schedules",
@@ -16,7 +16,7 @@ FLOORS = [
     ["train", "live", "prune", "monitor", "runs", "states", "outcome", "levels", "rows", "results",
      "sanity"],
     ["experiment", "checks"],
-    ["config", "launch", "cli", "commands", "__main__"],
+    ["config", "complaints", "launch", "cli", "commands", "__main__"],
 ]  # fmt: skip
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 LEAVES = set(FLOORS[2])

@@ -103,6 +103,8 @@ def main(arguments: list[str]) -> int:
         except LotteryError:
             raise
         except Exception as error:
+            from lottery.complaints import translated
+
             raise translated(error) from error
         finally:
             sys.argv = before
@@ -143,9 +145,10 @@ def order(arguments: list[str]) -> list[str]:
         if not word.startswith("-"):
             others.append(word)
         elif flag not in FLAGS:
-            raise UsageError(
-                f"run: there is no flag '{word}'{nearest(flag, list(FLAGS))} (lottery run --help)"
-            )
+            from lottery.config import near
+
+            hint = near(flag, list(FLAGS))
+            raise UsageError(f"run: there is no flag '{word}'{hint} (lottery run --help)")
         else:
             flags.append(word)
             optional = flag in ("--info", "-i", "-sc", "--shell-completion")
@@ -155,97 +158,6 @@ def order(arguments: list[str]) -> list[str]:
             ):
                 flags.append(waiting.pop(0))
     return flags + others
-
-
-def translated(error: Exception) -> LotteryError:
-    """Return hydra's many-line errors as one line that says what to type."""
-    import yaml
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-
-    if isinstance(error, yaml.YAMLError):
-        mark = getattr(error, "problem_mark", None)
-        file = f"{mark.name}, line {mark.line + 1}" if mark else "a yaml file"
-        return UsageError(f"{file}: this is no YAML ({getattr(error, 'problem', error)})")
-    if not isinstance(error, (HydraException, OmegaConfBaseException)):
-        raise error
-    text = str(error)
-    cause = str(error.__cause__ or "").splitlines()
-    if match := re.search(r"Could not override '([^']+)'", text):
-        return UsageError(unknown_key(match[1], cause))
-    if match := re.search(r"Could not (?:find|load) '([^']+)'", text):
-        return UsageError(unknown_option(match[1], text))
-    if match := re.search(r"Key '([^']+)' (?:not in|is not in)", "\n".join([text, *cause])):
-        place = re.match(r"In '([^']+)'", text)
-        where = f"{place[1]}.yaml" if place else "config"
-        return UsageError(
-            f"{where}: there is no setting '{match[1]}'{nearest(match[1], settings())}"
-        )
-    if match := re.search(r"Ambiguous value for argument '([^']+)'", text):
-        return UsageError(f"config: '{match[1]}' has several values; add -m to run them all")
-    if match := re.search(r"Error parsing override '([^']+)'", text):
-        return UsageError(f"config: '{match[1]}' is no override; write KEY=VALUE or GROUP=NAME")
-    lines = [line.strip() for line in text.splitlines() + cause if line.strip()]
-    return UsageError("config: " + "; ".join(dict.fromkeys(lines[:3])))
-
-
-def settings() -> list[str]:
-    """Return the dotted names of the config's fixed keys, and the groups."""
-    import dataclasses
-
-    from lottery.config import Config, Host, Prune, Train, conf_dir
-
-    names = [f.name for f in dataclasses.fields(Config)]
-    for group, kind in (("train", Train), ("prune", Prune), ("host", Host)):
-        names += [f"{group}.{f.name}" for f in dataclasses.fields(kind)]
-    return names + sorted(p.name for p in conf_dir().iterdir() if p.is_dir())
-
-
-def nearest(word: str, words: list[str]) -> str:
-    from lottery.config import near
-
-    return near(word, words)
-
-
-def unknown_key(key: str, cause: list[str]) -> str:
-    """Return the line for a key on the command that the config does not have."""
-    if cause and "not in" not in cause[0]:
-        return f"config: {key}: {cause[0]}"
-    parent, _, last = key.rpartition(".")
-    inner = re.match(r"Key '([^']+)'", cause[0]) if cause else None
-    if inner and inner[1] != last:
-        return f"config: {key} has no '{inner[1]}' yet; to add it: +{key}.{inner[1]}=VALUE"
-    if parent and parent not in ("train", "prune", "host"):
-        others = [name for name in keys_of(parent) if name != last]  # of the group's other options
-        seen = f" (what it has: lottery run --cfg job --package {parent})"
-        return f"config: {parent} has no setting '{last}'{nearest(last, others) or seen}"
-    hint = nearest(key, settings()) or " (all settings: lottery run --cfg job)"
-    return f"config: there is no setting '{key}'{hint}"
-
-
-def keys_of(group: str) -> list[str]:
-    """Return every key that the yaml files of a group have."""
-    from lottery.config import conf_dir
-
-    folder = conf_dir() / group.replace(".", "/")
-    found = {
-        match
-        for path in (folder.glob("*.yaml") if folder.is_dir() else ())
-        for match in re.findall(r"^(\w+):", path.read_text(), re.MULTILINE)
-    }
-    return sorted(found - {"name", "defaults"})
-
-
-def unknown_option(missing: str, text: str) -> str:
-    """Return the line for a file that a group does not have."""
-    from lottery.config import conf_dir
-
-    group, _, word = missing.rpartition("/")
-    listed = re.search(r"Available options in [^\n]*\n((?:\t[^\n]+\n?)+)", text)
-    options = [o.strip() for o in listed[1].split("\n\t")] if listed else []
-    options = options or sorted(p.stem for p in (conf_dir() / group).glob("*.yaml"))
-    there = f" (there are: {', '.join(options)})" if options else ""
-    return f"{group or 'config'}: there is no '{word}'{nearest(word, options)}{there}"
 
 
 def job(config: Any) -> None:

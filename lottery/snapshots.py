@@ -1,0 +1,60 @@
+"""Turn a state of training into tensors for one file, and back."""
+
+import torch
+from torch import Tensor
+
+from lottery import mask as masks
+from lottery.parts import State
+from lottery.step import Step
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Return the optimizer's state as "index/name" -> tensor."""
+    return {
+        f"{index}/{name}": torch.as_tensor(value).detach().cpu().clone()
+        for index, entries in optimizer.state_dict()["state"].items()
+        for name, value in entries.items()
+        if value is not None
+    }
+
+
+def load_optimizer_(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Undo `optimizer_tensors`, in place.
+
+    What has a parameter's shape gets its memory format too: torch's fused kernels walk the bare
+    memory, so a contiguous momentum beside a channels-last weight would land on other weights.
+    """
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, name = key.split("/", 1)
+        state.setdefault(int(index), {})[name] = value
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+    for parameter, entries in optimizer.state.items():
+        for name, value in entries.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                entries[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+
+
+def pack(state: State) -> tuple[dict[str, Tensor], dict[str, int]]:
+    """Return a state as tensors for one file, and what to say about them."""
+    tensors = {f"weights/{k}": v for k, v in state.weights.items()}
+    tensors |= {f"optimizer/{k}": v for k, v in (state.optimizer or {}).items()}
+    tensors |= {f"mask/{k}": v for k, v in masks.pack(state.mask or {}).items()}
+    return tensors, {"step": state.step.iteration}
+
+
+def unpack(tensors: dict[str, Tensor], step: Step) -> State:
+    """Undo `pack`."""
+    groups: dict[str, dict[str, Tensor]] = {"weights": {}, "optimizer": {}, "mask": {}}
+    for key, value in tensors.items():
+        group, name = key.split("/", 1)
+        groups[group][name] = value
+    weights = groups["weights"]
+    mask = masks.unpack(groups["mask"], {name: weights[name].shape for name in groups["mask"]})
+    return State(step, weights, groups["optimizer"], mask or None)
+
+
+def state_file(iteration: int) -> str:
+    """Return the file name of the state at a step."""
+    return f"{iteration}it.safetensors"
