@@ -49,7 +49,7 @@ class Chain:
         model = build(run.parts, run.task)
         model.load_state_dict(scored.weights)
         model.to(run.task.device)
-        on_device = {name: m.to(run.task.device) for name, m in before.items()}
+        on_device = {name: before[name].to(run.task.device) for name in run.dense}
         seed = seeds.derive("prune", run.parts.replicate)
         task = Followed(run.task, run.watch, f"level {self.index}")
         mask = prune(model, on_device, run.parts.schedule(self.index), task, seed, how)

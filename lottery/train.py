@@ -152,7 +152,8 @@ def prepare(
     model.to(task.device)
     if getattr(task, "channels_last", False):
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    mask = {n: m.to(task.device) for n, m in ((state and state.mask) or ticket.mask).items()}
+    now = (state and state.mask) or ticket.mask
+    mask = {name: now[name].to(task.device) for name in ticket.mask}  # in the model's order
     if not ticket.held:
         masks.apply_(model, mask)
     parameters = dict(model.named_parameters())
