@@ -10,6 +10,7 @@ from lottery import mask as masks
 from lottery import seeds
 from lottery.errors import UsageError
 from lottery.glimpse import Enough, Glimpse
+from lottery.live import bn_scales
 from lottery.parts import Ticket
 from lottery.pause import Pause
 from lottery.prune import check
@@ -32,7 +33,7 @@ def validate(run: Run) -> None:
     span = check_rewind(run)
     check_densities(run)
     if run.parts.levels and not (run.folder / "config.yaml").exists():
-        check_pruning(run)
+        check_pruning(run, span)
     check_branches(run, span)
 
 
@@ -67,6 +68,11 @@ def check_model(run: Run) -> None:
         run.parts.recipe.optimizer([nn.Parameter(torch.zeros(1, device=run.task.device))])
     ticket = Ticket(run.initial.weights, run.dense, Span(0, run.length.iteration))
     model = prepare(run.parts, run.task, ticket, 0).model
+    if run.parts.recipe.slimming and not bn_scales(model):
+        raise UsageError(
+            "train.slimming: this model has no BatchNorm whose scales it could shrink; type "
+            "train.slimming=0 or choose another model"
+        )
     try_model(model, run.task, min(2, run.parts.recipe.batch_size))
 
 
@@ -135,7 +141,7 @@ def check_densities(run: Run) -> None:
         before = density
 
 
-def check_pruning(run: Run) -> None:
+def check_pruning(run: Run, span: Span) -> None:
     """Raise UsageError unless criterion, structure, allocation and update go together.
 
     Each is tried on the initial net: the criterion up to its first loss on two examples, structure
@@ -158,6 +164,11 @@ def check_pruning(run: Run) -> None:
     weights = {n: p for n, p in model.named_parameters() if n in mask}
     with named("prune.update"):
         how.update(mask, weights, Step(0, run.length.steps_per_epoch), run.length, 0)
+    if span.start >= run.length.iteration and how.update_settings["name"] != "static":
+        raise UsageError(
+            f"prune.update: {how.update_settings['name']} moves the mask before the end of "
+            "training, where this rewind starts; choose another rewind"
+        )
     bound = units.whole or masks.kept(units.mask) < masks.kept(mask)
     if bound and how.update_settings["name"] != "static":
         raise UsageError(
@@ -169,7 +180,20 @@ def check_pruning(run: Run) -> None:
 def check_branches(run: Run, span: Span) -> None:
     """Raise UsageError for a branch that cannot be made, or a level that is none."""
     for name, branch in run.parts.branches.items():
-        branch(Ticket(run.initial.weights, run.dense, span), Wish(run), seeds.generator(name))
+        wish = Wish(run)
+        ticket = branch(Ticket(run.initial.weights, run.dense, span), wish, seeds.generator(name))
+        late = max(wish.asked, default=0) > run.length.iteration
+        if late or ticket.span.start >= ticket.span.stop:
+            raise UsageError(
+                f"branch {name}: from step {ticket.span.start} there is nothing left to train "
+                f"before the end, {run.length}; choose an earlier step"
+            )
+    there = run.parts.branch_levels
+    if run.parts.branches and there and run.parts.levels and min(there) > run.parts.levels:
+        raise UsageError(
+            f"branch_levels={list(there)}: this run has {run.parts.levels} pruned levels, and none "
+            "of them would get a branch"
+        )
     if min(run.parts.branch_levels or (1,)) < 1:
         raise UsageError(
             f"branch_levels={list(run.parts.branch_levels or ())}: pruned levels count from 1"

@@ -326,6 +326,8 @@ def parts(settings: dict[str, Any]) -> Parts:
             "update_settings": normalised(prune["update"]),
         }
     )
+    if settings["sanity"]:
+        check_sanity(prune)
     added = {name: branch(name) for name in SANITY} if settings["sanity"] else {}
     branches = added | settings["branches"]
     schedule = bind("schedule", settings["schedule"], "schedule")
@@ -339,10 +341,26 @@ def parts(settings: dict[str, Any]) -> Parts:
         schedule=schedule,
         rewind=bind("rewind", settings["rewind"], "rewind"),
         branches={n: bind("branch", b, f"branches.{n}") for n, b in branches.items()},
+        branch_settings={name: spelled(node) for name, node in branches.items()},
         branch_levels=None if levels is None else tuple(levels),
         replicate=settings["replicate"],
         levels=level_count(settings["levels"], schedule),
     )
+
+
+def spelled(node: dict[str, Any]) -> str:
+    """Return a component and its settings in words: shuffle scope=layerwise."""
+    return " ".join([str(node["name"]), *(f"{k}={v}" for k, v in node.items() if k != "name")])
+
+
+def check_sanity(prune: dict[str, Any]) -> None:
+    """Raise UsageError where shuffled single weights are no control for what is pruned."""
+    for column, plain in (("structure", "weight"), ("update", "static")):
+        if prune[column]["name"] != plain:
+            raise UsageError(
+                f"sanity: its controls permute single weights of a mask that stays, which says "
+                f"nothing of prune/{column}={prune[column]['name']}; type sanity=false"
+            )
 
 
 def check_numbers(settings: dict[str, Any]) -> None:
@@ -355,6 +373,8 @@ def check_numbers(settings: dict[str, Any]) -> None:
     at_least("host.threads", settings["host"]["threads"] or 1, 1)
     if settings["host"]["threads"] == 0:
         raise UsageError("host.threads: 0 is below 1; null leaves the choice to torch")
+    if train["slimming"] < 0:
+        raise UsageError(f"train.slimming: {train['slimming']} is below 0; a penalty is not")
     if train["clip"] is not None and train["clip"] <= 0:
         raise UsageError(f"train.clip: {train['clip']} is no norm; give one above 0, or null")
     if not 0 <= train["label_smoothing"] < 1:

@@ -1,7 +1,7 @@
 """Run the experiment: the loop over levels."""
 
 from lottery import seeds, signals
-from lottery.levels import Level, existing, in_branches, obtain
+from lottery.levels import Level, branch_made, existing, in_branches, note_branch, obtain
 from lottery.parts import Ticket, ticket_of
 from lottery.rows import warn_of_collapse, write_tables
 from lottery.runs import Run
@@ -40,12 +40,14 @@ def next_ticket(run: Run, states: Chain) -> Ticket:
 
 
 def run_branches(run: Run, level: Level, states: Chain) -> None:
-    """Train every branch of a level.
+    """Train every branch of a level that is not there yet with these settings.
 
-    Its ticket is made anew each time: a branch's settings are no part of the run's identity, so
-    the link of an earlier one says nothing.
+    A branch's settings are no part of the run's identity, so branches.json says what each link is.
     """
     for name, branch in run.parts.branches.items():
         signals.leave_if_asked()
+        if branch_made(run, level, name) and existing(run, level.index, name):
+            continue
         draw = seeds.generator("branch", name, level.index, run.parts.replicate)
         obtain(run, level.index, branch(level.ticket, states, draw), name)
+        note_branch(run, level, name)

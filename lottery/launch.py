@@ -26,8 +26,13 @@ from lottery.sanity import HEADING, judge, sanity_table
 from lottery.tables import table
 
 
-def launch(settings: dict[str, Any], parts: Parts, name: str, command: str) -> None:
-    """Run one bound config from data to closing table."""
+def launch(
+    settings: dict[str, Any], parts: Parts, name: str, command: str, follow: bool = False
+) -> None:
+    """Run one bound config from data to closing table.
+
+    `follow` is for what is added to a finished run: its own command and state stay on record.
+    """
     signals.install(command)
     set_up(settings["host"]["threads"])
     device = pick_device(settings["host"]["device"])
@@ -53,7 +58,7 @@ def launch(settings: dict[str, Any], parts: Parts, name: str, command: str) -> N
     with store.lock(folder / ".lock", holder=folder / "run.json"):
         store.sweep(folder)
         refuse_drift(run, settings)
-        keep_record(run, command)
+        keep_record(run, command, follow)
 
 
 def checked_name(name: str) -> str:
@@ -117,23 +122,30 @@ def refuse_drift(run: Run, settings: dict[str, Any]) -> None:
             f"{run.folder}: the data set has changed since this run began; restore "
             "it, or give this run another name=..."
         )
+    if record.get("spread", run.spread) != run.spread:
+        raise UsageError(
+            f"{run.folder}: a table of layer densities has changed since this run began; restore "
+            "it, or give this run another name=..."
+        )
     if not path.exists():
         store.write(path, config.text(settings).encode())
 
 
-def keep_record(run: Run, command: str) -> None:
+def keep_record(run: Run, command: str, follow: bool) -> None:
     """Run the levels, with run.json telling how it stands."""
-    record = read_json(run.folder / "run.json")
+    before = record = read_json(run.folder / "run.json")
     clock = time.monotonic()
     record = {
         "state": "running",
-        "command": command,
+        "command": before.get("command", command) if follow else command,
+        "followed_by": [*before.get("followed_by", []), *([command] if follow else [])],
         "started": record.get("started", now()),
         "resumed": [*record.get("resumed", []), now()] if record else [],
         "seconds": record.get("seconds", 0.0),
         "levels_asked": max(run.parts.levels, record.get("levels_asked", 0)),
         "replicate": run.parts.replicate,
         "data": run.task.fingerprint,
+        "spread": run.spread,
         **environment(run.task.device),
     }
     store.write_json(run.folder / "run.json", record)
@@ -141,7 +153,7 @@ def keep_record(run: Run, command: str) -> None:
     try:
         run_levels(run)
         write_overlaps(run)
-        record["state"] = "done"
+        record["state"] = before.get("state", "done") if follow else "done"
     except LotteryError as error:
         record |= {"state": "stopped" if error.code >= 75 else "failed", "error": str(error)}
         raise

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,12 +14,15 @@ from lottery.mask import Mask
 from lottery.outcome import FORMAT, leave, variant_of
 from lottery.parts import State, Ticket
 from lottery.pause import Pause
+from lottery.records import read_json
 from lottery.runs import Run
 from lottery.snapshots import pack, state_file, unpack
 from lottery.states import Wish
 from lottery.step import Span, Step
 from lottery.store import Shelf
 from lottery.train import Training, replay, train
+
+BRANCHES = "branches.json"
 
 
 @dataclass(frozen=True)
@@ -169,12 +173,33 @@ def wanted_states(run: Run, index: int) -> set[int]:
 
 def existing(run: Run, index: int, branch: str = "") -> Level | None:
     """Return the level that this run already has, by its link; None where there is none."""
-    key = store.follow(run.folder / place(index, branch))
-    shelf = Shelf(run.outputs, key) if key else None
-    if shelf is None or not shelf.complete:
+    shelf = current(run.outputs, run.folder / place(index, branch))
+    if shelf is None:
         return None
     run.counts["already there"] += 1
     return Level(run, index, shelf)
+
+
+def current(outputs: Path, link: Path) -> Shelf | None:
+    """Return the shelf behind a link; None where it is not complete or of another format."""
+    key = store.follow(link)
+    shelf = Shelf(outputs, key) if key else None
+    if shelf is None or not shelf.complete or shelf.manifest()["format"] != FORMAT:
+        return None
+    return shelf
+
+
+def branch_made(run: Run, level: Level, name: str) -> bool:
+    """Say whether a level's branch was made with the settings that are asked for now."""
+    made = read_json(run.folder / BRANCHES).get(place(level.index, name), {})
+    return bool(made == {"of": level.shelf.key, "settings": run.parts.branch_settings[name]})
+
+
+def note_branch(run: Run, level: Level, name: str) -> None:
+    """Write down what the link of a branch is: of which level, with which settings."""
+    noted = read_json(run.folder / BRANCHES)
+    entry = {"of": level.shelf.key, "settings": run.parts.branch_settings[name]}
+    store.write_json(run.folder / BRANCHES, noted | {place(level.index, name): entry})
 
 
 def place(index: int, branch: str = "") -> str:

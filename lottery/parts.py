@@ -41,7 +41,8 @@ class States(Protocol):
     def __call__(self, at: str) -> State:
         """Return the state at a step, "end" of the parent level, "fresh" or "rewind".
 
-        "fresh" is another draw of the initial weights; "rewind" what the run's rewind gives.
+        "fresh" is another draw of the initial weights of this level, "fresh:WORD" one more;
+        "rewind" is what the run's rewind gives.
         """
         ...
 
@@ -87,7 +88,8 @@ def unpruned(states: States, branch: str) -> State:
     if states.nested and state.step == states.length:
         raise UsageError(
             f"branch {branch}: the rewind keeps trained weights, and those at other positions are "
-            "pruned; rewind to a step (rewind=init or step) or leave the branch out"
+            "pruned; rewind to a step (rewind=init or step), or leave the branch out (branch=[], "
+            "sanity=false)"
         )
     return state
 
@@ -141,6 +143,7 @@ class Parts:
     schedule: Callable[[int], float]
     rewind: Callable[[States], tuple[State, Span]]
     branches: dict[str, Callable[..., Ticket]]
+    branch_settings: dict[str, str]  # as they stand in branches.csv
     branch_levels: tuple[int, ...] | None
     replicate: int
     levels: int

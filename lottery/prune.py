@@ -39,9 +39,12 @@ def prune(
         if not last:
             target = min(target, highest(units, pool))
         if masks.count(target, pool) > masks.kept(pool):
-            refuse_more(target, pool, exact=how.exact and not units.whole)
-            continue
-        mask = allocate(units, how.allocation, target, pool)
+            if units.whole:  # they kept fewer than the level before was asked for
+                continue
+            refuse_more(target, pool, how.exact)
+            mask = units.spread(how.allocation(units.scores, units.mask, target))
+        else:
+            mask = allocate(units, how.allocation, target, pool)
         check(pool, mask, target, whole=units.whole, exact=how.exact)
         if not how.revive:
             masks.apply_(model, mask)
@@ -54,10 +57,7 @@ def highest(units: Units, pool: Mask) -> float:
 
 
 def refuse_more(density: float, mask: Mask, exact: bool) -> None:
-    """Raise UsageError for more weights than are left, where the count is to be exact.
-
-    Whole units, and the counts of others' codes, may have kept fewer than the level before asked.
-    """
+    """Raise UsageError for more weights than are left, where the count is to be exact."""
     if exact:
         left = masks.kept(mask) / masks.total(mask)
         raise UsageError(
@@ -73,6 +73,10 @@ def check(before: Mask, after: Mask, density: float, whole: bool, exact: bool) -
     UsageError where an allocation with a count of its own stands in a row that says `exact`.
     """
     masks.check(before, after)
+    if not masks.kept(after):
+        raise UsageError(
+            f"prune: at density {density:.6g} nothing is left of the net; ask for fewer levels"
+        )
     kept, wanted = masks.kept(after), masks.count(density, before)
     if kept > wanted and whole:
         raise AssertionError(f"pruning kept {kept} weights in whole units, {wanted} were asked")

@@ -26,6 +26,11 @@ def share_at(
     end = parse(until, size, length, "prune.update.until").iteration
     if period < 1:
         raise UsageError(f"prune.update.every={every} is no length; write 100it or 1ep")
+    if end > length or period >= end:
+        raise UsageError(
+            f"prune.update: every={every} and until={until} move no mask in training of {total}; "
+            "until is its end at the latest, and every comes before it"
+        )
     now = step.iteration
     if not 0 < now < end or now % period:
         return None

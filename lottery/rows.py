@@ -6,24 +6,31 @@ from typing import Any
 
 from lottery import mask as masks
 from lottery import store
-from lottery.levels import Level, mask_of
+from lottery.errors import DamagedError, DiskError
+from lottery.levels import BRANCHES, Level, current, mask_of, place
 from lottery.monitor import chance, layer_overlap, overlap
+from lottery.records import read_json
 from lottery.results import run_folders
 from lottery.runs import Run
 from lottery.store import Shelf
 from lottery.tables import table
 
 PLACE = re.compile(r"level_(\d+)(?:_(.+))?")
+NEAR = 0.02  # masks are compared where their counts differ by this share at most
+Place = tuple[int, str, Shelf]
 
 
 def write_tables(run: Run) -> None:
     """Write metrics.csv, layers.csv and branches.csv: a row for every level there is."""
     levels, branches, layers = [], [], []
+    made = read_json(run.folder / BRANCHES)
     before: Shelf | None = None
     for index, branch, shelf in places(run.outputs, run.folder):
         manifest = shelf.manifest()
         if branch:
-            branches.append({"level": index, "branch": branch} | row(run, shelf, manifest))
+            settings = made.get(place(index, branch), {}).get("settings", "")
+            head = {"level": index, "branch": branch, "settings": settings}
+            branches.append(head | row(run, shelf, manifest))
             continue
         levels.append({"level": index} | row(run, shelf, manifest))
         layers += layer_rows(run, index, before, shelf, manifest)
@@ -64,21 +71,36 @@ def compared(run: Run, one: Shelf, other: Shelf) -> dict[str, tuple[float, float
 def write_overlaps(run: Run) -> None:
     """Write overlaps.csv: each level's mask against those of other methods of this replicate.
 
-    Comparable are the runs that share the dense level, at levels that keep as many weights.
+    Comparable are the runs that share the dense level, at the level that keeps about as many
+    weights. Damage in another run is a warning, and no error of this one.
     """
     own = [p for p in places(run.outputs, run.folder) if not p[1]]
-    rows = []
+    rows: list[dict[str, Any]] = []
     for folder in run_folders(run.outputs):
-        theirs = [p for p in places(run.outputs, folder) if not p[1]]
-        if folder == run.folder or not theirs or theirs[0][2].key != own[0][2].key:
+        if folder == run.folder:
             continue
-        by_count = {shelf.manifest()["result"]["kept"]: (n, shelf) for n, _, shelf in theirs[1:]}
-        for index, _, shelf in own[1:]:
-            kept = shelf.manifest()["result"]["kept"]
-            if kept in by_count:
-                rows.append(overlap_row(index, shelf, folder, *by_count[kept]))
+        try:
+            rows += overlaps_with(run, own, folder)
+        except (DamagedError, DiskError) as error:
+            run.watch.warn(f"overlaps.csv leaves out {folder}: {error}")
     if rows:
         store.write_if_new(run.folder / "overlaps.csv", table(rows))
+
+
+def overlaps_with(run: Run, own: list[Place], folder: Path) -> list[dict[str, Any]]:
+    """Return the rows of overlaps.csv for one other run."""
+    theirs = [p for p in places(run.outputs, folder) if not p[1]]
+    if len(theirs) < 2 or theirs[0][2].key != own[0][2].key:
+        return []
+    counts = {index: shelf.manifest()["result"]["kept"] for index, _, shelf in theirs[1:]}
+    shelves = {index: shelf for index, _, shelf in theirs}
+    rows = []
+    for index, _, shelf in own[1:]:
+        kept = shelf.manifest()["result"]["kept"]
+        near = min(counts, key=lambda level: abs(counts[level] - kept))
+        if abs(counts[near] - kept) <= NEAR * kept:
+            rows.append(overlap_row(index, shelf, folder, near, shelves[near]))
+    return rows
 
 
 def overlap_row(index: int, shelf: Shelf, folder: Path, level: int, other: Shelf) -> dict[str, Any]:
@@ -116,14 +138,14 @@ def warn_of_collapse(run: Run, level: Level) -> None:
     )
 
 
-def places(outputs: Path, folder: Path) -> list[tuple[int, str, Shelf]]:
+def places(outputs: Path, folder: Path) -> list[Place]:
     """Return level, branch ("" for the level itself) and shelf of every link, in order."""
     found = []
     for path in folder.iterdir():
         match = PLACE.fullmatch(path.name)
-        key = store.follow(path) if match else None
-        if match and key and Shelf(outputs, key).complete:
-            found.append((int(match[1]), match[2] or "", Shelf(outputs, key)))
+        shelf = current(outputs, path) if match else None
+        if match and shelf:
+            found.append((int(match[1]), match[2] or "", shelf))
     return sorted(found, key=lambda place: place[:2])
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from lottery import mask as masks
 from lottery import seeds
+from lottery.errors import LotteryError
 from lottery.mask import Mask
 from lottery.parts import Parts, State
 from lottery.progress import Progress
@@ -51,6 +52,19 @@ class Run:
         """The mask of level 0."""
         how = self.parts.pruning
         return masks.dense(build(self.parts, self.task), how.include, how.exclude)
+
+    @cached_property
+    def spread(self) -> dict[str, int]:
+        """How many weights the allocation keeps of each layer where all score the same.
+
+        What an allocation reads from a file shows here: a run must not go on with another table.
+        """
+        scores = {name: m.float() for name, m in self.dense.items()}
+        try:
+            kept = self.parts.pruning.allocation(scores, self.dense, self.parts.schedule(1))
+        except (LotteryError, IndexError):  # no level to prune, or not to be had: checks say why
+            return {}
+        return {name: masks.kept({name: m}) for name, m in kept.items()}
 
     @property
     def length(self) -> Step:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import yaml
 
 from lottery import results
 
@@ -21,6 +22,11 @@ WEIGHTS = "the method chooses weights"
 DENSITIES = "the method chooses layer densities only"
 UNKNOWN = "not distinguishable with these replicates"
 POSITIONS = ("shuffle", "random")  # the same layer densities at other positions
+CONTROLS = {  # what those branches have to be for that, as branches.csv has it
+    "shuffle": "shuffle scope=layerwise",
+    "random": "random weights=rewind",
+    "reinit": "reinit",
+}
 # 97.5 % quantiles of Student's t for 1, 2, ... degrees of freedom; beyond them, the normal one.
 QUANTILES = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
              2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086,
@@ -45,12 +51,20 @@ def judge(folders: Sequence[Path]) -> list[dict[str, Any]]:
 def accuracies(folder: Path) -> pd.DataFrame:
     """Return level, density, ticket and a column a control: the accuracies of one replicate."""
     levels, branches = results.metrics(folder), results.branches(folder)
-    if levels.empty or branches.empty or "test_accuracy" not in levels:
+    if not plain(folder) or levels.empty or branches.empty or "test_accuracy" not in levels:
         return pd.DataFrame()
+    odd = branches["branch"].isin(CONTROLS) & ~branches["settings"].isin(CONTROLS.values())
+    branches = branches[~odd]
     controls = branches.pivot_table(index="level", columns="branch", values="test_accuracy")
     tickets = levels.set_index("level")[["density", "test_accuracy"]]
     joined = tickets.rename(columns={"test_accuracy": "ticket"}).join(controls, how="inner")
     return joined.reset_index()
+
+
+def plain(folder: Path) -> bool:
+    """Say whether a run prunes single weights by a mask that stays: else the controls are none."""
+    prune = yaml.safe_load((folder / "config.yaml").read_text())["prune"]
+    return bool(prune["structure"]["name"] == "weight" and prune["update"]["name"] == "static")
 
 
 def level_row(level: int, group: pd.DataFrame) -> dict[str, Any]:
@@ -60,7 +74,7 @@ def level_row(level: int, group: pd.DataFrame) -> dict[str, Any]:
     row: dict[str, Any] = {
         "level": level,
         "density": float(group["density"].mean()),
-        "replicates": len(group),
+        "replicates": int(elsewhere.notna().sum()),
         "ticket": float(group["ticket"].mean()),
     }
     for name in (*POSITIONS, "reinit"):
@@ -70,7 +84,7 @@ def level_row(level: int, group: pd.DataFrame) -> dict[str, Any]:
     initial = interval((group["ticket"] - fresh).dropna().tolist())
     row |= dict(zip(("difference", "low", "high"), positions, strict=True))
     row |= dict(zip(("initial", "initial_low", "initial_high"), initial, strict=True))
-    return row | {"verdict": verdict(len(group), *positions)}
+    return row | {"verdict": verdict(row["replicates"], *positions)}
 
 
 def interval(values: list[float]) -> tuple[float, float, float]:

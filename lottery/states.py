@@ -32,8 +32,8 @@ class Chain:
     def __call__(self, at: str) -> State:
         if at == "end":
             return self.parent.end
-        if at == "fresh":
-            return self.run.fresh("reinit", self.index)
+        if at.startswith("fresh"):
+            return self.run.fresh(at.partition(":")[2] or "reinit", self.index)
         if at == "rewind":
             return self.run.parts.rewind(self)[0]
         return self.origin.state(self.step(at))
@@ -43,7 +43,8 @@ class Chain:
 
     def mask(self, how: Pruning) -> Mask:
         """Return the mask of this level: a state is scored, and its mask pruned further."""
-        run, end = self.run, how.at == "end"
+        run, last = self.run, self.parent.ticket.span.stop
+        end = how.at == "end" or self.step(how.at).iteration >= last
         scored = self.parent.end if end else self.parent.state(self.step(how.at))
         before = scored.mask or (self.parent.mask if end else self.parent.ticket.mask)
         model = build(run.parts, run.task)
@@ -70,7 +71,7 @@ class Wish:
     def __call__(self, at: str) -> State:
         if at == "rewind":
             return self.run.parts.rewind(self)[0]
-        if at == "fresh":
+        if at.startswith("fresh"):
             return self.run.initial
         if at == "end":
             return State(self.length, self.run.initial.weights)

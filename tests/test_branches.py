@@ -52,10 +52,13 @@ def test_random_and_shuffle_are_two_draws(run):
 
 def test_random_from_fresh_weights(run):
     folder = run("branch=[random,reinit]", "branches.random.weights=fresh", "levels=1")
-    drawn, again = mask(folder, 1, "random"), weights(folder, 1, branch="reinit")
-    for name, value in weights(folder, 1, branch="random").items():
-        both = drawn[name] & mask(folder, 1)[name] if name in drawn else torch.ones_like(value).bool()
-        assert torch.equal(value[both], again[name][both])
+    drawn, again, dense = (weights(folder, *p) for p in ((1, "ticket", "random"), (1, "ticket", "reinit"), (0,)))
+    for name, value in drawn.items():
+        if name in mask(folder, 1):
+            kept = value != 0
+            assert torch.equal(kept, mask(folder, 1, "random")[name])
+            assert not (value[kept] == dense[name][kept]).any()
+            assert not (value[kept] == again[name][kept]).any()
 
 
 def test_rearranged_weights_are_the_same_values_elsewhere(run):
@@ -160,6 +163,18 @@ def test_trained_weights_of_a_pruned_net_cannot_move(run, branch, capsys):
         (["branch=[reorder]", "branches.reorder.order=0"], "is the level's own"),
         (["branch=[bn_only]"], "has no BatchNorm"),
         (["branch=[longer]", "branches.longer.steps=x"], "names no step of training"),
+        (["branch=[longer]", "branches.longer.steps=0it"], "steps=0it is no longer"),
+        (["branch=[rewind]", "branches.rewind.to=9ep"], "branch rewind: from step 36 there is nothing left"),
+        (["branch=[rewind]", "branches.rewind.to=end"], "there is nothing left to train"),
+        (["branch=[shuffle]", "branch_levels=[9]"], "this run has 2 pruned levels"),
+        (["sanity=true", "prune/structure=filter"], "nothing of prune/structure=filter"),
+        (["sanity=true", "prune=rigl"], "nothing of prune/update=rigl"),
+        (["train.slimming=-1"], "train.slimming: -1.0 is below 0"),
+        (["train.slimming=0.1"], "no BatchNorm whose scales"),
+        (["prune=set", "prune.update.every=9ep"], "move no mask in training of 3ep"),
+        (["prune=rigl", "prune.update.until=9ep"], "move no mask"),
+        (["prune=rigl", "prune.update.every=2it", "rewind=finetune"], "where this rewind starts"),
+        (["prune/structure=block", "prune.structure.rows=0"], "a block of 0 by 4 weights is none"),
     ],
 )
 def test_what_cannot_be_is_refused_before_training(run, words, line, capsys):
@@ -180,7 +195,6 @@ def test_the_branch_command_adds_to_a_finished_run(run, lottery, capsys):
     assert json.loads((folder / "run.json").read_text())["levels_asked"] == first
     whole = counts(mask(folder, 2, "shuffle"))
     assert sum(whole.values()) == sum(counts(mask(folder, 2)).values())
-    assert (folder.parent / "sanity.csv").exists()
 
 
 @pytest.mark.parametrize(
@@ -226,6 +240,14 @@ def test_sanity_trains_three_controls_and_judges(run, capsys):
     assert table["ticket"][0] == pytest.approx(sum(tickets) / 2)
 
 
+def write_controls(folder, structure="weight", **accuracies):
+    lines = [f"1,{name},{sanity.CONTROLS[name]},{value}" for name, value in accuracies.items()]
+    (folder / "branches.csv").write_text("\n".join(["level,branch,settings,test_accuracy", *lines, ""]))
+    (folder / "config.yaml").write_text(
+        f"prune:\n  structure: {{name: {structure}}}\n  update: {{name: static}}\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("differences", "verdict"),
     [
@@ -247,15 +269,82 @@ def test_the_verdict_follows_the_interval(tmp_path, differences, verdict):
         (folder / "metrics.csv").write_text(
             f"level,density,test_accuracy\n0,1.0,0.9\n1,0.1,{0.8 + difference}\n"
         )
-        (folder / "branches.csv").write_text(
-            "level,branch,test_accuracy\n1,shuffle,0.79\n1,random,0.81\n1,reinit,0.8\n"
-        )
+        write_controls(folder, shuffle=0.79, random=0.81, reinit=0.8)
         folders.append(folder)
     (row,) = sanity.judge(folders)
     assert row["verdict"] == verdict
     assert row["difference"] == pytest.approx(sum(differences) / len(differences))
     assert row["initial"] == pytest.approx(row["difference"])
     assert verdict in sanity.sanity_table([row])
+
+
+def test_replicates_without_the_control_do_not_count(tmp_path):
+    folders = [tmp_path / str(number) for number in range(3)]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "metrics.csv").write_text("level,density,test_accuracy\n0,1.0,0.9\n1,0.1,0.9\n")
+        write_controls(folder, shuffle=0.8, random=0.8, reinit=0.8)
+    write_controls(folders[2], reinit=0.8)
+    (row,) = sanity.judge(folders)
+    assert (row["replicates"], row["verdict"]) == (2, sanity.UNKNOWN)
+    write_controls(folders[0], structure="filter", shuffle=0.8, random=0.8)
+    assert sanity.judge(folders[:1]) == []  # shuffled weights are no control for filters
+
+
+def test_a_branch_of_other_settings_is_no_control(run, lottery):
+    """A mask shuffled in the whole net keeps no layer densities; it is trained, and not judged by."""
+    folder = run("branch=[shuffle]", "levels=1")
+    assert (folder.parent / "sanity.csv").exists()
+    table = pd.read_csv(folder.parent / "sanity.csv")
+    (folder.parent / "sanity.csv").unlink()
+    assert lottery("branch", folder, "branch=shuffle", "shuffle.scope=globally") == 0
+    branches = pd.read_csv(folder / "branches.csv")
+    assert branches["settings"].tolist() == ["shuffle scope=globally"]
+    assert not (folder.parent / "sanity.csv").exists()
+    run("branch=[shuffle]", "levels=1")
+    assert pd.read_csv(folder.parent / "sanity.csv").equals(table)
+
+
+def test_a_branch_that_is_there_is_not_made_again(run, monkeypatch):
+    from lottery import states
+
+    run("branch=[invert]", "levels=1")
+    monkeypatch.setattr(states.Chain, "inverted", lambda self: pytest.fail("scored again"))
+    run("branch=[invert]", "levels=1")
+
+
+def test_the_branch_command_keeps_what_the_run_says_of_itself(run, lottery):
+    folder = run("levels=1")
+    before = json.loads((folder / "run.json").read_text())
+    assert lottery("branch", folder, "branch=signs") == 0
+    after = json.loads((folder / "run.json").read_text())
+    assert after["command"] == before["command"]
+    assert len(after["followed_by"]) == 1
+    assert after["state"] == "done"
+
+
+def test_the_branch_command_refuses_an_edited_config(run, lottery, capsys):
+    folder = run("levels=1")
+    path = folder / "config.yaml"
+    path.write_text(path.read_text().replace("lr: 0.05", "lr: 0.06"))
+    assert lottery("branch", folder, "branch=signs") == 2
+    assert "is not what this run was made with" in capsys.readouterr().err
+    assert not list(folder.glob("*signs*"))
+
+
+def test_fresh_weights_of_a_branch_are_not_those_of_the_rewind(run):
+    folder = run("rewind=reinit", "branch=[reinit]", "levels=1")
+    assert place(folder, 1).resolve() != place(folder, 1, "reinit").resolve()
+
+
+@pytest.mark.parametrize("row", ["synflow_original", "grasp_original", "openlth", "grasp", "snip"])
+def test_every_count_of_an_inverted_mask_holds(run, row):
+    """Inverted scores are below 0, and pruned weights must not outrank them."""
+    rounds = ["prune.rounds=1"] if row == "synflow_original" else []
+    folder = run(f"prune={row}", "branch=[invert]", *rounds)
+    table, inverted = (pd.read_csv(folder / f"{n}.csv") for n in ("metrics", "branches"))
+    for level, kept in zip(inverted["level"], inverted["kept"]):
+        assert abs(kept - table["kept"][level]) <= 2
 
 
 def test_the_interval_is_students():

@@ -147,3 +147,44 @@ def test_random_masks_of_one_seed_are_nested_and_of_two_differ():
 def test_schedules(node, expected):
     schedule = config.bind("schedule", node, "schedule")
     assert [schedule(level) for level in range(3)] == pytest.approx(expected)
+
+
+def test_a_table_of_densities_is_read_scaled_and_checked(tmp_path):
+    """Half of 4 and a quarter of 8: 4 of 12; asked for 6, each layer keeps half as many again."""
+    mask = full(a=4, b=8)
+    scores = {"a": torch.arange(4.0), "b": torch.arange(8.0)}
+    table = tmp_path / "densities.csv"
+    table.write_text("layer,density\na,0.5\nb,0.25\n")
+    given = allocation("given", path=str(table), level=None)
+    assert counts(given(scores, mask, 4 / 12)) == {"a": 2, "b": 2}
+    assert counts(given(scores, mask, 0.5)) == {"a": 3, "b": 3}
+    table.write_text("layer,density\na,1\nb,0\n")
+    with pytest.raises(UsageError, match="the table empties layers"):
+        given(scores, mask, 0.5)
+    table.write_text("level,layer,density\n1,a,1\n1,b,1\n2,a,0.25\n2,b,0.5\n")
+    assert counts(allocation("given", path=str(table), level=2)(scores, mask, 5 / 12)) == {"a": 1, "b": 4}
+    with pytest.raises(UsageError, match="has levels; say which"):
+        given(scores, mask, 0.5)
+    table.write_text("layer,density\na,1\nc,0\n")
+    with pytest.raises(UsageError, match="only the net has a layer 'b'"):
+        given(scores, mask, 0.5)
+    with pytest.raises(UsageError, match="is no table of layer and density"):
+        allocation("given", path=str(tmp_path / "none.csv"), level=None)(scores, mask, 0.5)
+
+
+def test_a_run_does_not_go_on_with_another_table(run, tmp_path, capsys):
+    table = tmp_path / "d.csv"
+    words = ["prune/allocation=given", f"prune.allocation.path={table}"]
+    table.write_text("layer,density\nlayers.0,0.5\nfc,0.5\n")
+    run(*words, "levels=1")
+    table.write_text("layer,density\nlayers.0,0.2\nfc,1\n")
+    run(*words, "levels=2", code=2)
+    assert "a table of layer densities has changed" in capsys.readouterr().err
+
+
+def test_openlth_removes_its_fifth_whatever_the_schedule_says(run):
+    """Of 80: 16 and one more, then ceil(12.6) and one more, although the schedule is slower."""
+    import pandas as pd
+
+    folder = run("prune=openlth", "schedule=listed", "schedule.densities=[0.9,0.8]")
+    assert pd.read_csv(folder / "metrics.csv")["kept"].tolist() == [80, 63, 49]

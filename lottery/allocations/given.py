@@ -27,7 +27,13 @@ def given(
     shares = {names[n]: share * mask[names[n]].numel() for n, share in densities.items()}
     left = {name: int(m.sum()) for name, m in mask.items()}
     ordered = {name: shares[name] for name in mask}
-    counts = masks.apportion(ordered, left, masks.count(density, mask))
+    number, most = masks.count(density, mask), sum(left[n] for n in mask if shares[n])
+    if number > most:
+        raise UsageError(
+            f"prune.allocation.path: the table empties layers, so that {most} weights are the most "
+            f"it can keep, and density {density:.6g} asks for {number}; ask for fewer"
+        )
+    counts = masks.apportion(ordered, {n: left[n] if shares[n] else 0 for n in mask}, number)
     return masks.keep_counts(scores, mask, counts)
 
 

@@ -15,5 +15,5 @@ def grasp_original(scores: Scores, mask: Mask, density: float) -> Mask:
     number = int((1 - density) * flat.numel())
     if number < 1:
         return {name: m.clone() for name, m in mask.items()}
-    threshold = flat.sort().values[number - 1]
+    threshold = flat.kthvalue(number).values
     return {name: m & (scores[name] >= threshold) for name, m in mask.items()}

@@ -23,5 +23,5 @@ def openlth(scores: Scores, mask: Mask, density: float, *, fraction: float, igno
             f"prune.allocation: openlth would remove {number + 1} of the {left.numel()} weights "
             "left; ask for fewer levels"
         )
-    threshold = left.sort().values[number]
+    threshold = left.kthvalue(number + 1).values
     return {name: m & (scores[name] > threshold) for name, m in mask.items()}

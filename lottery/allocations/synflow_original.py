@@ -7,12 +7,14 @@ def synflow_original(scores: Scores, mask: Mask, density: float) -> Mask:
 
     The rule of the SynFlow authors' code (Tanaka et al. 2020): n counts all prunable weights, a
     weight that was pruned before counts with a score of 0, and ties with the k-th all go, so it
-    removes k or more. There a pruned weight may come back where scores are negative, here never.
+    removes k or more. Where scores are negative a pruned weight counts as the lowest of them: in
+    that code it would outrank kept ones and come back.
     """
     kept = masks.flatten(mask, mask)
-    flat = masks.flatten(scores, mask).masked_fill(~kept, 0.0)
+    flat = masks.flatten(scores, mask)
+    flat = flat.masked_fill(~kept, min(0.0, float(flat[kept].min())))
     number = int((1 - density) * flat.numel())
     if number < 1:
         return {name: m.clone() for name, m in mask.items()}
-    threshold = flat.sort().values[number - 1]
+    threshold = flat.kthvalue(number).values
     return {name: m & (scores[name] > threshold) for name, m in mask.items()}

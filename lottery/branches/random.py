@@ -24,5 +24,5 @@ def random(level: Ticket, states: States, generator: torch.Generator, *, weights
         for name, keep in level.mask.items()
     }
     if weights == "fresh":
-        return ticket_of(states("fresh"), mask, Span(0, states.length.iteration))
+        return ticket_of(states("fresh:random"), mask, Span(0, states.length.iteration))
     return ticket_of(unpruned(states, "random"), mask, level.span)

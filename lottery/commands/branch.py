@@ -33,6 +33,11 @@ def main(arguments: list[str]) -> int:
     override(nodes, [a for a in arguments if a not in plain])
     for folder in results.find_replicates(Path(chosen["outputs"]), words[0]):
         settings = config.read(folder / "config.yaml")
+        if config.run_id(settings) != folder.parent.name:
+            raise UsageError(
+                f"branch: {folder}/config.yaml is not what this run was made with (edited, or of "
+                "another version of lottery); its levels would be trained anew"
+            )
         done = len(results.metrics(folder)) - 1
         wanted = whole_numbers(chosen["levels"])
         if done < 1 or max(wanted, default=1) > done:
@@ -49,7 +54,7 @@ def main(arguments: list[str]) -> int:
             "sanity": False,
         }
         typed = shlex.join(["lottery", "branch", *arguments])
-        launch.launch(settings, config.parts(settings), folder.parents[1].name, typed)
+        launch.launch(settings, config.parts(settings), folder.parents[1].name, typed, follow=True)
     return 0
 
 

@@ -3,7 +3,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lottery import units
-from lottery.initializers import at_least
+from lottery.errors import UsageError
 from lottery.mask import Mask, Scores
 from lottery.task import Task
 from lottery.units import Units
@@ -17,7 +17,11 @@ def block(
     A convolution's matrix is [out, in * height * width], in the order of its memory. What is left
     over at the border of a matrix is a smaller block.
     """
-    at_least(1, rows=rows, columns=columns)
+    if min(rows, columns) < 1:
+        raise UsageError(
+            f"prune.structure: a block of {rows} by {columns} weights is none; type "
+            "prune.structure.rows=4 prune.structure.columns=4"
+        )
     pooled, alive = {}, {}
     for name, keep in mask.items():
         parts, kept = (tiles(t, rows, columns) for t in (scores[name], keep))
