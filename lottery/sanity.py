@@ -51,7 +51,7 @@ def judge(folders: Sequence[Path]) -> list[dict[str, Any]]:
 def accuracies(folder: Path) -> pd.DataFrame:
     """Return level, density, ticket and a column a control: the accuracies of one replicate."""
     levels, branches = results.metrics(folder), results.branches(folder)
-    if not plain(folder) or levels.empty or branches.empty or "test_accuracy" not in levels:
+    if not plain(folder) or "test_accuracy" not in levels or "settings" not in branches:
         return pd.DataFrame()
     odd = branches["branch"].isin(CONTROLS) & ~branches["settings"].isin(CONTROLS.values())
     branches = branches[~odd]

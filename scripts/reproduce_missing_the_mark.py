@@ -16,6 +16,7 @@ import pandas as pd
 import yaml
 
 from lottery import results, sanity
+from lottery.records import read_json
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402 (after the choice of a backend)
@@ -43,7 +44,7 @@ def main(data: str, outputs: Path, folder: Path) -> None:
     name = f"missing_the_mark_{data}"
     folder.mkdir(exist_ok=True)
     rows.to_csv(folder / f"{name}.csv", index=False)
-    text = f"{accuracies(rows)}\n{judgements(verdicts)}"
+    text = f"{head(data, outputs)}\n{accuracies(rows)}\n{judgements(verdicts)}"
     (folder / f"{name}.md").write_text(text)
     draw(rows, folder / f"{name}.png")
     print(text)
@@ -69,6 +70,18 @@ def gather(data: str, outputs: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     keep = ["method", "replicate", "level", "arm", "density", "kept", "total", "effective_density",
             "collapsed_layers", "val_accuracy", "test_accuracy"]  # fmt: skip
     return pd.concat(frames)[keep], pd.concat(verdicts)
+
+
+def head(data: str, outputs: Path) -> str:
+    """Return what was run, when and on what."""
+    record = read_json(next(outputs.glob(f"missing_the_mark_{data}_snip/*/replicate_0")) / "run.json")
+    config = yaml.safe_load(next(outputs.glob(f"missing_the_mark_{data}_snip/*/replicate_0/config.yaml")).read_text())
+    command = f"lottery run -m experiment=missing_the_mark_{data} train.length={config['train']['length']}"
+    return (
+        f"# Missing the Mark on {data}\n\n`{command}` and the same with `prune=oneshot rewind=lr`, "
+        f"{record['started'][:10]}, torch {record['torch']}, {record['device']}, {record['threads']} thread(s) a run. "
+        f"Made by `python scripts/reproduce_missing_the_mark.py {data}`.\n"
+    )
 
 
 def rewinds(base: Path) -> str:

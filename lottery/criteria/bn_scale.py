@@ -16,9 +16,9 @@ def bn_scale(
 
     Network slimming, Liu et al. 2017, section 3. Where none follows directly (nets that normalise
     before a convolution), the mean |gamma| of all BatchNorms that read the channel. The output
-    layer has none and scores as the largest |gamma|. Deviations: the density is of weights, not of
-    channels, and no L1 penalty on gamma is added to the training. Raises UsageError where a hidden
-    layer has no BatchNorm behind it.
+    layer has none and scores as the largest |gamma|. The paper trains with an L1 penalty on gamma
+    (train.slimming=1e-4). Deviation: the density is of weights, not of channels. Raises UsageError
+    where a hidden layer has no BatchNorm behind it.
     """
     net = graph.trace(model, task)
     scales = {name: scale for name in net.norms if (scale := gamma(model, name)) is not None}
