@@ -30,7 +30,10 @@ def compact(model: nn.Module, mask: Mask, task: Task) -> nn.Module:
     weights = dict(model.named_parameters())
     for name, keep in mask.items():
         if weights[name].detach().masked_fill(keep.to(weights[name].device), 0.0).any():
-            raise UsageError(f"compact: pruned weights of {name} are not 0; the mask is not theirs")
+            raise UsageError(
+                f"compact: pruned weights of {name} are not 0, so they cannot be cut; the branch "
+                "hold keeps them on purpose"
+            )
     net = trace(model, task)
     tensors = sliced(model, net, remaining(net, model, mask))
     result = copy.deepcopy(model)

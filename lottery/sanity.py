@@ -63,8 +63,11 @@ def accuracies(folder: Path) -> pd.DataFrame:
 
 def plain(folder: Path) -> bool:
     """Say whether a run prunes single weights by a mask that stays: else the controls are none."""
-    prune = yaml.safe_load((folder / "config.yaml").read_text())["prune"]
-    return bool(prune["structure"]["name"] == "weight" and prune["update"]["name"] == "static")
+    try:
+        prune = yaml.safe_load((folder / "config.yaml").read_text())["prune"]
+        return bool(prune["structure"]["name"] == "weight" and prune["update"]["name"] == "static")
+    except (OSError, yaml.YAMLError, KeyError, TypeError):  # of another version, or damaged
+        return False
 
 
 def level_row(level: int, group: pd.DataFrame) -> dict[str, Any]:

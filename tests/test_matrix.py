@@ -25,7 +25,7 @@ QUICK = {
     "early": ["prune.at=1ep"],
     **dict.fromkeys(("synflow", "synflow_original", "snip_iterative", "force"), ["prune.rounds=3"]),
 }
-WHOLE = {"filter", "channel", "neuron", "block"}
+WHOLE = {"filter", "channel", "channel_mean", "neuron", "block"}
 COUNTED = {"openlth", "grasp_original", "synflow_original"}  # allocations with counts of their own
 
 
@@ -51,6 +51,8 @@ def reason(row):
         return "no unit that this structure may remove"
     if structure in WHOLE and allocation == "erk" and structure != "block":
         return "erk"
+    if row["rewind"] == "finetune" and row["prune/update"] != "static":
+        return "where this rewind starts"
     if structure in WHOLE | {"n_m"} and row["prune/update"] != "static":
         return "moves single weights"
     if structure in WHOLE - {"block"} and allocation == "given":
@@ -98,6 +100,7 @@ def words(row, tmp_path):
     rewind = {"step": ["rewind.to=1ep"], "finetune": ["rewind.steps=2it"]}.get(row["rewind"], [])
     table = [f"prune.allocation.path={tmp_path}/densities.csv"]
     more = table if row["prune/allocation"] == "given" else []
+    more += ["prune.update.every=2it"] if row["prune/update"] != "static" else []
     more += ["prune.structure.n=3"] if row["prune/structure"] == "n_m" else []  # up to 0.75
     return [f"{k}={v}" for k, v in row.items()] + schedule + rewind + more + QUICK.get(row["prune"], [])
 
@@ -158,6 +161,7 @@ REFUSED = [
     {"prune/structure": "filter", "prune/update": "rigl"},
     {"prune/structure": "block", "prune/update": "set"},
     {"prune/structure": "n_m", "prune/update": "rigl"},
+    {"rewind": "finetune", "prune/update": "set"},
     {"prune/allocation": "openlth"},
     {"prune/allocation": "grasp_original"},
     {"prune/allocation": "synflow_original"},

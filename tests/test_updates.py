@@ -178,7 +178,7 @@ def test_a_moved_mask_comes_back_from_a_checkpoint(run, tmp_path, optimizer, mon
     ],
 )
 def test_what_cannot_be_is_refused_before_training(run, word, line, capsys):
-    more = ["prune/allocation=globally"] if "structure" in word else []
+    more = ["prune/allocation=globally", "prune.update.every=2it"] if "structure" in word else []
     assert run("prune=rigl", word, *more, code=2) is None
     assert line in capsys.readouterr().err
 

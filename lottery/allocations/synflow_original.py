@@ -11,10 +11,10 @@ def synflow_original(scores: Scores, mask: Mask, density: float) -> Mask:
     that code it would outrank kept ones and come back.
     """
     kept = masks.flatten(mask, mask)
+    number = int((1 - density) * kept.numel())
+    if number < 1 or not kept.any():
+        return {name: m.clone() for name, m in mask.items()}
     flat = masks.flatten(scores, mask)
     flat = flat.masked_fill(~kept, min(0.0, float(flat[kept].min())))
-    number = int((1 - density) * flat.numel())
-    if number < 1:
-        return {name: m.clone() for name, m in mask.items()}
     threshold = flat.kthvalue(number).values
     return {name: m & (scores[name] > threshold) for name, m in mask.items()}
