@@ -153,9 +153,9 @@ def check_pruning(run: Run, span: Span) -> None:
     model.to(run.task.device)
     mask = {name: m.to(run.task.device) for name, m in run.dense.items()}
     least = run.parts.schedule(run.parts.levels)
-    scores: masks.Scores = {name: m.float() for name, m in mask.items()}
+    draw = seeds.generator("glimpse")
+    scores = {n: torch.rand(m.shape, generator=draw).to(m.device) for n, m in mask.items()}
     with named("prune.criterion"), contextlib.suppress(Enough):
-        draw = seeds.generator("glimpse")
         scores = how.criterion(model, mask, Glimpse(run.task), draw, least)
     units = how.structure(model, run.task, scores, mask)
     for density in sorted({run.parts.schedule(1), least}):

@@ -51,6 +51,8 @@ def reason(row):
         return "no unit that this structure may remove"
     if structure in WHOLE and allocation == "erk" and structure != "block":
         return "erk"
+    if structure in WHOLE and allocation == "openlth":
+        return "prune.exact=false" if preset["exact"] else "the lowest that this structure reaches"
     if row["rewind"] == "finetune" and row["prune/update"] != "static":
         return "where this rewind starts"
     if structure in WHOLE | {"n_m"} and row["prune/update"] != "static":
