@@ -1,5 +1,8 @@
 """Criteria, allocations, rounds: literal arrays, then laws over random ones."""
 
+import math
+import random
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -188,3 +191,34 @@ def test_openlth_removes_its_fifth_whatever_the_schedule_says(run):
 
     folder = run("prune=openlth", "schedule=listed", "schedule.densities=[0.9,0.8]")
     assert pd.read_csv(folder / "metrics.csv")["kept"].tolist() == [80, 63, 49]
+
+
+def erk_counts(shapes, number):
+    """Densities e * sum(dims) / prod(dims), layers above 1 made dense one after the other."""
+    dense = set()
+    while True:
+        free = {n: s for n, s in shapes.items() if n not in dense}
+        taken = sum(math.prod(shapes[n]) for n in dense)
+        factor = (number - taken) / sum(sum(s) for s in free.values())
+        over = {n for n, s in free.items() if factor * sum(s) > math.prod(s)}
+        if not over:
+            return {n: math.prod(s) if n in dense else factor * sum(s) for n, s in shapes.items()}
+        dense |= over
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_erk_is_exact_on_a_random_architecture(seed):
+    draw = random.Random(seed)
+    widths = [draw.randint(1, 24) for _ in range(draw.randint(3, 9))]
+    shapes = {
+        f"layer{i}": (b, a, *([3, 3] if draw.random() < 0.5 else []))
+        for i, (a, b) in enumerate(zip(widths, widths[1:]))
+    }
+    mask = {n: torch.ones(s, dtype=torch.bool) for n, s in shapes.items()}
+    scores = {n: torch.rand(s) for n, s in shapes.items()}
+    density = draw.uniform(0.02, 0.98)
+    number = round(density * masks.total(mask))
+    kept = counts(allocation("erk")(scores, mask, density))
+    assert sum(kept.values()) == number
+    for name, ideal in erk_counts(shapes, number).items():
+        assert abs(kept[name] - ideal) < 1 + 1e-6
