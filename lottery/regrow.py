@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from typing import TypedDict
 
 from torch import Tensor
 
@@ -10,13 +11,22 @@ from lottery.mask import Mask, keep_top
 from lottery.step import Step, parse
 
 
-def share_at(
-    step: Step, total: Step, every: str, until: str, fraction: float, anneal: str
-) -> float | None:
+class Exchange(TypedDict):
+    """When and how much a method exchanges."""
+
+    every: str  # steps between two updates
+    until: str  # the last one comes before this step
+    fraction: float  # share of a layer's kept weights, at the start
+    anneal: str  # how that share falls: cosine, to 0, or constant
+
+
+def share_at(step: Step, total: Step, options: Exchange) -> float | None:
     """Return the share of a layer's kept weights to exchange at this step; None for none.
 
-    `every` and `until` are written as steps. Raises UsageError for values out of range.
+    Raises UsageError for values out of range.
     """
+    every, until, fraction = options["every"], options["until"], options["fraction"]
+    anneal = options["anneal"]
     if anneal not in ("cosine", "constant"):
         raise UsageError(f"prune.update.anneal: '{anneal}' is neither cosine nor constant")
     if not 0 < fraction < 1:

@@ -54,10 +54,11 @@ def test_exchange_leaves_dense_and_empty_layers():
     [(0, None), (1, None), (4, 0.3 * (1 + math.cos(math.pi * 4 / 9)) / 2), (8, 0.3 * (1 + math.cos(math.pi * 8 / 9)) / 2), (10, None), (12, None)],
 )
 def test_the_share_falls_with_a_cosine(step, share):
-    found = regrow.share_at(Step(step, 4), Step(12, 4), "2it", "0.75", 0.3, "cosine")
+    options = {"every": "2it", "until": "0.75", "fraction": 0.3, "anneal": "cosine"}
+    found = regrow.share_at(Step(step, 4), Step(12, 4), options)
     assert found == (share if share is None else pytest.approx(share))
     if share is not None:
-        assert regrow.share_at(Step(step, 4), Step(12, 4), "2it", "0.75", 0.3, "constant") == 0.3
+        assert regrow.share_at(Step(step, 4), Step(12, 4), options | {"anneal": "constant"}) == 0.3
 
 
 def by_hand(folder, every, until, fraction):

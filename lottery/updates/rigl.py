@@ -1,7 +1,9 @@
+from typing import Unpack
+
 from torch import nn
 
 from lottery.mask import Mask
-from lottery.regrow import exchange, share_at
+from lottery.regrow import Exchange, exchange, share_at
 from lottery.step import Step
 
 
@@ -11,11 +13,7 @@ def rigl(
     step: Step,
     total: Step,
     seed: int,
-    *,
-    every: str,
-    until: str,
-    fraction: float,
-    anneal: str,
+    **options: Unpack[Exchange],
 ) -> Mask | None:
     """Drop the smallest weights of each layer and grow those of the largest gradient.
 
@@ -23,7 +21,7 @@ def rigl(
     `until`; the share that moves falls from `fraction` with a cosine to 0 (anneal=cosine) or stays
     (constant). The gradient is that of this step's batch; a weight that grows starts at 0.
     """
-    share = share_at(step, total, every, until, fraction, anneal)
+    share = share_at(step, total, options)
     if share is None:
         return None
     growth = {n: w.grad.abs() for n, w in weights.items() if w.grad is not None and n in mask}

@@ -1,9 +1,11 @@
+from typing import Unpack
+
 import torch
 from torch import nn
 
 from lottery import seeds
 from lottery.mask import Mask
-from lottery.regrow import exchange, share_at
+from lottery.regrow import Exchange, exchange, share_at
 from lottery.step import Step
 
 
@@ -13,11 +15,7 @@ def set(
     step: Step,
     total: Step,
     seed: int,
-    *,
-    every: str,
-    until: str,
-    fraction: float,
-    anneal: str,
+    **options: Unpack[Exchange],
 ) -> Mask | None:
     """Drop the smallest weights of each layer and grow others at random.
 
@@ -25,7 +23,7 @@ def set(
     Mocanu's code takes the smallest positive and the largest negative ones apart, and new weights
     start at 0.
     """
-    share = share_at(step, total, every, until, fraction, anneal)
+    share = share_at(step, total, options)
     if share is None:
         return None
     draw = seeds.generator(seed, "update", step.iteration)
