@@ -249,6 +249,7 @@ def test_two_processes_on_one_run(tmp_path, tiny, lottery, capsys):
         first.communicate()
 
 
+@pytest.mark.slow
 def test_two_runs_that_want_one_level(tmp_path, tiny):
     """The second waits; when the first is killed it goes on from the first's checkpoint."""
     words = [*tiny, "train.length=1000000it", "checkpoint_every=10it"]
@@ -270,6 +271,7 @@ def test_two_runs_that_want_one_level(tmp_path, tiny):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs resource limits")
+@pytest.mark.slow
 def test_a_full_disk_is_exit_5_and_the_run_goes_on_afterwards(tmp_path, tiny, shell):
     import resource
 
@@ -287,7 +289,9 @@ def test_a_full_disk_is_exit_5_and_the_run_goes_on_afterwards(tmp_path, tiny, sh
 
 
 @pytest.mark.parametrize(
-    ("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGUSR1", 75), ("SIGUSR2", 75)]
+    ("name", "code"),
+    [("SIGINT", 130), ("SIGTERM", 143)]
+    + [pytest.param(name, 75, marks=pytest.mark.slow) for name in ("SIGUSR1", "SIGUSR2")],
 )
 def test_a_signal_saves_and_says_how_to_go_on(tmp_path, tiny, name, code):
     words = [*tiny, "train.length=1000000it", "checkpoint_every=10it", "evaluate_every=1000it"]
