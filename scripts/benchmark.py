@@ -85,8 +85,9 @@ def bound(model: str, recipe: str) -> Any:
         **{**node, "optimizer": config.bind("optimizer", node["optimizer"], "o"),
            "lr": config.bind("lr", node["lr"], "lr")}
     )  # fmt: skip
+    pruning = SimpleNamespace(update=config.bind("update", settings["prune"]["update"], "update"))
     return SimpleNamespace(recipe=made, model=config.bind("model", settings["model"], "model"),
-                           optimizer=node["optimizer"])  # fmt: skip
+                           optimizer=node["optimizer"], pruning=pruning)  # fmt: skip
 
 
 def config_of(recipe: str, model: str) -> dict[str, Any]:
