@@ -133,16 +133,16 @@ def refuse_drift(run: Run, settings: dict[str, Any]) -> None:
 
 def keep_record(run: Run, command: str, follow: bool) -> None:
     """Run the levels, with run.json telling how it stands."""
-    before = record = read_json(run.folder / "run.json")
+    before = read_json(run.folder / "run.json")
     clock = time.monotonic()
     record = {
         "state": "running",
         "command": before.get("command", command) if follow else command,
         "followed_by": [*before.get("followed_by", []), *([command] if follow else [])],
-        "started": record.get("started", now()),
-        "resumed": [*record.get("resumed", []), now()] if record else [],
-        "seconds": record.get("seconds", 0.0),
-        "levels_asked": max(run.parts.levels, record.get("levels_asked", 0)),
+        "started": before.get("started", now()),
+        "resumed": [*before.get("resumed", []), now()] if before else [],
+        "seconds": before.get("seconds", 0.0),
+        "levels_asked": max(run.parts.levels, before.get("levels_asked", 0)),
         "replicate": run.parts.replicate,
         "data": run.task.fingerprint,
         "spread": run.spread,

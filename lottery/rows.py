@@ -51,7 +51,7 @@ def layer_rows(
     found = []
     shared = compared(run, before, shelf) if before else {}
     for name, layer in manifest["layers"].items():
-        kept, total, *_ = layer["kept"], layer["total"]
+        kept, total = layer["kept"], layer["total"]
         common = dict(zip(("overlap", "by_chance"), shared.get(name, ("", "")), strict=True))
         head = {"level": index, "compression": manifest["result"]["compression"]}
         own = {"layer": name.removesuffix(".weight"), "kept": kept, "total": total}

@@ -61,8 +61,11 @@ class Run:
         """
         scores = {name: m.float() for name, m in self.dense.items()}
         try:
-            kept = self.parts.pruning.allocation(scores, self.dense, self.parts.schedule(1))
-        except (LotteryError, IndexError):  # no level to prune, or not to be had: checks say why
+            density = self.parts.schedule(1)
+            if not 0 < density <= 1:  # of a run without pruned levels; else checks refuse it
+                return {}
+            kept = self.parts.pruning.allocation(scores, self.dense, density)
+        except (LotteryError, IndexError, OverflowError):
             return {}
         return {name: masks.kept({name: m}) for name, m in kept.items()}
 

@@ -338,3 +338,9 @@ def test_divergence_is_an_exit_of_its_own(lottery, tiny, tmp_path, capsys):
     assert error.startswith("lottery: training diverged")
     assert "\n" not in error
     assert not list(tmp_path.glob("outputs/store/*/manifest.json"))
+
+
+@pytest.mark.parametrize("keep", ["1.5", "-1"])
+def test_a_dense_run_minds_no_density_of_levels_that_it_has_not(run, keep):
+    folder = run("levels=0", f"schedule.keep={keep}")
+    assert len(metrics(folder)) == 1
