@@ -11,6 +11,7 @@ from lottery import seeds
 from lottery.errors import UsageError
 from lottery.glimpse import Enough, Glimpse
 from lottery.live import bn_scales
+from lottery.loop import build, prepare
 from lottery.parts import Ticket
 from lottery.pause import Pause
 from lottery.prune import check
@@ -18,7 +19,6 @@ from lottery.runs import Run
 from lottery.states import Wish
 from lottery.step import Span, Step, parse
 from lottery.task import Task
-from lottery.train import build, prepare
 from lottery.units import allocate
 
 

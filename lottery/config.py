@@ -55,6 +55,7 @@ NOT_IDENTITY = (
     "branches",
     "branch_levels",
     "sanity",
+    "strict",
 )
 COLUMNS = ("criterion", "structure", "allocation", "update")  # of the method table, components
 SANITY = ("shuffle", "reinit", "random")  # what `sanity=true` trains beside each level
@@ -76,6 +77,7 @@ class Train:
     clip: float | None = None
     precision: str = "fp32"
     channels_last: str = "auto"
+    on_nan: str = "stop"
 
 
 @dataclass
@@ -102,6 +104,7 @@ class Host:
 
     device: str = "auto"
     threads: int | None = None
+    deterministic: bool = False
     progress: str = "auto"
 
 
@@ -118,6 +121,7 @@ class Config:
     branches: dict[str, Any] = field(default_factory=dict)
     branch_levels: list[int] | None = None
     sanity: bool = False
+    strict: bool = False
     host: Host = field(default_factory=Host)
     levels: int | None = None
     replicate: int = 0
@@ -268,6 +272,38 @@ def run_id(settings: dict[str, Any]) -> str:
     return hashlib.sha256(words.encode()).hexdigest()[:10]
 
 
+def folder(settings: dict[str, Any], name: str) -> Path:
+    """Return the absolute path of a run's replicate; `name` is for settings that give none.
+
+    Raises UsageError for a name that is none of a folder.
+    """
+    name = settings["name"] or name
+    if name in ("store", ".", "..") or not name.strip() or {"/", "\\", "\0"} & set(name):
+        raise UsageError(f"name: '{name}' is no name for a folder under outputs/")
+    outputs = Path(settings["outputs"]).expanduser().absolute()
+    return outputs / name / run_id(settings) / f"replicate_{settings['replicate']}"
+
+
+def flat(settings: dict[str, Any], at: str = "") -> dict[str, Any]:
+    """Return settings with dotted keys."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, dict) and value:
+            found |= flat(value, f"{at}{key}.")
+        else:
+            found[f"{at}{key}"] = value
+    return found
+
+
+def changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """Return in words which settings differ: train.batch_size is 96 there, 128 asked."""
+    there, asked = flat(before), flat(after)
+    keys = [key for key in {**there, **asked} if there.get(key) != asked.get(key)]
+    return [
+        f"{k} is {there.get(k, 'not set')} there, {asked.get(k, 'not set')} asked" for k in keys
+    ]
+
+
 def branch(name: str) -> dict[str, Any]:
     """Return the settings of a branch as its yaml gives them; raises UsageError for no such."""
     known = sorted(p.stem for p in (conf_dir() / "branch").glob("*.yaml"))
@@ -305,6 +341,7 @@ def parts(settings: dict[str, Any]) -> Parts:
     train, prune = settings["train"], settings["prune"]
     choose("train.precision", train["precision"], ("fp32", "bf16"))
     choose("train.channels_last", train["channels_last"], ("auto", "yes", "no"))
+    choose("train.on_nan", train["on_nan"], ("stop", "rollback", "ignore"))
     choose("prune.path", prune["path"], ("exponential", "linear"))
     choose("host.progress", settings["host"]["progress"], ("auto", "bar", "lines", "none"))
     check_numbers(settings)

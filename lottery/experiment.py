@@ -1,11 +1,11 @@
 """Run the experiment: the loop over levels."""
 
 from lottery import seeds, signals
-from lottery.levels import Level, branch_made, existing, in_branches, note_branch, obtain
+from lottery.levels import Level, branch_entry, branch_made, existing, in_branches, obtain
 from lottery.parts import Ticket, ticket_of
 from lottery.rows import warn_of_collapse, write_tables
 from lottery.runs import Run
-from lottery.states import Chain
+from lottery.states import Chain, forget_scoring
 from lottery.step import Span
 
 
@@ -28,6 +28,7 @@ def run_levels(run: Run) -> None:
             warn_of_collapse(run, level)
             if in_branches(run, index):
                 run_branches(run, level, states)
+            forget_scoring(run, index)
         write_tables(run)
         origin, parent = origin or level, level
 
@@ -42,12 +43,12 @@ def next_ticket(run: Run, states: Chain) -> Ticket:
 def run_branches(run: Run, level: Level, states: Chain) -> None:
     """Train every branch of a level that is not there yet with these settings.
 
-    A branch's settings are no part of the run's identity, so branches.json says what each link is.
+    A branch's settings are no part of the run's identity, so its manifest says what they were.
     """
     for name, branch in run.parts.branches.items():
         signals.leave_if_asked()
         if branch_made(run, level, name) and existing(run, level.index, name):
             continue
         draw = seeds.generator("branch", name, level.index, run.parts.replicate)
-        obtain(run, level.index, branch(level.ticket, states, draw), name)
-        note_branch(run, level, name)
+        ticket = branch(level.ticket, states, draw)
+        obtain(run, level.index, ticket, name, **branch_entry(run, level, name))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lottery import signals
+from lottery.memory import Memory
 from lottery.progress import Progress
 from lottery.task import Batch, Task
 
@@ -46,11 +47,11 @@ class Glimpse:
 class Followed:
     """A task that says now and then that a criterion is still at work, and stops it on a signal.
 
-    A criterion may train for hours; nothing of its work is kept when it is stopped.
+    A criterion may train for hours; one that does so saves its work in `memory`.
     """
 
-    def __init__(self, task: Task, watch: Progress, title: str) -> None:
-        self.task, self.watch, self.title = task, watch, title
+    def __init__(self, task: Task, watch: Progress, title: str, memory: Memory) -> None:
+        self.task, self.watch, self.title, self.memory = task, watch, title, memory
         self.losses = 0
         self.begun = self.said = time.monotonic()
 
@@ -59,7 +60,8 @@ class Followed:
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Return the task's loss, counted."""
-        signals.leave_if_asked()
+        if not self.memory.searching:
+            signals.leave_if_asked()
         self.losses += 1
         now = time.monotonic()
         if now - self.said >= SAY_EVERY:

@@ -5,24 +5,29 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from lottery import __version__, config, signals, store
+from lottery.checkpoints import set_aside
 from lottery.checks import validate
-from lottery.errors import LotteryError, UsageError
+from lottery.environment import differences, explained, fingerprint, set_up
+from lottery.errors import DamagedError, DiskError, LotteryError, UsageError
 from lottery.experiment import run_levels
+from lottery.ledger import Ledger
 from lottery.parts import Parts, Recipe
 from lottery.progress import Progress
-from lottery.records import read_json
+from lottery.records import RUN, digest, read_signed, signed
 from lottery.results import level_table
+from lottery.resume import refuse_or_warn
 from lottery.rows import read_rows, write_overlaps
 from lottery.runs import Run
 from lottery.sanity import HEADING, judge, sanity_table
+from lottery.space import check_space
 from lottery.tables import table
 
 
@@ -34,11 +39,9 @@ def launch(
     `follow` is for what is added to a finished run: its own command and state stay on record.
     """
     signals.install(command)
-    set_up(settings["host"]["threads"])
+    set_up(settings["host"]["threads"], settings["host"]["deterministic"])
     device = pick_device(settings["host"]["device"])
-    outputs = Path(settings["outputs"]).expanduser().absolute()
-    base = outputs / checked_name(settings["name"] or name) / config.run_id(settings)
-    folder = base / f"replicate_{settings['replicate']}"
+    folder = config.folder(settings, name)
     task = parts.dataset(Path(settings["data"]).expanduser()).prepare(
         batch_size=parts.recipe.batch_size,
         device=device,
@@ -48,34 +51,28 @@ def launch(
     run = Run(
         parts=parts,
         task=task,
-        outputs=outputs,
+        outputs=folder.parents[2],
         folder=folder,
-        identity=f"{base.name}/replicate_{parts.replicate}",
+        identity=f"{folder.parent.name}/{folder.name}",
         checkpoint_every=settings["checkpoint_every"],
         watch=Progress(settings["host"]["progress"], parts.levels),
+        ledger=Ledger(folder),
+        strict=settings["strict"],
     )
     validate(run)
-    with store.lock(folder / ".lock", holder=folder / "run.json"):
+    check_space(run)
+    with store.lock(folder / ".lock", run=True):
         store.sweep(folder)
-        refuse_drift(run, settings)
-        keep_record(run, command, follow)
-
-
-def checked_name(name: str) -> str:
-    """Return the name of a run's folder; raises UsageError for one that is none."""
-    if name in ("store", ".", "..") or not name.strip() or {"/", "\\"} & set(name):
-        raise UsageError(f"name: '{name}' is no name for a folder under outputs/")
-    return name
-
-
-def set_up(threads: int | None) -> None:
-    """Fix what torch does on the CPU.
-
-    Denormal numbers are flushed to zero: they cost Adam half its speed and no result needs them.
-    """
-    torch.set_flush_denormal(True)
-    if threads is not None:
-        torch.set_num_threads(threads)
+        run.ledger.read(run.watch.warn)
+        before = read_before(run)
+        refuse_drift(run, settings, before)
+        run.ledger.write_files({"config.yaml": config_text(run, settings)})
+        try:
+            keep_record(run, command, follow, before)
+        except RuntimeError as error:
+            if known := explained(error):
+                raise known from error
+            raise
 
 
 def pick_device(name: str) -> torch.device:
@@ -108,47 +105,83 @@ def channels_last(recipe: Recipe, device: torch.device) -> bool:
     return recipe.channels_last == "yes"
 
 
-def refuse_drift(run: Run, settings: dict[str, Any]) -> None:
-    """Raise UsageError where the folder holds a run of another config or of other data."""
+def read_before(run: Run) -> dict[str, Any]:
+    """Return what an earlier command left in run.json; {} where there is none.
+
+    A damaged one is set aside. It says on what data the levels were trained, so without it no
+    level is trusted until its key was found again.
+    """
+    path = run.folder / RUN
+    try:
+        return read_signed(path)
+    except FileNotFoundError:
+        run.ledger.forget()
+    except DamagedError as error:
+        run.ledger.forget()
+        aside = set_aside(path)
+        run.watch.warn(f"{error}; it is kept as {aside.name}, and begun again")
+    return {}
+
+
+def refuse_drift(run: Run, settings: dict[str, Any], before: dict[str, Any]) -> None:
+    """Raise UsageError where the folder holds a run of another config or of other data.
+
+    Another environment is a warning, or with `strict` an error too.
+    """
     path = run.folder / "config.yaml"
-    if path.exists() and config.identity(config.read(path)) != config.identity(settings):
-        raise UsageError(
-            f"{path} is not the config that is asked for; move the folder away "
-            "or give this run another name=..."
-        )
-    record = read_json(run.folder / "run.json")
-    if record.get("data", run.task.fingerprint) != run.task.fingerprint:
-        raise UsageError(
-            f"{run.folder}: the data set has changed since this run began; restore "
-            "it, or give this run another name=..."
-        )
-    if record.get("spread", run.spread) != run.spread:
-        raise UsageError(
-            f"{run.folder}: a table of layer densities has changed since this run began; restore "
-            "it, or give this run another name=..."
-        )
-    if not path.exists():
-        store.write(path, config.text(settings).encode())
+    if path.exists():
+        asked, there = config.identity(settings), config.identity(config.read(path))
+        if asked != there:
+            raise UsageError(
+                f"{path} is not the config that is asked for "
+                f"({'; '.join(config.changes(there, asked))}); move the folder away or give this "
+                "run another name=..."
+            )
+    for key, value, what in (
+        ("data", run.task.fingerprint, "the data set"),
+        ("spread", run.spread, "a table of layer densities"),
+    ):
+        if before.get(key, value) != value:
+            raise UsageError(
+                f"{run.folder}: {what} has changed since this run began; restore it, or give this "
+                "run another name=..."
+            )
+    changed = differences(before.get("environment", {}), fingerprint(run.task.device))
+    if changed:
+        refuse_or_warn(changed, run.watch, run.strict)
 
 
-def keep_record(run: Run, command: str, follow: bool) -> None:
+def config_text(run: Run, settings: dict[str, Any]) -> bytes:
+    """Return what config.yaml holds: the config that this run was begun with."""
+    path = run.folder / "config.yaml"
+    known = run.ledger.files.get("config.yaml", [])
+    with store.disk(path, "read"):
+        data = path.read_bytes() if path.exists() else b""
+    return data if digest(data) in known else config.text(settings).encode()
+
+
+def keep_record(run: Run, command: str, follow: bool, before: dict[str, Any]) -> None:
     """Run the levels, with run.json telling how it stands."""
-    before = read_json(run.folder / "run.json")
     clock = time.monotonic()
+    now = fingerprint(run.task.device)
+    changed = differences(before.get("environment", {}), now)
+    drift = [f"{store.now()}: {', '.join(changed)}"] if changed else []
     record = {
         "state": "running",
         "command": before.get("command", command) if follow else command,
         "followed_by": [*before.get("followed_by", []), *([command] if follow else [])],
-        "started": before.get("started", now()),
-        "resumed": [*before.get("resumed", []), now()] if before else [],
+        "started": before.get("started", store.now()),
+        "resumed": [*before.get("resumed", []), store.now()] if before else [],
         "seconds": before.get("seconds", 0.0),
         "levels_asked": max(run.parts.levels, before.get("levels_asked", 0)),
         "replicate": run.parts.replicate,
         "data": run.task.fingerprint,
         "spread": run.spread,
-        **environment(run.task.device),
+        "environment": now,
+        "drift": [*before.get("drift", []), *drift],
+        **origin(run.task.device),
     }
-    store.write_json(run.folder / "run.json", record)
+    write_record(run, record)
     spent = record["seconds"]
     try:
         run_levels(run)
@@ -162,11 +195,27 @@ def keep_record(run: Run, command: str, follow: bool) -> None:
         raise
     finally:
         run.watch.close()
-        record |= {"seconds": spent + time.monotonic() - clock, "ended": now()}
-        store.write_json(run.folder / "run.json", record)
+        record |= {"seconds": spent + time.monotonic() - clock, "ended": store.now()}
+        close_record(run, record)
     print(closing(run, read_rows(run)))
     if verdicts := judged(run.folder.parent):
         print(verdicts)
+
+
+def write_record(run: Run, record: dict[str, Any]) -> None:
+    """Write run.json."""
+    store.write_json(run.folder / RUN, signed(record))
+
+
+def close_record(run: Run, record: dict[str, Any]) -> None:
+    """Write run.json at the end; where an error is on its way, a full disk adds no second one."""
+    failing = sys.exc_info()[0] is not None
+    try:
+        write_record(run, record)
+    except DiskError as error:
+        if not failing:
+            raise
+        run.watch.warn(str(error))
 
 
 def judged(base: Path) -> str:
@@ -181,8 +230,8 @@ def judged(base: Path) -> str:
     return f"\n{HEADING}\n{sanity_table(rows)}"
 
 
-def environment(device: torch.device) -> dict[str, Any]:
-    """Return what the numbers may depend on beside the config."""
+def origin(device: torch.device) -> dict[str, Any]:
+    """Return where and with what a run was made."""
     return {
         "lottery": __version__,
         "git": git(),
@@ -207,11 +256,6 @@ def git() -> str | None:
         return subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
-
-
-def now() -> str:
-    """Return the time to the second, in UTC."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def closing(run: Run, rows: list[dict[str, Any]]) -> str:

@@ -1,6 +1,7 @@
 """Make a ticket into a trained level: from the store where it is there, else by training it."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,19 +11,22 @@ import torch
 
 from lottery import mask as masks
 from lottery import store
+from lottery.checkpoints import Checkpoints
+from lottery.environment import differences, fingerprint
+from lottery.errors import DamagedError
+from lottery.loop import Training, prepare
 from lottery.mask import Mask
 from lottery.outcome import FORMAT, leave, variant_of
 from lottery.parts import State, Ticket
 from lottery.pause import Pause
-from lottery.records import read_json
+from lottery.records import digest
+from lottery.resume import refuse_or_warn
 from lottery.runs import Run
-from lottery.snapshots import pack, state_file, unpack
+from lottery.snapshots import pack, state_file, step_of, unpack
 from lottery.states import Wish
 from lottery.step import Span, Step
 from lottery.store import Shelf
-from lottery.train import Training, replay, train
-
-BRANCHES = "branches.json"
+from lottery.train import replay, train
 
 
 @dataclass(frozen=True)
@@ -39,13 +43,7 @@ class Level:
 
     @cached_property
     def ticket(self) -> Ticket:
-        tensors, about = self.shelf.read_tensors("ticket.safetensors")
-        weights = {k.split("/", 1)[1]: v for k, v in tensors.items() if k.startswith("weights/")}
-        bits = {k.split("/", 1)[1]: v for k, v in tensors.items() if k.startswith("mask/")}
-        order = {name: bits[name] for name in about["layers"]}
-        mask = masks.unpack(order, {name: weights[name].shape for name in order})
-        variant = about["variant"] | {"frozen": tuple(about["variant"]["frozen"])}
-        return Ticket(weights, mask, Span(*about["span"]), **variant)
+        return ticket_on(self.shelf)
 
     @cached_property
     def mask(self) -> Mask:
@@ -67,7 +65,12 @@ class Level:
         name = state_file(step.iteration)
         if name not in self.shelf.manifest()["files"]:
             self.keep(step)
-        return unpack(self.shelf.read_tensors(name)[0], step)
+        try:
+            return unpack(self.shelf.read_tensors(name)[0], step)
+        except DamagedError:
+            if name in self.shelf.manifest()["files"]:
+                raise
+            return self.state(step)  # `lottery clean` has removed it just now
 
     def keep(self, step: Step) -> None:
         """Replay the level up to a step and add that state to the store."""
@@ -76,14 +79,30 @@ class Level:
             name = state_file(step.iteration)
             if name in files:
                 return
-            kept = [int(f.split("it.")[0]) for f in files if f.endswith("it.safetensors")]
+            kept = [step_of(f) for f in files if f.endswith("it.safetensors")]
             before = max((k for k in kept if k < step.iteration), default=None)
             nearest = None if before is None else self.state(Step(before, step.steps_per_epoch))
             run = self.run
             run.watch.say(f"level {self.index}: replaying up to step {step} (nobody kept it)")
             seed = run.data_seed(self.ticket.order)
-            state = replay(run.parts, run.task, self.ticket, seed, nearest, step)
+            start = prepare(run.parts, run.task, self.ticket, seed, nearest)
+            start.lowered = self.shelf.manifest()["lowered"]
+            folder = self.shelf.path / f"replay-{step.iteration}"
+            pause = Pause(run.checkpoint_every, step.steps_per_epoch)
+            with Checkpoints(folder) as checkpoints:
+                state = replay(start, step, checkpoints, pause, run.watch, run.strict)
             self.shelf.add_file(name, self.shelf.write_tensors(name, *pack(state)))
+            store.remove_folder(folder)
+
+
+def ticket_on(shelf: Shelf) -> Ticket:
+    """Return the ticket that a level was trained from, its weights in the model's order."""
+    tensors, about = shelf.read_tensors("ticket.safetensors")
+    weights = {name: tensors[f"weights/{name}"] for name in about["tensors"]}
+    bits = {name: tensors[f"mask/{name}"] for name in about["layers"]}
+    mask = masks.unpack(bits, {name: weights[name].shape for name in bits})
+    variant = about["variant"] | {"frozen": tuple(about["variant"]["frozen"])}
+    return Ticket(weights, mask, Span(*about["span"]), **variant)
 
 
 def mask_of(shelf: Shelf) -> Mask:
@@ -107,7 +126,7 @@ def key_of(run: Run, ticket: Ticket) -> str:
         "variant": variant_of(ticket),
         "update": None if every_weight_kept(ticket) else run.parts.pruning.update_settings,
     }
-    return store.digest(json.dumps(inputs, sort_keys=True).encode())[:32]
+    return digest(json.dumps(inputs, sort_keys=True).encode())[:32]
 
 
 def every_weight_kept(ticket: Ticket) -> bool:
@@ -115,8 +134,12 @@ def every_weight_kept(ticket: Ticket) -> bool:
     return all(bool(m.all()) for m in ticket.mask.values())
 
 
-def obtain(run: Run, index: int, ticket: Ticket, branch: str = "") -> Level:
-    """Return the trained level of a ticket: from the store, or trained here and now."""
+def obtain(run: Run, index: int, ticket: Ticket, branch: str = "", **follows: str) -> Level:
+    """Return the trained level of a ticket: from the store, or trained here and now.
+
+    The run's manifest names it while its lock is held, so that nobody clears it away in between;
+    `follows` is what the manifest says of a branch.
+    """
     shelf = Shelf(run.outputs, key_of(run, ticket))
     name = place(index, branch)
     density = masks.kept(ticket.mask) / masks.total(ticket.mask)
@@ -131,11 +154,21 @@ def obtain(run: Run, index: int, ticket: Ticket, branch: str = "") -> Level:
         shelf.sweep()
         if not found:
             leave(run, ticket, shelf, work(run, index, ticket, shelf))
-    level = Level(run, index, shelf)
+        Checkpoints(shelf.path).clear()
+        level = Level(run, index, shelf)
+        check_environment(run, level)
+        store.link(run.folder / name, shelf.path)
+        run.ledger.note(name, key=shelf.key, **follows)
     shared = level.manifest["trained_by"] != run.identity
     run.counts["shared" if shared else "already there" if found else "trained"] += 1
-    store.link(run.folder / name, shelf.path)
     return level
+
+
+def check_environment(run: Run, level: Level) -> None:
+    """With `strict` raise UsageError for a level that was trained in another environment."""
+    changed = differences(level.manifest["environment"], fingerprint(run.task.device))
+    if changed and run.strict:
+        refuse_or_warn(changed, run.watch, strict=True)
 
 
 def trainings_after(run: Run, index: int, branch: str) -> int:
@@ -157,7 +190,7 @@ def work(run: Run, index: int, ticket: Ticket, shelf: Shelf) -> Training:
     saves = wanted_states(run, index)
     pause = Pause(run.checkpoint_every, run.task.steps_per_epoch)
     seed = run.data_seed(ticket.order)
-    return train(run.parts, run.task, ticket, seed, saves, shelf, pause, run.watch)
+    return train(run.parts, run.task, ticket, seed, saves, shelf, pause, run.watch, run.strict)
 
 
 def wanted_states(run: Run, index: int) -> set[int]:
@@ -172,34 +205,38 @@ def wanted_states(run: Run, index: int) -> set[int]:
 
 
 def existing(run: Run, index: int, branch: str = "") -> Level | None:
-    """Return the level that this run already has, by its link; None where there is none."""
-    shelf = current(run.outputs, run.folder / place(index, branch))
+    """Return the level that this run already has, by its manifest; None where there is none.
+
+    The link that people follow is made again where it is gone or leads elsewhere.
+    """
+    name = place(index, branch)
+    shelf = current(run.outputs, run.ledger.levels.get(name, {}))
     if shelf is None:
         return None
+    level = Level(run, index, shelf)
+    check_environment(run, level)
+    store.link(run.folder / name, shelf.path)
     run.counts["already there"] += 1
-    return Level(run, index, shelf)
+    return level
 
 
-def current(outputs: Path, link: Path) -> Shelf | None:
-    """Return the shelf behind a link; None where it is not complete or of another format."""
-    key = store.follow(link)
-    shelf = Shelf(outputs, key) if key else None
+def current(outputs: Path, entry: Mapping[str, Any]) -> Shelf | None:
+    """Return the shelf of a manifest's entry; None where it is incomplete or of another format."""
+    shelf = Shelf(outputs, entry["key"]) if entry else None
     if shelf is None or not shelf.complete or shelf.manifest()["format"] != FORMAT:
         return None
     return shelf
 
 
+def branch_entry(run: Run, level: Level, name: str) -> dict[str, str]:
+    """Return what the manifest says of a branch: of which level it is, with which settings."""
+    return {"of": level.shelf.key, "settings": run.parts.branch_settings[name]}
+
+
 def branch_made(run: Run, level: Level, name: str) -> bool:
     """Say whether a level's branch was made with the settings that are asked for now."""
-    made = read_json(run.folder / BRANCHES).get(place(level.index, name), {})
-    return bool(made == {"of": level.shelf.key, "settings": run.parts.branch_settings[name]})
-
-
-def note_branch(run: Run, level: Level, name: str) -> None:
-    """Write down what the link of a branch is: of which level, with which settings."""
-    noted = read_json(run.folder / BRANCHES)
-    entry = {"of": level.shelf.key, "settings": run.parts.branch_settings[name]}
-    store.write_json(run.folder / BRANCHES, noted | {place(level.index, name): entry})
+    made = run.ledger.levels.get(place(level.index, name), {})
+    return branch_entry(run, level, name).items() <= made.items()
 
 
 def place(index: int, branch: str = "") -> str:

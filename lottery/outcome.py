@@ -6,15 +6,19 @@ from typing import Any
 
 from lottery import mask as masks
 from lottery import store
+from lottery.environment import fingerprint
+from lottery.loop import Training
 from lottery.monitor import layer_report
 from lottery.parts import Ticket
+from lottery.records import digest
+from lottery.resume import snapshot
 from lottery.runs import Run
 from lottery.snapshots import pack
 from lottery.store import Shelf
 from lottery.tables import table
-from lottery.train import Training, evaluate, snapshot
+from lottery.train import evaluate
 
-FORMAT = 2  # of the store; a change makes every key new
+FORMAT = 3  # of the store; a change makes every key new
 
 
 def variant_of(ticket: Ticket) -> dict[str, Any]:
@@ -29,6 +33,7 @@ def leave(run: Run, ticket: Ticket, shelf: Shelf, training: Training) -> None:
     tensors |= {f"mask/{k}": v for k, v in bits.items()}
     span = [ticket.span.start, ticket.span.stop]
     about = {"layers": list(ticket.mask), "span": span, "variant": variant_of(ticket)}
+    about["tensors"] = list(training.model.state_dict())  # in the model's order
     end = replace(snapshot(training), optimizer=None, mask=None)
     files = dict(training.saved)
     shapes = {name: list(m.shape) for name, m in training.mask.items()}
@@ -39,7 +44,7 @@ def leave(run: Run, ticket: Ticket, shelf: Shelf, training: Training) -> None:
     layers = layer_report(training.model, run.task, training.mask, ticket.weights, end.weights)
     curve = table(training.curve)
     store.write(shelf.path / "curve.csv", curve)
-    files["curve.csv"] = store.digest(curve)
+    files["curve.csv"] = digest(curve)
     shelf.finish(
         {
             "key": shelf.key,
@@ -48,6 +53,9 @@ def leave(run: Run, ticket: Ticket, shelf: Shelf, training: Training) -> None:
             "files": files,
             "result": result(run, ticket, training) | summary(layers),
             "layers": layers,
+            "environment": fingerprint(run.task.device),
+            "drift": training.drift,
+            "lowered": training.lowered,
         }
     )
 
@@ -78,6 +86,7 @@ def result(run: Run, ticket: Ticket, training: Training) -> dict[str, Any]:
         "best_val_loss": best.get("val_loss", math.nan),
         "best_val_accuracy": best.get("val_accuracy", math.nan),
         "best_test_accuracy": best.get("test_accuracy", math.nan),
+        "rollbacks": len(training.lowered),
         "seconds": training.seconds + training.evaluating,
         "examples_per_second": examples / training.seconds if training.seconds else math.nan,
     }
@@ -85,7 +94,8 @@ def result(run: Run, ticket: Ticket, training: Training) -> dict[str, Any]:
 
 def best_row(curve: list[dict[str, float]]) -> dict[str, float]:
     """Return the row of the lowest validation loss, the first of equals; {} without validation."""
-    return min((r for r in curve if "val_loss" in r), key=lambda r: r["val_loss"], default={})
+    rows = [row for row in curve if math.isfinite(row.get("val_loss", math.nan))]
+    return min(rows, key=lambda row: row["val_loss"], default={})
 
 
 def summary(layers: dict[str, dict[str, Any]]) -> dict[str, Any]:

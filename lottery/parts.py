@@ -109,6 +109,7 @@ class Recipe:
     precision: str
     channels_last: str
     evaluate_every: str
+    on_nan: str
     settings: dict[str, Any] = field(repr=False)
 
 

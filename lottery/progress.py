@@ -44,6 +44,14 @@ class Progress:
         if self.bar is not None:
             self.bar.update(1)
 
+    def back(self, done: int) -> None:
+        """Go back to so many steps."""
+        self.begun -= self.done - done
+        self.done = done
+        if self.bar is not None:
+            self.bar.reset(self.total)
+            self.bar.update(done)
+
     def row(self, row: dict[str, float], training: Any) -> None:
         """Show a row of the curve."""
         if self.style == "none":

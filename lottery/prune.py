@@ -9,27 +9,39 @@ from lottery import mask as masks
 from lottery import seeds
 from lottery.errors import UsageError
 from lottery.mask import Mask, Scores
+from lottery.memory import Memory
 from lottery.parts import Pruning
 from lottery.task import Task
 from lottery.units import Units, allocate
 
 
 def prune(
-    model: nn.Module, mask: Mask, density: float, task: Task, seed: int, how: Pruning
+    model: nn.Module,
+    mask: Mask,
+    density: float,
+    task: Task,
+    seed: int,
+    how: Pruning,
+    memory: Memory | None = None,
 ) -> Mask:
     """Return the mask that keeps round(density * total) weights of `mask`, never one more.
 
     `model` holds the weights that are scored; its pruned weights are set to 0.0, in place. With
     `how.revive` a weight that one round prunes may come back in a later one (de Jorge et al. 2021,
-    FORCE): the model keeps its weights, and the criterion sees the mask. Raises UsageError where
-    the density is above that of `mask` or leaves nothing.
+    FORCE): the model keeps its weights, and the criterion sees the mask. With `memory` this goes on
+    from the round, and the step of a search, that were reached before. Raises UsageError where the
+    density is above that of `mask` or leaves nothing.
     """
     start = masks.kept(mask) / masks.total(mask)
     if masks.count(density, mask) < 1:
         raise UsageError(f"prune: density {density:.6g} of {masks.total(mask)} weights keeps none")
-    before = mask
-    masks.apply_(model, before)
-    for number in range(1, how.rounds + 1):
+    before, first = mask, 1
+    if memory:
+        first, mask = memory.begin(mask)
+    masks.apply_(model, before if how.revive else mask)
+    for number in range(first, how.rounds + 1):
+        if memory:
+            memory.next_round(number, mask)
         last = number == how.rounds
         target = density if last else on_path(start, density, number, how)
         pool = before if how.revive else mask

@@ -1,19 +1,128 @@
-"""Read what a run says of itself, and whether it is at work. Imports no torch."""
+"""Read what runs and levels say of themselves, and whether they are at work. Imports no torch.
 
+A record is a JSON object with the sha256 of everything else that stands in it.
+"""
+
+import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
+from lottery.errors import DamagedError, DiskError
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Return a JSON object; {} where the file holds none or cannot be read."""
+MANIFEST = "manifest.json"
+RUN = "run.json"
+OWNER = ".owner"
+KEY = re.compile(r"[0-9a-f]{32}")
+PLACE = re.compile(r"level_(\d{2,})(?:_(\w+))?")
+LARGEST = 64 * 2**20  # bytes of a record; a manifest of a thousand layers has a half of one MiB
+
+
+def digest(data: bytes) -> str:
+    """Return the sha256 in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def signed(body: dict[str, Any]) -> dict[str, Any]:
+    """Return a record: the body as JSON gives it back, with its sha256."""
+    plain: dict[str, Any] = json.loads(json.dumps(body))
+    return plain | {"sha256": checksum(plain)}
+
+
+def checksum(body: dict[str, Any]) -> str:
+    """Return the sha256 of a record's body."""
+    return digest(json.dumps(body, sort_keys=True).encode())
+
+
+def read_signed(path: Path) -> dict[str, Any]:
+    """Return the body of a record.
+
+    Raises FileNotFoundError where there is none, DamagedError unless it is as it was written.
+    """
     try:
-        value = json.loads(path.read_text())
-    except (OSError, ValueError):
+        if path.stat().st_size > LARGEST:
+            raise ValueError("it is too long for a record")
+        value = json.loads(path.read_bytes())
+        if not isinstance(value, dict) or value.pop("sha256", None) != checksum(value):
+            raise ValueError("its checksum is wrong")
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise DiskError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise DamagedError(f"{path} is damaged ({error})") from error
+    return value
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """Return run.json of a run for people to read; {} where there is none.
+
+    Where it is damaged, only a state that says so.
+    """
+    try:
+        return read_signed(folder / RUN)
+    except FileNotFoundError:
         return {}
-    return value if isinstance(value, dict) else {}
+    except (DamagedError, DiskError) as error:
+        return {"state": "damaged", "error": str(error)}
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return a run's manifest: its levels and the checksums of its tables.
+
+    Raises DamagedError unless it is as it was written and names levels of the store only.
+    """
+    path = folder / MANIFEST
+    try:
+        found = read_signed(path)
+    except FileNotFoundError:
+        return {"levels": {}, "files": {}}
+    levels, files = found.get("levels"), found.get("files")
+    if not isinstance(levels, dict) or not isinstance(files, dict):
+        raise DamagedError(f"{path} is damaged (it is no manifest of a run)")
+    for place, entry in levels.items():
+        key = entry.get("key") if isinstance(entry, dict) else None
+        if not PLACE.fullmatch(place) or not isinstance(key, str) or not KEY.fullmatch(key):
+            raise DamagedError(f"{path} is damaged ({place!r} is no level of the store)")
+    return found
+
+
+def levels(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return what a run's manifest says of its levels: level_02 or level_02_shuffle -> entry.
+
+    An entry has the level's key in the store; a branch also `of`, the key of the level that it
+    follows, and its `settings` in words.
+    """
+    return dict(read_manifest(folder)["levels"])
+
+
+def checked(folder: Path, name: str) -> bytes | None:
+    """Return a file that the run's manifest vouches for; None where there is none.
+
+    A table stands as it was written last or the time before, since the manifest goes first.
+    Raises DamagedError, with what to type.
+    """
+    path = folder / name
+    known = read_manifest(folder)["files"].get(name, [])
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise DiskError(f"cannot read {path}: {error.strerror}") from error
+    if digest(data) not in known:
+        raise DamagedError(f"{path} is damaged (its checksum is wrong); {resume_hint(folder)}")
+    return data
+
+
+def resume_hint(folder: Path) -> str:
+    """Return what to type to have a run's tables written again."""
+    command = read_record(folder).get("command")
+    again = f"type {command}" if command else "type the run's command again"
+    return f"{again}: it writes its tables anew and trains nothing twice"
 
 
 def locked(path: Path) -> bool:
@@ -22,16 +131,27 @@ def locked(path: Path) -> bool:
         return False
     guard = FileLock(path)
     try:
-        guard.acquire(timeout=0)
+        guard.acquire(timeout=0.05, poll_interval=0.01)  # another reader holds it for an instant
     except (Timeout, OSError):
         return True
     guard.release()
     return False
 
 
-def owner(record: Path) -> str:
-    """Return process and host of a run from its run.json."""
-    found = read_json(record)
-    if not {"pid", "host", "started"} <= found.keys():
+def owner_file(lock: Path) -> Path:
+    """Return where the holder of a lock says who it is."""
+    return lock.with_name(lock.name.removesuffix("lock") + OWNER.removeprefix("."))
+
+
+def owner(lock: Path) -> str:
+    """Return process, host and command of the holder of a lock, in words."""
+    try:
+        found = json.loads(owner_file(lock).read_text())
+        return f"process {found['pid']} on {found['host']} since {found['since']}"
+    except (OSError, ValueError, KeyError, TypeError):
         return "another process"
-    return f"process {found['pid']} on {found['host']}"
+
+
+def busy(folder: Path) -> str:
+    """Return the line for a run that another process is writing."""
+    return f"{folder} is being written by {owner(folder / '.lock')}; wait for it, or stop it first"

@@ -1,13 +1,14 @@
 """Read outputs/ back as tidy pandas tables. Imports no torch."""
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from lottery.errors import UsageError
-from lottery.records import locked, read_json
+from lottery.errors import DamagedError, UsageError
+from lottery.records import checked, locked, read_record
 
 
 def run_folders(outputs: Path) -> list[Path]:
@@ -18,7 +19,7 @@ def run_folders(outputs: Path) -> list[Path]:
 
 def describe(folder: Path) -> dict[str, Any]:
     """Return one line about a run: what it is, how far it came, what it reached."""
-    record = read_json(folder / "run.json")
+    record = read_record(folder)
     levels = metrics(folder)
     last: Any = levels.iloc[-1] if len(levels) else {}
     return {
@@ -41,20 +42,27 @@ def state(folder: Path, record: Mapping[str, Any]) -> str:
 
 def metrics(folder: Path) -> pd.DataFrame:
     """Return metrics.csv of a run, a row a level; empty where nothing is done yet."""
-    return read_table(folder / "metrics.csv")
+    return read_table(folder, "metrics.csv")
 
 
 def branches(folder: Path) -> pd.DataFrame:
     """Return branches.csv of a run, a row a level and branch; empty where there is none."""
-    return read_table(folder / "branches.csv")
+    return read_table(folder, "branches.csv")
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """Return a CSV file; empty where there is none, or nothing in it."""
+def read_table(folder: Path, name: str) -> pd.DataFrame:
+    """Return a table of a run; empty where there is none, or nothing in it.
+
+    Raises DamagedError where it is not as it was written.
+    """
+    data = checked(folder, name)
     try:
-        return pd.read_csv(path)
-    except (FileNotFoundError, pd.errors.EmptyDataError):
+        return pd.read_csv(io.BytesIO(data or b""))
+    except pd.errors.EmptyDataError:
         return pd.DataFrame()
+    except ValueError as error:
+        why = str(error).splitlines()[0]
+        raise DamagedError(f"{folder / name} is no table ({why})") from error
 
 
 def find_run(outputs: Path, word: str, asked_by: str = "show") -> Path:

@@ -1,43 +1,39 @@
 """Write a run's tables from the levels that its folder links to."""
 
-import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lottery import mask as masks
-from lottery import store
+from lottery import records
 from lottery.errors import DamagedError, DiskError
-from lottery.levels import BRANCHES, Level, current, mask_of, place
+from lottery.levels import Level, current, mask_of, place
 from lottery.monitor import chance, layer_overlap, overlap
-from lottery.records import read_json
 from lottery.results import run_folders
 from lottery.runs import Run
 from lottery.store import Shelf
 from lottery.tables import table
 
-PLACE = re.compile(r"level_(\d+)(?:_(.+))?")
 NEAR = 0.02  # masks are compared where their counts differ by this share at most
-Place = tuple[int, str, Shelf]
+Place = tuple[int, str, Shelf]  # level, branch ("" for the level itself), where it is
 
 
 def write_tables(run: Run) -> None:
     """Write metrics.csv, layers.csv and branches.csv: a row for every level there is."""
     levels, branches, layers = [], [], []
-    made = read_json(run.folder / BRANCHES)
     before: Shelf | None = None
-    for index, branch, shelf in places(run.outputs, run.folder):
+    for index, branch, shelf in places(run.outputs, run.ledger.levels):
         manifest = shelf.manifest()
         if branch:
-            settings = made.get(place(index, branch), {}).get("settings", "")
-            head = {"level": index, "branch": branch, "settings": settings}
+            made = run.ledger.levels[place(index, branch)]
+            head = {"level": index, "branch": branch, "settings": made["settings"]}
             branches.append(head | row(run, shelf, manifest))
             continue
         levels.append({"level": index} | row(run, shelf, manifest))
         layers += layer_rows(run, index, before, shelf, manifest)
         before = shelf
-    for name, rows in {"metrics": levels, "layers": layers, "branches": branches}.items():
-        if rows:
-            store.write_if_new(run.folder / f"{name}.csv", table(rows))
+    tables = {"metrics.csv": levels, "layers.csv": layers, "branches.csv": branches}
+    run.ledger.write_files({name: table(rows) for name, rows in tables.items() if rows})
 
 
 def layer_rows(
@@ -74,7 +70,7 @@ def write_overlaps(run: Run) -> None:
     Comparable are the runs that share the dense level, at the level that keeps about as many
     weights. Damage in another run is a warning, and no error of this one.
     """
-    own = [p for p in places(run.outputs, run.folder) if not p[1]]
+    own = [p for p in places(run.outputs, run.ledger.levels) if not p[1]]
     rows: list[dict[str, Any]] = []
     for folder in run_folders(run.outputs):
         if folder == run.folder:
@@ -84,12 +80,12 @@ def write_overlaps(run: Run) -> None:
         except (DamagedError, DiskError) as error:
             run.watch.warn(f"overlaps.csv leaves out {folder}: {error}")
     if rows:
-        store.write_if_new(run.folder / "overlaps.csv", table(rows))
+        run.ledger.write_files({"overlaps.csv": table(rows)})
 
 
 def overlaps_with(run: Run, own: list[Place], folder: Path) -> list[dict[str, Any]]:
     """Return the rows of overlaps.csv for one other run."""
-    theirs = [p for p in places(run.outputs, folder) if not p[1]]
+    theirs = [p for p in places(run.outputs, records.levels(folder)) if not p[1]]
     if len(theirs) < 2 or theirs[0][2].key != own[0][2].key:
         return []
     counts = {index: shelf.manifest()["result"]["kept"] for index, _, shelf in theirs[1:]}
@@ -138,12 +134,12 @@ def warn_of_collapse(run: Run, level: Level) -> None:
     )
 
 
-def places(outputs: Path, folder: Path) -> list[Place]:
-    """Return level, branch ("" for the level itself) and shelf of every link, in order."""
+def places(outputs: Path, entries: Mapping[str, Mapping[str, Any]]) -> list[Place]:
+    """Return the levels and branches of a run's manifest that are in the store, in order."""
     found = []
-    for path in folder.iterdir():
-        match = PLACE.fullmatch(path.name)
-        shelf = current(outputs, path) if match else None
+    for name, entry in entries.items():
+        match = records.PLACE.fullmatch(name)
+        shelf = current(outputs, entry) if match else None
         if match and shelf:
             found.append((int(match[1]), match[2] or "", shelf))
     return sorted(found, key=lambda place: place[:2])
@@ -159,6 +155,6 @@ def read_rows(run: Run) -> list[dict[str, Any]]:
     """Return the rows of the levels that were asked for."""
     return [
         {"level": index} | row(run, shelf, shelf.manifest())
-        for index, branch, shelf in places(run.outputs, run.folder)
+        for index, branch, shelf in places(run.outputs, run.ledger.levels)
         if not branch and index <= run.parts.levels
     ]

@@ -8,12 +8,13 @@ from typing import Any
 from lottery import mask as masks
 from lottery import seeds
 from lottery.errors import LotteryError
+from lottery.ledger import Ledger
+from lottery.loop import build, length
 from lottery.mask import Mask
 from lottery.parts import Parts, State
 from lottery.progress import Progress
 from lottery.step import Step
 from lottery.task import Task
-from lottery.train import build, length
 
 COUNTS = ("trained", "shared", "already there")
 
@@ -29,6 +30,8 @@ class Run:
     identity: str  # run id and replicate: who trained a level first
     checkpoint_every: str
     watch: Progress
+    ledger: Ledger
+    strict: bool = False
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
     compared: dict[tuple[str, str], Any] = field(default_factory=dict)  # masks of two levels
 

@@ -117,25 +117,45 @@ def update_(search: Search, gradients: Mapping[str, Tensor], step: int, total: i
         check_finite(search.scores, step)
 
 
-def steps(model: nn.Module, task: Task, seed: int, total: int) -> Iterator[int]:
+def steps(
+    model: nn.Module,
+    task: Task,
+    seed: int,
+    total: int,
+    optimizer: torch.optim.Optimizer,
+    kept: Mapping[str, Tensor],
+) -> Iterator[int]:
     """Take `total` batches, yielding 1, 2, ... when the gradients of a batch lie in `model`.
 
     Order, augmentation and dropout are functions of the seed and the step; the global generator
-    is given back as found. Raises Stopped where a signal asked for it: a search is not saved.
+    is given back as found. `kept` are the tensors that the search changes in place beside those of
+    the model and the optimizer: where the task has a memory they are saved now and then, and put
+    back as they were when the search goes on, which then begins with a later number.
     """
+    memory = getattr(task, "memory", None)
+    kept = {f"model/{name}": t for name, t in model.state_dict().items()} | dict(kept)
+    first = memory.recall(kept, optimizer) if memory else 0
     batches = None
     devices = [task.device] if task.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
-        for step in range(total):
+        for step in range(first, total):
+            if memory:
+                memory.keep(step, kept, optimizer)
             signals.leave_if_asked()
             epoch, position = divmod(step, task.steps_per_epoch)
             if batches is None or position == 0:
-                batches = task.batches("train", epoch, seed)
+                batches = task.batches("train", epoch, seed, position)
             seeds.seed_global(seed, "dropout", step)
             loss = task.loss(model, next(batches))
             model.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             yield step + 1
+
+
+def kept(search: Search) -> dict[str, Tensor]:
+    """Return the tensors that a search changes in place, by name."""
+    scores = {f"scores/{name}": score for name, score in search.scores.items()}
+    return scores | {f"weights/{name}": weight for name, weight in search.weights.items()}
 
 
 def check_finite(scores: Scores, step: int) -> None:

@@ -58,3 +58,8 @@ def unpack(tensors: dict[str, Tensor], step: Step) -> State:
 def state_file(iteration: int) -> str:
     """Return the file name of the state at a step."""
     return f"{iteration}it.safetensors"
+
+
+def step_of(name: str) -> int:
+    """Undo `state_file`."""
+    return int(name.removesuffix("it.safetensors"))

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lottery import seeds
+from lottery import seeds, store
 from lottery.glimpse import Followed
+from lottery.loop import build
 from lottery.mask import Mask
+from lottery.memory import Memory
 from lottery.parts import Pruning, State
+from lottery.pause import Pause
 from lottery.prune import inverted, prune
 from lottery.runs import Run
 from lottery.step import Step, parse
-from lottery.train import build
 
 if TYPE_CHECKING:
     from lottery.levels import Level
+
+
+SCORING = "scoring_level_"  # and the level: where the making of its mask is remembered
+
+
+def forget_scoring(run: Run, index: int) -> None:
+    """Remove what the making of a level's masks has left: the level is there."""
+    for folder in run.folder.glob(f"{SCORING}{index:02d}*"):
+        store.remove_folder(folder)
 
 
 class Chain:
@@ -39,10 +50,14 @@ class Chain:
         return self.origin.state(self.step(at))
 
     def inverted(self) -> Mask:
-        return self.mask(inverted(self.run.parts.pruning))
+        return self.mask(inverted(self.run.parts.pruning), "_inverted")
 
-    def mask(self, how: Pruning) -> Mask:
-        """Return the mask of this level: a state is scored, and its mask pruned further."""
+    def mask(self, how: Pruning, kind: str = "") -> Mask:
+        """Return the mask of this level: a state is scored, and its mask pruned further.
+
+        What a long criterion has come to is kept in a folder of the run, named for the level and
+        the kind of its mask.
+        """
         run, last = self.run, self.parent.ticket.span.stop
         end = how.at == "end" or self.step(how.at).iteration >= last
         scored = self.parent.end if end else self.parent.state(self.step(how.at))
@@ -52,8 +67,12 @@ class Chain:
         model.to(run.task.device)
         on_device = {name: before[name].to(run.task.device) for name in run.dense}
         seed = seeds.derive("prune", run.parts.replicate)
-        task = Followed(run.task, run.watch, f"level {self.index}")
-        mask = prune(model, on_device, run.parts.schedule(self.index), task, seed, how)
+        folder = run.folder / f"{SCORING}{self.index:02d}{kind}"
+        pause = Pause(run.checkpoint_every, run.task.steps_per_epoch)
+        density = run.parts.schedule(self.index)
+        with Memory(folder, f"{self.parent.shelf.key} {kind}", pause, run.watch.warn) as memory:
+            task = Followed(run.task, run.watch, f"level {self.index}", memory)
+            mask = prune(model, on_device, density, task, seed, how, memory)
         return {name: m.cpu() for name, m in mask.items()}
 
 

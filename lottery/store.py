@@ -9,9 +9,12 @@ import errno
 import hashlib
 import json
 import os
-import re
+import shlex
+import shutil
 import socket
+import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,46 +26,77 @@ from torch import Tensor
 
 from lottery import signals
 from lottery.errors import DamagedError, DiskError, LockedError
-from lottery.records import owner
+from lottery.records import MANIFEST, busy, digest, owner_file, read_signed, signed
 
 TEMPORARY = ".tmp-"
-MANIFEST = "manifest.json"
-CHECKPOINT = "checkpoint-"
-CHECKPOINT_NAME = re.compile(rf"{CHECKPOINT}\d+-[0-9a-f]{{32}}\.safetensors")
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+LOCKED_WITHIN = 0.5  # seconds after which a run counts as held by another process
+LONGEST_POINTER = 4096  # bytes
+LONGEST_HEADER = 100 * 2**20  # bytes, the limit that the format itself sets
 
 
 @contextlib.contextmanager
-def disk(path: Path, verb: str = "write") -> Iterator[None]:
-    """Turn an error of the file system into a DiskError that names the path."""
+def disk(path: Path, verb: str = "write", size: int = 0) -> Iterator[None]:
+    """Turn an error of the file system into a DiskError; `size` bytes are to be written."""
     try:
         yield
     except OSError as error:
-        hint = (
-            "; free some space and type the same command again"
-            if (error.errno in (errno.ENOSPC, errno.EDQUOT))
-            else ""
-        )
-        raise DiskError(f"cannot {verb} {path}: {error.strerror}{hint}") from error
+        raise refused(path, verb, error, size) from error
+
+
+def refused(path: Path, verb: str, error: OSError, size: int = 0) -> DiskError:
+    """Return the line for an error of the file system: what, why, and what to type."""
+    hint = "; type the same command again once the disk answers"
+    if error.errno in FULL:
+        room = f"{in_words(size)} needed, {in_words(free(path))} free"
+        hint = f" ({room}); free some space and type the same command again"
+    return DiskError(f"cannot {verb} {path}: {error.strerror}{hint}")
+
+
+def free(path: Path) -> int:
+    """Return the bytes that are free where `path` is, or will be."""
+    there = next((p for p in (path, *path.parents) if p.exists()), Path("/"))
+    return shutil.disk_usage(there).free
+
+
+def in_words(size: float) -> str:
+    """Return a number of bytes for people: 12.3 MB."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000 or unit == "GB":
+            break
+        size /= 1000
+    return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
 
 
 def write(path: Path, data: bytes) -> None:
-    """Write a file so that it stands under its name whole or not at all."""
+    """Write a file so that it stands under its name whole or not at all, and stays after a cut."""
     temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
-    with disk(path):
+    with disk(path, size=len(data)):
         try:
-            with open(temporary, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+            save_as(temporary, data)
             os.replace(temporary, path)
-            sync_folder(path.parent)
         except BaseException:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # what is left is swept at the next start
+                os.unlink(temporary)
             raise
+        sync_folder(path.parent)
+
+
+def save_as(path: Path, data: bytes, sync: bool = True) -> None:
+    """Write the bytes to a file; with `sync` wait until the disk has them."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    try:
+        left = memoryview(data)
+        while left:
+            left = left[os.write(handle, left) :]
+        if sync:
+            os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` outlast a power cut, where the platform can."""
+    """Make a change of names in `folder` outlast a power cut, where the platform can."""
     if os.name == "nt":
         return
     handle = os.open(folder, os.O_RDONLY)
@@ -72,20 +106,30 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def remove(path: Path) -> None:
+    """Remove a file; one that is gone already is fine."""
+    with disk(path, "remove"), contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder with all that is in it, where there is one."""
+    with disk(path, "remove"), contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(path)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write JSON, whole or not at all."""
     write(path, (json.dumps(value, indent=1) + "\n").encode())
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and its parents."""
+    """Make a folder and its parents, so that they outlast a power cut."""
     with disk(path):
-        path.mkdir(parents=True, exist_ok=True)
-
-
-def digest(data: bytes) -> str:
-    """Return the sha256 in hexadecimal."""
-    return hashlib.sha256(data).hexdigest()
+        missing = [folder for folder in (path, *path.parents) if not folder.is_dir()]
+        for folder in reversed(missing):
+            folder.mkdir(exist_ok=True)
+            sync_folder(folder.parent)
 
 
 def tensor_digest(tensors: dict[str, Tensor]) -> str:
@@ -99,33 +143,45 @@ def tensor_digest(tensors: dict[str, Tensor]) -> str:
 
 
 @contextlib.contextmanager
-def lock(path: Path, holder: Path | None = None, wait: Any = None) -> Iterator[None]:
-    """Hold an OS lock, which dies with its process.
+def lock(path: Path, run: bool = False, wait: Any = None) -> Iterator[None]:
+    """Hold an OS lock, which dies with its process; a file beside it says who holds it.
 
-    With `holder`, a file in which the owner is named, a lock that is taken raises LockedError at
-    once; without it this waits, after calling `wait` once.
+    With `run` a lock that is taken raises LockedError; else this waits, after calling `wait` once.
     """
-    make_folder(path.parent)
     guard = FileLock(path)
-    try:
-        guard.acquire(timeout=0)
-    except Timeout:  # an OSError too, so it comes first
-        if holder is not None:
-            raise LockedError(
-                f"{path.parent} is being written by {owner(holder)}; wait for it, or stop it first"
-            ) from None
-        if wait:
-            wait()
-        while not guard.is_locked:
+    while not guard.is_locked:
+        make_folder(path.parent)  # `lottery clean` may have removed it since
+        try:
+            guard.acquire(timeout=LOCKED_WITHIN)  # readers hold it for an instant
+        except Timeout:  # an OSError too, so it comes first
+            if run:
+                raise LockedError(busy(path.parent)) from None
+            if wait:
+                wait()
+                wait = None
             signals.leave_if_asked()
-            with contextlib.suppress(Timeout):
-                guard.acquire(timeout=0.5)
-    except (OSError, NotImplementedError) as error:
-        raise DiskError(f"cannot lock {path}: {error}") from error
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise refused(path, "lock", error) from error
+        except NotImplementedError as error:
+            raise DiskError(f"cannot lock {path}: {error}") from error
     try:
+        sign(owner_file(path))
         yield
     finally:
+        with contextlib.suppress(OSError):  # one that stays is known by a lock that nobody holds
+            os.unlink(owner_file(path))
         guard.release()
+
+
+def sign(path: Path) -> None:
+    """Write down who holds a lock; nothing depends on it, so it is not synced."""
+    said = {"pid": os.getpid(), "host": hostname(), "since": now(), "command": sys.argv[1:]}
+    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
+    with disk(path):
+        save_as(temporary, json.dumps(said).encode(), sync=False)
+        os.replace(temporary, path)
 
 
 class Shelf:
@@ -148,21 +204,21 @@ class Shelf:
         """Return the manifest; raises DamagedError unless it is as written."""
         path = self.path / MANIFEST
         try:
-            value: dict[str, Any] = json.loads(path.read_bytes())
-            body = {k: v for k, v in value.items() if k != "sha256"}
-            if value["sha256"] != digest(json.dumps(body, sort_keys=True).encode()):
-                raise ValueError("its checksum is wrong")
-        except (ValueError, KeyError, TypeError) as error:
-            raise self.damaged(path, str(error)) from error
-        except OSError as error:
-            raise DiskError(f"cannot read {path}: {error.strerror}") from error
+            value = read_signed(path)
+        except FileNotFoundError as error:
+            raise self.damaged(path, "it is missing") from error
+        except DamagedError as error:
+            raise DamagedError(f"{error}; {self.hint()}") from error
+        if not isinstance(value.get("files"), dict) or not isinstance(value.get("result"), dict):
+            raise self.damaged(path, "it is no manifest of a level")
         return value
 
+    def hint(self) -> str:
+        where = shlex.quote(str(self.path))
+        return f"to train this level again: rm -r {where}, then type the same command"
+
     def damaged(self, path: Path, why: str) -> DamagedError:
-        return DamagedError(
-            f"{path} is damaged ({why}); to train this level again: "
-            f"rm -r {self.path}, then type the same command"
-        )
+        return DamagedError(f"{path} is damaged ({why}); {self.hint()}")
 
     def write_tensors(self, name: str, tensors: dict[str, Tensor], about: Any = None) -> str:
         """Write tensors with `about` as JSON in the header; return the sha256 of the file."""
@@ -181,67 +237,39 @@ class Shelf:
             raise DiskError(f"cannot read {path}: {error.strerror}") from error
         if digest(data) != self.manifest()["files"].get(name):
             raise self.damaged(path, "its checksum is wrong")
-        return unpack_tensors(data)
+        try:
+            return unpack_tensors(data)
+        except DamagedError as error:
+            raise self.damaged(path, str(error)) from error
 
     def read_text(self, name: str) -> str:
         """Return a text file of the level; raises DamagedError."""
         path = self.path / name
-        data = path.read_bytes() if path.exists() else b""
+        with disk(path, "read"):
+            data = path.read_bytes() if path.exists() else b""
         if digest(data) != self.manifest()["files"].get(name):
             raise self.damaged(path, "it is missing or its checksum is wrong")
         return data.decode()
 
     def finish(self, manifest: dict[str, Any]) -> None:
-        """Declare the level complete: the manifest, last; then sweep what training left."""
-        body: dict[str, Any] = json.loads(json.dumps(manifest))
-        body["sha256"] = digest(json.dumps(body, sort_keys=True).encode())
-        write_json(self.path / MANIFEST, body)
-        self.sweep()
+        """Declare the level complete: the manifest, last."""
+        write_json(self.path / MANIFEST, signed(manifest))
 
     def add_file(self, name: str, sha: str) -> None:
         """Enter one more file into a finished level's manifest (a state that was replayed)."""
         manifest = self.manifest()
         manifest["files"][name] = sha
-        del manifest["sha256"]
         self.finish(manifest)
 
-    def checkpoints(self) -> list[Path]:
-        """Return the checkpoints within the level, the newest first."""
-        found = [p for p in self.path.glob(f"{CHECKPOINT}*") if CHECKPOINT_NAME.fullmatch(p.name)]
-        return sorted(found, key=lambda p: -int(p.name.split("-")[1]))
-
-    def write_checkpoint(self, iteration: int, tensors: dict[str, Tensor], about: Any) -> None:
-        """Write a checkpoint under a name that holds its checksum; keep one earlier one."""
-        data = pack_tensors(tensors, about)
-        name = f"{CHECKPOINT}{iteration}-{digest(data)[:32]}.safetensors"
-        write(self.path / name, data)
-        for path in self.checkpoints()[2:]:
-            path.unlink(missing_ok=True)
-
-    def read_checkpoint(self, warn: Any) -> tuple[dict[str, Tensor], Any] | None:
-        """Return the newest good checkpoint; a damaged one is set aside as .corrupt and named."""
-        for path in self.checkpoints():
-            with disk(path, "read"):
-                data = path.read_bytes()
-            if digest(data)[:32] == path.stem.split("-")[2]:
-                return unpack_tensors(data)
-            aside = path.with_suffix(".corrupt")
-            with disk(path):
-                os.replace(path, aside)
-            warn(f"{path} is damaged; set aside as {aside.name}, going back to the one before")
-        return None
-
     def sweep(self) -> None:
-        """Remove what a killed process left and nobody needs; call it under the lock."""
+        """Remove what a killed process left half-written; call it under the lock."""
         sweep(self.path)
-        for path in self.checkpoints() if self.complete else ():
-            path.unlink(missing_ok=True)
 
 
 def sweep(folder: Path) -> None:
     """Remove the temporary files that a killed process left in a folder."""
     for path in folder.glob(f"{TEMPORARY}*"):
-        path.unlink(missing_ok=True)
+        remove(path)
 
 
 def pack_tensors(tensors: dict[str, Tensor], about: Any) -> bytes:
@@ -253,15 +281,20 @@ def pack_tensors(tensors: dict[str, Tensor], about: Any) -> bytes:
 def unpack_tensors(data: bytes) -> tuple[dict[str, Tensor], Any]:
     """Undo `pack_tensors`."""
     try:
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        length = int.from_bytes(data[:8], "little")
+        if length > min(len(data), LONGEST_HEADER):
+            raise ValueError("its header is longer than the file")
+        header = json.loads(data[8 : 8 + length])
         return load(data), json.loads(header["__metadata__"]["lottery"])
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise DamagedError(f"a tensor file cannot be read: {error}") from error
+    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DamagedError(f"it is no tensor file of ours: {error}") from error
 
 
 def link(place: Path, target: Path) -> None:
     """Let `place` stand for `target`: a relative link, or a one-line pointer file without links."""
     relative = os.path.relpath(target, place.parent)
+    if leads_to(place) == Path(relative) and place.parent.joinpath(relative).exists():
+        return
     if place.is_dir() and not place.is_symlink():
         raise DiskError(f"{place} is a folder, where a link to {target} has to stand; move it away")
     with disk(place):
@@ -270,18 +303,28 @@ def link(place: Path, target: Path) -> None:
         try:
             os.symlink(relative, temporary)
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno in (*FULL, errno.EIO):
                 raise
             write(place, (relative + "\n").encode())
             return
         os.replace(temporary, place)
+        sync_folder(place.parent)
 
 
 def follow(place: Path) -> str | None:
     """Return the key of the level that `place` stands for; None where there is none."""
+    target = leads_to(place)
+    return target.name if target else None
+
+
+def leads_to(place: Path) -> Path | None:
+    """Return what a link, or the pointer file in its stead, says; None where there is none."""
     if place.is_symlink():
-        return Path(os.readlink(place)).name
-    return Path(place.read_text().strip()).name if place.is_file() else None
+        return Path(os.readlink(place))
+    if not place.is_file():
+        return None
+    with disk(place, "read"), open(place, "rb") as file:
+        return Path(file.read(LONGEST_POINTER).decode(errors="replace").strip())
 
 
 def write_if_new(path: Path, data: bytes) -> None:
@@ -290,6 +333,11 @@ def write_if_new(path: Path, data: bytes) -> None:
         same = path.exists() and path.read_bytes() == data
     if not same:
         write(path, data)
+
+
+def now() -> str:
+    """Return the time to the second, in UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def hostname() -> str:

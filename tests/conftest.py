@@ -1,9 +1,13 @@
 """Run the command line: in this process for speed, in its own where that is the point."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
 
 import pytest
 import torch
@@ -68,3 +72,77 @@ def shell(tmp_path):
         )  # fmt: skip
 
     return call
+
+
+# The torture suite counts what it has checked, and compares it with what it is to check.
+COUNTS = "LOTTERY_TORTURE_COUNTS"
+WANTED = {
+    "random SIGKILL runs": 200,
+    "random SIGKILL kills": 1500,
+    "command line under kill -9": 24,
+    "file-system calls": 280,
+    "faults during recovery": 100,
+    "crash states": 300,
+    "mutants": 9,
+    "bit identity": 96,
+    "corruption": 600,
+    "signals": 40,
+    "locks": 50,
+    "full disk": 15,
+    "NaN": 9,
+    "malicious corpus": 40,
+    "state machines": 600,
+}
+
+
+@pytest.fixture
+def tally():
+    """Add checks that have passed to a row of the table that ends the suite."""
+
+    def add(row, checks=1):
+        assert row in WANTED, f"{row} is no row of the table"
+        with open(os.environ[COUNTS], "a") as file:
+            file.write(json.dumps([row, checks]) + "\n")
+
+    return add
+
+
+def pytest_configure(config):
+    if not hasattr(config, "workerinput"):
+        handle, path = tempfile.mkstemp(prefix="lottery-torture-")
+        os.close(handle)
+        os.environ[COUNTS] = path
+
+
+def counted():
+    found = Counter()
+    for line in Path(os.environ[COUNTS]).read_text().splitlines():
+        row, checks = json.loads(line)
+        found[row] += checks
+    return found
+
+
+def whole(config):
+    """Say whether all of the torture suite was asked for, and nothing left out."""
+    asked = config.getoption("-m") == "torture" and not config.getoption("-k")
+    return asked and not [word for word in config.args if "::" in word or word.endswith(".py")]
+
+
+def pytest_sessionfinish(session):
+    config = session.config
+    if not hasattr(config, "workerinput") and whole(config) and session.exitstatus == 0:
+        found = counted()
+        if any(found[row] < number for row, number in WANTED.items()):
+            session.exitstatus = 1
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    found = counted()
+    Path(os.environ[COUNTS]).unlink()
+    if not found or not whole(config):
+        return
+    terminalreporter.section("checks that passed, and how many there are to be")
+    for row, number in WANTED.items():
+        few = "" if found[row] >= number else "   TOO FEW"
+        terminalreporter.write_line(f"{row:<28} {found[row]:>5} of {number:>5}{few}")
+    terminalreporter.write_line(f"{'all':<28} {sum(found.values()):>5}")

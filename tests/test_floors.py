@@ -8,15 +8,15 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "lottery"
 FLOORS = [
     ["errors", "seeds", "step", "selection", "mask", "task", "initializers", "units", "parts",
-     "signals", "tables", "records", "pause", "snapshots"],
-    ["store", "images", "cache", "downloads", "folders", "streams", "progress", "scoring", "search",
+     "signals", "tables", "wording", "records", "pause", "snapshots"],
+    ["store", "checkpoints", "ledger", "memory", "environment", "archives", "layouts", "images", "cache", "downloads", "folders", "streams", "progress", "scoring", "search",
      "labels", "graph", "channels", "compact", "regrow", "glimpse"],
     ["models", "datasets", "criteria", "structures", "allocations", "updates", "schedules",
      "rewinds", "branches", "optimizers", "lrs"],
-    ["train", "live", "prune", "monitor", "runs", "states", "outcome", "levels", "rows", "results",
-     "sanity"],
+    ["loop", "resume", "train", "live", "prune", "monitor", "runs", "states", "outcome", "levels", "rows", "results",
+     "sanity", "space", "health", "inventory", "garbage", "differences", "replays"],
     ["experiment", "checks"],
-    ["config", "complaints", "launch", "cli", "commands", "__main__"],
+    ["config", "complaints", "launch", "reopen", "cli", "commands", "__main__"],
 ]  # fmt: skip
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 LEAVES = set(FLOORS[2])

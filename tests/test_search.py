@@ -97,7 +97,7 @@ def test_a_score_moves_by_weight_times_gradient_picked_or_not():
         model, masks.dense(model), task, ones, lr=0.01, momentum=0.0, weight_decay=0.0
     )
     search.wear_(found, {"weight": torch.tensor([[True, False, True, False]])})
-    for step in search.steps(found.model, task, 0, 1):
+    for step in search.steps(found.model, task, 0, 1, found.optimizer, search.kept(found)):
         gradients = search.straight_through(found)
         assert gradients["weight"].tolist() == [[10, -40, 90, -160]]
         search.update_(found, gradients, step, 1)

@@ -50,26 +50,10 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(DiskError, match="No space left on device; free some space"):
+    with pytest.raises(DiskError, match="No space left on device .3 bytes needed, .* free.; free some space"):
         store.write(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_the_newest_good_checkpoint_is_used(tmp_path):
-    shelf = Shelf(tmp_path, "k")
-    shelf.path.mkdir(parents=True)
-    for step in (5, 10, 15):
-        shelf.write_checkpoint(step, {"a": torch.tensor([float(step)])}, {"step": step})
-    assert [p.name.split("-")[1] for p in shelf.checkpoints()] == ["15", "10"]
-    newest = shelf.checkpoints()[0]
-    newest.write_bytes(newest.read_bytes()[:-1] + b"x")
-    said = []
-    tensors, about = shelf.read_checkpoint(said.append)
-    assert about == {"step": 10}
-    assert tensors["a"].tolist() == [10.0]
-    assert newest.name in said[0]
-    assert newest.with_suffix(".corrupt").exists()
 
 
 def test_links_are_relative_and_a_pointer_file_stands_in(tmp_path, monkeypatch):

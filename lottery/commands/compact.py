@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
     from lottery import results, store
     from lottery.compact import compact
     from lottery.levels import place
-    from lottery.train import build
+    from lottery.loop import build
 
     folder = results.find_run(Path(chosen["outputs"]), words[0], "compact")
     level = finished(folder, int(chosen["level"]), chosen["branch"])
@@ -58,8 +58,10 @@ def finished(folder: Path, index: int, branch: str) -> Level:
     """Return a trained level of a run, on the CPU; raises UsageError where there is none."""
     import torch
 
-    from lottery import config
-    from lottery.levels import existing
+    from lottery import config, records
+    from lottery.ledger import Ledger
+    from lottery.levels import Level as Made
+    from lottery.levels import current, place
     from lottery.progress import Progress
     from lottery.runs import Run
 
@@ -69,14 +71,14 @@ def finished(folder: Path, index: int, branch: str) -> Level:
         batch_size=parts.recipe.batch_size, device=torch.device("cpu")
     )
     watch = Progress("none", parts.levels)
-    run = Run(parts, task, folder.parents[2], folder, folder.name, "off", watch)
-    level = existing(run, index, branch)
-    if level is None:
+    run = Run(parts, task, folder.parents[2], folder, folder.name, "60s", watch, Ledger(folder))
+    shelf = current(run.outputs, records.levels(folder).get(place(index, branch), {}))
+    if shelf is None:
         of = f" of branch {branch}" if branch else ""
         raise UsageError(
             f"compact: {folder} has no finished level {index}{of}; lottery show lists its levels"
         )
-    return level
+    return Made(run, index, shelf)
 
 
 def describe(model: nn.Module, small: nn.Module, task: Task) -> dict[str, Any]:

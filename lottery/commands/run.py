@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from lottery import signals
-from lottery.errors import LotteryError, Stopped, UsageError
+from lottery.errors import LockedError, LotteryError, Stopped, UsageError
+from lottery.records import busy, locked
 
 FLAGS = {  # hydra's, and whether a value follows
     "--hydra-help": False,
@@ -207,10 +208,14 @@ def execute(config: Any, choices: dict[str, Any]) -> None:
     from lottery import config as configs
 
     settings = configs.plain(config)
+    name = default_name(choices)
+    folder = configs.folder(settings, name)
+    if locked(folder / ".lock"):  # before anything that takes long to import or to read
+        raise LockedError(busy(folder))
     parts = configs.parts(settings)
     from lottery import launch
 
-    launch.launch(settings, parts, default_name(choices), TALLY.typed)
+    launch.launch(settings, parts, name, TALLY.typed)
 
 
 def default_name(choices: dict[str, Any]) -> str:

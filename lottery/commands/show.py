@@ -19,10 +19,10 @@ def main(arguments: list[str]) -> int:
     if len(words) != 1:
         raise UsageError("show: name one run (lottery ls lists them)")
     from lottery import results, sanity
-    from lottery.records import read_json
+    from lottery.records import read_record
 
     folder = results.find_run(Path(chosen["outputs"]), words[0])
-    record = read_json(folder / "run.json")
+    record = read_record(folder)
     print(folder)
     for key in (
         "state",

@@ -52,16 +52,20 @@ def gem_miner(
     found = search.begin(
         model, mask, task, drawn, lr=lr, momentum=momentum, weight_decay=2 * penalty
     )
-    active = here = {name: m.to(task.device) for name, m in mask.items()}
+    here = {name: m.to(task.device) for name, m in mask.items()}
+    active = {name: m.clone() for name, m in here.items()}
     survived = {name: torch.zeros_like(w) for name, w in found.weights.items()}
     counts = active_counts(masks.kept(mask), masks.count(density, mask), freezings)
+    kept = search.kept(found) | {f"active/{name}": m for name, m in active.items()}
+    kept |= {f"survived/{name}": count for name, count in survived.items()}
     search.wear_(found, used(found.scores))
-    for step in search.steps(found.model, task, seed, total):
+    for step in search.steps(found.model, task, seed, total, found.optimizer, kept):
         search.update_(found, search.straight_through(found), step, total)
         if step % every == 0 and step < total:
             search.check_finite(found.scores, step)
-            active = masks.keep_top(found.scores, active, counts.pop(0))
-            for name, keep in active.items():
+            count = counts[step // every - 1]
+            for name, keep in masks.keep_top(found.scores, active, count).items():
+                active[name].copy_(keep)
                 survived[name] += keep
                 found.weights[name].masked_fill_(~keep, 0.0)
         for score in found.scores.values():

@@ -34,7 +34,8 @@ def movement(
     weights = {name: copied.get_parameter(name) for name in mask}
     held = {n: model.get_parameter(n).detach().masked_fill(keep, 0.0) for n, keep in here.items()}
     sums = {name: torch.zeros_like(w) for name, w in weights.items()}
-    for _ in search.steps(copied, task, seed, total):
+    kept = {f"sums/{name}": summed for name, summed in sums.items()}
+    for _ in search.steps(copied, task, seed, total, optimizer, kept):
         for name, weight in weights.items():
             gradient = search.gradient_of(weight)
             sums[name].addcmul_(gradient, weight.detach() + held[name], value=-1)

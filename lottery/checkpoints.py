@@ -1,0 +1,124 @@
+"""Keep the newest checkpoints of a piece of work, written while the work goes on."""
+
+import re
+import shlex
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from torch import Tensor
+
+from lottery import store
+from lottery.errors import DamagedError, DiskError
+from lottery.records import digest
+
+PREFIX = "checkpoint-"
+NAME = re.compile(rf"{PREFIX}\d+-[0-9a-f]{{32}}\.safetensors")
+CORRUPT = ".corrupt"
+KEPT = 2  # the newest, and the one before it
+
+
+class Checkpoints:
+    """The checkpoints in one folder; a context that ends when all of them are on the disk.
+
+    A checkpoint is packed, hashed and written by a thread of its own, so what it is made of must
+    change no more. Its name holds its checksum.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.thread: threading.Thread | None = None
+        self.failure: BaseException | None = None
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self.settle()
+        except DiskError:
+            if error is None:
+                raise
+
+    def paths(self) -> list[Path]:
+        """Return the checkpoints, the newest first."""
+        found = [p for p in self.folder.glob(f"{PREFIX}*") if NAME.fullmatch(p.name)]
+        return sorted(found, key=lambda p: -int(p.name.split("-")[1]))
+
+    def write(self, iteration: int, tensors: dict[str, Tensor], about: Any) -> None:
+        """Begin to write a checkpoint; returns at once unless the one before is still on its way.
+
+        Raises the DiskError of the one before.
+        """
+        self.settle()
+        self.thread = threading.Thread(
+            target=self._work, args=(iteration, tensors, about), name="checkpoint", daemon=True
+        )
+        self.thread.start()
+
+    def settle(self) -> None:
+        """Wait until what was begun is on the disk; raises its DiskError."""
+        if self.thread is not None:
+            self.thread.join()
+            self.thread = None
+        if self.failure is not None:
+            error, self.failure = self.failure, None
+            raise error
+
+    def _work(self, iteration: int, tensors: dict[str, Tensor], about: Any) -> None:
+        try:
+            data = store.pack_tensors(tensors, about)
+            name = f"{PREFIX}{iteration}-{digest(data)[:32]}.safetensors"
+            store.write(self.folder / name, data)
+            for path in self.paths()[KEPT:]:
+                store.remove(path)
+        except BaseException as error:  # noqa: BLE001 (raised in the thread that waits for it)
+            self.failure = error
+
+    def read(self, warn: Callable[[str], None]) -> tuple[dict[str, Tensor], Any] | None:
+        """Return the newest good checkpoint; None where there never was one.
+
+        A damaged one is set aside as .corrupt, and named with the one that is used in its place.
+        Raises DamagedError where there are only damaged ones.
+        """
+        aside: list[Path] = []
+        for path in self.paths():
+            with store.disk(path, "read"):
+                data = path.read_bytes()
+            try:
+                if digest(data)[:32] != path.stem.split("-")[2]:
+                    raise DamagedError("its checksum is wrong")
+                found = store.unpack_tensors(data)
+            except DamagedError as error:
+                aside.append(set_aside(path))
+                warn(f"{path} is damaged ({error}); it is kept as {aside[-1].name}")
+            else:
+                if aside:
+                    warn(f"going on from the checkpoint before it: {path}")
+                return found
+        if aside or any(self.folder.glob(f"{PREFIX}*{CORRUPT}")):
+            raise DamagedError(
+                f"no good checkpoint is left in {self.folder}; to start this level again from its "
+                f"beginning: rm -r {shlex.quote(str(self.folder))}, then type the same command"
+            )
+        return None
+
+    def clear(self) -> None:
+        """Remove the checkpoints: the work is done."""
+        for path in self.paths():
+            store.remove(path)
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a damaged file to .corrupt; return its new path."""
+    aside = path.with_name(path.name + CORRUPT)
+    with store.disk(path):
+        path.replace(aside)
+    return aside

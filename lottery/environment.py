@@ -1,0 +1,60 @@
+"""Say what the bits of a result depend on beside its config, and set what can be set of it."""
+
+import os
+import platform
+from typing import Any
+
+import torch
+
+from lottery.errors import UsageError
+
+CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
+
+
+def set_up(threads: int | None, deterministic: bool) -> None:
+    """Fix what torch does, before anything is computed.
+
+    Denormal numbers are flushed to zero: they cost Adam half its speed and no result needs them.
+    With `deterministic` every operation uses an algorithm that gives the same bits each time; on
+    the CPU all that are used here do so anyway, at one count of threads.
+    """
+    torch.set_flush_denormal(True)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    if deterministic:
+        os.environ.setdefault(CUBLAS, ":4096:8")  # read when CUDA starts
+    if deterministic != torch.are_deterministic_algorithms_enabled():  # else 1 s of imports
+        torch.use_deterministic_algorithms(deterministic)
+    torch.backends.cudnn.deterministic = deterministic
+
+
+def fingerprint(device: torch.device) -> dict[str, Any]:
+    """Return what the bits of a result depend on: where two are equal, so are the bits.
+
+    On a GPU that holds with `deterministic` only.
+    """
+    return {
+        "torch": torch.__version__,
+        "device": device.type,
+        "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+        "threads": torch.get_num_threads(),
+        "machine": platform.machine(),
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+    }
+
+
+def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Return in words what has changed between two environments, of what both know."""
+    common = [key for key in now if key in before and before[key] != now[key]]
+    return [f"{key} {before[key]} -> {now[key]}" for key in common]
+
+
+def explained(error: RuntimeError) -> UsageError | None:
+    """Return the line for an operation that has no deterministic algorithm; None for others."""
+    text = str(error)
+    if "deterministic" not in text:
+        return None
+    return UsageError(
+        f"host.deterministic: {text.splitlines()[0].split('. ')[0]}; type host.deterministic=false"
+    )

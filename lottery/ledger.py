@@ -1,0 +1,64 @@
+"""Keep a run's manifest: which levels of the store are its own, and what its tables are."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from lottery import store
+from lottery.checkpoints import set_aside
+from lottery.errors import DamagedError
+from lottery.records import MANIFEST, digest, read_manifest, signed
+
+
+class Ledger:
+    """The manifest of one run, read once and written whenever it changes; under the run's lock."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.levels: dict[str, dict[str, Any]] = {}
+        self.files: dict[str, list[str]] = {}
+
+    def read(self, warn: Callable[[str], None]) -> None:
+        """Read what stands there; a damaged one is set aside, and begun again empty.
+
+        The levels of a run are found again by what they are made of; none is trained twice.
+        """
+        try:
+            found = read_manifest(self.folder)
+        except DamagedError as error:
+            aside = set_aside(self.folder / MANIFEST)
+            warn(f"{error}; it is kept as {aside.name}, and made again from the levels")
+            return
+        self.levels, self.files = found["levels"], found["files"]
+
+    def forget(self) -> None:
+        """Trust no level that stands here, until it was found again by its key."""
+        self.levels = {}
+
+    def note(self, place: str, **entry: str) -> None:
+        """Write down which level of the store stands at a place of the run."""
+        if self.levels.get(place) != entry:
+            self.levels[place] = entry
+            self._write()
+
+    def write_files(self, contents: Mapping[str, bytes]) -> None:
+        """Write files of the run, after their checksums.
+
+        Both the new checksum and the one before stand in the manifest, so that a reader who comes
+        in between, or after a kill, finds what it vouches for.
+        """
+        known = {name: self.files.get(name, []) for name in contents}
+        wanted = {
+            name: list(dict.fromkeys([digest(data), *known[name][:1]]))
+            for name, data in contents.items()
+        }
+        changed = {name for name in contents if known[name][:1] != wanted[name][:1]}
+        if changed:
+            self.files |= {name: wanted[name] for name in changed}
+            self._write()
+        for name, data in contents.items():
+            store.write_if_new(self.folder / name, data)
+
+    def _write(self) -> None:
+        body = {"levels": self.levels, "files": self.files}
+        store.write_json(self.folder / MANIFEST, signed(body))

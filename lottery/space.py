@@ -1,0 +1,74 @@
+"""Say how many bytes a run will need, before it begins."""
+
+import contextlib
+
+import torch
+from torch import Tensor, nn
+
+from lottery import mask as masks
+from lottery import records, store
+from lottery.checkpoints import KEPT
+from lottery.errors import DamagedError, DiskError
+from lottery.levels import current, in_branches, place, wanted_states
+from lottery.runs import Run
+
+SMALL = 64 * 1024  # bytes of a level's manifest and curve, and of its rows in the tables
+
+
+def check_space(run: Run) -> None:
+    """Raise DiskError where the levels still to be trained will not fit on the disk.
+
+    Those that another run may have trained already count as well: which they are shows only when
+    their masks are made.
+    """
+    todo = trainings_left(run)
+    wanted, there = needed(run, todo), store.free(run.outputs)
+    if todo and wanted > there:
+        raise DiskError(
+            f"{run.outputs}: {todo} trainings need about {store.in_words(wanted)}, "
+            f"{store.in_words(there)} are free; free some space (lottery clean), ask for fewer "
+            "levels, or write outputs=DIR on another disk"
+        )
+
+
+def trainings_left(run: Run) -> int:
+    """Return how many levels and branches the run does not have yet."""
+    entries = {}
+    with contextlib.suppress(DamagedError):  # named when the run reads it again, under its lock
+        entries = records.levels(run.folder)
+    names = []
+    for index in range(run.parts.levels + 1):
+        names.append(place(index))
+        if index and in_branches(run, index):
+            names += [place(index, branch) for branch in run.parts.branches]
+    with contextlib.suppress(DamagedError):
+        return sum(current(run.outputs, entries.get(name, {})) is None for name in names)
+    return len(names)
+
+
+def needed(run: Run, trainings: int) -> int:
+    """Return the bytes that so many trainings leave, with the checkpoints of one on its way."""
+    weights = size(run.initial.weights)
+    bits = masks.total(run.dense) // 8
+    state = weights * (1 + optimizer_copies(run)) + bits
+    level = 2 * weights + 2 * bits + SMALL
+    kept = len(wanted_states(run, 0)) + (trainings if run.parts.pruning.nested else 0) * len(
+        wanted_states(run, 1)
+    )
+    rollback = 2 if run.parts.recipe.on_nan == "rollback" else 1
+    return trainings * level + kept * state + (KEPT + 1) * rollback * state
+
+
+def size(tensors: dict[str, Tensor]) -> int:
+    """Return the bytes of tensors."""
+    return sum(t.numel() * t.element_size() for t in tensors.values())
+
+
+def optimizer_copies(run: Run) -> int:
+    """Return how many numbers the optimizer keeps of each weight: 1 of momentum, 2 of Adam."""
+    parameter = nn.Parameter(torch.zeros(2, device=run.task.device))
+    optimizer = run.parts.recipe.optimizer([parameter])
+    parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    slots = optimizer.state[parameter].values()
+    return sum(isinstance(slot, Tensor) and slot.shape == parameter.shape for slot in slots)

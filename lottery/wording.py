@@ -1,0 +1,41 @@
+"""Say sizes, paths and commands to people: on one line, short, and safe to print and to type."""
+
+import os
+import shlex
+from pathlib import Path
+
+
+def in_words(number: float) -> str:
+    """Return a number of bytes for people: 12.3 MB."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if number < 1000 or unit == "GB":
+            break
+        number /= 1000
+    return f"{number:.0f} {unit}" if unit == "bytes" else f"{number:.1f} {unit}"
+
+
+def printable(text: object) -> str:
+    """Return text on one line, with what a terminal might obey spelled out.
+
+    A file name may hold line ends, escape sequences, or bytes that are no text.
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+
+
+def near(path: Path | str) -> str:
+    """Return a path as short as it can be typed here."""
+    absolute = os.path.abspath(path)
+    inside = absolute.startswith(os.getcwd().rstrip(os.sep) + os.sep)
+    return os.path.relpath(absolute) if inside else str(path)
+
+
+def rm(path: Path) -> str:
+    """Return what to type to be rid of a file or a folder."""
+    return f"rm -r {shlex.quote(near(path))}"
+
+
+def outputs_word(outputs: Path) -> str:
+    """Return the word, after a space, that names these outputs to a command; none for the usual."""
+    if os.path.abspath(outputs) == os.path.abspath("outputs"):
+        return ""
+    return f" outputs={shlex.quote(str(outputs))}"
