@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lottery import store
 from lottery.errors import DamagedError, DiskError
+from lottery.files import read_plain
 from lottery.records import digest
 
 PREFIX = "checkpoint-"
@@ -90,13 +91,13 @@ class Checkpoints:
         """
         aside: list[Path] = []
         for path in self.paths():
-            with store.disk(path, "read"):
-                data = path.read_bytes()
             try:
+                with store.disk(path, "read"):
+                    data = read_plain(path)
                 if digest(data)[:32] != path.stem.split("-")[2]:
                     raise DamagedError("its checksum is wrong")
                 found = store.unpack_tensors(data)
-            except DamagedError as error:
+            except (DamagedError, ValueError) as error:
                 aside.append(set_aside(path))
                 warn(f"{path} is damaged ({error}); it is kept as {aside[-1].name}")
             else:
@@ -112,8 +113,12 @@ class Checkpoints:
 
     def clear(self) -> None:
         """Remove the checkpoints: the work is done."""
-        for path in self.paths():
+        found = self.paths()
+        for path in found:
             store.remove(path)
+        if found:  # else a power cut may bring them back, when nobody looks for them any more
+            with store.disk(self.folder):
+                store.sync_folder(self.folder)
 
 
 def set_aside(path: Path) -> Path:

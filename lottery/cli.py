@@ -9,10 +9,12 @@ from pathlib import Path
 
 from lottery import __version__
 from lottery.errors import INTERRUPTED, LotteryError, UsageError
+from lottery.wording import printable
 
 COMMANDS = Path(__file__).parent / "commands"
-EXIT_CODES = """exit codes: 0 done, 2 usage or config, 3 locked, 4 damaged, 5 disk or I/O,
-            6 diverged, 75 requeue (USR1, USR2), 130 interrupted, 143 terminated"""
+EXIT_CODES = """exit codes: 0 done (1: diff found a difference; a bug), 2 usage or config, 3 locked,
+            4 damaged, 5 disk or I/O, 6 diverged, 75 requeue (USR1, USR2), 130 interrupted,
+            143 terminated"""
 
 
 def commands() -> list[str]:
@@ -65,7 +67,7 @@ def main(argv: list[str] | None = None) -> int:
         code, text = 1, f"{type(error).__name__}: {error} (a bug in lottery? -v shows where)"
     if verbose:
         print(trace, file=sys.stderr)
-    print(f"lottery: {' '.join(text.split())}", file=sys.stderr)
+    print(f"lottery: {printable(' '.join(text.split()))}", file=sys.stderr)
     return code
 
 

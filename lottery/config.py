@@ -25,6 +25,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from lottery.errors import DamagedError, UsageError
+from lottery.files import CONFIG, read_plain
 
 if TYPE_CHECKING:
     from lottery.parts import Parts
@@ -60,6 +61,15 @@ NOT_IDENTITY = (
 COLUMNS = ("criterion", "structure", "allocation", "update")  # of the method table, components
 SANITY = ("shuffle", "reinit", "random")  # what `sanity=true` trains beside each level
 DEFAULT_LEVELS = 5
+DEEPEST = 50  # lists and mappings within each other, in a config
+UNREADABLE = (
+    OSError,
+    ValueError,
+    TypeError,
+    RecursionError,
+    OmegaConfBaseException,
+    yaml.YAMLError,
+)
 LONGEST_LIST = 1_000  # levels after which a schedule counts as endless
 
 
@@ -232,15 +242,38 @@ def plain(config: Any) -> dict[str, Any]:
 def read(path: Path) -> dict[str, Any]:
     """Return the config.yaml of a run: data, safely loaded; raises DamagedError."""
     try:
-        found = dict(OmegaConf.to_container(OmegaConf.load(path)))  # type: ignore[arg-type]
+        written = read_plain(path, CONFIG).decode()
+        refuse_tricks(written)
+        found = dict(OmegaConf.to_container(OmegaConf.create(written)))  # type: ignore[arg-type]
         if not found.keys() >= {"model", "dataset", "train"}:
             raise ValueError("it is no config of a run")
         return found
-    except (OSError, ValueError, TypeError, OmegaConfBaseException, yaml.YAMLError) as error:
+    except UNREADABLE as error:
         raise DamagedError(
             f"{path} cannot be read ({str(error).splitlines()[0]}); move the folder "
             "away and type the command again"
         ) from error
+
+
+def refuse_tricks(written: str) -> None:
+    """Raise ValueError for what a config.yaml of ours never holds.
+
+    Aliases multiply (nine lines of them fill any memory), tags and interpolations ask for more
+    than data, and deep nesting is work without end.
+    """
+    if "${" in written:
+        raise ValueError("it refers to something outside of it, with ${")
+    depth = 0
+    for event in yaml.parse(written, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError("it has an alias")
+        tag = getattr(event, "tag", None)
+        if tag not in (None, "!"):
+            raise ValueError(f"it has the tag {tag}")
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise ValueError("it is nested too deeply")
 
 
 def text(settings: dict[str, Any]) -> str:

@@ -1,22 +1,51 @@
-"""Fetch and parse a data set with torchvision at its first use; afterwards read our own cache.
+"""Fetch and parse the files of a data set at its first use; afterwards read our own cache.
 
-Nothing of ours unpickles. torchvision's parser of CIFAR does, and only files whose md5 it has
-compared with the ones in its source just before.
+A file counts where its sha256 is the one written in the data set's module: what comes over the
+net, or was put there by hand. Nothing is unpickled, and nothing of an archive is run.
 """
 
-import sys
+import hashlib
+import shlex
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
+from urllib.error import HTTPError, URLError
 
-import torch
-
-from lottery import images
-from lottery.cache import Tensors, cached
-from lottery.errors import DamagedError, DiskError, UsageError
+from lottery import __version__, images, signals, store
+from lottery.archives import at_most, unpacked
+from lottery.cache import Tensors, cached, check_images, one_line, say, sweep
+from lottery.errors import DamagedError, UsageError
+from lottery.folders import Progress
 from lottery.images import ImageOptions, Images, ImageTask
 
-UNPARSABLE = (AssertionError, ValueError, LookupError, TypeError, EOFError)
+SPLITS = ("train", "test")
+PATIENCE = 30.0  # seconds without an answer before the next address is tried
+PIECE = 2**18  # bytes read at a time
+
+
+class Source(NamedTuple):
+    """A file as it is published."""
+
+    name: str
+    size: int  # bytes
+    sha256: str
+    parts: dict[str, int]  # the files in it that are read, and the most bytes that each may have
+
+
+@dataclass(frozen=True)
+class Published:
+    """A data set as it is published."""
+
+    title: str
+    addresses: tuple[str, ...]  # of the folder with its files on the net, tried in turn
+    sources: tuple[Source, ...]
+    folder: str = "."  # where the files lie below the root
+    unpacked: str = "."  # where the parts lie below the root, if somebody unpacked them
+    pickled: str = ""  # another form of it, that many have and that is not read
 
 
 def downloaded(
@@ -24,84 +53,149 @@ def downloaded(
     options: ImageOptions,
     *,
     name: str,
-    dataset: str,
-    folder: str,
     classes: int,
-    by: str = "train",
+    published: Published,
+    parse: Callable[[dict[str, bytes]], Tensors],
 ) -> ImageTask:
-    """Return the task of the torchvision class `dataset`, cached as `name`.
+    """Return the task of a published data set, cached as `name`.
 
-    `folder` below root is where torchvision keeps its files; `by` is the argument with which it
-    tells the splits apart, "train" or "split". Raises UsageError where the files are neither there
-    nor to be had, DamagedError where they cannot be parsed.
+    `parse` makes uint8 pixels [N, C, H, W] and labels [N] of both splits out of the files' parts,
+    and raises ValueError. Raises UsageError where the files are neither there nor to be had,
+    DamagedError where they are not what was published or cannot be parsed.
     """
-    tensors, sha = cached(root, name, lambda: parse(root, dataset, root / folder, by))
+    check = partial(check_images, splits=SPLITS, classes=classes)
+    tensors, sha = cached(root, name, lambda: made(root, published, parse, check), check)
     train, test = (
-        Images(tensors[f"{split}_pixels"], tensors[f"{split}_labels"].long())
-        for split in ("train", "test")
+        Images(tensors[f"{split}_pixels"], tensors[f"{split}_labels"].long()) for split in SPLITS
     )
     return images.image_task(train, test, sha, classes, options)
 
 
-def parse(root: Path, dataset: str, folder: Path, by: str) -> Tensors:
-    """Return the pixels uint8 [N, C, H, W] and labels uint8 [N] of train and test."""
-    kind: Any = getattr(images.torchvision("datasets"), dataset)
+def made(
+    root: Path,
+    published: Published,
+    parse: Callable[[dict[str, bytes]], Tensors],
+    check: Callable[[Tensors], None],
+) -> Tensors:
+    """Return the tensors of the files, which are downloaded where they are not there."""
+    folder = root / published.folder
+    parts: dict[str, bytes] = {}
+    damaged: list[Path] = []
+    lacking: list[Source] = []
     try:
-        pair = [fetch(kind, root, folder, by, split) for split in ("train", "test")]
-        return {
-            f"{split}_{part}": tensor
-            for split, parsed in zip(("train", "test"), pair)
-            for part, tensor in zip(("pixels", "labels"), tensors_of(parsed))
-        }
-    except ModuleNotFoundError as error:
-        raise UsageError(f"{dataset} needs {error.name}; pip install {error.name}") from error
-    except UNPARSABLE as error:
-        why = " ".join(str(error).split())
+        for source in published.sources:
+            found = from_archive(folder / source.name, source, damaged)
+            found = found or from_parts(root / published.unpacked, source)
+            lacking += [] if found else [source]
+            parts |= found or {}
+        if lacking:
+            fetch(root, published, lacking, damaged)
+        for source in lacking:
+            parts |= from_archive(folder / source.name, source, damaged) or {}
+        tensors = parse(parts)
+        check(tensors)
+        return tensors
+    except (ValueError, LookupError) as error:
         raise DamagedError(
-            f"the files of {dataset} in {folder} are damaged ({why}); remove them, "
-            "and they are downloaded again"
+            f"the files of {published.title} in {folder.resolve()} are damaged "
+            f"({one_line(error)}); remove them, and they are downloaded again"
         ) from error
 
 
-def fetch(kind: Any, root: Path, folder: Path, by: str, split: str) -> Any:
-    """Return one split as torchvision parses it; only what is missing touches the network."""
-    chosen = {by: split == "train" if by == "train" else split}
-    try:
-        return kind(str(root), **chosen)
-    except RuntimeError as error:
-        if "not found" not in str(error):
-            raise ValueError(str(error)) from error
-        # Missing, or its md5 is wrong: torchvision gives both the same words.
-        print(f"downloading {kind.__name__} to {folder}", file=sys.stderr)
-    except OSError as error:
-        raise DiskError(f"cannot read {error.filename or folder}: {error.strerror}") from error
-    try:
-        return kind(str(root), **chosen, download=True)
-    except (OSError, RuntimeError, HTTPException) as error:
-        why = shortened(str(error))
-        splits = [""] if by == "train" else ["split='train', ", "split='test', "]
-        calls = "; ".join(f"{kind.__name__}({str(root)!r}, {s}download=True)" for s in splits)
-        raise UsageError(
-            f"{kind.__name__} is not in {folder} (or damaged) and cannot be downloaded ({why}); on "
-            f'a machine with a network: python -c "from torchvision.datasets import '
-            f'{kind.__name__}; {calls}", then copy {folder} here'
-        ) from error
+def from_archive(path: Path, source: Source, damaged: list[Path]) -> dict[str, bytes] | None:
+    """Return the parts of a file as it was published; None where it is not there.
+
+    One whose checksum is wrong is named on stderr and added to `damaged`.
+    """
+    if not path.is_file():
+        return None
+    with store.disk(path, "read"), path.open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() == source.sha256:
+            file.seek(0)
+            return unpacked(file, source.name, source.parts)
+        say(f"{path} is damaged or not whole ({file.tell()} of {source.size} bytes)")
+        damaged.append(path)
+    return None
 
 
-def shortened(text: str, most: int = 160) -> str:
-    """Return a text in one line of at most `most` characters."""
-    line = " ".join(text.split())
-    return line if len(line) <= most else f"{line[: most - 1]}…"
+def from_parts(folder: Path, source: Source) -> dict[str, bytes] | None:
+    """Return the parts of a file that somebody unpacked; None unless all of them are there.
+
+    Nobody published a checksum of these: it is for the parser to be strict.
+    """
+    found: dict[str, bytes] = {}
+    for name, most in source.parts.items():
+        path = folder / name
+        if name == source.name or not path.is_file():
+            return None
+        with store.disk(path, "read"), path.open("rb") as file:
+            found[name] = at_most(file, most)
+    return found
 
 
-def tensors_of(parsed: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return uint8 [N, C, H, W] and uint8 [N] of a parsed data set, in whatever layout it is."""
-    raw = torch.as_tensor(parsed.data)
-    if raw.ndim == 3:
-        raw = raw[:, None]
-    elif raw.shape[1] not in (1, 3):
-        raw = raw.permute(0, 3, 1, 2)
-    labels = torch.as_tensor(parsed.targets if hasattr(parsed, "targets") else parsed.labels)
-    if len(raw) != len(labels):
-        raise ValueError(f"{len(raw)} images, {len(labels)} labels")
-    return raw.contiguous(), labels.to(torch.uint8)
+def fetch(root: Path, published: Published, lacking: list[Source], damaged: list[Path]) -> None:
+    """Download files, from the first address that has them whole.
+
+    Raises UsageError where there is none, DamagedError where a damaged one lies in the place.
+    """
+    for number, source in enumerate(lacking):
+        path = root / published.folder / source.name
+        failures: list[str] = []
+        for address in published.addresses:
+            try:
+                data = download(address + source.name, source, path)
+            except (OSError, HTTPException, ValueError) as error:
+                failures.append(reason(error))
+            else:
+                store.make_folder(path.parent)
+                sweep(path)
+                store.write(path, data)
+                break
+        else:
+            kind = DamagedError if damaged else UsageError
+            raise kind(unfetched(root, published, lacking[number:], failures[0]))
+
+
+def reason(error: Exception) -> str:
+    """Return why a download failed, in one line."""
+    if isinstance(error, URLError) and not isinstance(error, HTTPError):
+        return one_line(error.reason)  # without urllib's brackets
+    return one_line(error)
+
+
+def download(address: str, source: Source, path: Path) -> bytes:
+    """Return a file from the net; raises ValueError for any other than the one published."""
+    asked = urllib.request.Request(address, headers={"User-Agent": f"lottery/{__version__}"})  # noqa: S310
+    data = bytearray()
+    # The addresses stand in our own source, and the sha256 decides whatever answers there.
+    with urllib.request.urlopen(asked, timeout=PATIENCE) as answer:  # noqa: S310
+        progress = Progress(f"downloading {address} to {path}", source.size)
+        while piece := answer.read(PIECE):
+            signals.leave_if_asked()
+            data += piece
+            progress.add(len(piece))
+            if len(data) > source.size:
+                break
+    progress.end()
+    if len(data) != source.size or hashlib.sha256(data).hexdigest() != source.sha256:
+        size = f"{'more than ' if len(data) > source.size else ''}{min(len(data), source.size)}"
+        raise ValueError(f"{address} sent another file: {size} of {source.size} bytes")
+    return bytes(data)
+
+
+def unfetched(root: Path, published: Published, lacking: list[Source], why: str) -> str:
+    """Return the line for files that are not to be had here, with what to type elsewhere."""
+    folder = (root / published.folder).absolute()
+    words = [w for s in lacking for w in ("-o", s.name, published.addresses[0] + s.name)]
+    command = shlex.join(["curl", "-fL", *words])
+    other = root / published.pickled
+    pickled = (
+        f"; {other} is pickle, which could run code and is not read"
+        if published.pickled and other.exists()
+        else ""
+    )
+    return (
+        f"{published.title} is not in {folder} (or damaged) and cannot be downloaded ({why})"
+        f"{pickled}; on a machine with a network type: {command} and put what that fetches "
+        f"into {folder}"
+    )

@@ -7,11 +7,13 @@ a camera notes in a file (EXIF) is ignored, as torchvision does.
 import hashlib
 import json
 import os
+import stat
 import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -20,12 +22,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from lottery.cache import Tensors, cached
+from lottery.cache import Tensors, cached, check_images
 from lottery.errors import DiskError, UsageError
 from lottery.images import ImageOptions, Images, ImageTask, image_task
 
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 PILLOW_MODES = {1: "L", 3: "RGB"}
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")  # none that starts a program
 CHUNK = 64  # images that a thread decodes at a time
 SAY_EVERY = 5.0  # seconds between two lines of progress
 
@@ -154,6 +157,8 @@ def files_below(folder: Path, place: Path, label: int) -> list[File]:
                 about = entry.stat()
             except OSError as error:
                 raise UsageError(f"{entry.path} cannot be read ({error.strerror})") from error
+            if not stat.S_ISREG(about.st_mode):
+                raise UsageError(f"{entry.path} is no plain file; take it out of the data set")
             path = Path(entry.path).relative_to(folder).as_posix()
             files.append(File(path, about.st_size, about.st_mtime_ns, label))
     if not files:
@@ -164,7 +169,7 @@ def files_below(folder: Path, place: Path, label: int) -> list[File]:
 def read_image(path: str, channels: int) -> Image.Image:
     """Return a decoded image in grey (1 channel) or RGB (3); raises UsageError naming the file."""
     try:
-        with Image.open(path) as file:
+        with Image.open(path, formats=FORMATS) as file:
             image: Image.Image = file
             if Image.MAX_IMAGE_PIXELS and image.width * image.height > Image.MAX_IMAGE_PIXELS:
                 raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
@@ -239,7 +244,10 @@ def decoded_task(
     """Return a task whose images are all in memory, decoded once and cached below root."""
     listing = listing_digest(tree, form, times=True)
     tensors, sha = cached(
-        root, f"{tree.folder.name}-{listing[:16]}", lambda: decode(tree, form, workers)
+        root,
+        f"{tree.folder.name}-{listing[:16]}",
+        lambda: decode(tree, form, workers),
+        partial(check_images, splits=tree.splits, classes=tree.classes),
     )
     splits = {
         split: Images(tensors[f"{split}_pixels"], tensors[f"{split}_labels"].long())

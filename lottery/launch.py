@@ -18,10 +18,11 @@ from lottery.checks import validate
 from lottery.environment import differences, explained, fingerprint, set_up
 from lottery.errors import DamagedError, DiskError, LotteryError, UsageError
 from lottery.experiment import run_levels
+from lottery.files import CONFIG, read_plain
 from lottery.ledger import Ledger
 from lottery.parts import Parts, Recipe
 from lottery.progress import Progress
-from lottery.records import RUN, digest, read_signed, signed
+from lottery.records import RUN, digest, read_run, signed
 from lottery.results import level_table
 from lottery.resume import refuse_or_warn
 from lottery.rows import read_rows, write_overlaps
@@ -113,7 +114,7 @@ def read_before(run: Run) -> dict[str, Any]:
     """
     path = run.folder / RUN
     try:
-        return read_signed(path)
+        return read_run(run.folder)
     except FileNotFoundError:
         run.ledger.forget()
     except DamagedError as error:
@@ -155,8 +156,7 @@ def config_text(run: Run, settings: dict[str, Any]) -> bytes:
     """Return what config.yaml holds: the config that this run was begun with."""
     path = run.folder / "config.yaml"
     known = run.ledger.files.get("config.yaml", [])
-    with store.disk(path, "read"):
-        data = path.read_bytes() if path.exists() else b""
+    data = read_plain(path, CONFIG) if path.exists() else b""
     return data if digest(data) in known else config.text(settings).encode()
 
 

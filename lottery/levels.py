@@ -1,13 +1,15 @@
 """Make a ticket into a trained level: from the store where it is there, else by training it."""
 
+import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from lottery import mask as masks
 from lottery import store
@@ -43,7 +45,9 @@ class Level:
 
     @cached_property
     def ticket(self) -> Ticket:
-        return ticket_on(self.shelf)
+        ticket = ticket_on(self.shelf)
+        check_fits(self.run, self.shelf, ticket.weights)
+        return ticket
 
     @cached_property
     def mask(self) -> Mask:
@@ -52,8 +56,18 @@ class Level:
 
     @cached_property
     def end(self) -> State:
-        tensors, _ = self.shelf.read_tensors("end.safetensors")
-        return unpack(tensors, Step(self.ticket.span.stop, self.run.task.steps_per_epoch))
+        return self._read("end.safetensors", Step(self.ticket.span.stop, self.steps_per_epoch))
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return self.run.task.steps_per_epoch
+
+    def _read(self, name: str, step: Step) -> State:
+        tensors, _ = self.shelf.read_tensors(name)
+        with understood(self.shelf, name):
+            state = unpack(tensors, step)
+        check_fits(self.run, self.shelf, state.weights)
+        return state
 
     def state(self, step: Step) -> State:
         """Return the state at a step; one that nobody kept is replayed from the nearest before."""
@@ -66,7 +80,7 @@ class Level:
         if name not in self.shelf.manifest()["files"]:
             self.keep(step)
         try:
-            return unpack(self.shelf.read_tensors(name)[0], step)
+            return self._read(name, step)
         except DamagedError:
             if name in self.shelf.manifest()["files"]:
                 raise
@@ -95,21 +109,42 @@ class Level:
             store.remove_folder(folder)
 
 
+@contextlib.contextmanager
+def understood(shelf: Shelf, name: str) -> Iterator[None]:
+    """Raise DamagedError for a file whose checksum is right and that still is not one of ours."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as e:
+        raise shelf.damaged(shelf.path / name, "it does not hold what it should") from e
+
+
+def check_fits(run: Run, shelf: Shelf, weights: Mapping[str, Tensor]) -> None:
+    """Raise DamagedError unless these are weights of the run's model, by name, shape and type."""
+    for name, own in run.initial.weights.items():
+        found = weights.get(name)
+        if found is None or found.shape != own.shape or found.dtype != own.dtype:
+            raise shelf.damaged(shelf.path, f"its {name} is not that of this model")
+    if len(weights) != len(run.initial.weights):
+        raise shelf.damaged(shelf.path, "it has weights that this model has not")
+
+
 def ticket_on(shelf: Shelf) -> Ticket:
     """Return the ticket that a level was trained from, its weights in the model's order."""
     tensors, about = shelf.read_tensors("ticket.safetensors")
-    weights = {name: tensors[f"weights/{name}"] for name in about["tensors"]}
-    bits = {name: tensors[f"mask/{name}"] for name in about["layers"]}
-    mask = masks.unpack(bits, {name: weights[name].shape for name in bits})
-    variant = about["variant"] | {"frozen": tuple(about["variant"]["frozen"])}
-    return Ticket(weights, mask, Span(*about["span"]), **variant)
+    with understood(shelf, "ticket.safetensors"):
+        weights = {name: tensors[f"weights/{name}"] for name in about["tensors"]}
+        bits = {name: tensors[f"mask/{name}"] for name in about["layers"]}
+        mask = masks.unpack(bits, {name: weights[name].shape for name in bits})
+        variant = about["variant"] | {"frozen": tuple(about["variant"]["frozen"])}
+        return Ticket(weights, mask, Span(*about["span"]), **variant)
 
 
 def mask_of(shelf: Shelf) -> Mask:
     """Return the mask that a trained level ended with."""
     bits, about = shelf.read_tensors("mask.safetensors")
-    shapes = {name: torch.Size(shape) for name, shape in about["shapes"].items()}
-    return masks.unpack({name: bits[name] for name in shapes}, shapes)
+    with understood(shelf, "mask.safetensors"):
+        shapes = {name: torch.Size(shape) for name, shape in about["shapes"].items()}
+        return masks.unpack({name: bits[name] for name in shapes}, shapes)
 
 
 def key_of(run: Run, ticket: Ticket) -> str:

@@ -12,13 +12,15 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from lottery.errors import DamagedError, DiskError
+from lottery.files import RECORD, TABLE, read_plain
+from lottery.wording import printable
 
 MANIFEST = "manifest.json"
 RUN = "run.json"
 OWNER = ".owner"
+LONGEST_OWNER = 64 * 1024  # bytes; it holds the command as it was typed
 KEY = re.compile(r"[0-9a-f]{32}")
 PLACE = re.compile(r"level_(\d{2,})(?:_(\w+))?")
-LARGEST = 64 * 2**20  # bytes of a record; a manifest of a thousand layers has a half of one MiB
 
 
 def digest(data: bytes) -> str:
@@ -43,9 +45,7 @@ def read_signed(path: Path) -> dict[str, Any]:
     Raises FileNotFoundError where there is none, DamagedError unless it is as it was written.
     """
     try:
-        if path.stat().st_size > LARGEST:
-            raise ValueError("it is too long for a record")
-        value = json.loads(path.read_bytes())
+        value = json.loads(read_plain(path, RECORD))
         if not isinstance(value, dict) or value.pop("sha256", None) != checksum(value):
             raise ValueError("its checksum is wrong")
     except FileNotFoundError:
@@ -57,13 +57,37 @@ def read_signed(path: Path) -> dict[str, Any]:
     return value
 
 
+KINDS = {  # what run.json says, where it says so
+    "state": str,
+    "command": str,
+    "started": str,
+    "seconds": (int, float),
+    "levels_asked": int,
+    "resumed": list,
+    "followed_by": list,
+    "drift": list,
+    "environment": dict,
+    "spread": dict,
+}
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """Return run.json; raises FileNotFoundError, and DamagedError unless it is one of a run."""
+    path = folder / RUN
+    found = read_signed(path)
+    for key, kind in KINDS.items():
+        if key in found and not isinstance(found[key], kind):  # type: ignore[arg-type]
+            raise DamagedError(f"{path} is damaged (its {key} is {found[key]!r})")
+    return found
+
+
 def read_record(folder: Path) -> dict[str, Any]:
     """Return run.json of a run for people to read; {} where there is none.
 
     Where it is damaged, only a state that says so.
     """
     try:
-        return read_signed(folder / RUN)
+        return read_run(folder)
     except FileNotFoundError:
         return {}
     except (DamagedError, DiskError) as error:
@@ -87,6 +111,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         key = entry.get("key") if isinstance(entry, dict) else None
         if not PLACE.fullmatch(place) or not isinstance(key, str) or not KEY.fullmatch(key):
             raise DamagedError(f"{path} is damaged ({place!r} is no level of the store)")
+    for name, sums in files.items():
+        if not isinstance(sums, list) or not all(isinstance(each, str) for each in sums):
+            raise DamagedError(f"{path} is damaged (the checksums of {name!r} are none)")
     return found
 
 
@@ -108,13 +135,15 @@ def checked(folder: Path, name: str) -> bytes | None:
     path = folder / name
     known = read_manifest(folder)["files"].get(name, [])
     try:
-        data = path.read_bytes()
+        data = read_plain(path, TABLE)
+        if digest(data) not in known:
+            raise ValueError("its checksum is wrong")
     except FileNotFoundError:
         return None
     except OSError as error:
         raise DiskError(f"cannot read {path}: {error.strerror}") from error
-    if digest(data) not in known:
-        raise DamagedError(f"{path} is damaged (its checksum is wrong); {resume_hint(folder)}")
+    except ValueError as error:
+        raise DamagedError(f"{path} is damaged ({error}); {resume_hint(folder)}") from error
     return data
 
 
@@ -146,9 +175,10 @@ def owner_file(lock: Path) -> Path:
 def owner(lock: Path) -> str:
     """Return process, host and command of the holder of a lock, in words."""
     try:
-        found = json.loads(owner_file(lock).read_text())
-        return f"process {found['pid']} on {found['host']} since {found['since']}"
-    except (OSError, ValueError, KeyError, TypeError):
+        found = json.loads(read_plain(owner_file(lock), LONGEST_OWNER))
+        words = f"process {found['pid']} on {found['host']} since {found['since']}"
+        return printable(words)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return "another process"
 
 

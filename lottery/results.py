@@ -1,6 +1,7 @@
 """Read outputs/ back as tidy pandas tables. Imports no torch."""
 
 import io
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,14 @@ import pandas as pd
 from lottery.errors import DamagedError, UsageError
 from lottery.records import checked, locked, read_record
 
+REPLICATE = re.compile(r"replicate_[0-9]+")
+NUMBERS = ("level", "density", "compression", "kept", "total")  # columns of every table of levels
+
 
 def run_folders(outputs: Path) -> list[Path]:
     """Return every replicate folder under `outputs`, by name."""
     found = (p.parent for p in outputs.glob("*/*/replicate_*/run.json"))
-    return sorted(f for f in found if f.name.removeprefix("replicate_").isdigit())
+    return sorted(f for f in found if REPLICATE.fullmatch(f.name))
 
 
 def describe(folder: Path) -> dict[str, Any]:
@@ -42,12 +46,21 @@ def state(folder: Path, record: Mapping[str, Any]) -> str:
 
 def metrics(folder: Path) -> pd.DataFrame:
     """Return metrics.csv of a run, a row a level; empty where nothing is done yet."""
-    return read_table(folder, "metrics.csv")
+    return level_rows(folder, "metrics.csv")
 
 
 def branches(folder: Path) -> pd.DataFrame:
     """Return branches.csv of a run, a row a level and branch; empty where there is none."""
-    return read_table(folder, "branches.csv")
+    return level_rows(folder, "branches.csv")
+
+
+def level_rows(folder: Path, name: str) -> pd.DataFrame:
+    """Return a table of trained levels; raises DamagedError for one that is none."""
+    found = read_table(folder, name)
+    for column in NUMBERS if len(found) else ():
+        if column not in found or not pd.api.types.is_numeric_dtype(found[column]):
+            raise DamagedError(f"{folder / name} is no table of levels (its {column} is no number)")
+    return found
 
 
 def read_table(folder: Path, name: str) -> pd.DataFrame:

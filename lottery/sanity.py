@@ -14,6 +14,7 @@ import pandas as pd
 import yaml
 
 from lottery import results
+from lottery.files import CONFIG, read_plain
 
 HEADING = "sanity: tickets against their controls, test accuracy in %"
 MARGIN = 0.005  # half a point of accuracy: what is smaller than that counts as no difference
@@ -64,10 +65,10 @@ def accuracies(folder: Path) -> pd.DataFrame:
 def plain(folder: Path) -> bool:
     """Say whether a run prunes single weights by a mask that stays: else the controls are none."""
     try:
-        prune = yaml.safe_load((folder / "config.yaml").read_text())["prune"]
+        prune = yaml.safe_load(read_plain(folder / "config.yaml", CONFIG))["prune"]
         return bool(prune["structure"]["name"] == "weight" and prune["update"]["name"] == "static")
-    except (OSError, yaml.YAMLError, KeyError, TypeError):  # of another version, or damaged
-        return False
+    except (OSError, ValueError, RecursionError, yaml.YAMLError, LookupError, TypeError):
+        return False  # of another version, or damaged
 
 
 def level_row(level: int, group: pd.DataFrame) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from lottery.checkpoints import KEPT
 from lottery.errors import DamagedError, DiskError
 from lottery.levels import current, in_branches, place, wanted_states
 from lottery.runs import Run
+from lottery.wording import in_words
 
 SMALL = 64 * 1024  # bytes of a level's manifest and curve, and of its rows in the tables
 
@@ -25,8 +26,8 @@ def check_space(run: Run) -> None:
     wanted, there = needed(run, todo), store.free(run.outputs)
     if todo and wanted > there:
         raise DiskError(
-            f"{run.outputs}: {todo} trainings need about {store.in_words(wanted)}, "
-            f"{store.in_words(there)} are free; free some space (lottery clean), ask for fewer "
+            f"{run.outputs}: {todo} trainings need about {in_words(wanted)}, "
+            f"{in_words(there)} are free; free some space (lottery clean), ask for fewer "
             "levels, or write outputs=DIR on another disk"
         )
 

@@ -26,13 +26,15 @@ from torch import Tensor
 
 from lottery import signals
 from lottery.errors import DamagedError, DiskError, LockedError
+from lottery.files import read_plain
 from lottery.records import MANIFEST, busy, digest, owner_file, read_signed, signed
+from lottery.wording import in_words
 
 TEMPORARY = ".tmp-"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 LOCKED_WITHIN = 0.5  # seconds after which a run counts as held by another process
 LONGEST_POINTER = 4096  # bytes
-LONGEST_HEADER = 100 * 2**20  # bytes, the limit that the format itself sets
+LONGEST_HEADER = 16 * 2**20  # bytes of names and shapes
 
 
 @contextlib.contextmanager
@@ -59,15 +61,6 @@ def free(path: Path) -> int:
     return shutil.disk_usage(there).free
 
 
-def in_words(size: float) -> str:
-    """Return a number of bytes for people: 12.3 MB."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000 or unit == "GB":
-            break
-        size /= 1000
-    return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
-
-
 def write(path: Path, data: bytes) -> None:
     """Write a file so that it stands under its name whole or not at all, and stays after a cut."""
     temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
@@ -84,7 +77,8 @@ def write(path: Path, data: bytes) -> None:
 
 def save_as(path: Path, data: bytes, sync: bool = True) -> None:
     """Write the bytes to a file; with `sync` wait until the disk has them."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
+    handle = os.open(path, flags, 0o666)
     try:
         left = memoryview(data)
         while left:
@@ -184,6 +178,19 @@ def sign(path: Path) -> None:
         os.replace(temporary, path)
 
 
+KINDS = {  # what the manifest of a level says
+    "key": str,
+    "format": int,
+    "trained_by": str,
+    "files": dict,
+    "result": dict,
+    "layers": dict,
+    "environment": dict,
+    "drift": list,
+    "lowered": list,
+}
+
+
 class Shelf:
     """The place of one level in the store."""
 
@@ -209,8 +216,9 @@ class Shelf:
             raise self.damaged(path, "it is missing") from error
         except DamagedError as error:
             raise DamagedError(f"{error}; {self.hint()}") from error
-        if not isinstance(value.get("files"), dict) or not isinstance(value.get("result"), dict):
-            raise self.damaged(path, "it is no manifest of a level")
+        for key, kind in KINDS.items():
+            if not isinstance(value.get(key), kind):
+                raise self.damaged(path, f"its {key} is {value.get(key)!r}")
         return value
 
     def hint(self) -> str:
@@ -228,28 +236,30 @@ class Shelf:
 
     def read_tensors(self, name: str) -> tuple[dict[str, Tensor], Any]:
         """Return the tensors and what was said about them; raises DamagedError."""
-        path = self.path / name
-        try:
-            data = path.read_bytes()
-        except FileNotFoundError as error:
-            raise self.damaged(path, "it is missing") from error
-        except OSError as error:
-            raise DiskError(f"cannot read {path}: {error.strerror}") from error
-        if digest(data) != self.manifest()["files"].get(name):
-            raise self.damaged(path, "its checksum is wrong")
+        data = self._checked(name)
         try:
             return unpack_tensors(data)
         except DamagedError as error:
+            raise self.damaged(self.path / name, str(error)) from error
+
+    def _checked(self, name: str) -> bytes:
+        """Return a file that the manifest vouches for."""
+        path = self.path / name
+        try:
+            data = read_plain(path)
+            if digest(data) != self.manifest()["files"].get(name):
+                raise ValueError("its checksum is wrong")
+        except FileNotFoundError as error:
+            raise self.damaged(path, "it is missing") from error
+        except OSError as error:
+            raise refused(path, "read", error) from error
+        except ValueError as error:
             raise self.damaged(path, str(error)) from error
+        return data
 
     def read_text(self, name: str) -> str:
         """Return a text file of the level; raises DamagedError."""
-        path = self.path / name
-        with disk(path, "read"):
-            data = path.read_bytes() if path.exists() else b""
-        if digest(data) != self.manifest()["files"].get(name):
-            raise self.damaged(path, "it is missing or its checksum is wrong")
-        return data.decode()
+        return self._checked(name).decode(errors="replace")
 
     def finish(self, manifest: dict[str, Any]) -> None:
         """Declare the level complete: the manifest, last."""
@@ -283,9 +293,10 @@ def unpack_tensors(data: bytes) -> tuple[dict[str, Tensor], Any]:
     try:
         length = int.from_bytes(data[:8], "little")
         if length > min(len(data), LONGEST_HEADER):
-            raise ValueError("its header is longer than the file")
+            raise ValueError("its header is too long")
+        tensors = load(data)  # first: it refuses a header that is anything but one
         header = json.loads(data[8 : 8 + length])
-        return load(data), json.loads(header["__metadata__"]["lottery"])
+        return tensors, json.loads(header["__metadata__"]["lottery"])
     except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DamagedError(f"it is no tensor file of ours: {error}") from error
 

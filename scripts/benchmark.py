@@ -24,10 +24,11 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from lottery import config, train
+from lottery import config, loop
 from lottery import mask as masks
+from lottery.environment import set_up
 from lottery.images import Images, image_task
-from lottery.launch import channels_last, set_up
+from lottery.launch import channels_last
 from lottery.parts import Ticket
 from lottery.step import Span
 
@@ -41,7 +42,7 @@ CASES = {  # name -> model yaml, recipe, shape, examples, augmentation, steps a 
 
 def main(rounds: int) -> None:
     """Measure every case and write the table."""
-    set_up(None)
+    set_up(None, deterministic=False)
     threads = torch.get_num_threads()
     lines = ["| case | threads | ours, examples/s | by hand, examples/s | ratio (min-max) |",
              "|---|---|---|---|---|"]  # fmt: skip
@@ -103,17 +104,17 @@ def config_of(recipe: str, model: str) -> dict[str, Any]:
 
 def our_loop(parts: Any, task: Any) -> Iterator[int]:
     """Yield after each step of the product's loop."""
-    model = train.build(parts, task)
+    model = loop.build(parts, task)
     mask = {n: torch.rand(m.shape) < DENSITY for n, m in masks.dense(model).items()}
     ticket = Ticket(dict(model.state_dict()), mask, Span(0, 10**9))
-    return train.steps(train.prepare(parts, task, ticket, seed=0), 10**9)
+    return loop.steps(loop.prepare(parts, task, ticket, seed=0), 10**9)
 
 
 def hand_loop(parts: Any, task: Any) -> Iterator[int]:
     """Yield after each step of a loop that anybody would write."""
     node = {k: v for k, v in parts.optimizer.items() if k != "name"}
     kind = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[parts.optimizer["name"]]
-    model = train.build(parts, task)
+    model = loop.build(parts, task)
     optimizer = kind(model.parameters(), **node)
     labels = task.splits["train"].labels
     pixels = task.splits["train"].pixels.float().div(255).sub(0.5).div(0.25)

@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "lottery"
 FLOORS = [
     ["errors", "seeds", "step", "selection", "mask", "task", "initializers", "units", "parts",
-     "signals", "tables", "wording", "records", "pause", "snapshots"],
+     "signals", "tables", "wording", "files", "records", "pause", "snapshots"],
     ["store", "checkpoints", "ledger", "memory", "environment", "archives", "layouts", "images", "cache", "downloads", "folders", "streams", "progress", "scoring", "search",
      "labels", "graph", "channels", "compact", "regrow", "glimpse"],
     ["models", "datasets", "criteria", "structures", "allocations", "updates", "schedules",

@@ -133,6 +133,7 @@ def test_the_dense_level_is_shared_with_static_methods(run, capsys):
 def test_a_moved_mask_comes_back_from_a_checkpoint(run, tmp_path, optimizer, monkeypatch):
     """The mask is state: a run resumed at any step ends with the bits of one that went through."""
     from lottery import signals, train
+    from lottery.resume import checkpoint
 
     words = ["prune=rigl", f"train/optimizer={optimizer}", *FAST]
     whole = run(*words, "outputs=whole")
@@ -145,15 +146,16 @@ def test_a_moved_mask_comes_back_from_a_checkpoint(run, tmp_path, optimizer, mon
         for step in steps(training, end):
             yield step
             if any(not bool(m.all()) for m in training.mask.values()) and step == stop:
-                train.checkpoint(training, shelf[0])
+                checkpoint(training, places[0])
+                places[0].settle()
                 raise KeyboardInterrupt
 
-    shelf = []
+    places = []
     resume = train.resume
 
-    def noted(parts, task, ticket, seed, place, watch):
-        shelf[:] = [place]
-        return resume(parts, task, ticket, seed, place, watch)
+    def noted(start, checkpoints, watch, strict):
+        places[:] = [checkpoints]
+        return resume(start, checkpoints, watch, strict)
 
     monkeypatch.setattr(train, "steps", interrupted)
     monkeypatch.setattr(train, "resume", noted)

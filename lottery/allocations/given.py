@@ -1,8 +1,10 @@
 import csv
+import io
 from pathlib import Path
 
 from lottery import mask as masks
 from lottery.errors import UsageError
+from lottery.files import TABLE, read_plain
 from lottery.mask import Mask, Scores, some
 
 
@@ -41,14 +43,14 @@ def read(path: Path, level: int | None) -> dict[str, float]:
     """Return layer -> density of one level of a table; raises UsageError for any that is none."""
     file = path / "layers.csv" if path.is_dir() else path
     try:
-        with open(file, newline="") as lines:
-            rows = list(csv.DictReader(lines))
+        text = read_plain(file, TABLE).decode()
+        rows = list(csv.DictReader(io.StringIO(text, newline="")))
         if rows and "level" in rows[0]:
             if level is None:
                 raise UsageError(f"prune.allocation.level: {file} has levels; say which")
             rows = [row for row in rows if int(row["level"]) == level]
         found = {row["layer"]: float(row["density"]) for row in rows}
-    except (OSError, KeyError, ValueError, csv.Error) as error:
+    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise UsageError(
             f"prune.allocation.path: {file} is no table of layer and density ({error})"
         ) from error

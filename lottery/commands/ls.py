@@ -8,6 +8,7 @@ WORD keeps the runs whose name or id holds it.
 from pathlib import Path
 
 from lottery.commands import options
+from lottery.wording import printable
 
 
 def main(arguments: list[str]) -> int:
@@ -37,4 +38,4 @@ def cell(value: object) -> str:
     """Return a value as it stands in the table."""
     if isinstance(value, float):
         return f"{value:.4f}"
-    return "" if value is None else str(value)
+    return "" if value is None else printable(value)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lottery.commands import options
 from lottery.errors import UsageError
+from lottery.wording import printable
 
 
 def main(arguments: list[str]) -> int:
@@ -23,7 +24,7 @@ def main(arguments: list[str]) -> int:
 
     folder = results.find_run(Path(chosen["outputs"]), words[0])
     record = read_record(folder)
-    print(folder)
+    print(printable(folder))
     for key in (
         "state",
         "command",
@@ -40,13 +41,14 @@ def main(arguments: list[str]) -> int:
     ):
         if record.get(key) is not None:
             value = record[key]
-            print(f"  {key:<9} {value:.1f}" if isinstance(value, float) else f"  {key:<9} {value}")
+            said = f"{value:.1f}" if isinstance(value, float) else printable(value)
+            print(f"  {key:<9} {said}")
     levels = results.metrics(folder)
     if len(levels):
         print("\n" + results.level_table(levels.to_dict("records")))
     branches = results.branches(folder)
     for name, rows in branches.groupby("branch", sort=False) if len(branches) else ():
-        print(f"\nbranch {name}")
+        print(f"\nbranch {printable(name)}")
         dense = levels.iloc[:1].to_dict("records")
         print(results.level_table(dense + rows.to_dict("records")))
     judged = sanity.judge(sorted(folder.parent.glob("replicate_*")))

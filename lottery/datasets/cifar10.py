@@ -1,17 +1,38 @@
 """Offer CIFAR-10."""
 
+from functools import partial
 from pathlib import Path
 from typing import Unpack
 
-from lottery.downloads import downloaded
+from lottery.downloads import Published, Source, downloaded
 from lottery.images import ImageOptions, ImageTask
+from lottery.layouts import record_files
+
+RECORDS = 10_000 * (1 + 3 * 32 * 32)  # bytes of a file
+BATCHES = (*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin")
+EXAMPLES = {"train": 50_000, "test": 10_000}
+FILES = Published(
+    title="CIFAR-10",
+    unpacked="cifar-10-batches-bin",
+    pickled="cifar-10-batches-py",
+    addresses=("https://www.cs.toronto.edu/~kriz/",),
+    sources=(
+        Source(
+            "cifar-10-binary.tar.gz",
+            170_052_171,
+            "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+            dict.fromkeys(BATCHES, RECORDS),
+        ),
+    ),
+)
 
 
 def cifar10(root: Path, **options: Unpack[ImageOptions]) -> ImageTask:
     """Return 50,000 + 10,000 photographs of 10 classes, [3, 32, 32] (Krizhevsky 2009).
 
-    Downloaded and parsed by torchvision at the first use, then cached below `root`.
+    The binary version: downloaded to `root` at the first use, then cached there. The archive may
+    lie there already, or unpacked as cifar-10-batches-bin. The Python version is pickle, and is
+    not read.
     """
-    return downloaded(
-        root, options, name="cifar10", dataset="CIFAR10", folder="cifar-10-batches-py", classes=10
-    )
+    parse = partial(record_files, labels=1, examples=EXAMPLES)
+    return downloaded(root, options, name="cifar10", classes=10, published=FILES, parse=parse)

@@ -3,13 +3,51 @@
 from pathlib import Path
 from typing import Unpack
 
-from lottery.downloads import downloaded
+from lottery.downloads import Published, Source, downloaded
 from lottery.images import ImageOptions, ImageTask
+from lottery.layouts import idx_files
+
+FILES = Published(
+    title="MNIST",
+    folder="MNIST/raw",
+    unpacked="MNIST/raw",
+    addresses=(
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    ),
+    sources=(
+        Source(
+            "train-images-idx3-ubyte.gz",
+            9_912_422,
+            "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+            {"train-images-idx3-ubyte": 47_040_016},
+        ),
+        Source(
+            "train-labels-idx1-ubyte.gz",
+            28_881,
+            "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+            {"train-labels-idx1-ubyte": 60_008},
+        ),
+        Source(
+            "t10k-images-idx3-ubyte.gz",
+            1_648_877,
+            "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+            {"t10k-images-idx3-ubyte": 7_840_016},
+        ),
+        Source(
+            "t10k-labels-idx1-ubyte.gz",
+            4_542,
+            "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+            {"t10k-labels-idx1-ubyte": 10_008},
+        ),
+    ),
+)
 
 
 def mnist(root: Path, **options: Unpack[ImageOptions]) -> ImageTask:
     """Return 60,000 + 10,000 handwritten digits, [1, 28, 28] (LeCun et al. 1998).
 
-    Downloaded and parsed by torchvision at the first use, then cached below `root`.
+    Downloaded to `root`/MNIST/raw at the first use, then cached below `root`. The files may lie
+    there already, packed or not.
     """
-    return downloaded(root, options, name="mnist", dataset="MNIST", folder="MNIST/raw", classes=10)
+    return downloaded(root, options, name="mnist", classes=10, published=FILES, parse=idx_files)

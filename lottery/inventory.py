@@ -1,0 +1,288 @@
+"""See what lies under outputs/ as it is: runs, levels, and who refers to what. Imports no torch.
+
+Follows no link, opens plain files only and takes no name on trust, so that it can look at a folder
+that came from elsewhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from lottery.errors import DamagedError, DiskError, LotteryError
+from lottery.records import KEY, MANIFEST, PLACE, locked, read_manifest, read_record, read_signed
+
+LOCK = ".lock"
+TEMPORARY = ".tmp-"
+CORRUPT = ".corrupt"
+CHECKPOINT = "checkpoint-"
+STATE = "it.safetensors"
+LONGEST_POINTER = 4096  # bytes
+
+
+def look(folder: Path) -> list[os.DirEntry[str]]:
+    """Return what is in a folder, by name; nothing where it is a link or cannot be read."""
+    try:
+        if not stat.S_ISDIR(os.lstat(folder).st_mode):
+            return []
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda e: e.name)
+    except OSError:
+        return []
+
+
+def kind(path: Path) -> str:
+    """Return what stands at a path: file, folder, link, other, or "" for nothing."""
+    try:
+        mode = os.lstat(path).st_mode
+    except (OSError, ValueError):
+        return ""
+    known = {stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFLNK: "link"}
+    return known.get(stat.S_IFMT(mode), "other")
+
+
+def must_be_plain(path: Path) -> None:
+    """Raise DamagedError for a link, a folder or a pipe where a file has to stand.
+
+    Opening a pipe would wait for ever.
+    """
+    found = kind(path)
+    if found not in ("file", ""):
+        raise DamagedError(f"{path} is damaged (it is no plain file)")
+
+
+def size(path: Path) -> int:
+    """Return the bytes of a file, or of all files beneath a folder; a link has none."""
+    found = kind(path)
+    if found == "folder":
+        return sum(size(Path(entry.path)) for entry in look(path))
+    try:
+        return os.lstat(path).st_size if found == "file" else 0
+    except OSError:
+        return 0
+
+
+def digest_of(path: Path) -> str:
+    """Return the sha256 of a plain file, read in blocks; raises OSError."""
+    careful = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # Windows has neither
+    handle = os.open(path, os.O_RDONLY | careful)
+    with open(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError("it is no plain file")
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def held(folder: Path) -> bool:
+    """Say whether a process holds the lock of a run or of a level."""
+    return kind(folder / LOCK) == "file" and locked(folder / LOCK)
+
+
+@dataclass(frozen=True)
+class Shelved:
+    """A folder of the store: one level, finished or not."""
+
+    path: Path
+
+    @property
+    def key(self) -> str:
+        return self.path.name
+
+    @cached_property
+    def files(self) -> dict[str, int]:
+        """Name and bytes of every plain file."""
+        return {e.name: size(Path(e.path)) for e in look(self.path) if kind(Path(e.path)) == "file"}
+
+    @property
+    def complete(self) -> bool:
+        return kind(self.path / MANIFEST) != ""
+
+    @property
+    def checkpoints(self) -> list[str]:
+        """Names of the checkpoints, damaged ones included."""
+        return [name for name in self.files if name.startswith(CHECKPOINT)]
+
+    def manifest(self) -> dict[str, Any]:
+        """Return the manifest; raises DamagedError unless it is as written."""
+        must_be_plain(self.path / MANIFEST)
+        found = read_signed(self.path / MANIFEST)
+        names = found.get("files")
+        if not isinstance(names, dict) or not all(map(plain_name, names)):
+            raise DamagedError(f"{self.path / MANIFEST} is damaged (it is no manifest of a level)")
+        return found
+
+
+def plain_name(name: str) -> bool:
+    """Say whether a manifest may call a file of its folder so."""
+    return bool(name) and name not in (".", "..") and not {"/", "\\", "\0"} & set(name)
+
+
+@dataclass(frozen=True)
+class Replicate:
+    """A folder of a run."""
+
+    path: Path
+
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        """What run.json says; a damaged one says only that."""
+        try:
+            must_be_plain(self.path / "run.json")
+        except DamagedError as error:
+            return {"state": "damaged", "error": str(error)}
+        return read_record(self.path)
+
+    def manifest(self) -> dict[str, Any]:
+        """Return the manifest; raises DamagedError or DiskError unless it is as written."""
+        must_be_plain(self.path / MANIFEST)
+        return read_manifest(self.path)
+
+    @cached_property
+    def links(self) -> dict[str, str | None]:
+        """Place -> key of the level that its link names; None where it is no link of ours."""
+        found = [e.name for e in look(self.path) if PLACE.fullmatch(e.name)]
+        return {name: pointed(self.path / name) for name in found}
+
+    @property
+    def state(self) -> str:
+        """How the run stands; one that is not at work any more was killed."""
+        said = str(self.record.get("state", "not begun"))
+        return "killed" if said == "running" and not held(self.path) else said
+
+    @property
+    def command(self) -> str:
+        """What was typed to start the run; "" where that is not known."""
+        said = self.record.get("command")
+        return said if isinstance(said, str) else ""
+
+
+def pointed(place: Path) -> str | None:
+    """Return the key that a level's link, or the pointer file in its stead, names."""
+    try:
+        if kind(place) == "link":
+            target = os.readlink(place)
+        elif kind(place) == "file" and size(place) <= LONGEST_POINTER:
+            target = place.read_text(errors="replace").strip()
+        else:
+            return None
+    except OSError:
+        return None
+    name = target.replace("\\", "/").rsplit("/", 1)[-1]
+    return name if KEY.fullmatch(name) else None
+
+
+@dataclass
+class References:
+    """Which runs refer to which level, and whose references cannot be read."""
+
+    runs: dict[str, list[Path]] = field(default_factory=dict)  # key -> folders of runs
+    unknown: dict[Path, str] = field(default_factory=dict)  # folder -> why
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.runs
+
+
+class Inventory:
+    """What lies under one outputs folder. Looks anew at every call, since runs may be at work."""
+
+    def __init__(self, outputs: Path) -> None:
+        self.outputs = outputs
+        self.store = outputs / "store"
+        self._read: dict[Path, tuple[object, set[str] | str]] = {}
+
+    def levels(self) -> list[Shelved]:
+        """Return the folders of the store that can be a level."""
+        return [
+            Shelved(Path(e.path))
+            for e in look(self.store)
+            if KEY.fullmatch(e.name) and e.is_dir(follow_symlinks=False)
+        ]
+
+    def runs(self) -> list[Replicate]:
+        """Return the replicate folders."""
+        return [Replicate(path) for path in self._deep() if kind(path) == "folder"]
+
+    def links(self) -> list[Path]:
+        """Return the links out of outputs where runs or the store could stand; none is followed."""
+        found = [Path(e.path) for e in look(self.outputs)]
+        found += [Path(e.path) for name in self._names() for e in look(name)]
+        found += self._deep()
+        return [path for path in found if kind(path) == "link" and self._leads_out(path)]
+
+    def _leads_out(self, link: Path) -> bool:
+        """Say whether a link names a folder elsewhere, or one that cannot be reached now."""
+        real, target = os.path.realpath(self.outputs), os.path.realpath(link)
+        inside = target == real or target.startswith(real + os.sep)
+        return not inside and not os.path.isfile(target)
+
+    def _names(self) -> list[Path]:
+        return [
+            Path(e.path)
+            for e in look(self.outputs)
+            if e.name != "store" and e.is_dir(follow_symlinks=False)
+        ]
+
+    def _deep(self) -> Iterator[Path]:
+        for name in self._names():
+            for base in look(name):
+                for entry in look(Path(base.path)):
+                    if entry.name.removeprefix("replicate_").isdigit():
+                        yield Path(entry.path)
+
+    def references(self, without: Collection[Path] = ()) -> References:
+        """Return who refers to which level: by manifest or by link, whichever says so.
+
+        A manifest is the truth, but one that is being made again after damage names fewer levels
+        than the run has. `without` leaves runs out.
+        """
+        found = References()
+        for run in self.runs():
+            if run.path in without:
+                continue
+            keys = self._keys(run)
+            if isinstance(keys, str):
+                found.unknown[run.path] = keys
+                continue
+            for key in keys:
+                found.runs.setdefault(key, []).append(run.path)
+        for path in self.links():
+            found.unknown[path] = "it is a link, which is not followed"
+        return found
+
+    def _keys(self, run: Replicate) -> set[str] | str:
+        """Return the keys that a run refers to, or why they cannot be told; read once a change."""
+        manifest = run.path / MANIFEST
+        try:
+            seen = os.lstat(manifest)
+            mark: object = (seen.st_mtime_ns, seen.st_ino, seen.st_size, tuple(run.links.items()))
+        except OSError:
+            mark = tuple(run.links.items())
+        if run.path not in self._read or self._read[run.path][0] != mark:
+            self._read[run.path] = (mark, keys_of(run))
+        return self._read[run.path][1]
+
+
+def keys_of(run: Replicate) -> set[str] | str:
+    """Return the keys of the levels that a run refers to, or why they cannot be told."""
+    linked = {key for key in run.links.values() if key}
+    try:
+        entries = run.manifest()["levels"].values()
+    except (DamagedError, DiskError) as error:
+        return str(error)
+    words = [entry.get(word) for entry in entries for word in ("key", "of")]
+    named = {word for word in words if isinstance(word, str)}
+    aside = kind(run.path / (MANIFEST + CORRUPT)) or kind(run.path / "metrics.csv")
+    if not named and not linked and aside:
+        return f"{run.path / MANIFEST} is missing, and so are the links"
+    return named | linked
+
+
+def reason(error: LotteryError | OSError) -> str:
+    """Return why something cannot be read, without the path that the reader knows."""
+    text = getattr(error, "strerror", None) or str(error)
+    return text.partition(" is damaged (")[2].removesuffix(")") or text

@@ -1,0 +1,51 @@
+"""Make a run that lies on the disk ready to train again, as it was trained."""
+
+from pathlib import Path
+
+from lottery import config
+from lottery.differences import Kept
+from lottery.environment import set_up
+from lottery.errors import UsageError
+from lottery.launch import channels_last, pick_device
+from lottery.ledger import Ledger
+from lottery.levels import key_of
+from lottery.progress import Progress
+from lottery.runs import Run
+
+
+def reopen(folder: Path, kept: Kept) -> tuple[Run, int]:
+    """Return a run from its folder, and the CPU threads that a level of it was trained with.
+
+    On the device that trained the level, where there is one here. Raises UsageError unless the
+    level's training follows from the run's config and data as they are now.
+    """
+    made = kept.shelf.manifest()["environment"]
+    set_up(None, made["deterministic"])
+    settings = config.read(folder / "config.yaml")
+    parts = config.parts(settings)
+    try:
+        device = pick_device(made["device"])
+    except UsageError:
+        device = pick_device("auto")
+    task = parts.dataset(Path(settings["data"]).expanduser()).prepare(
+        batch_size=parts.recipe.batch_size,
+        device=device,
+        label_smoothing=parts.recipe.label_smoothing,
+        channels_last=channels_last(parts.recipe, device),
+    )
+    run = Run(
+        parts=parts,
+        task=task,
+        outputs=folder.parents[2],
+        folder=folder,
+        identity=f"{folder.parent.name}/{folder.name}",
+        checkpoint_every=settings["checkpoint_every"],
+        watch=Progress(settings["host"]["progress"], parts.levels),
+        ledger=Ledger(folder),
+    )
+    if key_of(run, kept.ticket) != kept.shelf.key:
+        raise UsageError(
+            f"{kept.shelf.path} does not follow from {folder}/config.yaml with the data that are "
+            "here now; restore the data set, or leave out replay=true"
+        )
+    return run, made["threads"]
