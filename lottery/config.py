@@ -249,9 +249,9 @@ def read(path: Path) -> dict[str, Any]:
             raise ValueError("it is no config of a run")
         return found
     except UNREADABLE as error:
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DamagedError(
-            f"{path} cannot be read ({str(error).splitlines()[0]}); move the folder "
-            "away and type the command again"
+            f"{path} cannot be read ({why}); type the command of this run again: it writes it anew"
         ) from error
 
 

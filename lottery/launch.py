@@ -129,14 +129,13 @@ def refuse_drift(run: Run, settings: dict[str, Any], before: dict[str, Any]) -> 
 
     Another environment is a warning, or with `strict` an error too.
     """
-    path = run.folder / "config.yaml"
-    if path.exists():
-        asked, there = config.identity(settings), config.identity(config.read(path))
-        if asked != there:
+    if there := config_before(run):
+        asked, before_it = config.identity(settings), config.identity(there)
+        if asked != before_it:
             raise UsageError(
-                f"{path} is not the config that is asked for "
-                f"({'; '.join(config.changes(there, asked))}); move the folder away or give this "
-                "run another name=..."
+                f"{run.folder}/config.yaml is not the config that is asked for "
+                f"({'; '.join(config.changes(before_it, asked))}); move the folder away or give "
+                "this run another name=..."
             )
     for key, value, what in (
         ("data", run.task.fingerprint, "the data set"),
@@ -152,12 +151,32 @@ def refuse_drift(run: Run, settings: dict[str, Any], before: dict[str, Any]) -> 
         refuse_or_warn(changed, run.watch, run.strict)
 
 
+def config_before(run: Run) -> dict[str, Any] | None:
+    """Return the config that the run was begun with; None where there is none.
+
+    The folder is named for the config, so a damaged one is set aside, and written again.
+    """
+    path = run.folder / "config.yaml"
+    if not path.exists():
+        return None
+    try:
+        return config.read(path)
+    except DamagedError as error:
+        aside = set_aside(path)
+        run.watch.warn(f"{error}; it is kept as {aside.name}, and written again")
+        return None
+
+
 def config_text(run: Run, settings: dict[str, Any]) -> bytes:
-    """Return what config.yaml holds: the config that this run was begun with."""
+    """Return what config.yaml is to hold: the config that this run was begun with."""
     path = run.folder / "config.yaml"
     known = run.ledger.files.get("config.yaml", [])
     data = read_plain(path, CONFIG) if path.exists() else b""
-    return data if digest(data) in known else config.text(settings).encode()
+    if digest(data) in known:
+        return data
+    if known:
+        run.watch.warn(f"{path} is not as it was written; it is written again")
+    return config.text(settings).encode()
 
 
 def keep_record(run: Run, command: str, follow: bool, before: dict[str, Any]) -> None:

@@ -9,11 +9,13 @@ from lottery.errors import INTERRUPTED, REQUEUE, TERMINATED, Stopped
 CODES = {"SIGINT": INTERRUPTED, "SIGTERM": TERMINATED, "SIGUSR1": REQUEUE, "SIGUSR2": REQUEUE}
 ASKED: list[int] = []  # the exit code asked for, once a signal came
 HINT: list[str] = []  # the command that resumes
+OWNER: list[int] = []  # the process that answers; its children inherit the handler
 
 
 def install(command: str) -> None:
     """Answer the signals; `command` is what to type to go on. A second signal leaves at once."""
     HINT[:] = [command]
+    OWNER[:] = [os.getpid()]
     for name in CODES:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), answer)
@@ -25,8 +27,15 @@ def forget() -> None:
 
 
 def answer(number: int, frame: FrameType | None) -> None:
-    """Note the first signal; leave at the second."""
+    """Note the first signal; leave at the second.
+
+    A terminal sends Ctrl-C to the children as well: they work on until their parent has done.
+    """
     code = CODES[signal.Signals(number).name]
+    if os.getpid() not in OWNER:
+        if code == TERMINATED:  # of the parent, who wants to be rid of it
+            os._exit(code)
+        return
     if ASKED:
         os._exit(code)
     ASKED.append(code)

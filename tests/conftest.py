@@ -114,6 +114,11 @@ def pytest_configure(config):
         os.environ[COUNTS] = path
 
 
+def pytest_unconfigure(config):
+    if not hasattr(config, "workerinput"):
+        Path(os.environ[COUNTS]).unlink(missing_ok=True)
+
+
 def counted():
     found = Counter()
     for line in Path(os.environ[COUNTS]).read_text().splitlines():
@@ -128,6 +133,7 @@ def whole(config):
     return asked and not [word for word in config.args if "::" in word or word.endswith(".py")]
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session):
     config = session.config
     if not hasattr(config, "workerinput") and whole(config) and session.exitstatus == 0:
@@ -138,7 +144,6 @@ def pytest_sessionfinish(session):
 
 def pytest_terminal_summary(terminalreporter, config):
     found = counted()
-    Path(os.environ[COUNTS]).unlink(missing_ok=True)
     if not found or not whole(config):
         return
     terminalreporter.section("checks that passed, and how many there are to be")

@@ -43,6 +43,8 @@ def main(arguments: list[str]) -> int:
             value = record[key]
             said = f"{value:.1f}" if isinstance(value, float) else printable(value)
             print(f"  {key:<9} {said}")
+    for line in record.get("drift", []):
+        print(f"  drift     {printable(line)}")
     levels = results.metrics(folder)
     if len(levels):
         print("\n" + results.level_table(levels.to_dict("records")))
