@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from lottery.errors import UsageError
+from lottery.errors import DiskError, LotteryError, UsageError
 
 CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
 
@@ -50,11 +50,16 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     return [f"{key} {before[key]} -> {now[key]}" for key in common]
 
 
-def explained(error: RuntimeError) -> UsageError | None:
-    """Return the line for an operation that has no deterministic algorithm; None for others."""
-    text = str(error)
-    if "deterministic" not in text:
-        return None
-    return UsageError(
-        f"host.deterministic: {text.splitlines()[0].split('. ')[0]}; type host.deterministic=false"
-    )
+def explained(error: RuntimeError) -> LotteryError | None:
+    """Return the line for what torch says of this machine in many; None for other errors."""
+    text = str(error).splitlines()[0]
+    if "deterministic" in text:
+        return UsageError(
+            f"host.deterministic: {text.split('. ')[0]}; type host.deterministic=false"
+        )
+    if text.startswith("DataLoader worker"):
+        return DiskError(
+            f"a process that reads images has ended ({text.rstrip('. ')}); where memory ran out, "
+            "give dataset.workers= a lower number; the same command goes on from a checkpoint"
+        )
+    return None

@@ -22,7 +22,7 @@ from lottery.files import CONFIG, read_plain
 from lottery.ledger import Ledger
 from lottery.parts import Parts, Recipe
 from lottery.progress import Progress
-from lottery.records import RUN, digest, read_run, signed
+from lottery.records import RUN, digest, read_run, signed, whose
 from lottery.results import level_table
 from lottery.resume import refuse_or_warn
 from lottery.rows import read_rows, write_overlaps
@@ -54,7 +54,7 @@ def launch(
         task=task,
         outputs=folder.parents[2],
         folder=folder,
-        identity=f"{folder.parent.name}/{folder.name}",
+        identity=whose(folder),
         checkpoint_every=settings["checkpoint_every"],
         watch=Progress(settings["host"]["progress"], parts.levels),
         ledger=Ledger(folder),
@@ -148,7 +148,8 @@ def refuse_drift(run: Run, settings: dict[str, Any], before: dict[str, Any]) -> 
             )
     changed = differences(before.get("environment", {}), fingerprint(run.task.device))
     if changed:
-        refuse_or_warn(changed, run.watch, run.strict)
+        refuse_or_warn("what is there of this run", changed, run.watch, run.strict)
+        run.warned.append(0)
 
 
 def config_before(run: Run) -> dict[str, Any] | None:
@@ -186,6 +187,7 @@ def keep_record(run: Run, command: str, follow: bool, before: dict[str, Any]) ->
     changed = differences(before.get("environment", {}), now)
     drift = [f"{store.now()}: {', '.join(changed)}"] if changed else []
     record = {
+        "run": run.identity,
         "state": "running",
         "command": before.get("command", command) if follow else command,
         "followed_by": [*before.get("followed_by", []), *([command] if follow else [])],

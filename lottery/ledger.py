@@ -7,7 +7,7 @@ from typing import Any
 from lottery import store
 from lottery.checkpoints import set_aside
 from lottery.errors import DamagedError
-from lottery.records import MANIFEST, digest, read_manifest, signed
+from lottery.records import MANIFEST, digest, read_manifest, signed, whose
 
 
 class Ledger:
@@ -60,5 +60,5 @@ class Ledger:
             store.write_if_new(self.folder / name, data)
 
     def _write(self) -> None:
-        body = {"levels": self.levels, "files": self.files}
+        body = {"run": whose(self.folder), "levels": self.levels, "files": self.files}
         store.write_json(self.folder / MANIFEST, signed(body))

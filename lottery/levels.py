@@ -200,10 +200,11 @@ def obtain(run: Run, index: int, ticket: Ticket, branch: str = "", **follows: st
 
 
 def check_environment(run: Run, level: Level) -> None:
-    """With `strict` raise UsageError for a level that was trained in another environment."""
+    """Warn of a level that was trained in another environment; with `strict` raise UsageError."""
     changed = differences(level.manifest["environment"], fingerprint(run.task.device))
-    if changed and run.strict:
-        refuse_or_warn(changed, run.watch, strict=True)
+    if changed and (run.strict or not run.warned):
+        refuse_or_warn(f"level {level.index}", changed, run.watch, run.strict)
+        run.warned.append(level.index)
 
 
 def trainings_after(run: Run, index: int, branch: str) -> int:

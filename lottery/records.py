@@ -75,6 +75,7 @@ def read_run(folder: Path) -> dict[str, Any]:
     """Return run.json; raises FileNotFoundError, and DamagedError unless it is one of a run."""
     path = folder / RUN
     found = read_signed(path)
+    refuse_other(path, found)
     for key, kind in KINDS.items():
         if key in found and not isinstance(found[key], kind):  # type: ignore[arg-type]
             raise DamagedError(f"{path} is damaged (its {key} is {found[key]!r})")
@@ -94,6 +95,17 @@ def read_record(folder: Path) -> dict[str, Any]:
         return {"state": "damaged", "error": str(error)}
 
 
+def whose(folder: Path) -> str:
+    """Return run id and replicate, which records of a run bear: none serves another run."""
+    return f"{folder.parent.name}/{folder.name}"
+
+
+def refuse_other(path: Path, found: dict[str, Any]) -> None:
+    """Raise DamagedError for a record of another run than the one whose folder it lies in."""
+    if found.get("run") != whose(path.parent.absolute()):
+        raise DamagedError(f"{path} is damaged (it is that of the run {found.get('run')!r})")
+
+
 def read_manifest(folder: Path) -> dict[str, Any]:
     """Return a run's manifest: its levels and the checksums of its tables.
 
@@ -104,6 +116,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         found = read_signed(path)
     except FileNotFoundError:
         return {"levels": {}, "files": {}}
+    refuse_other(path, found)
     levels, files = found.get("levels"), found.get("files")
     if not isinstance(levels, dict) or not isinstance(files, dict):
         raise DamagedError(f"{path} is damaged (it is no manifest of a run)")

@@ -24,7 +24,10 @@ def run_folders(outputs: Path) -> list[Path]:
 def describe(folder: Path) -> dict[str, Any]:
     """Return one line about a run: what it is, how far it came, what it reached."""
     record = read_record(folder)
-    levels = metrics(folder)
+    try:
+        levels = metrics(folder)
+    except DamagedError:
+        levels, record = pd.DataFrame(), {**record, "state": "damaged"}
     last: Any = levels.iloc[-1] if len(levels) else {}
     return {
         "run": folder.parent.parent.name,

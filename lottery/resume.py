@@ -78,17 +78,17 @@ def resume(start: Training, checkpoints: Checkpoints, watch: Progress, strict: b
         there = Step(back["step"], task.steps_per_epoch)
         training.back = Back(unpack(kept, there), back["rows"])
     if changed := differences(about["environment"], fingerprint(task.device)):
-        refuse_or_warn(changed, watch, strict)
+        refuse_or_warn(f"the checkpoint at step {training.step}", changed, watch, strict)
         training.drift = [*training.drift, f"step {training.step}: {', '.join(changed)}"]
     return training
 
 
-def refuse_or_warn(changed: list[str], watch: Progress, strict: bool) -> None:
-    """Say that the environment is another one; with `strict` raise UsageError."""
-    said = f"the environment has changed ({', '.join(changed)})"
+def refuse_or_warn(what: str, changed: list[str], watch: Progress, strict: bool) -> None:
+    """Say that something was made in another environment; with `strict` raise UsageError."""
+    said = f"{what} was made in another environment ({', '.join(changed)})"
     if strict:
-        raise UsageError(f"strict: {said} since this began; restore it, or type strict=false")
-    watch.warn(f"{said}; the bits from here on may be others than of a run that was not stopped")
+        raise UsageError(f"strict: {said}; go on in that one, or type strict=false")
+    watch.warn(f"{said}; the bits from here on may be others than there")
 
 
 def rolled_back(training: Training, error: DivergedError) -> Training:

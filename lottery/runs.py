@@ -33,6 +33,7 @@ class Run:
     ledger: Ledger
     strict: bool = False
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
+    warned: list[int] = field(default_factory=list)  # levels of other environments
     compared: dict[tuple[str, str], Any] = field(default_factory=dict)  # masks of two levels
 
     def data_seed(self, order: int = 0) -> int:

@@ -219,6 +219,8 @@ class Shelf:
         for key, kind in KINDS.items():
             if not isinstance(value.get(key), kind):
                 raise self.damaged(path, f"its {key} is {value.get(key)!r}")
+        if value["key"] != self.path.name:
+            raise self.damaged(path, f"it is that of the level {value['key']!r}")
         return value
 
     def hint(self) -> str:

@@ -8,8 +8,10 @@ import torch
 from safetensors.torch import load_file
 
 from lottery import levels, sanity
+from lottery.ledger import Ledger
 from lottery.store import Shelf, follow
 
+COLUMNS = "level,density,compression,kept,total,test_accuracy"
 DENSE_STEPS = 12  # of the tiny run
 
 
@@ -240,9 +242,23 @@ def test_sanity_trains_three_controls_and_judges(run, capsys):
     assert table["ticket"][0] == pytest.approx(sum(tickets) / 2)
 
 
+def row(level, density, accuracy, *more):
+    return ",".join(map(str, [level, density, 1 / density, 100 * density, 100, accuracy, *more]))
+
+
+def write_levels(folder, ticket):
+    """Write metrics.csv: a dense level of 0.9, and one ticket."""
+    folder.mkdir()
+    lines = [COLUMNS, row(0, 1.0, 0.9), row(1, 0.1, ticket), ""]
+    Ledger(folder).write_files({"metrics.csv": "\n".join(lines).encode()})
+
+
 def write_controls(folder, structure="weight", **accuracies):
-    lines = [f"1,{name},{sanity.CONTROLS[name]},{value}" for name, value in accuracies.items()]
-    (folder / "branches.csv").write_text("\n".join(["level,branch,settings,test_accuracy", *lines, ""]))
+    lines = [row(1, 0.1, v, name, sanity.CONTROLS[name]) for name, v in accuracies.items()]
+    ledger = Ledger(folder)
+    ledger.read(pytest.fail)
+    table = "\n".join([f"{COLUMNS},branch,settings", *lines, ""])
+    ledger.write_files({"branches.csv": table.encode()})
     (folder / "config.yaml").write_text(
         f"prune:\n  structure: {{name: {structure}}}\n  update: {{name: static}}\n"
     )
@@ -265,10 +281,7 @@ def test_the_verdict_follows_the_interval(tmp_path, differences, verdict):
     folders = []
     for number, difference in enumerate(differences):
         folder = tmp_path / f"replicate_{number}"
-        folder.mkdir()
-        (folder / "metrics.csv").write_text(
-            f"level,density,test_accuracy\n0,1.0,0.9\n1,0.1,{0.8 + difference}\n"
-        )
+        write_levels(folder, 0.8 + difference)
         write_controls(folder, shuffle=0.79, random=0.81, reinit=0.8)
         folders.append(folder)
     (row,) = sanity.judge(folders)
@@ -281,8 +294,7 @@ def test_the_verdict_follows_the_interval(tmp_path, differences, verdict):
 def test_replicates_without_the_control_do_not_count(tmp_path):
     folders = [tmp_path / str(number) for number in range(3)]
     for folder in folders:
-        folder.mkdir()
-        (folder / "metrics.csv").write_text("level,density,test_accuracy\n0,1.0,0.9\n1,0.1,0.9\n")
+        write_levels(folder, 0.9)
         write_controls(folder, shuffle=0.8, random=0.8, reinit=0.8)
     write_controls(folders[2], reinit=0.8)
     (row,) = sanity.judge(folders)

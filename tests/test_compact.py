@@ -164,7 +164,10 @@ def test_a_stored_net_is_read_back(tmp_path):
     save_file({k: v.contiguous() for k, v in small.state_dict().items()}, tmp_path / "a")
     again = build("mobilenet_v1")
     shrink_(again, load_file(tmp_path / "a"))
-    assert difference(small, again) == 0
+    own, read = small.state_dict(), again.state_dict()
+    assert own.keys() == read.keys()
+    assert all(torch.equal(own[name], read[name]) for name in own)
+    assert difference(small, again) < 1e-5  # kernels are chosen by how the memory is aligned
 
 
 def test_the_command_writes_the_net_and_prints_what_shrank(run, lottery, capsys, tmp_path):

@@ -256,6 +256,7 @@ def test_a_gpu_run_that_was_stopped_ends_with_the_same_bits(cuda, shell, tmp_pat
     process = subprocess.Popen(
         [sys.executable, "-m", "lottery", "run", *words],
         cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},  # as shell: threads are part of the environment
     )  # fmt: skip
     until = time.monotonic() + 90
     while not [*tmp_path.glob("outputs/store/*/checkpoint-*")] and time.monotonic() < until:

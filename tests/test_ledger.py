@@ -56,7 +56,7 @@ def test_a_damaged_manifest_is_set_aside_and_named(tmp_path, content):
     {"level_00": {}}, [], {"level_00": {"key": KEY.upper()}},
 ])  # fmt: skip
 def test_a_manifest_names_levels_of_the_store_only(tmp_path, levels):
-    body = records.signed({"levels": levels, "files": {}})
+    body = records.signed({"run": records.whose(tmp_path), "levels": levels, "files": {}})
     (tmp_path / "manifest.json").write_text(json.dumps(body))
     with pytest.raises(DamagedError):
         records.levels(tmp_path)

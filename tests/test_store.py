@@ -16,7 +16,10 @@ def shelf(tmp_path):
     shelf = Shelf(tmp_path, "k")
     shelf.path.mkdir(parents=True)
     sha = shelf.write_tensors("end.safetensors", TENSORS, {"step": 3})
-    shelf.finish({"files": {"end.safetensors": sha}, "result": {"density": 0.5}})
+    shelf.finish({
+        "key": "k", "format": 3, "trained_by": "me", "files": {"end.safetensors": sha},
+        "result": {"density": 0.5}, "layers": {}, "environment": {}, "drift": [], "lowered": [],
+    })  # fmt: skip
     return shelf
 
 
