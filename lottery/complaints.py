@@ -7,8 +7,10 @@ import yaml
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from lottery.config import Config, Host, Prune, Train, conf_dir, near
+from lottery.components import near
+from lottery.config import conf_dir
 from lottery.errors import LotteryError, UsageError
+from lottery.skeleton import Config, Host, Prune, Train
 
 
 def translated(error: Exception) -> LotteryError:

@@ -82,9 +82,12 @@ class Kept:
 
     @cached_property
     def rows(self) -> dict[int, dict[str, str]]:
-        """The rows of the curve by their step."""
+        """The rows of the curve by their step; raises DamagedError."""
         lines = csv.DictReader(io.StringIO(self.shelf.read_text("curve.csv")))
-        return {int(row["step"]): row for row in lines}
+        try:
+            return {int(row["step"]): row for row in lines}
+        except (KeyError, ValueError, csv.Error) as error:
+            raise self.shelf.damaged(self.shelf.path / "curve.csv", "it is no curve") from error
 
     @cached_property
     def steps(self) -> set[int]:

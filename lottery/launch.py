@@ -19,6 +19,7 @@ from lottery.environment import differences, explained, fingerprint, set_up
 from lottery.errors import DamagedError, DiskError, LotteryError, UsageError
 from lottery.experiment import run_levels
 from lottery.files import CONFIG, read_plain
+from lottery.identity import changes, identity, run_folder
 from lottery.ledger import Ledger
 from lottery.parts import Parts, Recipe
 from lottery.progress import Progress
@@ -42,7 +43,7 @@ def launch(
     signals.install(command)
     set_up(settings["host"]["threads"], settings["host"]["deterministic"])
     device = pick_device(settings["host"]["device"])
-    folder = config.folder(settings, name)
+    folder = run_folder(settings, name)
     task = parts.dataset(Path(settings["data"]).expanduser()).prepare(
         batch_size=parts.recipe.batch_size,
         device=device,
@@ -130,11 +131,11 @@ def refuse_drift(run: Run, settings: dict[str, Any], before: dict[str, Any]) -> 
     Another environment is a warning, or with `strict` an error too.
     """
     if there := config_before(run):
-        asked, before_it = config.identity(settings), config.identity(there)
+        asked, before_it = identity(settings), identity(there)
         if asked != before_it:
             raise UsageError(
                 f"{run.folder}/config.yaml is not the config that is asked for "
-                f"({'; '.join(config.changes(before_it, asked))}); move the folder away or give "
+                f"({'; '.join(changes(before_it, asked))}); move the folder away or give "
                 "this run another name=..."
             )
     for key, value, what in (

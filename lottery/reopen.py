@@ -10,6 +10,7 @@ from lottery.launch import channels_last, pick_device
 from lottery.ledger import Ledger
 from lottery.levels import key_of
 from lottery.progress import Progress
+from lottery.records import whose
 from lottery.runs import Run
 
 
@@ -38,7 +39,7 @@ def reopen(folder: Path, kept: Kept) -> tuple[Run, int]:
         task=task,
         outputs=folder.parents[2],
         folder=folder,
-        identity=f"{folder.parent.name}/{folder.name}",
+        identity=whose(folder),
         checkpoint_every=settings["checkpoint_every"],
         watch=Progress(settings["host"]["progress"], parts.levels),
         ledger=Ledger(folder),

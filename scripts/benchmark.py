@@ -24,7 +24,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from lottery import config, loop
+from lottery import config, loop, skeleton
 from lottery import mask as masks
 from lottery.environment import set_up
 from lottery.images import Images, image_task
@@ -96,7 +96,7 @@ def config_of(recipe: str, model: str) -> dict[str, Any]:
     from hydra import compose, initialize_config_dir
     from hydra.core.config_store import ConfigStore
 
-    ConfigStore.instance().store(name="skeleton", node=config.Config)
+    ConfigStore.instance().store(name="skeleton", node=skeleton.Config)
     with initialize_config_dir(str(config.conf_dir()), version_base="1.3"):
         composed = compose("run", [f"train={recipe}", f"model={model}"])
     return config.plain(composed)

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from lottery import config
+from lottery import components, config, identity, skeleton
 from lottery.errors import UsageError
 
 CONF = config.conf_dir()
@@ -26,8 +26,8 @@ def read(path):
 @pytest.mark.parametrize(("path", "kind"), FILES, ids=lambda v: getattr(v, "stem", v))
 def test_a_yaml_lists_every_keyword_of_its_component(path, kind):
     node = read(path)
-    function = config.find(kind, node["name"], "here")
-    assert set(node) - {"name"} == set(config.settings_of(function))
+    function = components.find(kind, node["name"], "here")
+    assert set(node) - {"name"} == set(components.settings_of(function))
 
 
 @pytest.mark.parametrize(("path", "kind"), FILES, ids=lambda v: getattr(v, "stem", v))
@@ -53,20 +53,20 @@ def test_every_row_of_the_method_table_binds(path):
     assert not {"structure", "allocation", "update"} & set(row)  # or another of them were refused
 
 
-@pytest.mark.parametrize("kind", config.FOLDERS)
+@pytest.mark.parametrize("kind", components.FOLDERS)
 def test_every_component_is_one_function_named_for_its_file_with_a_docstring(kind):
-    names = config.components(kind)
+    names = components.components(kind)
     assert names
     for name in names:
-        function = config.find(kind, name, "here")
+        function = components.find(kind, name, "here")
         assert function.__name__ == name
         assert function.__doc__
 
 
-@pytest.mark.parametrize("kind", [k for k in config.FOLDERS if k != "criterion"])
+@pytest.mark.parametrize("kind", [k for k in components.FOLDERS if k != "criterion"])
 def test_every_component_has_a_yaml(kind):
     shown = {read(path)["name"] for path, of in FILES if of == kind}
-    assert set(config.components(kind)) == shown
+    assert set(components.components(kind)) == shown
 
 
 def test_every_dataset_has_a_recipe():
@@ -77,7 +77,7 @@ def test_every_dataset_has_a_recipe():
 def test_every_top_level_knob_is_in_run_yaml():
     import dataclasses
 
-    knobs = {f.name for f in dataclasses.fields(config.Config)}
+    knobs = {f.name for f in dataclasses.fields(skeleton.Config)}
     groups = {"model", "dataset", "train", "prune", "schedule", "rewind", "branches", "host"}
     assert set(read(CONF / "run.yaml")) - {"defaults", "hydra"} == knobs - groups
 
@@ -117,11 +117,11 @@ def changed(where, value):
     for key in path:
         node = node[key]
     node[last] = value
-    return config.run_id(settings)
+    return identity.run_id(settings)
 
 
 def test_identity_is_of_what_decides_the_numbers():
-    same = config.run_id(SETTINGS)
+    same = identity.run_id(SETTINGS)
     for where, value in {
         "host": {"threads": 9}, "name": "x", "replicate": 4, "levels": 9, "checkpoint_every": "1s",
         "outputs": "c", "data": "d", "branches": {"a": {}}, "dataset.workers": 7, "train.lr.end": 1,
@@ -150,7 +150,7 @@ def test_every_experiment_composes_and_binds(path):
     from hydra import compose, initialize_config_dir
     from hydra.core.config_store import ConfigStore
 
-    ConfigStore.instance().store(name="skeleton", node=config.Config)
+    ConfigStore.instance().store(name="skeleton", node=skeleton.Config)
     with initialize_config_dir(str(CONF), version_base="1.3"):
         settings = config.plain(compose("run", [f"experiment={path.stem}"]))
     parts = config.parts(settings)
@@ -195,9 +195,9 @@ def test_the_example_of_the_contributors_guide_works(lottery, tiny, tmp_path, mo
     code, row = (re.search(rf"```{kind}\n(.*?)```", guide, re.DOTALL)[1] for kind in ("python", "yaml"))
     module = types.ModuleType("saliency")
     exec(code, module.__dict__)
-    find = config.find
+    find = components.find
     monkeypatch.setattr(
-        config, "find",
+        components, "find",
         lambda kind, name, where: module.saliency if name == "saliency" else find(kind, name, where),
     )  # fmt: skip
     (tmp_path / "own" / "prune").mkdir(parents=True)

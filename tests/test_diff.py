@@ -333,3 +333,35 @@ def test_a_replay_takes_the_lowered_rates_of_rollbacks(made, diff, outputs, tmp_
     assert "weights: fc.bias[0] is" in said
     assert "A: gives again all that was kept, up to step 12" in said
     assert "B: does not give again what was kept, first at step 12, fc.bias[0]" in said
+
+
+@pytest.mark.parametrize("curve", [b"step,val_loss\nfirst,1.0\n", b"epoch\n1\n", b""])
+def test_a_curve_that_is_none_is_damage_though_its_checksum_is_right(
+    made, diff, outputs, tmp_path, curve
+):
+    folder = made("plain")
+    other = copied(folder, outputs, tmp_path)
+    shelf = shelf_of(other, "level_01")
+    (shelf / "curve.csv").write_bytes(curve)
+    manifest = json.loads((shelf / "manifest.json").read_text())
+    manifest.pop("sha256")
+    manifest["files"]["curve.csv"] = digest(curve)
+    store.write_json(shelf / "manifest.json", signed(manifest))
+    if curve:
+        assert "curve.csv is damaged (it is no curve)" in diff("plain", other, code=4)
+    else:  # no row in common: the rest is compared
+        assert "no difference" in diff("plain", other, code=0)
+
+
+def test_what_a_terminal_would_obey_is_spelled_out(made, diff, outputs, tmp_path):
+    folder = made("plain")
+    other = copied(folder, outputs, tmp_path)
+    text = (other / "config.yaml").read_text().replace("name: plain", 'name: "\\e[2Jplain"')
+    (other / "config.yaml").write_text(text)
+    manifest = json.loads((other / "manifest.json").read_text())
+    manifest.pop("sha256")
+    manifest["files"]["config.yaml"] = [digest(text.encode())]
+    store.write_json(other / "manifest.json", signed(manifest))
+    said = diff("plain", other, code=0)
+    assert "\x1b" not in said
+    assert "\\x1b[2Jplain" in said

@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "lottery"
 FLOORS = [
     ["errors", "seeds", "step", "selection", "mask", "task", "initializers", "units", "parts",
-     "signals", "tables", "wording", "files", "records", "pause", "snapshots"],
+     "signals", "tables", "wording", "files", "identity", "records", "pause", "snapshots"],
     ["store", "checkpoints", "ledger", "memory", "environment", "archives", "layouts", "images", "cache", "downloads", "folders", "streams", "progress", "scoring", "search",
      "labels", "graph", "channels", "compact", "regrow", "glimpse"],
     ["models", "datasets", "criteria", "structures", "allocations", "updates", "schedules",
@@ -16,7 +16,7 @@ FLOORS = [
     ["loop", "resume", "train", "live", "prune", "monitor", "runs", "states", "outcome", "levels", "rows", "results",
      "sanity", "space", "health", "inventory", "garbage", "differences", "replays"],
     ["experiment", "checks"],
-    ["config", "complaints", "launch", "reopen", "cli", "commands", "__main__"],
+    ["skeleton", "components", "config", "complaints", "launch", "reopen", "cli", "commands", "__main__"],
 ]  # fmt: skip
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 LEAVES = set(FLOORS[2])

@@ -28,12 +28,13 @@ def main(arguments: list[str]) -> int:
     if len(words) != 1 or not chosen["branch"]:
         raise UsageError("branch: name one run and a branch: lottery branch RUN branch=shuffle")
     from lottery import config, launch, results
+    from lottery.identity import run_id
 
     nodes = {name: config.branch(name) for name in chosen["branch"].strip("[]").split(",")}
     override(nodes, [a for a in arguments if a not in plain])
     for folder in results.find_replicates(Path(chosen["outputs"]), words[0]):
         settings = config.read(folder / "config.yaml")
-        if config.run_id(settings) != folder.parent.name:
+        if run_id(settings) != folder.parent.name:
             raise UsageError(
                 f"branch: {folder}/config.yaml is not what this run was made with (edited, or of "
                 "another version of lottery); its levels would be trained anew"

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from lottery.commands import options
 from lottery.errors import DamagedError, UsageError
+from lottery.wording import printable
 
 if TYPE_CHECKING:
     from lottery.differences import Kept, Parting
@@ -48,10 +49,10 @@ class Side:
     @cached_property
     def record(self) -> dict[str, Any]:
         """What run.json says; raises DamagedError, with what to type."""
-        from lottery.records import RUN, read_signed, resume_hint
+        from lottery.records import read_run, resume_hint
 
         try:
-            return read_signed(self.folder / RUN)
+            return read_run(self.folder)
         except DamagedError as error:
             raise DamagedError(f"{error}; {resume_hint(self.folder)}") from error
 
@@ -83,17 +84,22 @@ def main(arguments: list[str]) -> int:
     wanted = whole_numbers(chosen["levels"])
     outputs = Path(chosen["outputs"])
     one, other = (Side(results.find_run(outputs, word, "diff")) for word in words)
-    print(f"A  {one.folder}\nB  {other.folder}\n")
-    print("\n".join(circumstances(one, other)) + "\n")
+    say(f"A  {one.folder}", f"B  {other.folder}", "", *circumstances(one, other), "")
     first = walk(one, other, wanted)
     if first is None:
-        print("\nno difference")
+        say("", "no difference")
         return 0
     place, parting = first
-    print("\n".join([f"\n{place}: {where(parting)}", *(f"  {line}" for line in parting.lines)]))
+    say("", f"{place}: {where(parting)}", *(f"  {line}" for line in parting.lines))
     if chosen["replay"] == "true":
-        print(f"\n{replayed(one, other, place, parting)}")
+        say("", *replayed(one, other, place, parting).splitlines())
     return PARTED
+
+
+def say(*lines: str) -> None:
+    """Print lines; what stands in them may come from elsewhere."""
+    for line in lines:
+        print(printable(line))
 
 
 def whole_numbers(text: str) -> list[int]:
@@ -107,13 +113,14 @@ def whole_numbers(text: str) -> list[int]:
 def circumstances(one: Side, other: Side) -> Iterator[str]:
     """Yield what two runs differ in beside their numbers: settings, environment, data."""
     from lottery import config
+    from lottery.identity import flat, identity, normalised
     from lottery.records import checked
 
     for side in (one, other):
         checked(side.folder, "config.yaml")
-    a, b = (config.normalised(config.read(s.folder / "config.yaml")) for s in (one, other))
-    decides = {**config.flat(config.identity(a)), **config.flat(config.identity(b))}
-    rows = [(*row, weight(row[0], decides)) for row in differing(config.flat(a), config.flat(b))]
+    a, b = (normalised(config.read(s.folder / "config.yaml")) for s in (one, other))
+    decides = {**flat(identity(a)), **flat(identity(b))}
+    rows = [(*row, weight(row[0], decides)) for row in differing(flat(a), flat(b))]
     yield from section("settings", rows)
     made = [side.record.get("environment", {}) for side in (one, other)]
     yield from section("environment", [(*row, "") for row in differing(*made)])
@@ -172,11 +179,11 @@ def walk(one: Side, other: Side, wanted: list[int]) -> tuple[str, Parting] | Non
         found = None if shared else compared(one, other, place)
         if found is not None:
             partings[place] = found
-        print(f"{place:<18}  {where(found) if found else 'shared' if shared else 'the same'}")
+        say(f"{place:<18}  {where(found) if found else 'shared' if shared else 'the same'}")
     for letter, side in (("A", one), ("B", other)):
         alone = [place for place in known if place in side.levels and place not in both]
         if alone:
-            print(f"in {letter} alone: {', '.join(alone)}")
+            say(f"in {letter} alone: {', '.join(alone)}")
     return next(iter(partings.items()), None)
 
 

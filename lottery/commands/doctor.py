@@ -156,9 +156,10 @@ def disk(outputs: Path, counts: str) -> list[Row]:
 def identity(path: Path) -> str:
     """Return the run id that a config.yaml stands for; raises DamagedError, whatever is in it."""
     from lottery import config
+    from lottery.identity import run_id
 
     try:
-        return config.run_id(config.read(path))
+        return run_id(config.read(path))
     except LotteryError:
         raise
     except Exception as error:  # noqa: BLE001 (a file from elsewhere may hold anything)

@@ -81,7 +81,8 @@ def main(arguments: list[str]) -> int:
     import hydra
     from hydra.core.config_store import ConfigStore
 
-    from lottery.config import Config, conf_dir
+    from lottery.config import conf_dir
+    from lottery.skeleton import Config
 
     global TALLY
     signals.forget()
@@ -146,7 +147,7 @@ def order(arguments: list[str]) -> list[str]:
         if not word.startswith("-"):
             others.append(word)
         elif flag not in FLAGS:
-            from lottery.config import near
+            from lottery.components import near
 
             hint = near(flag, list(FLAGS))
             raise UsageError(f"run: there is no flag '{word}'{hint} (lottery run --help)")
@@ -206,10 +207,11 @@ def closing(sweep: bool) -> int:
 def execute(config: Any, choices: dict[str, Any]) -> None:
     """Bind, check, lock and run one config."""
     from lottery import config as configs
+    from lottery.identity import run_folder
 
     settings = configs.plain(config)
     name = default_name(choices)
-    folder = configs.folder(settings, name)
+    folder = run_folder(settings, name)
     if locked(folder / ".lock"):  # before anything that takes long to import or to read
         raise LockedError(busy(folder))
     parts = configs.parts(settings)

@@ -1,6 +1,12 @@
-"""Small data sets on disk: JPEG trees and MNIST files."""
+"""Small data sets on disk: JPEG trees, and the files of MNIST and CIFAR as they are published."""
 
+import gzip
+import hashlib
+import importlib
+import io
 import struct
+import tarfile
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,6 +14,7 @@ import yaml
 from PIL import Image
 
 from lottery import config, seeds
+from lottery.downloads import Source
 
 torch.set_num_threads(1)
 DATASETS = config.conf_dir() / "dataset"
@@ -66,3 +73,77 @@ def mnist_files(tmp_path):
         head = struct.pack(">2i", 2049, number)
         (raw / f"{split}-labels-idx1-ubyte").write_bytes(head + labels.numpy().tobytes())
     return raw
+
+
+@pytest.fixture
+def publish(monkeypatch):
+    """Let a data set consist of small files: name of the file -> (its bytes, names of its parts)."""
+
+    def change(dataset, files, **others):
+        module = importlib.import_module(f"lottery.datasets.{dataset}")
+        sources = tuple(
+            Source(name, len(data), hashlib.sha256(data).hexdigest(), parts)
+            for name, (data, parts) in files.items()
+        )
+        monkeypatch.setattr(module, "FILES", replace(module.FILES, sources=sources, **others))
+        return module
+
+    return change
+
+
+@pytest.fixture
+def mnist_archives(mnist_files, publish):
+    """Turn the four files of `mnist_files` into what is published: name -> bytes, none on disk."""
+    packed = {}
+    for path in sorted(mnist_files.iterdir()):
+        data = path.read_bytes()
+        packed[f"{path.name}.gz"] = gzip.compress(data, mtime=0), {path.name: len(data)}
+        path.unlink()
+    mnist_files.rmdir()
+    publish("mnist", packed)
+    return {name: data for name, (data, _) in packed.items()}
+
+
+def tar_of(files):
+    """Return a .tar.gz of name -> bytes, or TarInfo -> bytes."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as archive:
+        for member, data in files.items():
+            info = tarfile.TarInfo(member) if isinstance(member, str) else member
+            info.size = info.size or len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return out.getvalue()
+
+
+@pytest.fixture
+def cifar(publish, monkeypatch):
+    """Publish 50 + 10 images as CIFAR-10 or -100; return its rows and its archive.
+
+    The rows are name of the file -> (labels [N, 1 or 2], pixels [N, 3072]).
+    """
+
+    def make(dataset):
+        module = importlib.import_module(f"lottery.datasets.{dataset}")
+        monkeypatch.setattr(module, "EXAMPLES", {"train": 50, "test": 10})
+        rows, sizes = {}, {}
+        for name in module.FILES.sources[0].parts:
+            number = 10 if dataset == "cifar10" or name.startswith("test") else 50
+            columns, classes = (1, 10) if dataset == "cifar10" else (2, 100)
+            draw = seeds.generator(dataset, name)
+            labels = torch.randint(0, classes, (number, columns), generator=draw).to(torch.uint8)
+            pixels = torch.randint(0, 256, (number, 3072), generator=draw).to(torch.uint8)
+            rows[name] = labels.numpy(), pixels.numpy()
+            sizes[name] = number * (columns + 3072)
+        folder = module.FILES.unpacked
+        files = {f"{folder}/{name}": content(rows[name]) for name in rows}
+        archive = tar_of({f"{folder}/readme.html": b"<html>"} | files)
+        publish(dataset, {module.FILES.sources[0].name: (archive, sizes)})
+        return rows, archive
+
+    return make
+
+
+def content(rows):
+    """Return the binary file of labels and pixels."""
+    labels, pixels = rows
+    return b"".join(a.tobytes() + b.tobytes() for a, b in zip(labels, pixels))

@@ -8,7 +8,7 @@ import typing
 import pytest
 import yaml
 
-from lottery import config
+from lottery import components, config
 from lottery.images import ImageOptions
 
 YAMLS = sorted((config.conf_dir() / "dataset").glob("*.yaml"))
@@ -17,8 +17,8 @@ YAMLS = sorted((config.conf_dir() / "dataset").glob("*.yaml"))
 @pytest.mark.parametrize("path", YAMLS, ids=lambda p: p.stem)
 def test_the_yaml_lists_every_keyword_and_binds(path):
     node = yaml.safe_load(path.read_text())
-    function = config.find("dataset", node["name"], "dataset")
-    assert set(node) - {"name"} == set(config.settings_of(function))
+    function = components.find("dataset", node["name"], "dataset")
+    assert set(node) - {"name"} == set(components.settings_of(function))
     assert set(typing.get_type_hints(ImageOptions)) <= set(node)
     assert isinstance(node["validation"], int)
     config.bind("dataset", node, "dataset")
@@ -36,7 +36,7 @@ def test_the_yaml_has_a_sentence_and_a_comment_a_knob(path):
 @pytest.mark.parametrize("path", YAMLS, ids=lambda p: p.stem)
 def test_the_function_takes_root_and_keywords_without_defaults(path):
     node = yaml.safe_load(path.read_text())
-    function = config.find("dataset", node["name"], "dataset")
+    function = components.find("dataset", node["name"], "dataset")
     first, *others = inspect.signature(function).parameters.values()
     assert first.name == "root"
     assert all(p.kind in (p.KEYWORD_ONLY, p.VAR_KEYWORD) for p in others)
@@ -46,7 +46,7 @@ def test_the_function_takes_root_and_keywords_without_defaults(path):
 
 def test_every_data_set_has_a_yaml():
     named = {yaml.safe_load(path.read_text())["name"] for path in YAMLS}
-    assert named == set(config.components("dataset"))
+    assert named == set(components.components("dataset"))
 
 
 def test_importing_every_data_set_leaves_torchvision_alone():

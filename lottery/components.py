@@ -1,0 +1,114 @@
+"""Find the function that a config names, and bind its settings: the second net for a typo."""
+
+import dataclasses
+import difflib
+import importlib
+import inspect
+import typing
+from collections.abc import Callable
+from dataclasses import field
+from functools import partial
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from lottery.errors import UsageError
+
+PACKAGE = Path(__file__).parent
+FOLDERS = {
+    "model": "models",
+    "dataset": "datasets",
+    "criterion": "criteria",
+    "structure": "structures",
+    "allocation": "allocations",
+    "update": "updates",
+    "schedule": "schedules",
+    "rewind": "rewinds",
+    "branch": "branches",
+    "optimizer": "optimizers",
+    "lr": "lrs",
+}
+
+
+def near(word: str, words: typing.Iterable[str]) -> str:
+    """Return "; did you mean 'x'?" where one of `words` is near `word`, else nothing."""
+    found = difflib.get_close_matches(word, list(words), n=1, cutoff=0.5)
+    return f"; did you mean '{found[0]}'?" if found else ""
+
+
+def components(kind: str) -> list[str]:
+    """Return the names of a kind: the files of its folder, then installed entry points."""
+    return own_components(kind) + sorted(e.name for e in entry_points(group=f"lottery.{kind}"))
+
+
+def own_components(kind: str) -> list[str]:
+    """Return the names of a kind that the package brings."""
+    files = (PACKAGE / FOLDERS[kind]).glob("*.py")
+    return sorted(p.stem for p in files if p.stem != "__init__")
+
+
+def find(kind: str, name: Any, where: str) -> Callable[..., Any]:
+    """Return the function of a component; never anything that a config spells with dots."""
+    if name in own_components(kind):
+        return getattr(importlib.import_module(f"lottery.{FOLDERS[kind]}.{name}"), name)  # type: ignore[no-any-return]
+    for entry in entry_points(group=f"lottery.{kind}"):
+        if entry.name == name:
+            return entry.load()  # type: ignore[no-any-return]
+    known = components(kind)
+    raise UsageError(
+        f"{where}.name: there is no {kind} '{name}'{near(str(name), known)} "
+        f"(there are: {', '.join(known)})"
+    )
+
+
+def settings_of(function: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
+    """Return the keyword-only parameters of a component: name -> (type, default or MISSING).
+
+    `**options: Unpack[SomeTypedDict]` counts as one parameter a key.
+    """
+    hints = typing.get_type_hints(function)
+    found: dict[str, tuple[Any, Any]] = {}
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind is parameter.KEYWORD_ONLY:
+            absent = parameter.default is parameter.empty
+            found[name] = (hints[name], dataclasses.MISSING if absent else parameter.default)
+        elif parameter.kind is parameter.VAR_KEYWORD:
+            (typed,) = typing.get_args(hints[name])
+            found |= {k: (t, dataclasses.MISSING) for k, t in typing.get_type_hints(typed).items()}
+    return found
+
+
+def bind(kind: str, node: dict[str, Any], where: str) -> Callable[..., Any]:
+    """Return the component that `node` names with its settings filled in and type-checked.
+
+    Raises UsageError, in one line, for an unknown component, an unknown or missing setting and
+    a value of the wrong type.
+    """
+    given = {key: value for key, value in node.items() if key != "name"}
+    if "name" not in node:
+        raise UsageError(f"{where}: says no name (there are: {', '.join(components(kind))})")
+    function = find(kind, node["name"], where)
+    known = settings_of(function)
+    for key in given:
+        if key not in known:
+            hint = near(key, known) or (f" (it has: {', '.join(known)})" if known else "")
+            raise UsageError(f"{where}: {node['name']} has no setting '{key}'{hint}")
+    for key, (_, default) in known.items():
+        if key not in given and default is dataclasses.MISSING:
+            raise UsageError(f"{where}: {node['name']} needs a value for '{key}'")
+    fields = [
+        (key, kind_of, field(default=dataclasses.MISSING)) for key, (kind_of, _) in known.items()
+    ]
+    skeleton = dataclasses.make_dataclass(str(node["name"]), fields, kw_only=True)
+    values: dict[str, Any] = {}
+    for key, value in given.items():
+        try:
+            merged = OmegaConf.merge(OmegaConf.structured(skeleton), {key: value})
+            values[key] = OmegaConf.to_container(merged)[key]  # type: ignore[index,call-overload]
+        except OmegaConfBaseException as error:
+            wanted = getattr(known[key][0], "__name__", str(known[key][0]))
+            raise UsageError(f"{where}.{key}: {value!r} is no {wanted}") from error
+    return partial(function, **values)
