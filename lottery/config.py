@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,7 +63,8 @@ def read(path: Path) -> dict[str, Any]:
     except UNREADABLE as error:
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DamagedError(
-            f"{path} cannot be read ({why}); type the command of this run again: it writes it anew"
+            f"{path} cannot be read ({why}); to have it written anew: rm {shlex.quote(str(path))}, "
+            "then type the command of this run again"
         ) from error
 
 

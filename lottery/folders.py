@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -30,6 +31,8 @@ SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "
 PILLOW_MODES = {1: "L", 3: "RGB"}
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")  # none that starts a program
 CHUNK = 64  # images that a thread decodes at a time
+LARGE = 2**24  # pixels of an image of which threads hold one at a time: it takes 4 bytes a pixel
+ONE_AT_A_TIME = threading.Lock()
 SAY_EVERY = 5.0  # seconds between two lines of progress
 
 
@@ -166,13 +169,18 @@ def files_below(folder: Path, place: Path, label: int) -> list[File]:
     return sorted(files)
 
 
-def read_image(path: str, channels: int) -> Image.Image:
-    """Return a decoded image in grey (1 channel) or RGB (3); raises UsageError naming the file."""
+def read_image(path: str, channels: int, turn: ExitStack | None = None) -> Image.Image:
+    """Return a decoded image in grey (1 channel) or RGB (3); raises UsageError naming the file.
+
+    A large one is decoded in its `turn` among threads, which lasts until that is closed.
+    """
     try:
         with Image.open(path, formats=FORMATS) as file:
             image: Image.Image = file
             if Image.MAX_IMAGE_PIXELS and image.width * image.height > Image.MAX_IMAGE_PIXELS:
                 raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
+            if turn is not None and image.width * image.height > LARGE:
+                turn.enter_context(ONE_AT_A_TIME)
             if image.mode in ("I", "F"):
                 raise ValueError(f"mode {image.mode} has no fixed range")
             if image.mode.startswith("I;16"):
@@ -280,7 +288,10 @@ def decode_into(
     def work(rows: list[int]) -> None:
         for row in rows:
             try:
-                pixels[row] = to_tensor(centre(read_image(paths[row], form.channels), form))
+                with ExitStack() as turn:
+                    image = read_image(paths[row], form.channels, turn)
+                    pixels[row] = to_tensor(centre(image, form))
+                    del image
             except ValueError as error:
                 raise UsageError(f"{paths[row]}: {error}") from error
         progress.add(len(rows))

@@ -114,6 +114,9 @@ class Shelved:
         names = found.get("files")
         if not isinstance(names, dict) or not all(map(plain_name, names)):
             raise DamagedError(f"{self.path / MANIFEST} is damaged (it is no manifest of a level)")
+        if found.get("key") != self.key:
+            whose = f"it is that of the level {found.get('key')!r}"
+            raise DamagedError(f"{self.path / MANIFEST} is damaged ({whose})")
         return found
 
 

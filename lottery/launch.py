@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import subprocess
 import sys
 import time
@@ -130,13 +131,15 @@ def refuse_drift(run: Run, settings: dict[str, Any], before: dict[str, Any]) -> 
 
     Another environment is a warning, or with `strict` an error too.
     """
+    path = run.folder / "config.yaml"
     if there := config_before(run):
         asked, before_it = identity(settings), identity(there)
         if asked != before_it:
             raise UsageError(
-                f"{run.folder}/config.yaml is not the config that is asked for "
-                f"({'; '.join(changes(before_it, asked))}); move the folder away or give "
-                "this run another name=..."
+                f"{path} is not the config that is asked for "
+                f"({'; '.join(changes(before_it, asked))}): it was edited or damaged, since the "
+                "folder is named for the config that is asked for; to go on: "
+                f"rm {shlex.quote(str(path))}, then type the same command"
             )
     for key, value, what in (
         ("data", run.task.fingerprint, "the data set"),
@@ -248,7 +251,9 @@ def judged(base: Path) -> str:
     rows = judge(sorted(base.glob("replicate_*")))
     if not rows:
         return ""
-    store.write_if_new(base / "sanity.csv", table(rows))
+    with store.lock(base / ".lock"):  # against the other replicates
+        store.sweep(base)
+        store.write_if_new(base / "sanity.csv", table(rows))
     return f"\n{HEADING}\n{sanity_table(rows)}"
 
 

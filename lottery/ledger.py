@@ -7,6 +7,7 @@ from typing import Any
 from lottery import store
 from lottery.checkpoints import set_aside
 from lottery.errors import DamagedError
+from lottery.files import read_plain
 from lottery.records import MANIFEST, digest, read_manifest, signed, whose
 
 
@@ -47,17 +48,24 @@ class Ledger:
         Both the new checksum and the one before stand in the manifest, so that a reader who comes
         in between, or after a kill, finds what it vouches for.
         """
-        known = {name: self.files.get(name, []) for name in contents}
-        wanted = {
-            name: list(dict.fromkeys([digest(data), *known[name][:1]]))
-            for name, data in contents.items()
-        }
-        changed = {name for name in contents if known[name][:1] != wanted[name][:1]}
+        changed = {}
+        for name, data in contents.items():
+            known = self.files.get(name, [])
+            if known[:1] != [digest(data)]:
+                there = self._there(name)
+                changed[name] = [digest(data), *([there] if there in known else [])]
         if changed:
-            self.files |= {name: wanted[name] for name in changed}
+            self.files |= changed
             self._write()
         for name, data in contents.items():
             store.write_if_new(self.folder / name, data)
+
+    def _there(self, name: str) -> str:
+        """Return the checksum of a file as it stands now; "" where there is none to vouch for."""
+        try:
+            return digest(read_plain(self.folder / name))
+        except (OSError, ValueError):
+            return ""
 
     def _write(self) -> None:
         body = {"run": whose(self.folder), "levels": self.levels, "files": self.files}

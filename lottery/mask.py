@@ -162,9 +162,11 @@ def pack(mask: Mask) -> dict[str, Tensor]:
 
 
 def unpack(packed: Mapping[str, Tensor], shapes: Mapping[str, torch.Size]) -> Mask:
-    """Undo `pack`; `shapes` gives the shape of each parameter."""
+    """Undo `pack`; `shapes` gives the shape of each parameter. Raises ValueError for others."""
     result = {}
     for name, bits in packed.items():
+        if bits.dtype != torch.uint8 or bits.numel() != (shapes[name].numel() + 7) // 8:
+            raise ValueError(f"{name} has {bits.numel()} bytes of bits, for another shape")
         flat = np.unpackbits(bits.numpy(), count=shapes[name].numel()).astype(bool)
         result[name] = torch.from_numpy(flat).view(shapes[name])
     return result

@@ -71,10 +71,11 @@ class Replay:
         """Say whether the replay gave again what was kept."""
         if not self.stray:
             return f"  {letter}: gives again all that was kept, up to step {self.seen}"
-        made = self.kept.shelf.manifest()["environment"]
+        made = self.kept.shelf.manifest()
         with threads(self.threads):
-            changed = ", ".join(differences(made, fingerprint(self.training.task.device)))
-        why = f" (it was trained elsewhere: {changed})" if changed else ""
+            here = differences(made["environment"], fingerprint(self.training.task.device))
+        reasons = "; ".join([*made["drift"], *here])
+        why = f" (it was trained in another environment: {reasons})" if reasons else ""
         return f"  {letter}: does not give again what was kept, first at {self.stray}{why}"
 
     def weights(self) -> dict[str, Tensor]:

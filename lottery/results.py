@@ -54,12 +54,14 @@ def metrics(folder: Path) -> pd.DataFrame:
 
 def branches(folder: Path) -> pd.DataFrame:
     """Return branches.csv of a run, a row a level and branch; empty where there is none."""
-    return level_rows(folder, "branches.csv")
+    return level_rows(folder, "branches.csv", "branch", "settings")
 
 
-def level_rows(folder: Path, name: str) -> pd.DataFrame:
-    """Return a table of trained levels; raises DamagedError for one that is none."""
+def level_rows(folder: Path, name: str, *more: str) -> pd.DataFrame:
+    """Return a table of trained levels with the columns `more`; raises DamagedError for others."""
     found = read_table(folder, name)
+    if len(found) and not {*more} <= {*found}:
+        raise DamagedError(f"{folder / name} is no table of levels (columns {more} are missing)")
     for column in NUMBERS if len(found) else ():
         if column not in found or not pd.api.types.is_numeric_dtype(found[column]):
             raise DamagedError(f"{folder / name} is no table of levels (its {column} is no number)")

@@ -120,7 +120,7 @@ def write_json(path: Path, value: Any) -> None:
 def make_folder(path: Path) -> None:
     """Make a folder and its parents, so that they outlast a power cut."""
     with disk(path):
-        missing = [folder for folder in (path, *path.parents) if not folder.is_dir()]
+        missing = [folder for folder in (path, *path.parents) if not folder.is_dir()] or [path]
         for folder in reversed(missing):
             folder.mkdir(exist_ok=True)
             sync_folder(folder.parent)
@@ -343,7 +343,7 @@ def leads_to(place: Path) -> Path | None:
 def write_if_new(path: Path, data: bytes) -> None:
     """Write a file unless it already holds just that."""
     with disk(path, "read"):
-        same = path.exists() and path.read_bytes() == data
+        same = path.is_file() and path.read_bytes() == data  # a pipe there is replaced
     if not same:
         write(path, data)
 

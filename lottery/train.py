@@ -107,7 +107,9 @@ def advance(
 def check_end(training: Training) -> None:
     """Raise DivergedError for a weight that is not finite, AssertionError for one that moved."""
     weights, ticket = training.model.state_dict(), training.ticket
-    if training.recipe.on_nan != "ignore" and not all_finite(weights):
+    if not all_finite(weights):
+        if training.recipe.on_nan == "ignore":  # a gradient of NaN is NaN where it is pruned, too
+            return
         raise diverged(training.step, "a weight")
     if ticket.held:
         for name, keep in ticket.mask.items():

@@ -119,7 +119,8 @@ def test_only_levels_that_no_run_refers_to_go(pair, clean, tmp_path):
 def test_a_link_is_a_reference_while_the_manifest_is_made_again(pair, clean, tmp_path):
     one, two = pair
     before = stored(tmp_path)
-    (one / "manifest.json").write_text(json.dumps(records.signed({"levels": {}, "files": {}})))
+    empty = {"run": records.whose(one), "levels": {}, "files": {}}
+    (one / "manifest.json").write_text(json.dumps(records.signed(empty)))
     assert clean("levels", "--yes")[0] == 0
     assert stored(tmp_path) == before
 

@@ -365,3 +365,48 @@ def test_what_a_terminal_would_obey_is_spelled_out(made, diff, outputs, tmp_path
     said = diff("plain", other, code=0)
     assert "\x1b" not in said
     assert "\\x1b[2Jplain" in said
+
+
+def test_rows_at_other_steps_make_no_difference(made, diff):
+    """Means over other stretches of steps are not compared; the weights are."""
+    made("plain")
+    made("fine", "evaluate_every=2it", "levels=0")
+    said = diff("plain", "fine", code=0)
+    (line,) = [line for line in said.splitlines() if line.strip().startswith("evaluate_every")]
+    assert line.split() == ["evaluate_every", "1ep", "2it"]
+    assert "level_00            the same" in said
+
+
+def test_a_convolutional_net_under_adam_in_bf16_is_replayed_too(made, diff):
+    net = ["model=resnet20", "model.depth=8", "model.width=2", "dataset.size=8", "levels=1",
+           "train/optimizer=adam", "train.precision=bf16"]  # fmt: skip
+    made("sharp", *net)
+    made("smooth", *net, "train.label_smoothing=0.1")
+    said = diff("sharp", "smooth", "replay=true", code=1)
+    assert "replay: they part at step 1: conv.weight[" in said
+    assert said.count("gives again all that was kept, up to step 4") == 2
+
+
+def test_a_replay_that_strays_names_the_environment_of_the_level(made, diff, outputs, tmp_path):
+    folder = made("plain")
+    other = copied(folder, outputs, tmp_path)
+    shelf = shelf_of(other, "level_00")
+    rewrite(shelf, "end.safetensors", lambda tensors: tensors["weights/fc.bias"].zero_())
+    manifest = json.loads((shelf / "manifest.json").read_text())
+    manifest.pop("sha256")
+    manifest["environment"]["machine"] = "vax"
+    manifest["drift"] = ["step 8: torch 1.0 -> 2.0"]
+    store.write_json(shelf / "manifest.json", signed(manifest))
+    said = diff("plain", other, "replay=true", "levels=0", code=1)
+    (line,) = [line for line in said.splitlines() if line.startswith("  B: does not give again")]
+    assert "(it was trained in another environment: step 8: torch 1.0 -> 2.0; machine vax -> " in line
+
+
+def test_a_level_that_has_gone_from_the_store_is_named(made, diff, outputs, tmp_path):
+    folder = made("plain")
+    other = copied(folder, outputs, tmp_path)
+    shutil.rmtree(shelf_of(other, "level_02"))
+    said = diff("plain", other, code=2)
+    assert f"level_02 of {other} is not in the store" in said
+    assert len(said.strip().splitlines()) == 1
+    assert "no difference" in diff("plain", other, "levels=0,1", code=0)

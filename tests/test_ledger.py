@@ -29,7 +29,7 @@ def test_a_table_is_vouched_for_while_it_is_replaced(tmp_path):
     ledger = Ledger(tmp_path)
     ledger.write_files({"metrics.csv": b"old"})
     ledger.write_files({"metrics.csv": b"new"})
-    for content in (b"new", b"old"):
+    for content in (b"old", b"new"):
         (tmp_path / "metrics.csv").write_bytes(content)
         assert records.checked(tmp_path, "metrics.csv") == content
     ledger.write_files({"metrics.csv": b"newer"})

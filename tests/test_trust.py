@@ -23,7 +23,7 @@ LOADERS = {"Loader", "FullLoader", "UnsafeLoader", "CLoader", "CFullLoader", "CU
 # The places that may import a module whose name is not written there, or start a program.
 IMPORTERS = {
     ("cli.py", "dispatch"),  # a command, of those that lie in lottery/commands
-    ("config.py", "find"),  # a component, of those that lie in its folder, and installed ones
+    ("components.py", "find"),  # a component, of those that lie in its folder, and installed ones
     ("images.py", "torchvision"),  # a module of torchvision, named by two callers
 }
 STARTERS = {

@@ -5,6 +5,7 @@ The line is hydra's own grammar, -m/--multirun anywhere on it. Help is ours: hyd
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
@@ -93,11 +94,13 @@ def main(arguments: list[str]) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through to us, who say them in one line
     entry = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="run")(job)
     before = sys.argv
-    with tempfile.TemporaryDirectory(prefix="lottery-sweep-") as folder:
-        flags = ["-m", f"hydra.sweep.dir={folder}"] if sweep else []
-        if any(a.startswith("hydra.sweep.dir=") for a in rest):
-            flags = flags[:1]
+    with contextlib.ExitStack() as stack:
+        flags = ["-m"] if sweep else []
+        if sweep and not any(a.startswith("hydra.sweep.dir=") for a in rest):
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="lottery-sweep-"))
+            flags.append(f"hydra.sweep.dir={folder}")
         sys.argv = ["lottery", *flags[:1], *order(rest), *flags[1:]]
+        stack.callback(setattr, sys, "argv", before)
         try:
             entry()
         except SystemExit as error:
@@ -108,8 +111,6 @@ def main(arguments: list[str]) -> int:
             from lottery.complaints import translated
 
             raise translated(error) from error
-        finally:
-            sys.argv = before
     return closing(sweep)
 
 

@@ -38,13 +38,13 @@ def annotated(folder: Path, names: list[str]) -> list[File]:
     """Return the files of val with the labels that val_annotations.txt gives them."""
     labels = {name: label for label, name in enumerate(names)}
     notes = folder / "val" / "val_annotations.txt"
+    if not notes.is_file():  # to open a pipe would wait for ever
+        raise UsageError(f"{notes} is missing; unpack {FOLDER}.zip again")
     try:
         rows = [line.split("\t") for line in notes.read_text().splitlines() if line]
         wanted = {f"val/images/{row[0]}": labels[row[1]] for row in rows}
         files = folders.files_below(folder, folder / "val" / "images", 0)
         return [file._replace(label=wanted[file.path]) for file in files]
-    except FileNotFoundError as error:
-        raise UsageError(f"{notes} is missing; unpack {FOLDER}.zip again") from error
     except (LookupError, ValueError) as error:
         why = " ".join(str(error).split())
         raise DamagedError(
