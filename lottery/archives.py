@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import BinaryIO
 
 MEMBERS = 100  # of a tar archive, before it is refused
-ROUNDING = 512 * 2 * MEMBERS + 10240  # bytes that a tar archive may have beside its contents
+ROUNDING = 2**20  # bytes that a tar archive may have beside the files that are read
 
 
 def unpacked(file: BinaryIO, name: str, sizes: Mapping[str, int]) -> dict[str, bytes]:

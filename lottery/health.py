@@ -220,7 +220,7 @@ def damaged_config(run: Replicate, identity: Callable[[Path], str]) -> list[Find
     """Return whether config.yaml cannot be read, or is not that of this run's id."""
     path, expected = run.path / "config.yaml", run.path.parent.name
     if not kind(path):
-        begun = run.record or kind(run.path / MANIFEST)
+        begun = run.record or run.links  # the manifest alone may stand before config.yaml
         return [Finding(path, "is missing", again(run))] if begun else []
     fix = rm(path) + (f" && {run.command}" if run.command else "")
     try:

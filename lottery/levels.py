@@ -89,6 +89,7 @@ class Level:
     def keep(self, step: Step) -> None:
         """Replay the level up to a step and add that state to the store."""
         with self.shelf.lock():
+            self.shelf.sweep()
             files = self.shelf.manifest()["files"]
             name = state_file(step.iteration)
             if name in files:

@@ -61,21 +61,25 @@ def free(path: Path) -> int:
     return shutil.disk_usage(there).free
 
 
-def write(path: Path, data: bytes) -> None:
-    """Write a file so that it stands under its name whole or not at all, and stays after a cut."""
+def write(path: Path, data: bytes, sync: bool = True) -> None:
+    """Write a file so that it stands under its name whole or not at all.
+
+    With `sync` it is on the disk when this returns, and outlasts a power cut.
+    """
     temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
     with disk(path, size=len(data)):
         try:
-            save_as(temporary, data)
+            save_as(temporary, data, sync)
             os.replace(temporary, path)
         except BaseException:
             with contextlib.suppress(OSError):  # what is left is swept at the next start
                 os.unlink(temporary)
             raise
-        sync_folder(path.parent)
+        if sync:
+            sync_folder(path.parent)
 
 
-def save_as(path: Path, data: bytes, sync: bool = True) -> None:
+def save_as(path: Path, data: bytes, sync: bool) -> None:
     """Write the bytes to a file; with `sync` wait until the disk has them."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
     handle = os.open(path, flags, 0o666)
@@ -172,10 +176,7 @@ def lock(path: Path, run: bool = False, wait: Any = None) -> Iterator[None]:
 def sign(path: Path) -> None:
     """Write down who holds a lock; nothing depends on it, so it is not synced."""
     said = {"pid": os.getpid(), "host": hostname(), "since": now(), "command": sys.argv[1:]}
-    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
-    with disk(path):
-        save_as(temporary, json.dumps(said).encode(), sync=False)
-        os.replace(temporary, path)
+    write(path, json.dumps(said).encode(), sync=False)
 
 
 KINDS = {  # what the manifest of a level says

@@ -79,15 +79,16 @@ def main(arguments: list[str]) -> int:
     if "-h" in arguments or "--help" in arguments:
         print(HELP.format(groups=groups(arguments)), end="")
         return 0
+    global TALLY
+    signals.forget()
+    TALLY = Tally(shlex.join(["lottery", "run", *arguments]))
+    signals.install(TALLY.typed)  # before the seconds that the imports take
     import hydra
     from hydra.core.config_store import ConfigStore
 
     from lottery.config import conf_dir
     from lottery.skeleton import Config
 
-    global TALLY
-    signals.forget()
-    TALLY = Tally(shlex.join(["lottery", "run", *arguments]))
     sweep = any(a in ("-m", "--multirun") for a in arguments)
     rest = [a for a in arguments if a not in ("-m", "--multirun")]
     ConfigStore.instance().store(name="skeleton", node=Config)
@@ -210,6 +211,7 @@ def execute(config: Any, choices: dict[str, Any]) -> None:
     from lottery import config as configs
     from lottery.identity import run_folder
 
+    signals.leave_if_asked()
     settings = configs.plain(config)
     name = default_name(choices)
     folder = run_folder(settings, name)
@@ -218,6 +220,7 @@ def execute(config: Any, choices: dict[str, Any]) -> None:
     parts = configs.parts(settings)
     from lottery import launch
 
+    signals.leave_if_asked()
     launch.launch(settings, parts, name, TALLY.typed)
 
 
