@@ -103,7 +103,9 @@ def whose(folder: Path) -> str:
 def refuse_other(path: Path, found: dict[str, Any]) -> None:
     """Raise DamagedError for a record of another run than the one whose folder it lies in."""
     if found.get("run") != whose(path.parent.absolute()):
-        raise DamagedError(f"{path} is damaged (it is that of the run {found.get('run')!r})")
+        raise DamagedError(
+            f"{path} is damaged, or was moved (it is that of the run {found.get('run')!r})"
+        )
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

@@ -108,7 +108,13 @@ def find_replicates(outputs: Path, word: str) -> list[Path]:
 def matching(outputs: Path, word: str) -> list[Path]:
     """Return the replicate folders whose path, id prefix or name `word` is."""
     if (Path(word) / "run.json").exists():
-        return [Path(word).absolute()]
+        place = Path(word).absolute()
+        if not REPLICATE.fullmatch(place.name) or len(place.parents) < 4:
+            raise UsageError(
+                f"{word} holds a run, but does not lie in outputs/NAME/ID/replicate_K; move it "
+                "back, with the store beside NAME"
+            )
+        return [place]
     head, _, replicate = word.partition("/replicate_")
     return [
         f.absolute()
