@@ -38,7 +38,7 @@ KINDS = {
     "states": "states in the middle of levels; a run that needs one replays it, bit for bit",
     "unfinished": "levels that were interrupted: what they have been trained so far is lost",
     "corrupt": "files that were set aside as damaged, or half-written by a process that is gone",
-    "run": "runs, with all that lies in their folders",
+    "run": "whole runs, with all that lies in their folders",
 }
 
 

@@ -67,8 +67,8 @@ def owner(path: Path) -> str:
     if found is None:
         return ""
     try:
-        typed = shlex.join(map(str, found["command"]))
-        return f"process {found['pid']} on {found['host']} since {found['since']}: lottery {typed}"
+        typed = shlex.join(["lottery", *map(str, found["command"])])
+        return f"process {found['pid']} on {found['host']} since {found['since']}: {typed}"
     except (KeyError, TypeError):
         return "somebody who does not say who"
 
@@ -100,18 +100,19 @@ def waiting(inventory: Inventory) -> list[Replicate]:
     return [run for run in inventory.runs() if run.state in ("killed", "stopped", "failed")]
 
 
-def wanted(shelf: Shelved, runs: list[Replicate]) -> str:
-    """Return in words which of the waiting runs may go on with an unfinished level.
+def wanted(shelf: Shelved, runs: list[Replicate]) -> tuple[str, str]:
+    """Return in words which waiting run may go on with an unfinished level, and its command.
 
-    Who trained it last is written down only where it was killed.
+    Who trained it last is written down only where it was killed. The command is empty where it
+    cannot be told, or where there is no such run.
     """
     said = read_owner(shelf.path / OWNER)
     for run in runs:
         if said and all(said.get(word) == run.record.get(word) for word in ("pid", "host")):
-            return f"{near(run.path)} goes on with it"
+            return f"{near(run.path)} goes on with it", again(run)
     if runs:
-        return "a run that was interrupted may go on with it"
-    return "no interrupted run is there that would go on with it"
+        return "a run that was interrupted may go on with it", ""
+    return "no interrupted run is there that would go on with it", ""
 
 
 def damage(
@@ -123,7 +124,8 @@ def damage(
     """
     commands: dict[str, str] = {}
     for run in inventory.runs():
-        yield from steady(run.path, lambda run=run: damaged_run(run, identity, fast))  # type: ignore[misc]
+        path = run.path
+        yield from steady(path, lambda path=path: damaged_run(Replicate(path), identity, fast))  # type: ignore[misc]
         for key in filter(None, run.links.values()):
             commands.setdefault(key, run.command)
     for shelf in inventory.levels():
@@ -172,8 +174,10 @@ def damaged_checkpoints(shelf: Shelved, command: str) -> list[Finding]:
     found = []
     for name in shelf.checkpoints:
         told = name.removesuffix(".safetensors").rpartition("-")[2]
-        if name.endswith(CORRUPT) or not unlike(shelf.path / name, [told], False, len(told)):
+        if name.endswith(CORRUPT):
             continue
+        if unlike(shelf.path / name, [told], False, len(told)) in ("", "is missing"):
+            continue  # a run at work removes the older ones
         what = "its checksum is wrong; a run that goes on uses the one before"
         found.append(Finding(shelf.path / name, what, command))
     return found
@@ -202,6 +206,8 @@ def damaged_run(run: Replicate, identity: Callable[[Path], str], fast: bool) -> 
         return [*found, Finding(run.path / MANIFEST, reason(error), again(run))]
     if not kind(run.path / MANIFEST) and run.links:
         found.append(Finding(run.path / MANIFEST, "is missing", again(run)))
+    if manifest["levels"] and not run.record:
+        found.append(Finding(run.path / RUN, "is missing", again(run)))
     for name, known in manifest["files"].items():
         found += damaged_table(run, name, known, fast)
     store = run.path.parents[2] / "store"
@@ -219,8 +225,8 @@ def damaged_run(run: Replicate, identity: Callable[[Path], str], fast: bool) -> 
 def damaged_config(run: Replicate, identity: Callable[[Path], str]) -> list[Finding]:
     """Return whether config.yaml cannot be read, or is not that of this run's id."""
     path, expected = run.path / "config.yaml", run.path.parent.name
+    begun = bool(run.record)  # which is written after the config
     if not kind(path):
-        begun = run.record or run.links  # the manifest alone may stand before config.yaml
         return [Finding(path, "is missing", again(run))] if begun else []
     fix = rm(path) + (f" && {run.command}" if run.command else "")
     try:

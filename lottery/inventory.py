@@ -155,7 +155,10 @@ class Replicate:
     def state(self) -> str:
         """How the run stands; one that is not at work any more was killed."""
         said = str(self.record.get("state", "not begun"))
-        return "killed" if said == "running" and not held(self.path) else said
+        if said != "running" or held(self.path):
+            return said
+        now = str(Replicate(self.path).record.get("state"))  # it may have ended just now
+        return "killed" if now == said else now
 
     @property
     def command(self) -> str:

@@ -317,6 +317,30 @@ def test_a_run_that_waits_for_the_lock_trains_in_a_new_folder(run, tmp_path, mon
     assert (level / "end.safetensors").read_bytes() == b"anew" != before
 
 
+def test_cleaning_beside_a_run_takes_nothing_that_it_needs(pair, tiny, tmp_path, lottery):
+    """Levels that nobody refers to are found by a run while they are cleared away."""
+    bits = {p.name + p.parent.name: p.read_bytes() for p in (tmp_path / "outputs/store").glob("*/end.*")}
+    for folder in pair:
+        shutil.rmtree(folder.parents[1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if not child:
+        signal.alarm(100)
+        os._exit(cli.main(["run", *tiny, *STATE, "levels=1", "name=three"]))
+    inventory = Inventory(Path("outputs"))
+    while not (ended := os.waitpid(child, os.WNOHANG))[0]:
+        for find in (garbage.unreferenced, garbage.states, garbage.corrupt, garbage.unfinished):
+            for piece in find(inventory):
+                garbage.remove(inventory, piece)
+    assert os.waitstatus_to_exitcode(ended[1]) == 0
+    assert lottery("doctor") == 0
+    (three,) = tmp_path.glob("outputs/three/*/replicate_0")
+    for place in ("level_00", "level_01"):
+        end = (three / place).resolve() / "end.safetensors"
+        assert bits[end.name + end.parent.name] == end.read_bytes()
+
+
 @pytest.mark.parametrize("moment", range(8))
 def test_a_kill_in_the_middle_leaves_nothing_that_looks_whole(pair, clean, tmp_path, moment):
     """The k-th removal of a file is the last; the same command then finishes the work."""

@@ -5,14 +5,16 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import pytest
 
-from lottery import health, records, store
+from lottery import cli, health, records, store
 from lottery.commands import doctor
 from lottery.inventory import Inventory
 from lottery.wording import printable
@@ -125,6 +127,15 @@ def test_a_damaged_file_of_a_run_is_named_with_its_command(finished, name, what)
     assert "type: " in lines
     if name != "run.json":  # which knows the command
         assert "lottery run dataset=synthetic" in lines
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "run.json", "config.yaml", "metrics.csv"])
+def test_a_file_of_a_run_that_is_gone_is_named(finished, name):
+    folder, examine = finished
+    (folder / name).unlink()
+    code, said = examine("fast=true")
+    assert code == 4
+    assert f"{folder.name}/{name}  is missing; type: " in section(said, "damage")
 
 
 def test_a_damaged_manifest_of_a_level_is_named(finished):
@@ -256,7 +267,7 @@ def test_levels_that_nobody_needs_are_left_over_and_no_damage(finished):
     lines = section(said, "left over")
     assert re.search("a{32} .*no run refers to it.*type: lottery clean levels", lines)
     assert re.search("b{32} .*half removed.*type: lottery clean levels", lines)
-    assert re.search("c{32} .*up to step 7; no interrupted run.*type: lottery clean unfinished", lines)
+    assert re.search("c{32} .*up to step 7, 1 bytes; no interrupted run.*type: lottery clean unfinished", lines)
     assert re.search("9it.safetensors.*type: lottery clean states", lines)
     assert code == 4  # the manifest of a...a is no manifest
     shutil.rmtree(shelf.parent / ("a" * 32))
@@ -273,11 +284,13 @@ def test_an_unfinished_level_names_the_run_that_wants_it(finished):
     begun.mkdir()
     (begun / f"checkpoint-7-{records.digest(b'x')[:32]}.safetensors").write_bytes(b"x")
     rewritten(folder / "run.json", lambda body: body.update(state="running"))
-    assert "a run that was interrupted may go on" in section(examine()[1], "left over")
+    said = section(examine()[1], "left over")
+    assert "a run that was interrupted may go on" in said
+    assert "type:" not in said  # least of all to remove it
     record = records.read_signed(folder / "run.json")
     said = {"pid": record["pid"], "host": record["host"], "since": "", "command": []}
     (begun / ".owner").write_text(json.dumps(said))
-    assert "replicate_0 goes on with it" in section(examine()[1], "left over")
+    assert "replicate_0 goes on with it; type: lottery run " in section(examine()[1], "left over")
 
 
 def test_an_id_that_does_not_fit_the_config_is_damage(finished):
@@ -408,6 +421,25 @@ def test_the_data_folder_is_the_one_of_the_runs(lottery, monkeypatch, tmp_path, 
     assert f"{tmp_path}  " in section(capfd.readouterr().out, "data")
     lottery("doctor", f"data={tmp_path / 'none'}")
     assert "is not there yet" in section(capfd.readouterr().out, "data")
+
+
+def test_a_run_at_work_is_never_called_damaged(tiny, tmp_path, lottery):
+    """Files come, change and go while they are looked at."""
+    words = [*tiny, "train.length=8ep", "checkpoint_every=3it", "branch=[shuffle]", *STATE]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if not child:
+        signal.alarm(100)
+        os._exit(cli.main(["run", *words]))
+    inventory, looks = Inventory(Path("outputs")), 0
+    while not (ended := os.waitpid(child, os.WNOHANG))[0]:
+        assert list(health.damage(inventory, lambda path: path.parents[1].name)) == []
+        assert not [f for f in health.interrupted(inventory) if f.what == "killed"]
+        looks += 1
+    assert os.waitstatus_to_exitcode(ended[1]) == 0
+    assert looks > 5
+    assert list(health.damage(inventory, doctor.identity)) == []
 
 
 def test_many_runs_are_looked_at_quickly(finished):

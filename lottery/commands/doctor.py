@@ -176,11 +176,13 @@ def left_over(inventory: Inventory) -> list[Row]:
     pieces = [*garbage.unfinished(inventory), *garbage.corrupt(inventory)]
     pieces += [] if refer.unknown else garbage.unreferenced(inventory)
     for piece in [*pieces, *garbage.stray(inventory)]:
-        why = piece.why
-        if piece.kind == "unfinished":
-            why += f"; {health.wanted(Shelved(piece.folder), waiting)}"
+        what = f"{piece.why}, {in_words(piece.size)}"
         command = f"lottery clean {piece.kind}{outputs_word(inventory.outputs)}"
-        found.append(Finding(piece.folder, f"{why}, {in_words(piece.size)}", command))
+        if piece.kind == "unfinished":
+            whose, resume = health.wanted(Shelved(piece.folder), waiting)
+            what += f"; {whose}"
+            command = resume if waiting else command
+        found.append(Finding(piece.folder, what, command))
     return found
 
 
