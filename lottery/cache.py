@@ -17,7 +17,7 @@ from torch import Tensor
 
 from lottery import store
 from lottery.errors import DamagedError, DiskError, LotteryError
-from lottery.records import digest
+from lottery.records import TEMPORARY, digest
 
 Tensors = dict[str, Tensor]
 Check = Callable[[Tensors], None]
@@ -110,8 +110,8 @@ def check_images(tensors: Tensors, splits: Iterable[str], classes: int) -> None:
 
 def sweep(path: Path) -> None:
     """Remove what a killed process left of writing a file and its checksum; call it locked."""
-    for left in path.parent.glob(f"{store.TEMPORARY}*"):
-        _, _, name = left.name.removeprefix(store.TEMPORARY).partition("-")
+    for left in path.parent.glob(f"{TEMPORARY}*"):
+        _, _, name = left.name.removeprefix(TEMPORARY).partition("-")
         if name in (path.name, sha_path(path).name):
             store.remove(left)
 

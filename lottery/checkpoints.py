@@ -13,11 +13,9 @@ from torch import Tensor
 from lottery import store
 from lottery.errors import DamagedError, DiskError
 from lottery.files import read_plain
-from lottery.records import digest
+from lottery.records import CHECKPOINT, CORRUPT, digest
 
-PREFIX = "checkpoint-"
-NAME = re.compile(rf"{PREFIX}\d+-[0-9a-f]{{32}}\.safetensors")
-CORRUPT = ".corrupt"
+NAME = re.compile(rf"{CHECKPOINT}\d+-[0-9a-f]{{32}}\.safetensors")
 KEPT = 2  # the newest, and the one before it
 
 
@@ -50,7 +48,7 @@ class Checkpoints:
 
     def paths(self) -> list[Path]:
         """Return the checkpoints, the newest first."""
-        found = [p for p in self.folder.glob(f"{PREFIX}*") if NAME.fullmatch(p.name)]
+        found = [p for p in self.folder.glob(f"{CHECKPOINT}*") if NAME.fullmatch(p.name)]
         return sorted(found, key=lambda p: -int(p.name.split("-")[1]))
 
     def write(self, iteration: int, tensors: dict[str, Tensor], about: Any) -> None:
@@ -76,7 +74,7 @@ class Checkpoints:
     def _work(self, iteration: int, tensors: dict[str, Tensor], about: Any) -> None:
         try:
             data = store.pack_tensors(tensors, about)
-            name = f"{PREFIX}{iteration}-{digest(data)[:32]}.safetensors"
+            name = f"{CHECKPOINT}{iteration}-{digest(data)[:32]}.safetensors"
             store.write(self.folder / name, data)
             for path in self.paths()[KEPT:]:
                 store.remove(path)
@@ -104,7 +102,7 @@ class Checkpoints:
                 if aside:
                     warn(f"going on from the checkpoint before it: {path}")
                 return found
-        if aside or any(self.folder.glob(f"{PREFIX}*{CORRUPT}")):
+        if aside or any(self.folder.glob(f"{CHECKPOINT}*{CORRUPT}")):
             raise DamagedError(
                 f"no good checkpoint is left in {self.folder}; to start this level again from its "
                 f"beginning: rm -r {shlex.quote(str(self.folder))}, then type the same command"

@@ -17,11 +17,8 @@ from pathlib import Path
 
 from lottery.errors import LotteryError, UsageError
 from lottery.inventory import (
-    CHECKPOINT,
-    CORRUPT,
     LOCK,
     STATE,
-    TEMPORARY,
     Inventory,
     References,
     Replicate,
@@ -31,7 +28,7 @@ from lottery.inventory import (
     look,
     size,
 )
-from lottery.records import MANIFEST
+from lottery.records import CHECKPOINT, CORRUPT, MANIFEST, TEMPORARY
 
 KINDS = {
     "levels": "levels that no run refers to",

@@ -12,7 +12,6 @@ from typing import Any
 
 from lottery.errors import LotteryError
 from lottery.inventory import (
-    CORRUPT,
     LOCK,
     Inventory,
     Replicate,
@@ -24,7 +23,7 @@ from lottery.inventory import (
     reason,
     size,
 )
-from lottery.records import MANIFEST, OWNER, RUN
+from lottery.records import CORRUPT, MANIFEST, OWNER, RUN
 from lottery.wording import near, outputs_word, rm
 
 TRIES = 3  # looks at a folder that changes meanwhile

@@ -16,12 +16,19 @@ from pathlib import Path
 from typing import Any
 
 from lottery.errors import DamagedError, DiskError, LotteryError
-from lottery.records import KEY, MANIFEST, PLACE, locked, read_manifest, read_record, read_signed
+from lottery.records import (
+    CHECKPOINT,
+    CORRUPT,
+    KEY,
+    MANIFEST,
+    PLACE,
+    locked,
+    read_manifest,
+    read_record,
+    read_signed,
+)
 
 LOCK = ".lock"
-TEMPORARY = ".tmp-"
-CORRUPT = ".corrupt"
-CHECKPOINT = "checkpoint-"
 STATE = "it.safetensors"
 LONGEST_POINTER = 4096  # bytes
 

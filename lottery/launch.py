@@ -21,10 +21,9 @@ from lottery.errors import DamagedError, DiskError, LotteryError, UsageError
 from lottery.experiment import run_levels
 from lottery.files import CONFIG, read_plain
 from lottery.identity import changes, identity, run_folder
-from lottery.ledger import Ledger
-from lottery.parts import Parts, Recipe
-from lottery.progress import Progress
-from lottery.records import RUN, digest, read_run, signed, whose
+from lottery.opening import open_run, pick_device
+from lottery.parts import Parts
+from lottery.records import RUN, digest, read_run, signed
 from lottery.results import level_table
 from lottery.resume import refuse_or_warn
 from lottery.rows import read_rows, write_overlaps
@@ -43,25 +42,8 @@ def launch(
     """
     signals.install(command)
     set_up(settings["host"]["threads"], settings["host"]["deterministic"])
-    device = pick_device(settings["host"]["device"])
     folder = run_folder(settings, name)
-    task = parts.dataset(Path(settings["data"]).expanduser()).prepare(
-        batch_size=parts.recipe.batch_size,
-        device=device,
-        label_smoothing=parts.recipe.label_smoothing,
-        channels_last=channels_last(parts.recipe, device),
-    )
-    run = Run(
-        parts=parts,
-        task=task,
-        outputs=folder.parents[2],
-        folder=folder,
-        identity=whose(folder),
-        checkpoint_every=settings["checkpoint_every"],
-        watch=Progress(settings["host"]["progress"], parts.levels),
-        ledger=Ledger(folder),
-        strict=settings["strict"],
-    )
+    run = open_run(settings, parts, folder, pick_device(settings["host"]["device"]))
     validate(run)
     check_space(run)
     with store.lock(folder / ".lock", run=True):
@@ -76,36 +58,6 @@ def launch(
             if known := explained(error):
                 raise known from error
             raise
-
-
-def pick_device(name: str) -> torch.device:
-    """Return the device that `name` asks for; raises UsageError where it is not to be had."""
-    if name == "auto":
-        name = (
-            "cuda"
-            if torch.cuda.is_available()
-            else ("mps" if torch.backends.mps.is_available() else "cpu")
-        )
-    try:
-        device = torch.device(name)
-        float(torch.zeros(1, device=device))  # "meta" makes tensors that hold nothing
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UsageError(
-            f"host.device: '{name}' cannot be used here "
-            f"({str(error).splitlines()[0]}); write auto or cpu"
-        ) from error
-    return device
-
-
-def channels_last(recipe: Recipe, device: torch.device) -> bool:
-    """Say whether images and convolutions go channels-last.
-
-    By default where it is faster: on the CPU (measured: ResNet-20 gains 10 to 15 %), and on CUDA
-    for bf16, whose tensor cores want it.
-    """
-    if recipe.channels_last == "auto":
-        return device.type == "cpu" or (device.type == "cuda" and recipe.precision == "bf16")
-    return recipe.channels_last == "yes"
 
 
 def read_before(run: Run) -> dict[str, Any]:

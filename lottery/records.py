@@ -15,6 +15,9 @@ from lottery.errors import DamagedError, DiskError
 from lottery.files import RECORD, TABLE, read_plain
 from lottery.wording import printable
 
+TEMPORARY = ".tmp-"  # and a process: what is being written
+CORRUPT = ".corrupt"  # the end of what was set aside
+CHECKPOINT = "checkpoint-"
 MANIFEST = "manifest.json"
 RUN = "run.json"
 OWNER = ".owner"

@@ -6,11 +6,8 @@ from lottery import config
 from lottery.differences import Kept
 from lottery.environment import set_up
 from lottery.errors import UsageError
-from lottery.launch import channels_last, pick_device
-from lottery.ledger import Ledger
 from lottery.levels import key_of
-from lottery.progress import Progress
-from lottery.records import whose
+from lottery.opening import open_run, pick_device
 from lottery.runs import Run
 
 
@@ -28,22 +25,7 @@ def reopen(folder: Path, kept: Kept) -> tuple[Run, int]:
         device = pick_device(made["device"])
     except UsageError:
         device = pick_device("auto")
-    task = parts.dataset(Path(settings["data"]).expanduser()).prepare(
-        batch_size=parts.recipe.batch_size,
-        device=device,
-        label_smoothing=parts.recipe.label_smoothing,
-        channels_last=channels_last(parts.recipe, device),
-    )
-    run = Run(
-        parts=parts,
-        task=task,
-        outputs=folder.parents[2],
-        folder=folder,
-        identity=whose(folder),
-        checkpoint_every=settings["checkpoint_every"],
-        watch=Progress(settings["host"]["progress"], parts.levels),
-        ledger=Ledger(folder),
-    )
+    run = open_run(settings, parts, folder, device)
     if key_of(run, kept.ticket) != kept.shelf.key:
         raise UsageError(
             f"{kept.shelf.path} does not follow from {folder}/config.yaml with the data that are "

@@ -27,10 +27,9 @@ from torch import Tensor
 from lottery import signals
 from lottery.errors import DamagedError, DiskError, LockedError
 from lottery.files import read_plain
-from lottery.records import MANIFEST, busy, digest, owner_file, read_signed, signed
+from lottery.records import MANIFEST, TEMPORARY, busy, digest, owner_file, read_signed, signed
 from lottery.wording import in_words
 
-TEMPORARY = ".tmp-"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 LOCKED_WITHIN = 0.5  # seconds after which a run counts as held by another process
 LONGEST_POINTER = 4096  # bytes

@@ -28,7 +28,7 @@ from lottery import config, loop, skeleton
 from lottery import mask as masks
 from lottery.environment import set_up
 from lottery.images import Images, image_task
-from lottery.launch import channels_last
+from lottery.opening import channels_last
 from lottery.parts import Ticket
 from lottery.step import Span
 

@@ -28,8 +28,8 @@ from lottery import config, skeleton
 from lottery import mask as masks
 from lottery.checkpoints import Checkpoints
 from lottery.environment import set_up
-from lottery.launch import channels_last
 from lottery.loop import Training, build, prepare, steps
+from lottery.opening import channels_last
 from lottery.parts import Parts, Ticket
 from lottery.resume import checkpoint
 from lottery.step import Span

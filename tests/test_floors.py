@@ -16,7 +16,7 @@ FLOORS = [
     ["loop", "resume", "train", "live", "prune", "monitor", "runs", "states", "outcome", "levels", "rows", "results",
      "sanity", "space", "health", "inventory", "garbage", "differences", "replays"],
     ["experiment", "checks"],
-    ["skeleton", "components", "config", "complaints", "launch", "reopen", "cli", "commands", "__main__"],
+    ["skeleton", "components", "config", "complaints", "opening", "launch", "reopen", "cli", "commands", "__main__"],
 ]  # fmt: skip
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 LEAVES = set(FLOORS[2])

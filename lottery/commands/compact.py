@@ -59,19 +59,13 @@ def finished(folder: Path, index: int, branch: str) -> Level:
     import torch
 
     from lottery import config, records
-    from lottery.ledger import Ledger
     from lottery.levels import Level as Made
     from lottery.levels import current, place
-    from lottery.progress import Progress
-    from lottery.runs import Run
+    from lottery.opening import open_run
 
     settings = config.read(folder / "config.yaml")
     parts = config.parts(settings)
-    task = parts.dataset(Path(settings["data"]).expanduser()).prepare(
-        batch_size=parts.recipe.batch_size, device=torch.device("cpu")
-    )
-    watch = Progress("none", parts.levels)
-    run = Run(parts, task, folder.parents[2], folder, folder.name, "60s", watch, Ledger(folder))
+    run = open_run(settings, parts, folder, torch.device("cpu"))
     shelf = current(run.outputs, records.levels(folder).get(place(index, branch), {}))
     if shelf is None:
         of = f" of branch {branch}" if branch else ""

@@ -25,7 +25,8 @@ from lottery import garbage, health
 from lottery.commands import options
 from lottery.errors import DAMAGED, DONE, DamagedError, LotteryError, UsageError
 from lottery.health import Finding
-from lottery.inventory import TEMPORARY, Inventory, Shelved, size
+from lottery.inventory import Inventory, Shelved, size
+from lottery.records import TEMPORARY
 from lottery.wording import in_words, near, outputs_word, printable
 
 KNOWN = {"outputs": "outputs", "data": "", "fast": "false"}

@@ -1,0 +1,64 @@
+"""Open a run: its data on a device, its place on the disk."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lottery.errors import UsageError
+from lottery.ledger import Ledger
+from lottery.parts import Parts, Recipe
+from lottery.progress import Progress
+from lottery.records import whose
+from lottery.runs import Run
+
+
+def open_run(settings: dict[str, Any], parts: Parts, folder: Path, device: torch.device) -> Run:
+    """Return the run of a bound config in its folder; reads the data, writes nothing."""
+    task = parts.dataset(Path(settings["data"]).expanduser()).prepare(
+        batch_size=parts.recipe.batch_size,
+        device=device,
+        label_smoothing=parts.recipe.label_smoothing,
+        channels_last=channels_last(parts.recipe, device),
+    )
+    return Run(
+        parts=parts,
+        task=task,
+        outputs=folder.parents[2],
+        folder=folder,
+        identity=whose(folder),
+        checkpoint_every=settings["checkpoint_every"],
+        watch=Progress(settings["host"]["progress"], parts.levels),
+        ledger=Ledger(folder),
+        strict=settings["strict"],
+    )
+
+
+def pick_device(name: str) -> torch.device:
+    """Return the device that `name` asks for; raises UsageError where it is not to be had."""
+    if name == "auto":
+        name = (
+            "cuda"
+            if torch.cuda.is_available()
+            else ("mps" if torch.backends.mps.is_available() else "cpu")
+        )
+    try:
+        device = torch.device(name)
+        float(torch.zeros(1, device=device))  # "meta" makes tensors that hold nothing
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UsageError(
+            f"host.device: '{name}' cannot be used here "
+            f"({str(error).splitlines()[0]}); write auto or cpu"
+        ) from error
+    return device
+
+
+def channels_last(recipe: Recipe, device: torch.device) -> bool:
+    """Say whether images and convolutions go channels-last.
+
+    By default where it is faster: on the CPU (measured: ResNet-20 gains 10 to 15 %), and on CUDA
+    for bf16, whose tensor cores want it.
+    """
+    if recipe.channels_last == "auto":
+        return device.type == "cpu" or (device.type == "cuda" and recipe.precision == "bf16")
+    return recipe.channels_last == "yes"
