@@ -142,7 +142,7 @@ def test_a_root_that_cannot_be_written_costs_one_warning(load, mnist_files, tmp_
 
 
 def test_a_full_disk_costs_one_warning(tmp_path, monkeypatch, capsys):
-    def full(path, data):
+    def full(path, data, sync=True):
         raise DiskError(f"cannot write {path}: No space left on device")
 
     monkeypatch.setattr(store, "write", full)
@@ -368,7 +368,7 @@ def test_a_signal_ends_a_download(load, mnist_archives, tmp_path, online, monkey
 
 
 def test_a_full_disk_says_so(load, mnist_archives, online, monkeypatch):
-    def full(path, data):
+    def full(path, data, sync=True):
         raise DiskError(f"cannot write {path}: No space left on device")
 
     online(mnist_archives)
