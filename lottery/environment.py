@@ -31,16 +31,17 @@ def set_up(threads: int | None, deterministic: bool) -> None:
 def fingerprint(device: torch.device) -> dict[str, Any]:
     """Return what the bits of a result depend on: where two are equal, so are the bits.
 
-    On a GPU that holds with `deterministic` only.
+    On a GPU that holds with `deterministic` only; on the CPU it makes no difference.
     """
+    on_gpu = device.type == "cuda"
     return {
         "torch": torch.__version__,
         "device": device.type,
-        "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+        "gpu": torch.cuda.get_device_name(device) if on_gpu else None,
         "threads": torch.get_num_threads(),
         "machine": platform.machine(),
         "capability": torch.backends.cpu.get_cpu_capability(),
-        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "deterministic": torch.are_deterministic_algorithms_enabled() if on_gpu else None,
     }
 
 

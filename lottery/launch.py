@@ -142,10 +142,11 @@ def keep_record(run: Run, command: str, follow: bool, before: dict[str, Any]) ->
     now = fingerprint(run.task.device)
     changed = differences(before.get("environment", {}), now)
     drift = [f"{store.now()}: {', '.join(changed)}"] if changed else []
+    longest = run.parts.levels >= before.get("levels_asked", 0)  # what finishes it is on record
     record = {
         "run": run.identity,
         "state": "running",
-        "command": before.get("command", command) if follow else command,
+        "command": command if longest and not follow else before.get("command", command),
         "followed_by": [*before.get("followed_by", []), *([command] if follow else [])],
         "started": before.get("started", store.now()),
         "resumed": [*before.get("resumed", []), store.now()] if before else [],

@@ -110,7 +110,7 @@ def keep_top(scores: Scores, mask: Mask, number: int) -> Mask:
     """Return the mask of the `number` highest scores among the kept; a tie keeps the lower index.
 
     The index runs through the layers in the mask's order. Scores of pruned entries are ignored.
-    Raises UsageError for a score that is not a number, ValueError for more than are kept.
+    Raises DivergedError for a score that is not a number, ValueError for more than are kept.
     """
     chosen = highest([scores[name] for name in mask], list(mask.values()), number)
     return dict(zip(mask, chosen, strict=True))

@@ -13,7 +13,7 @@ from lottery.checkpoints import Checkpoints
 from lottery.errors import DamagedError
 from lottery.mask import Mask
 from lottery.pause import Pause
-from lottery.snapshots import load_optimizer_, optimizer_tensors
+from lottery.snapshots import all_finite, load_optimizer_, optimizer_tensors
 
 
 class Memory:
@@ -90,7 +90,9 @@ class Memory:
             return
         copies = {f"search/{name}": t.detach().cpu().clone() for name, t in tensors.items()}
         slots = optimizer_tensors(optimizer)
-        self._write(step, copies | {f"search/optimizer/{k}": t for k, t in slots.items()})
+        copies |= {f"search/optimizer/{k}": t for k, t in slots.items()}
+        if all_finite(copies):  # else the search will stop, and what was saved before is good
+            self._write(step, copies)
         self._leave_if_asked()
 
     def _write(self, step: int, search: dict[str, Tensor]) -> None:

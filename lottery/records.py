@@ -5,6 +5,7 @@ A record is a JSON object with the sha256 of everything else that stands in it.
 
 import hashlib
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -107,7 +108,7 @@ def refuse_other(path: Path, found: dict[str, Any]) -> None:
     """Raise DamagedError for a record of another run than the one whose folder it lies in."""
     if found.get("run") != whose(path.parent.absolute()):
         raise DamagedError(
-            f"{path} is damaged, or was moved (it is that of the run {found.get('run')!r})"
+            f"{path} is damaged (it is that of the run {found.get('run')!r}: moved or copied here)"
         )
 
 
@@ -179,9 +180,31 @@ def locked(path: Path) -> bool:
     guard = FileLock(path)
     try:
         guard.acquire(timeout=0.05, poll_interval=0.01)  # another reader holds it for an instant
-    except (Timeout, OSError):
+    except Timeout:
         return True
+    except OSError:  # not ours to write
+        return held(path)
     guard.release()
+    return False
+
+
+def held(path: Path) -> bool:
+    """Say whether a process holds a lock that may only be read; False for what is no lock."""
+    try:
+        import fcntl
+
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+        handle = os.open(path, flags)
+    except (ImportError, OSError):
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
     return False
 
 

@@ -18,7 +18,7 @@ def reopen(folder: Path, kept: Kept) -> tuple[Run, int]:
     level's training follows from the run's config and data as they are now.
     """
     made = kept.shelf.manifest()["environment"]
-    set_up(None, made["deterministic"])
+    set_up(None, bool(made["deterministic"]))
     settings = config.read(folder / "config.yaml")
     parts = config.parts(settings)
     try:

@@ -2,16 +2,13 @@
 
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from lottery.checkpoints import Checkpoints
 from lottery.environment import differences, fingerprint
 from lottery.errors import DivergedError, UsageError
 from lottery.loop import Back, Training, at_state
 from lottery.parts import State
 from lottery.progress import Progress
-from lottery.snapshots import optimizer_tensors, pack, step_of, unpack
+from lottery.snapshots import all_finite, optimizer_tensors, pack, step_of, unpack
 from lottery.step import Step
 
 MOST_ROLLBACKS = 8
@@ -25,19 +22,28 @@ def snapshot(training: Training) -> State:
     return State(step, weights, optimizer_tensors(training.optimizer), mask)
 
 
-def finite_snapshot(training: Training) -> State:
-    """Return the state at this step; raises DivergedError where a number in it is not finite."""
-    state = snapshot(training)
+def sound(training: Training, state: State) -> bool:
+    """Say whether a state may be kept: all of it is finite, or the recipe does not mind.
+
+    An optimizer's state may overflow steps before a weight does. Whether a training goes on is
+    decided at the rows of its curve, never by when a checkpoint happens to be due.
+    """
     held = state.weights | (state.optimizer or {})
-    if training.recipe.on_nan != "ignore" and not all_finite(held):
+    return training.recipe.on_nan == "ignore" or all_finite(held)
+
+
+def keep_row(training: Training) -> None:
+    """Check all of the state at a row of the curve, and keep it where a rollback may need it.
+
+    Raises DivergedError where a number in it is not finite.
+    """
+    if training.recipe.on_nan == "ignore":
+        return
+    state = snapshot(training)
+    if not sound(training, state):
         raise diverged(training.step, "a weight or what the optimizer keeps of it")
-    return state
-
-
-def all_finite(tensors: dict[str, Tensor]) -> bool:
-    """Say whether every number is finite; in one pass each, since an extreme of NaN is NaN."""
-    floats = [t for t in tensors.values() if t.is_floating_point() and t.numel()]
-    return all(bool(torch.stack(torch.aminmax(t)).isfinite().all()) for t in floats)
+    if training.recipe.on_nan == "rollback":
+        training.back = Back(state, len(training.curve))
 
 
 NOTES = ("loss_count", "seconds", "evaluating", "curve", "saved", "lowered", "undone", "drift")
@@ -47,17 +53,20 @@ def checkpoint(training: Training, checkpoints: Checkpoints) -> None:
     """Write all that the rest of the level depends on, while training goes on.
 
     A checkpoint is numbered by all steps that were taken, so that one after a rollback is newer.
+    Nothing is written of a state that is not sound: the checkpoint before it is a good one.
     """
-    tensors, about = pack(finite_snapshot(training))
+    state = snapshot(training)
+    if not sound(training, state):
+        return
+    tensors, about = pack(state)
     tensors["loss_sum"] = training.loss_sum.cpu().clone()
     notes: dict[str, Any] = {name: getattr(training, name) for name in NOTES}
     notes["curve"], notes["saved"] = list(training.curve), dict(training.saved)
     notes["environment"] = fingerprint(training.task.device)
     if training.back is not None:
-        state, rows = training.back
-        kept, at = pack(state)
+        kept, at = pack(training.back.state)
         tensors |= {f"back/{name}": tensor for name, tensor in kept.items()}
-        notes["back"] = {**at, "rows": rows}
+        notes["back"] = {**at, "rows": training.back.rows}
     checkpoints.write(training.step + training.undone, tensors, about | notes)
 
 
@@ -99,8 +108,10 @@ def rolled_back(training: Training, error: DivergedError) -> Training:
     it, or it was done often enough. What is kept on disk of later steps is written over.
     """
     back = training.back
-    if back is None or len(training.lowered) >= MOST_ROLLBACKS:
+    if back is None:
         raise error
+    if len(training.lowered) >= MOST_ROLLBACKS:
+        raise DivergedError(f"{error}; it was rolled back {MOST_ROLLBACKS} times") from error
     again = at_state(training, back.state)
     step = back.state.step.iteration
     again.back = back
@@ -123,6 +134,6 @@ def diverged(step: int, what: str) -> DivergedError:
     """Return the error for a number that is not finite."""
     return DivergedError(
         f"training diverged: {what} is not finite after step {step}; lower the learning rate "
-        "(train.optimizer.lr=...), limit the gradient (train.clip=1.0) or let it do the former by "
-        "itself (train.on_nan=rollback)"
+        "(train.optimizer.lr=..., or by itself: train.on_nan=rollback) or limit the gradient "
+        "(train.clip=1.0)"
     )

@@ -15,7 +15,7 @@ from lottery.mask import Mask, Scores
 from lottery.step import parse
 from lottery.task import Task
 
-CHECK_EVERY = 100  # updates between looks at whether the scores are still finite
+CHECK_EVERY = 100  # updates between looks at the scores on a GPU; on the CPU every one is
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,8 @@ def update_(search: Search, gradients: Mapping[str, Tensor], step: int, total: i
     for name, score in search.scores.items():
         score.grad = gradients[name]
     search.optimizer.step()
-    if step % CHECK_EVERY == 0 or step == total:
+    on_cpu = next(iter(search.scores.values())).device.type == "cpu"
+    if on_cpu or step % CHECK_EVERY == 0 or step == total:
         check_finite(search.scores, step)
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from lottery.errors import UsageError
+from lottery.errors import DivergedError
 
 SIZE = 2**18  # scores looked at together: all that a thread holds beside scores and masks
 DIGIT = 16  # bits that a pass settles
@@ -39,7 +39,7 @@ def highest(
 
     Of equal scores the lower index is taken, counted through the tensors in their order; -0.0
     equals 0.0. Scores of what is no candidate are ignored. Works on pieces of `size` scores, on as
-    many threads as torch has; a tensor that is not contiguous is copied. Raises UsageError for a
+    many threads as torch has; a tensor that is not contiguous is copied. Raises DivergedError for a
     score that is not a number, ValueError for more than there are candidates.
     """
     left = sum(int(c.count_nonzero()) for c in candidates)
@@ -52,7 +52,7 @@ def highest(
         for stretch in zip(*(torch.split(t.reshape(-1), size) for t in layer), strict=True)
     ]
     if any(spread(has_nan, pieces)):
-        raise UsageError("prune: the criterion gave a score that is not a number")
+        raise DivergedError("prune: the criterion gave a score that is not a number")
     if number == left:
         return [out.copy_(c) for out, c in zip(result, candidates, strict=True)]
     if number:

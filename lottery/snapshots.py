@@ -55,6 +55,12 @@ def unpack(tensors: dict[str, Tensor], step: Step) -> State:
     return State(step, weights, groups["optimizer"], mask or None)
 
 
+def all_finite(tensors: dict[str, Tensor]) -> bool:
+    """Say whether every number is finite; in one pass each, since an extreme of NaN is NaN."""
+    floats = [t for t in tensors.values() if t.is_floating_point() and t.numel()]
+    return all(bool(torch.stack(torch.aminmax(t)).isfinite().all()) for t in floats)
+
+
 def state_file(iteration: int) -> str:
     """Return the file name of the state at a step."""
     return f"{iteration}it.safetensors"

@@ -11,6 +11,7 @@ from lottery.checkpoints import KEPT
 from lottery.errors import DamagedError, DiskError
 from lottery.levels import current, in_branches, place, wanted_states
 from lottery.runs import Run
+from lottery.states import SCORING
 from lottery.wording import in_words
 
 SMALL = 64 * 1024  # bytes of a level's manifest and curve, and of its rows in the tables
@@ -19,17 +20,28 @@ SMALL = 64 * 1024  # bytes of a level's manifest and curve, and of its rows in t
 def check_space(run: Run) -> None:
     """Raise DiskError where the levels still to be trained will not fit on the disk.
 
-    Those that another run may have trained already count as well: which they are shows only when
-    their masks are made.
+    What an interrupted level has written counts as room: it is part of what is needed. Levels that
+    another run may have trained count as well: which they are shows only when their masks are made.
     """
     todo = trainings_left(run)
     wanted, there = needed(run, todo), store.free(run.outputs)
-    if todo and wanted > there:
+    if todo and wanted > there + under_way(run):
         raise DiskError(
-            f"{run.outputs}: {todo} trainings need about {in_words(wanted)}, "
-            f"{in_words(there)} are free; free some space (lottery clean), ask for fewer "
-            "levels, or write outputs=DIR on another disk"
+            f"{run.outputs}: {todo} trainings need about {in_words(wanted)}, {in_words(there)} are "
+            "free; free some space (lottery clean), ask for fewer levels, or write outputs=DIR on "
+            "another disk"
         )
+
+
+def under_way(run: Run) -> int:
+    """Return the bytes that levels and masks on their way have on the disk already."""
+    shelves = [p for p in run.outputs.glob("store/*") if not (p / records.MANIFEST).exists()]
+    folders = [*shelves, *run.folder.glob(f"{SCORING}*")]
+    found = 0
+    for path in (path for folder in folders for path in folder.glob("*.safetensors")):
+        with contextlib.suppress(FileNotFoundError):  # another run has just finished with it
+            found += path.stat().st_size
+    return found
 
 
 def trainings_left(run: Run) -> int:

@@ -30,7 +30,9 @@ from lottery.files import read_plain
 from lottery.records import MANIFEST, TEMPORARY, busy, digest, owner_file, read_signed, signed
 from lottery.wording import in_words
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL = (errno.ENOSPC,)
+LIMITS = (errno.EDQUOT, errno.EFBIG)
+FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 LOCKED_WITHIN = 0.5  # seconds after which a run counts as held by another process
 LONGEST_POINTER = 4096  # bytes
 LONGEST_HEADER = 16 * 2**20  # bytes of names and shapes
@@ -48,9 +50,13 @@ def disk(path: Path, verb: str = "write", size: int = 0) -> Iterator[None]:
 def refused(path: Path, verb: str, error: OSError, size: int = 0) -> DiskError:
     """Return the line for an error of the file system: what, why, and what to type."""
     hint = "; type the same command again once the disk answers"
+    room = f" ({in_words(size)} needed, {in_words(free(path))} free)"
     if error.errno in FULL:
-        room = f"{in_words(size)} needed, {in_words(free(path))} free"
-        hint = f" ({room}); free some space and type the same command again"
+        hint = f"{room}; free some space and type the same command again"
+    elif error.errno in LIMITS:
+        hint = f"{room}; raise the limit (ulimit -f, quota) and type the same command again"
+    elif error.errno in FORBIDDEN:
+        hint = "; write outputs=DIR where you may write"
     return DiskError(f"cannot {verb} {path}: {error.strerror}{hint}")
 
 
@@ -316,7 +322,7 @@ def link(place: Path, target: Path) -> None:
         try:
             os.symlink(relative, temporary)
         except OSError as error:
-            if error.errno in (*FULL, errno.EIO):
+            if error.errno in (*FULL, *LIMITS, errno.EIO):
                 raise
             write(place, (relative + "\n").encode())
             return

@@ -9,21 +9,21 @@ from lottery import mask as masks
 from lottery import signals, store
 from lottery.checkpoints import Checkpoints
 from lottery.errors import DivergedError
-from lottery.loop import Back, Training, precision, prepare, set_rate_, steps
+from lottery.loop import Training, precision, prepare, set_rate_, steps
 from lottery.parts import Parts, State, Ticket
 from lottery.pause import Pause
 from lottery.progress import Progress
 from lottery.resume import (
-    all_finite,
     check_broken,
     checkpoint,
     diverged,
-    finite_snapshot,
+    keep_row,
     resume,
     rolled_back,
     snapshot,
+    sound,
 )
-from lottery.snapshots import pack, state_file
+from lottery.snapshots import all_finite, pack, state_file
 from lottery.step import Step, parse
 from lottery.store import Shelf
 from lottery.task import Task
@@ -76,14 +76,14 @@ def advance(
     size, end = training.task.steps_per_epoch, training.total.iteration
     every = parse(training.recipe.evaluate_every, size, end)
     pause.start(training.step)
-    if training.step == start and not training.curve:
-        set_rate_(training, start)
+    if row_due(training, every.iteration):
+        set_rate_(training, max(start, training.step - 1))
         record(training, watch)
     on_cpu = training.task.device.type == "cpu"
     clock = time.perf_counter()
     for step in steps(training, stop):
         watch.advance()
-        due = step % every.iteration == 0 or step == stop
+        due = row_due(training, every.iteration)
         pausing = pause.due(step) or signals.pending()
         idle = not (due or pausing or step in saves)
         if on_cpu or not idle or step % CHECK_EVERY == 0:
@@ -91,17 +91,36 @@ def advance(
         if idle:
             continue
         training.seconds += time.perf_counter() - clock
+        if step in saves and step != stop:
+            save(training, shelf)
+        if signals.pending() and step != stop:  # before an evaluation, which may take minutes
+            checkpoint(training, checkpoints)
+            checkpoints.settle()
+            signals.leave_if_asked()
         if due:
             record(training, watch)
-        if step in saves and step != stop:
-            name = state_file(step)
-            training.saved[name] = shelf.write_tensors(name, *pack(finite_snapshot(training)))
         if pausing and step != stop:
             checkpoint(training, checkpoints)
-            if signals.pending():
-                checkpoints.settle()
-                signals.leave_if_asked()
         clock = time.perf_counter()
+
+
+def row_due(training: Training, every: int) -> bool:
+    """Say whether the curve lacks a row at this step: at the start, the end, and `every` steps.
+
+    A training that was stopped before its evaluation has that still to do.
+    """
+    step, span = training.step, training.ticket.span
+    if training.curve and training.curve[-1]["step"] == step:
+        return False
+    return step in (span.start, span.stop) or step % every == 0
+
+
+def save(training: Training, shelf: Shelf) -> None:
+    """Write the state at this step for the levels that want it; one not sound is left out."""
+    state = snapshot(training)
+    if sound(training, state):
+        name = state_file(training.step)
+        training.saved[name] = shelf.write_tensors(name, *pack(state))
 
 
 def check_end(training: Training) -> None:
@@ -136,8 +155,7 @@ def record(training: Training, watch: Progress) -> None:
     training.loss_sum.zero_()
     training.loss_count = 0
     training.curve.append(row)
-    if training.recipe.on_nan == "rollback":
-        training.back = Back(finite_snapshot(training), len(training.curve))
+    keep_row(training)
     training.evaluating += time.perf_counter() - clock
     watch.row(row, training)
 

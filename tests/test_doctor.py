@@ -76,7 +76,7 @@ def test_a_finished_run_is_healthy_and_nothing_is_changed(finished, tmp_path):
     assert said.rstrip().endswith("healthy")
     for word in ("lottery", "python", "torch", "torchvision", "gpu", "cpu", "git", "hydra", "omegaconf"):
         assert re.search(rf"^  {word} +\S", section(said, "environment"), re.MULTILINE)
-    assert "1 runs, 2 levels" in section(said, "disk")
+    assert "1 run, 2 levels" in section(said, "disk")
     assert "none is held" in section(said, "locks")
     assert "1 done" in section(said, "runs")
     assert snapshot(tmp_path) == before

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from lottery import mask as masks
-from lottery.errors import UsageError
+from lottery.errors import DivergedError, UsageError
 
 
 def tensors(*rows):
@@ -35,7 +35,7 @@ def test_what_is_pruned_never_comes_back_whatever_its_score():
 def test_a_score_that_is_no_number_is_refused_but_not_where_nothing_is_kept():
     mask = tensors([False, True, True])
     masks.keep_top(tensors([float("nan"), 1.0, 2.0]), mask, 1)
-    with pytest.raises(UsageError, match="not a number"):
+    with pytest.raises(DivergedError, match="not a number"):
         masks.keep_top(tensors([0.0, float("nan"), 2.0]), mask, 1)
 
 

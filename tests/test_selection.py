@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lottery import selection
-from lottery.errors import UsageError
+from lottery.errors import DivergedError
 
 INF, NAN = float("inf"), float("nan")
 TINY = 1e-45  # the smallest float32 above 0
@@ -121,7 +121,7 @@ def test_no_number_is_refused_but_not_where_nothing_is_kept(number):
     keep = [torch.tensor([True, False, True, True])]
     selection.highest([torch.tensor([1.0, NAN, 2.0, 3.0])], keep, number, size=2)
     for bad in (NAN, -NAN):
-        with pytest.raises(UsageError, match="not a number"):
+        with pytest.raises(DivergedError, match="not a number"):
             selection.highest([torch.tensor([1.0, 0.0, 2.0, bad])], keep, number, size=2)
 
 
@@ -133,7 +133,7 @@ def test_more_than_there_are_is_refused():
 def test_no_thread_is_left_and_an_error_gives_the_threads_back():
     before, alive = torch.get_num_threads(), threading.active_count()
     scores = [torch.full((100,), NAN)]
-    with pytest.raises(UsageError):
+    with pytest.raises(DivergedError):
         selection.highest(scores, [torch.ones(100, dtype=torch.bool)], 3, size=10)
     assert (torch.get_num_threads(), threading.active_count()) == (before, alive)
 

@@ -57,7 +57,9 @@ def main(arguments: list[str]) -> int:
 def examine(inventory: Inventory, fast: bool) -> int:
     """Print what lies under outputs; return how much of it is damaged."""
     runs, levels = inventory.runs(), inventory.levels()
-    section("disk", disk(inventory.outputs, f"{len(runs)} runs, {len(levels)} levels"))
+    section(
+        "disk", disk(inventory.outputs, f"{number_of(runs, 'run')}, {number_of(levels, 'level')}")
+    )
     section("locks", health.locks(inventory) or [("", "none is held")])
     states = Counter(run.state for run in runs)
     counted = ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
@@ -140,6 +142,11 @@ def data(chosen: str) -> Row:
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         return str(folder), "cannot be read or written by you"
     return str(folder), f"{in_words(shutil.disk_usage(folder).free)} free"
+
+
+def number_of(things: Sequence[object], word: str) -> str:
+    """Return how many there are, in words."""
+    return f"{len(things)} {word}" + ("" if len(things) == 1 else "s")
 
 
 def disk(outputs: Path, counts: str) -> list[Row]:
