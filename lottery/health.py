@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 from collections.abc import Callable, Iterator
@@ -21,13 +20,11 @@ from lottery.inventory import (
     kind,
     must_be_plain,
     reason,
-    size,
 )
-from lottery.records import CORRUPT, MANIFEST, OWNER, RUN
+from lottery.records import CORRUPT, MANIFEST, OWNER, RUN, owner, owner_file, read_owner
 from lottery.wording import near, outputs_word, rm
 
 TRIES = 3  # looks at a folder that changes meanwhile
-LONGEST_OWNER = 2**16  # bytes
 
 
 @dataclass(frozen=True)
@@ -49,7 +46,7 @@ def locks(inventory: Inventory) -> list[Finding]:
     found = []
     folders = [r.path for r in inventory.runs()] + [level.path for level in inventory.levels()]
     for folder in folders:
-        said = owner(folder / OWNER)
+        said = holder(folder / LOCK)
         if kind(folder / LOCK) not in ("file", ""):
             found.append(Finding(folder / LOCK, "is no plain file", rm(folder / LOCK)))
         elif held(folder):
@@ -60,28 +57,16 @@ def locks(inventory: Inventory) -> list[Finding]:
     return found
 
 
-def owner(path: Path) -> str:
-    """Return in words who holds a lock; "" where nobody says so."""
-    found = read_owner(path)
-    if found is None:
+def holder(lock: Path) -> str:
+    """Return in words who holds a lock, with the command; "" where nobody says so."""
+    found = read_owner(lock)
+    if found is None and not kind(owner_file(lock)):
         return ""
-    try:
-        typed = shlex.join(["lottery", *map(str, found["command"])])
-        return f"process {found['pid']} on {found['host']} since {found['since']}: {typed}"
-    except (KeyError, TypeError):
+    found = found or {}
+    command = found.get("command")
+    if not isinstance(command, list) or "pid" not in found:
         return "somebody who does not say who"
-
-
-def read_owner(path: Path) -> dict[str, Any] | None:
-    """Return what the holder of a lock says of itself; {} where that cannot be read."""
-    if not kind(path):
-        return None
-    try:
-        must_be_plain(path)
-        found = json.loads(path.read_bytes()) if size(path) <= LONGEST_OWNER else {}
-        return found if isinstance(found, dict) else {}
-    except (LotteryError, OSError, ValueError, RecursionError):
-        return {}
+    return f"{owner(lock)}: {shlex.join(['lottery', *map(str, command)])}"
 
 
 def interrupted(inventory: Inventory) -> list[Finding]:
@@ -105,7 +90,7 @@ def wanted(shelf: Shelved, runs: list[Replicate]) -> tuple[str, str]:
     Who trained it last is written down only where it was killed. The command is empty where it
     cannot be told, or where there is no such run.
     """
-    said = read_owner(shelf.path / OWNER)
+    said = read_owner(shelf.path / LOCK)
     for run in runs:
         if said and all(said.get(word) == run.record.get(word) for word in ("pid", "host")):
             return f"{near(run.path)} goes on with it", again(run)

@@ -213,14 +213,23 @@ def owner_file(lock: Path) -> Path:
     return lock.with_name(lock.name.removesuffix("lock") + OWNER.removeprefix("."))
 
 
-def owner(lock: Path) -> str:
-    """Return process, host and command of the holder of a lock, in words."""
+def read_owner(lock: Path) -> dict[str, Any] | None:
+    """Return what the holder of a lock says of itself; None where nobody does, {} for nonsense."""
     try:
         found = json.loads(read_plain(owner_file(lock), LONGEST_OWNER))
-        words = f"process {found['pid']} on {found['host']} since {found['since']}"
-        return printable(words)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return found if isinstance(found, dict) else {}
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RecursionError):
+        return {}
+
+
+def owner(lock: Path) -> str:
+    """Return process and host of the holder of a lock, and since when, in words."""
+    found = read_owner(lock) or {}
+    if not {"pid", "host", "since"} <= found.keys():
         return "another process"
+    return printable(f"process {found['pid']} on {found['host']} since {found['since']}")
 
 
 def busy(folder: Path) -> str:
