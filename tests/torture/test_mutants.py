@@ -90,7 +90,7 @@ CASES = {
         mutants.in_checkpoint(mutants.zero("running_")), partial(struck, upon="replace .*checkpoint", how=TORN), "bits", CONV
     ),
     "sum of the training loss left out": Case(mutants.in_checkpoint(mutants.zero("loss_sum")), dies, "bits"),
-    "rows past the checkpoint not cut": Case(mutants.rows_kept, dies, "rows"),
+    "rows past the checkpoint not cut": Case(mutants.rows_kept, dies, "bits"),
     "manifest before the files": Case(
         mutants.manifest_first, partial(struck, upon="replace store/#/manifest.json", how=TORN), "torn"
     ),
