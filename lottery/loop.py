@@ -1,6 +1,7 @@
 """Train: the loop over steps."""
 
 import contextlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -111,8 +112,12 @@ def note_broken_(training: Training, trained: list[nn.Parameter], loss: Tensor) 
     if training.recipe.on_nan == "ignore":
         return
     sizes = torch._foreach_norm(trained)  # type: ignore[arg-type]
-    fine = torch.stack([*sizes, loss.detach().float()]).sum().isfinite()
-    first = (training.broken == 0) & ~fine
+    total = torch.stack([*sizes, loss.detach().float()]).sum()
+    if total.device.type == "cpu":
+        if not math.isfinite(total) and not training.broken:
+            training.broken.fill_(training.step)
+        return
+    first = (training.broken == 0) & ~total.isfinite()
     training.broken += first * training.step
 
 
