@@ -107,7 +107,7 @@ def steps(training: Training, stop: int) -> Iterator[int]:
 def note_broken_(training: Training, trained: list[nn.Parameter], loss: Tensor) -> None:
     """Note the first step after which the loss or a weight is not finite, in place.
 
-    Nothing is asked of the device, so that a GPU need not be waited for.
+    Nothing is asked of a GPU, which need not be waited for.
     """
     if training.recipe.on_nan == "ignore":
         return

@@ -26,7 +26,7 @@ class Memory:
         self.folder, self.about, self.pause, self.warn = folder, about, pause, warn
         self.checkpoints = Checkpoints(folder)
         self.serial = 0
-        self.round: dict[str, Tensor] = {}  # the mask that the round began with, packed
+        self.mask: Mask = {}  # that the round began with
         self.number = 1
         self.found: dict[str, Tensor] = {}  # of a search that was interrupted
         self.searching = False  # whether a search is at work, which saves and then obeys signals
@@ -50,6 +50,8 @@ class Memory:
                 bits = group(tensors, "mask/")
                 then = masks.unpack({name: bits[name] for name in shapes}, shapes)
                 mask = {name: m.to(mask[name].device) for name, m in then.items()}
+            else:  # its numbers are higher than ours will be, so ours would count as old
+                self.checkpoints.clear()
         self.pause.start(self.number)
         return self.number, mask
 
@@ -57,8 +59,7 @@ class Memory:
         """Note that a round begins; saves that where it is time."""
         if number != self.number:
             self.number, self.found = number, {}
-        self.round = {f"mask/{name}": bits for name, bits in masks.pack(mask).items()}
-        self.layers = list(mask)
+        self.mask = mask
         self.searching = False
         if self.pause.due(number) or signals.pending():
             self._write(0, {})
@@ -97,11 +98,11 @@ class Memory:
 
     def _write(self, step: int, search: dict[str, Tensor]) -> None:
         self.serial += 1
-        said = {"about": self.about, "layers": self.layers, "serial": self.serial}
+        said = {"about": self.about, "layers": list(self.mask), "serial": self.serial}
+        said |= {"number": self.number, "step": step}
+        bits = {f"mask/{name}": packed for name, packed in masks.pack(self.mask).items()}
         store.make_folder(self.folder)
-        self.checkpoints.write(
-            self.serial, self.round | search, said | {"number": self.number, "step": step}
-        )
+        self.checkpoints.write(self.serial, bits | search, said)
 
     def _leave_if_asked(self) -> None:
         if signals.pending():

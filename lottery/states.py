@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from lottery.levels import Level
 
 
+INVERTED = "_inverted"  # the end of such a name for the mask of the lowest scores
 SCORING = "scoring_level_"  # and the level: where the making of its mask is remembered
 
 
 def forget_scoring(run: Run, index: int) -> None:
     """Remove what the making of a level's masks has left: the level is there."""
-    for folder in run.folder.glob(f"{SCORING}{index:02d}*"):
-        store.remove_folder(folder)
+    for kind in ("", INVERTED):
+        store.remove_folder(run.folder / f"{SCORING}{index:02d}{kind}")
 
 
 class Chain:
@@ -50,7 +51,7 @@ class Chain:
         return self.origin.state(self.step(at))
 
     def inverted(self) -> Mask:
-        return self.mask(inverted(self.run.parts.pruning), "_inverted")
+        return self.mask(inverted(self.run.parts.pruning), INVERTED)
 
     def mask(self, how: Pruning, kind: str = "") -> Mask:
         """Return the mask of this level: a state is scored, and its mask pruned further.

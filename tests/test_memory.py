@@ -133,6 +133,11 @@ def test_a_memory_of_something_else_is_not_taken_up(task, tmp_path):
     counting = Interrupted(task, 10**6)
     assert made(counting, how, tmp_path / "m", about="another level") is not None
     assert 10**6 - counting.left == 3 * task.steps_per_epoch
+    assert made(task, how, tmp_path / "m", at=2, about="another level") is None
+    signals.forget()
+    counting = Interrupted(task, 10**6)  # what it saved since is not taken for older
+    assert made(counting, how, tmp_path / "m", about="another level") is not None
+    assert 10**6 - counting.left == 3 * task.steps_per_epoch - 2
 
 
 def test_a_damaged_memory_is_never_a_silent_restart(task, tmp_path):
