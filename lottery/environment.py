@@ -58,9 +58,12 @@ def explained(error: RuntimeError) -> LotteryError | None:
         return UsageError(
             f"host.deterministic: {text.split('. ')[0]}; type host.deterministic=false"
         )
-    if text.startswith("DataLoader worker"):
-        return DiskError(
-            f"a process that reads images has ended ({text.rstrip('. ')}); where memory ran out, "
-            "give dataset.workers= a lower number; the same command goes on from a checkpoint"
-        )
-    return None
+    return reader_ended(text) if text.startswith("DataLoader worker") else None
+
+
+def reader_ended(why: str) -> DiskError:
+    """Return the line for a process of a data loader that was killed."""
+    return DiskError(
+        f"a process that reads images has ended ({why.rstrip('. ')}); where memory ran out, "
+        "give dataset.workers= a lower number; the same command goes on from a checkpoint"
+    )

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from lottery import images, seeds
+from lottery.environment import reader_ended
 from lottery.errors import UsageError
 from lottery.folders import Form, Tree, centre, listing_digest, read_image, to_tensor
 from lottery.images import EVALUATION_BATCH, ImageOptions, Images, batches_in, normalise
@@ -214,6 +215,8 @@ class StreamTask:
             finished = True
         except GeneratorExit:
             finished = True
+        except (ConnectionError, EOFError) as error:  # a worker died while it handed over a batch
+            raise reader_ended(f"{type(error).__name__}: {error}") from error
         finally:
             if finished:  # else a worker may be dead
                 self.idle.append(loader)

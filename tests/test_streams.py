@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 
 from lottery import folders, seeds
-from lottery.errors import UsageError
+from lottery.errors import DiskError, UsageError
 from lottery.images import Images, image_task
 from lottery.streams import random_crop, stream_task
 
@@ -202,3 +202,18 @@ def test_the_fingerprint_is_of_the_listing_and_the_options(tree):
     assert stream_task(moved, form, 0, PLAIN).fingerprint == task_of(tree).fingerprint
     with pytest.raises(UsageError, match=r"dataset\.workers=-1"):
         stream_task(tree, form, -1, PLAIN)
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError(104, "reset"), EOFError()])
+def test_a_worker_that_dies_while_it_hands_over_a_batch_is_one_line(tree, monkeypatch, error):
+    class Dying:
+        sampler = type("Plan", (), {})()
+
+        def __iter__(self):
+            raise error
+
+    task = task_of(tree)
+    monkeypatch.setattr(type(task), "_loader", lambda self: Dying())
+    with pytest.raises(DiskError, match="a process that reads images has ended"):
+        next(task.batches("train", 0, 1))
+    assert not task.idle
