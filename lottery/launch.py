@@ -34,10 +34,16 @@ from lottery.tables import table
 
 
 def launch(
-    settings: dict[str, Any], parts: Parts, name: str, command: str, follow: bool = False
+    settings: dict[str, Any],
+    parts: Parts,
+    name: str,
+    command: str,
+    choices: dict[str, str],
+    follow: bool = False,
 ) -> None:
     """Run one bound config from data to closing table.
 
+    `choices` are the options it was composed of, by which people know it (model=resnet20);
     `follow` is for what is added to a finished run: its own command and state stay on record.
     """
     signals.install(command)
@@ -53,7 +59,7 @@ def launch(
         refuse_drift(run, settings, before)
         run.ledger.write_files({"config.yaml": config_text(run, settings)})
         try:
-            keep_record(run, command, follow, before)
+            keep_record(run, command, choices, follow, before)
         except RuntimeError as error:
             if known := explained(error):
                 raise known from error
@@ -136,7 +142,9 @@ def config_text(run: Run, settings: dict[str, Any]) -> bytes:
     return config.text(settings).encode()
 
 
-def keep_record(run: Run, command: str, follow: bool, before: dict[str, Any]) -> None:
+def keep_record(
+    run: Run, command: str, choices: dict[str, str], follow: bool, before: dict[str, Any]
+) -> None:
     """Run the levels, with run.json telling how it stands."""
     clock = time.monotonic()
     now = fingerprint(run.task.device)
@@ -147,6 +155,7 @@ def keep_record(run: Run, command: str, follow: bool, before: dict[str, Any]) ->
         "run": run.identity,
         "state": "running",
         "command": command if longest and not follow else before.get("command", command),
+        "choices": choices or before.get("choices", {}),
         "followed_by": [*before.get("followed_by", []), *([command] if follow else [])],
         "started": before.get("started", store.now()),
         "resumed": [*before.get("resumed", []), store.now()] if before else [],

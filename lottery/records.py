@@ -64,6 +64,7 @@ def read_signed(path: Path) -> dict[str, Any]:
 KINDS = {  # what run.json says, where it says so
     "state": str,
     "command": str,
+    "choices": dict,
     "started": str,
     "seconds": (int, float),
     "levels_asked": int,

@@ -13,7 +13,7 @@ FLOORS = [
      "labels", "graph", "channels", "compact", "regrow", "glimpse"],
     ["models", "datasets", "criteria", "structures", "allocations", "updates", "schedules",
      "rewinds", "branches", "optimizers", "lrs"],
-    ["loop", "resume", "train", "live", "prune", "monitor", "runs", "states", "outcome", "levels", "rows", "results",
+    ["loop", "resume", "train", "live", "prune", "monitor", "runs", "states", "outcome", "levels", "rows", "results", "tidy",
      "sanity", "space", "health", "inventory", "garbage", "differences", "replays"],
     ["experiment", "checks"],
     ["skeleton", "components", "config", "complaints", "opening", "launch", "reopen", "cli", "commands", "__main__"],

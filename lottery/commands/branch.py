@@ -55,7 +55,8 @@ def main(arguments: list[str]) -> int:
             "sanity": False,
         }
         typed = shlex.join(["lottery", "branch", *arguments])
-        launch.launch(settings, config.parts(settings), folder.parents[1].name, typed, follow=True)
+        name = folder.parents[1].name
+        launch.launch(settings, config.parts(settings), name, typed, {}, follow=True)
     return 0
 
 

@@ -221,7 +221,12 @@ def execute(config: Any, choices: dict[str, Any]) -> None:
     from lottery import launch
 
     signals.leave_if_asked()
-    launch.launch(settings, parts, name, TALLY.typed)
+    launch.launch(settings, parts, name, TALLY.typed, chosen(choices))
+
+
+def chosen(choices: dict[str, Any]) -> dict[str, str]:
+    """Return the options by which a config was composed: model -> resnet20; not where there is none."""
+    return {k: str(v) for k, v in choices.items() if isinstance(v, str) and "hydra" not in k}
 
 
 def default_name(choices: dict[str, Any]) -> str:
