@@ -225,7 +225,7 @@ def execute(config: Any, choices: dict[str, Any]) -> None:
 
 
 def chosen(choices: dict[str, Any]) -> dict[str, str]:
-    """Return the options by which a config was composed: model -> resnet20; not where there is none."""
+    """Return the options by which a config was composed, as typed: model -> resnet20."""
     return {k: str(v) for k, v in choices.items() if isinstance(v, str) and "hydra" not in k}
 
 
