@@ -3,11 +3,21 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lottery.drawing import draw as draw
+    from lottery.finding import keep_masked as keep_masked
+    from lottery.finding import load_ticket as load_ticket
+    from lottery.notebook import run as run
     from lottery.tidy import load as load
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "load"]
-DOORS = {"load": "lottery.tidy"}  # name -> where it is; opened when asked for, so help needs none
+__all__ = ["__version__", "draw", "load", "run", "load_ticket", "keep_masked"]
+DOORS = {
+    "draw": "lottery.drawing",
+    "load": "lottery.tidy",
+    "run": "lottery.notebook",
+    "load_ticket": "lottery.finding",
+    "keep_masked": "lottery.finding",
+}  # name -> where it is; opened when asked for, so help needs none
 
 
 def __getattr__(name: str) -> Any:

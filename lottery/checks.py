@@ -12,11 +12,12 @@ from lottery.errors import UsageError
 from lottery.glimpse import Enough, Glimpse
 from lottery.live import bn_scales
 from lottery.loop import build, prepare
+from lottery.mask import Mask
 from lottery.parts import Ticket
 from lottery.pause import Pause
 from lottery.prune import check
 from lottery.runs import Run
-from lottery.states import Wish
+from lottery.states import Wish, brought, densities
 from lottery.step import Span, Step, parse
 from lottery.task import Task
 from lottery.units import allocate
@@ -31,9 +32,11 @@ def validate(run: Run) -> None:
     if not (run.folder / "config.yaml").exists():
         check_model(run)
     span = check_rewind(run)
+    start = check_ticket(run)
     check_densities(run)
-    if run.parts.levels and not (run.folder / "config.yaml").exists():
-        check_pruning(run, span)
+    first = 2 if start else 1  # the level that is pruned first
+    if run.parts.levels >= first and not (run.folder / "config.yaml").exists():
+        check_pruning(run, span, start or run.dense, first)
     check_branches(run, span)
 
 
@@ -113,14 +116,29 @@ def check_rewind(run: Run) -> Span:
     return span
 
 
+def check_ticket(run: Run) -> Mask | None:
+    """Return the mask of the ticket that the rewind brings; None where it brings none.
+
+    Raises UsageError where later levels could not go on from it.
+    """
+    with named("rewind"):
+        found = brought(run)
+    if found and run.parts.levels > 1 and not run.parts.pruning.nested:
+        raise UsageError(
+            "rewind: this method prunes every level from the dense net, of which a ticket has only "
+            "some weights; type levels=1, or prune.nested=true to prune on from the ticket"
+        )
+    return found
+
+
 def check_densities(run: Run) -> None:
     """Raise UsageError for densities that rise, leave (0, 1], empty the net or cannot be spread."""
-    parts, total = run.parts, masks.total(run.dense)
+    parts, total, density_of = run.parts, masks.total(run.dense), densities(run)
     before = 1.0
     if parts.schedule(0) != 1:
         raise UsageError(f"schedule: level 0 is the dense net, not density {parts.schedule(0):g}")
     for index in range(1, parts.levels + 1):
-        density = parts.schedule(index)
+        density = density_of(index)
         if density > 1:
             raise UsageError(
                 f"schedule: level {index} has density {density:.4g}; the dense net's "
@@ -141,24 +159,26 @@ def check_densities(run: Run) -> None:
         before = density
 
 
-def check_pruning(run: Run, span: Span) -> None:
+def check_pruning(run: Run, span: Span, start: Mask, first: int) -> None:
     """Raise UsageError unless criterion, structure, allocation and update go together.
 
     Each is tried on the initial net: the criterion up to its first loss on two examples, structure
-    and allocation at the first and the last density, the update at its first step.
+    and allocation at the first and the last density, the update at its first step. `start` is the
+    mask that level `first` prunes.
     """
     how = run.parts.pruning
     model = build(run.parts, run.task)
     model.load_state_dict(run.initial.weights)
     model.to(run.task.device)
-    mask = {name: m.to(run.task.device) for name, m in run.dense.items()}
-    least = run.parts.schedule(run.parts.levels)
+    mask = {name: m.to(run.task.device) for name, m in start.items()}
+    density_of = densities(run)
+    least = density_of(run.parts.levels)
     draw = seeds.generator("glimpse")
     scores = {n: torch.rand(m.shape, generator=draw).to(m.device) for n, m in mask.items()}
     with named("prune.criterion"), contextlib.suppress(Enough):
         scores = how.criterion(model, mask, Glimpse(run.task), draw, least)
     units = how.structure(model, run.task, scores, mask)
-    for density in sorted({run.parts.schedule(1), least}):
+    for density in sorted({density_of(first), least}):
         kept = allocate(units, how.allocation, density, mask)
         check(mask, kept, density, whole=units.whole, exact=how.exact)
     weights = {n: p for n, p in model.named_parameters() if n in mask}

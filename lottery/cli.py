@@ -5,7 +5,9 @@ import importlib
 import os
 import sys
 import traceback
+import warnings
 from pathlib import Path
+from typing import Any
 
 from lottery import __version__
 from lottery.errors import INTERRUPTED, LotteryError, UsageError
@@ -53,6 +55,8 @@ def main(argv: list[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     verbose = any(a in ("-v", "--verbose") for a in arguments)
     arguments = [a for a in arguments if a not in ("-v", "--verbose")]
+    before = warnings.showwarning
+    warnings.showwarning = show_warning
     try:
         return dispatch(arguments)
     except LotteryError as error:
@@ -65,10 +69,17 @@ def main(argv: list[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 (the last net: a line, and with -v the traceback)
         trace = traceback.format_exc()
         code, text = 1, f"{type(error).__name__}: {error} (a bug in lottery? -v shows where)"
+    finally:
+        warnings.showwarning = before
     if verbose:
         print(trace, file=sys.stderr)
     print(f"lottery: {printable(' '.join(text.split()))}", file=sys.stderr)
     return code
+
+
+def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Print a warning as one line, without the place in the code that Python names."""
+    print(f"lottery: warning: {printable(' '.join(str(message).split()))}", file=sys.stderr)
 
 
 def dispatch(arguments: list[str]) -> int:
@@ -93,7 +104,7 @@ def dispatch(arguments: list[str]) -> int:
 
 
 def complete(rest: list[str]) -> int:
-    """Answer the shell: the command word ourselves, what follows `run` by hydra."""
+    """Answer the shell: the command word ourselves, what follows `run` or `plan` by hydra."""
     line = os.environ.get("COMP_LINE", "")
     words = line.split()
     asking = any(r.startswith("query=") for r in rest)
@@ -101,10 +112,15 @@ def complete(rest: list[str]) -> int:
         start = words[1] if len(words) == 2 else ""
         print("\n".join(c for c in commands() if c.startswith(start)))
         return 0
-    if asking and words[1] != "run":
+    if asking and words[1] == "plot":
+        from lottery.commands import plot
+
+        print("\n".join(plot.complete("" if line.endswith(" ") else words[-1], words)))
+        return 0
+    if asking and words[1] not in ("run", "plan"):
         return 0
     if asking:
-        shorter = line.replace(" run", "", 1)
+        shorter = line.replace(f" {words[1]}", "", 1)
         point = int(os.environ.get("COMP_POINT", len(line)))
         os.environ["COMP_LINE"] = shorter
         os.environ["COMP_POINT"] = str(max(0, point - (len(line) - len(shorter))))

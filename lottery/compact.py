@@ -1,17 +1,16 @@
 """Cut what a mask removed whole out of a net: a smaller dense net that computes the same."""
 
 import copy
-from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-from lottery import mask as masks
 from lottery.channels import cut
+from lottery.counting import forward
 from lottery.errors import UsageError
-from lottery.graph import Graph, evaluating, trace
+from lottery.graph import Graph, trace
 from lottery.mask import Mask
 from lottery.task import Task
 from lottery.units import output_axes
@@ -120,28 +119,6 @@ def resize_(layer: _ConvNd) -> None:
         layer.in_channels, layer.out_channels = second * layer.groups, first
 
 
-@torch.no_grad()
 def macs(model: nn.Module, task: Task) -> dict[str, int]:
     """Return the multiply-accumulates of one example, by the weights of `mask.prunable`."""
-    result: dict[str, int] = {}
-
-    def note(name: str, layer: nn.Module, given: tuple[Tensor, ...], made: Tensor) -> None:
-        seen = given[0] if getattr(layer, "transposed", False) else made
-        axis = -1 if isinstance(layer, nn.Linear) else 1
-        places = seen.numel() // seen.shape[axis]
-        result[name] = result.get(name, 0) + places * layer.weight.numel()  # type: ignore[operator]
-
-    layers = {
-        f"{name}.weight".lstrip("."): module
-        for name, module in model.named_modules()
-        if isinstance(module, masks.PRUNABLE)
-    }
-    hooks = [m.register_forward_hook(partial(note, n)) for n, m in layers.items()]
-    device = next(model.parameters()).device
-    try:
-        with evaluating(model):
-            model(torch.zeros(1, *task.input_shape, device=device))
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return result
+    return forward(model, task).layers

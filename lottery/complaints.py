@@ -51,6 +51,8 @@ def unknown_key(key: str, cause: list[str]) -> str:
     """Return the line for a key on the command that the config does not have."""
     if cause and "not in" not in cause[0]:
         return f"config: {key}: {cause[0]}"
+    if key == "figure":
+        return "config: a run draws no figure; draw it afterwards: lottery plot figure=accuracy"
     parent, _, last = key.rpartition(".")
     inner = re.match(r"Key '([^']+)'", cause[0]) if cause else None
     if inner and inner[1] != last:

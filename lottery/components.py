@@ -30,6 +30,8 @@ FOLDERS = {
     "branch": "branches",
     "optimizer": "optimizers",
     "lr": "lrs",
+    "log": "loggers",
+    "figure": "figures",
 }
 
 

@@ -12,12 +12,14 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from lottery.components import PACKAGE, bind, near
+from lottery.components import bind, near
+from lottery.defaults import conf_dir as conf_dir
 from lottery.errors import DamagedError, UsageError
 from lottery.files import CONFIG, read_plain
 from lottery.identity import normalised
 
 if TYPE_CHECKING:
+    from lottery.boards import About, Board
     from lottery.parts import Parts
 
 COLUMNS = ("criterion", "structure", "allocation", "update")  # of the method table, components
@@ -33,12 +35,6 @@ UNREADABLE = (
     yaml.YAMLError,
 )
 LONGEST_LIST = 1_000  # levels after which a schedule counts as endless
-
-
-def conf_dir() -> Path:
-    """Return the folder of yaml files: inside an installed package, beside it in a checkout."""
-    inside = PACKAGE / "conf"
-    return inside if inside.is_dir() else PACKAGE.parent / "conf"
 
 
 def plain(config: Any) -> dict[str, Any]:
@@ -96,12 +92,17 @@ def text(settings: dict[str, Any]) -> str:
 
 def branch(name: str) -> dict[str, Any]:
     """Return the settings of a branch as its yaml gives them; raises UsageError for no such."""
-    known = sorted(p.stem for p in (conf_dir() / "branch").glob("*.yaml"))
+    return option("branch", name)
+
+
+def option(group: str, name: str) -> dict[str, Any]:
+    """Return the settings of an option of a group, as its yaml gives them; raises UsageError."""
+    known = sorted(p.stem for p in (conf_dir() / group).glob("*.yaml"))
     if name not in known:
         raise UsageError(
-            f"branch: there is no '{name}'{near(name, known)} (there are: {', '.join(known)})"
+            f"{group}: there is no '{name}'{near(name, known)} (there are: {', '.join(known)})"
         )
-    node = OmegaConf.load(conf_dir() / "branch" / f"{name}.yaml")
+    node = OmegaConf.load(conf_dir() / group / f"{name}.yaml")
     return OmegaConf.to_container(node)  # type: ignore[return-value]
 
 
@@ -173,6 +174,16 @@ def parts(settings: dict[str, Any]) -> Parts:
         replicate=settings["replicate"],
         levels=level_count(settings["levels"], schedule),
     )
+
+
+def boards(settings: dict[str, Any], about: About) -> dict[str, Board]:
+    """Return the boards that a run is logged to, by name; nothing is opened yet.
+
+    Raises UsageError for a wrong name or setting, and where a package is not installed.
+    """
+    nodes = settings.get("loggers", {})  # which a config of an earlier version has not
+    bound = {name: bind("log", node, f"loggers.{name}") for name, node in nodes.items()}
+    return {name: logger(about) for name, logger in bound.items()}
 
 
 def spelled(node: dict[str, Any]) -> str:

@@ -30,12 +30,16 @@ def run_levels(run: Run) -> None:
                 run_branches(run, level, states)
             forget_scoring(run, index)
         write_tables(run)
+        run.watch.tables()
         origin, parent = origin or level, level
 
 
 def next_ticket(run: Run, states: Chain) -> Ticket:
-    """Return what a level trains: a mask from the scored state, weights from the rewind."""
-    mask = states.mask(run.parts.pruning)
+    """Return what a level trains: a mask from the scored state, weights from the rewind.
+
+    Where the rewind is to a ticket from elsewhere, level 1 takes its mask as well.
+    """
+    mask = states.given() or states.mask(run.parts.pruning)
     state, span = run.parts.rewind(states)
     return ticket_of(state, mask, span)
 

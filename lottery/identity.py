@@ -17,6 +17,7 @@ NOT_IDENTITY = (
     "outputs",
     "data",
     "branches",
+    "loggers",
     "branch_levels",
     "sanity",
     "strict",

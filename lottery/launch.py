@@ -8,21 +8,25 @@ import shlex
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from lottery import __version__, config, signals, store
+from lottery.boards import About
 from lottery.checkpoints import set_aside
 from lottery.checks import validate
 from lottery.environment import differences, explained, fingerprint, set_up
 from lottery.errors import DamagedError, DiskError, LotteryError, UsageError
 from lottery.experiment import run_levels
 from lottery.files import CONFIG, read_plain
-from lottery.identity import changes, identity, run_folder
+from lottery.identity import changes, flat, identity, run_folder
+from lottery.logbook import Logbook
 from lottery.opening import open_run, pick_device
 from lottery.parts import Parts
+from lottery.pulse import Pulse
 from lottery.records import RUN, digest, read_run, signed
 from lottery.results import level_table
 from lottery.resume import refuse_or_warn
@@ -30,7 +34,18 @@ from lottery.rows import read_rows, write_overlaps
 from lottery.runs import Run
 from lottery.sanity import HEADING, judge, sanity_table
 from lottery.space import check_space
+from lottery.states import fingerprint_of_ticket
+from lottery.sweep import Sweep
 from lottery.tables import table
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command did for one run."""
+
+    folder: Path
+    counts: dict[str, int]  # levels and branches: trained, shared, already there
+    seconds: float
 
 
 def launch(
@@ -38,32 +53,43 @@ def launch(
     parts: Parts,
     name: str,
     command: str,
-    choices: dict[str, str],
+    choices: dict[str, str] | None = None,
     follow: bool = False,
-) -> None:
+    sweep: Sweep | None = None,
+) -> Ran:
     """Run one bound config from data to closing table.
 
     `choices` are the options it was composed of, by which people know it (model=resnet20);
-    `follow` is for what is added to a finished run: its own command and state stay on record.
+    `follow` is for what is added to a finished run: its own command and state stay on record;
+    `sweep` is the sweep that this is a job of.
     """
+    clock = time.monotonic()
     signals.install(command)
     set_up(settings["host"]["threads"], settings["host"]["deterministic"])
     folder = run_folder(settings, name)
-    run = open_run(settings, parts, folder, pick_device(settings["host"]["device"]))
+    boards = config.boards(settings, About(folder, flat(identity(settings))))
+    run = open_run(settings, parts, folder, pick_device(settings["host"]["device"]), sweep)
     validate(run)
     check_space(run)
     with store.lock(folder / ".lock", run=True):
         store.sweep(folder)
+        run.watch.pulse = Pulse(folder)
+        run.watch.pulse.end()  # that of a process that was killed
         run.ledger.read(run.watch.warn)
         before = read_before(run)
         refuse_drift(run, settings, before)
         run.ledger.write_files({"config.yaml": config_text(run, settings)})
+        logbook = Logbook(folder, boards, run.watch.warn)
+        run.watch.followers = [logbook] if boards else []
         try:
-            keep_record(run, command, choices, follow, before)
+            keep_record(run, command, choices or {}, follow, before)
         except RuntimeError as error:
             if known := explained(error):
                 raise known from error
             raise
+        finally:
+            logbook.close()
+    return Ran(folder, run.counts, time.monotonic() - clock)
 
 
 def read_before(run: Run) -> dict[str, Any]:
@@ -102,6 +128,7 @@ def refuse_drift(run: Run, settings: dict[str, Any], before: dict[str, Any]) -> 
     for key, value, what in (
         ("data", run.task.fingerprint, "the data set"),
         ("spread", run.spread, "a table of layer densities"),
+        ("ticket", fingerprint_of_ticket(run), "the ticket of rewind.path"),
     ):
         if before.get(key, value) != value:
             raise UsageError(
@@ -164,6 +191,7 @@ def keep_record(
         "replicate": run.parts.replicate,
         "data": run.task.fingerprint,
         "spread": run.spread,
+        "ticket": fingerprint_of_ticket(run),
         "environment": now,
         "drift": [*before.get("drift", []), *drift],
         **origin(run.task.device),
@@ -176,6 +204,9 @@ def keep_record(
         record["state"] = before.get("state", "done") if follow else "done"
     except LotteryError as error:
         record |= {"state": "stopped" if error.code >= 75 else "failed", "error": str(error)}
+        raise
+    except KeyboardInterrupt:
+        record |= {"state": "stopped", "error": "interrupted at once, by a second signal"}
         raise
     except BaseException as error:
         record |= {"state": "failed", "error": f"{type(error).__name__}: {error}"}

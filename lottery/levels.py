@@ -1,14 +1,12 @@
 """Make a ticket into a trained level: from the store where it is there, else by training it."""
 
-import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from lottery import mask as masks
@@ -16,6 +14,9 @@ from lottery import store
 from lottery.checkpoints import Checkpoints
 from lottery.environment import differences, fingerprint
 from lottery.errors import DamagedError
+from lottery.finding import mask_of as mask_of
+from lottery.finding import ticket_on as ticket_on
+from lottery.finding import understood as understood
 from lottery.loop import Training, prepare
 from lottery.mask import Mask
 from lottery.outcome import FORMAT, leave, variant_of
@@ -26,7 +27,7 @@ from lottery.resume import refuse_or_warn
 from lottery.runs import Run
 from lottery.snapshots import pack, state_file, step_of, unpack
 from lottery.states import Wish
-from lottery.step import Span, Step
+from lottery.step import Step
 from lottery.store import Shelf
 from lottery.train import replay, train
 
@@ -110,15 +111,6 @@ class Level:
             store.remove_folder(folder)
 
 
-@contextlib.contextmanager
-def understood(shelf: Shelf, name: str) -> Iterator[None]:
-    """Raise DamagedError for a file whose checksum is right and that still is not one of ours."""
-    try:
-        yield
-    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as e:
-        raise shelf.damaged(shelf.path / name, "it does not hold what it should") from e
-
-
 def check_fits(run: Run, shelf: Shelf, weights: Mapping[str, Tensor]) -> None:
     """Raise DamagedError unless these are weights of the run's model, by name, shape and type."""
     for name, own in run.initial.weights.items():
@@ -127,25 +119,6 @@ def check_fits(run: Run, shelf: Shelf, weights: Mapping[str, Tensor]) -> None:
             raise shelf.damaged(shelf.path, f"its {name} is not that of this model")
     if len(weights) != len(run.initial.weights):
         raise shelf.damaged(shelf.path, "it has weights that this model has not")
-
-
-def ticket_on(shelf: Shelf) -> Ticket:
-    """Return the ticket that a level was trained from, its weights in the model's order."""
-    tensors, about = shelf.read_tensors("ticket.safetensors")
-    with understood(shelf, "ticket.safetensors"):
-        weights = {name: tensors[f"weights/{name}"] for name in about["tensors"]}
-        bits = {name: tensors[f"mask/{name}"] for name in about["layers"]}
-        mask = masks.unpack(bits, {name: weights[name].shape for name in bits})
-        variant = about["variant"] | {"frozen": tuple(about["variant"]["frozen"])}
-        return Ticket(weights, mask, Span(*about["span"]), **variant)
-
-
-def mask_of(shelf: Shelf) -> Mask:
-    """Return the mask that a trained level ended with."""
-    bits, about = shelf.read_tensors("mask.safetensors")
-    with understood(shelf, "mask.safetensors"):
-        shapes = {name: torch.Size(shape) for name, shape in about["shapes"].items()}
-        return masks.unpack({name: bits[name] for name in shapes}, shapes)
 
 
 def key_of(run: Run, ticket: Ticket) -> str:

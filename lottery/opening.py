@@ -11,9 +11,16 @@ from lottery.parts import Parts, Recipe
 from lottery.progress import Progress
 from lottery.records import whose
 from lottery.runs import Run
+from lottery.sweep import Sweep
 
 
-def open_run(settings: dict[str, Any], parts: Parts, folder: Path, device: torch.device) -> Run:
+def open_run(
+    settings: dict[str, Any],
+    parts: Parts,
+    folder: Path,
+    device: torch.device,
+    sweep: Sweep | None = None,
+) -> Run:
     """Return the run of a bound config in its folder; reads the data, writes nothing."""
     task = parts.dataset(Path(settings["data"]).expanduser()).prepare(
         batch_size=parts.recipe.batch_size,
@@ -28,7 +35,7 @@ def open_run(settings: dict[str, Any], parts: Parts, folder: Path, device: torch
         folder=folder,
         identity=whose(folder),
         checkpoint_every=settings["checkpoint_every"],
-        watch=Progress(settings["host"]["progress"], parts.levels),
+        watch=Progress(settings["host"]["progress"], parts.levels, sweep),
         ledger=Ledger(folder),
         strict=settings["strict"],
     )

@@ -23,7 +23,8 @@ Update = Callable[[Mask, dict[str, nn.Parameter], Step, Step, int], Mask | None]
 class State:
     """A moment of training: step, the whole state_dict, and the optimizer's state where known.
 
-    `mask` is the mask at that step where it moves during training, else None.
+    `mask` is the mask at that step where it moves during training, or what a ticket from
+    elsewhere brings with its weights (a layer that it does not name is dense); else None.
     """
 
     step: Step
@@ -37,6 +38,7 @@ class States(Protocol):
 
     length: Step  # the end of training
     nested: bool  # whether the level before has pruned weights already
+    replicate: int  # of this run
 
     def __call__(self, at: str) -> State:
         """Return the state at a step, "end" of the parent level, "fresh" or "rewind".
@@ -82,9 +84,16 @@ def ticket_of(state: State, mask: Mask, span: Span, **variant: Any) -> Ticket:
 def unpruned(states: States, branch: str) -> State:
     """Return the rewound state, for a branch that needs weights at other positions as well.
 
-    Raises UsageError where the rewind keeps the trained weights of a net that is pruned already.
+    Raises UsageError where the rewind keeps the trained weights of a net that is pruned already,
+    or gives those of a ticket.
     """
     state = states("rewind")
+    if state.mask is not None:
+        raise UsageError(
+            f"branch {branch}: it needs weights at positions that the ticket has pruned; give it "
+            "fresh ones (branch=[random] branches.random.weights=fresh), or leave it out "
+            "(branch=[], sanity=false)"
+        )
     if states.nested and state.step == states.length:
         raise UsageError(
             f"branch {branch}: the rewind keeps trained weights, and those at other positions are "

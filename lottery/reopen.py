@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
-from lottery import config
+import torch
+
+from lottery import config, records
 from lottery.differences import Kept
 from lottery.environment import set_up
 from lottery.errors import UsageError
-from lottery.levels import key_of
+from lottery.levels import Level, current, key_of, place
 from lottery.opening import open_run, pick_device
 from lottery.runs import Run
 
@@ -32,3 +34,20 @@ def reopen(folder: Path, kept: Kept) -> tuple[Run, int]:
             "here now; restore the data set, or leave out replay=true"
         )
     return run, made["threads"]
+
+
+def finished(folder: Path, index: int, branch: str, asked_by: str) -> Level:
+    """Return a trained level of a run, or a branch of it, opened on the CPU.
+
+    `asked_by` is the command that the error names. Raises UsageError where there is no such level.
+    """
+    settings = config.read(folder / "config.yaml")
+    parts = config.parts(settings)
+    run = open_run(settings, parts, folder, torch.device("cpu"))
+    shelf = current(run.outputs, records.levels(folder).get(place(index, branch), {}))
+    if shelf is None:
+        of = f" of branch {branch}" if branch else ""
+        raise UsageError(
+            f"{asked_by}: {folder} has no finished level {index}{of}; lottery show lists its levels"
+        )
+    return Level(run, index, shelf)

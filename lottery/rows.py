@@ -6,6 +6,7 @@ from typing import Any
 
 from lottery import mask as masks
 from lottery import records
+from lottery.cost import Trained, columns, trained
 from lottery.errors import DamagedError, DiskError
 from lottery.levels import Level, current, mask_of, place
 from lottery.monitor import chance, layer_overlap, overlap
@@ -22,14 +23,18 @@ def write_tables(run: Run) -> None:
     """Write metrics.csv, layers.csv and branches.csv: a row for every level there is."""
     levels, branches, layers = [], [], []
     before: Shelf | None = None
+    there: dict[tuple[int, str], Trained] = {}
     for index, branch, shelf in places(run.outputs, run.ledger.levels):
         manifest = shelf.manifest()
+        if known := trained(run, index, branch, shelf, manifest):
+            there[index, branch] = known
+        cost = columns(run, there, (index, branch))
         if branch:
             made = run.ledger.levels[place(index, branch)]
             head = {"level": index, "branch": branch, "settings": made["settings"]}
-            branches.append(head | row(run, shelf, manifest))
+            branches.append(head | row(run, shelf, manifest, cost))
             continue
-        levels.append({"level": index} | row(run, shelf, manifest))
+        levels.append({"level": index} | row(run, shelf, manifest, cost))
         layers += layer_rows(run, index, before, shelf, manifest)
         before = shelf
     tables = {"metrics.csv": levels, "layers.csv": layers, "branches.csv": branches}
@@ -145,16 +150,18 @@ def places(outputs: Path, entries: Mapping[str, Mapping[str, Any]]) -> list[Plac
     return sorted(found, key=lambda place: place[:2])
 
 
-def row(run: Run, shelf: Shelf, manifest: dict[str, Any]) -> dict[str, Any]:
+def row(
+    run: Run, shelf: Shelf, manifest: dict[str, Any], cost: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return what a table says of a trained level."""
     shared = manifest["trained_by"] != run.identity
-    return {**manifest["result"], "shared": shared, "key": shelf.key}
+    return {**manifest["result"], **cost, "shared": shared, "key": shelf.key}
 
 
 def read_rows(run: Run) -> list[dict[str, Any]]:
     """Return the rows of the levels that were asked for."""
     return [
-        {"level": index} | row(run, shelf, shelf.manifest())
+        {"level": index} | row(run, shelf, shelf.manifest(), {})
         for index, branch, shelf in places(run.outputs, run.ledger.levels)
         if not branch and index <= run.parts.levels
     ]

@@ -7,6 +7,7 @@ from typing import Any
 
 from lottery import mask as masks
 from lottery import seeds
+from lottery.counting import Forward, forward
 from lottery.errors import LotteryError
 from lottery.ledger import Ledger
 from lottery.loop import build, length
@@ -35,6 +36,7 @@ class Run:
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
     warned: list[int] = field(default_factory=list)  # levels of other environments
     compared: dict[tuple[str, str], Any] = field(default_factory=dict)  # masks of two levels
+    known: dict[str, Any] = field(default_factory=dict)  # of its rewind and branches
 
     def data_seed(self, order: int = 0) -> int:
         """Return the seed of the data's order and augmentation; 0 is that of every level."""
@@ -72,6 +74,11 @@ class Run:
         except (LotteryError, IndexError, OverflowError):
             return {}
         return {name: masks.kept({name: m}) for name, m in kept.items()}
+
+    @cached_property
+    def forward(self) -> Forward:
+        """What one forward pass of the dense net takes."""
+        return forward(build(self.parts, self.task), self.task)
 
     @property
     def length(self) -> Step:

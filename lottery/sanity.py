@@ -15,10 +15,9 @@ import yaml
 
 from lottery import results
 from lottery.files import CONFIG, read_plain
+from lottery.stats import LEAST, TOLERANCE, interval
 
 HEADING = "sanity: tickets against their controls, test accuracy in %"
-MARGIN = 0.005  # half a point of accuracy: what is smaller than that counts as no difference
-LEAST = 3  # replicates for a verdict
 WEIGHTS = "the method chooses weights"
 DENSITIES = "the method chooses layer densities only"
 UNKNOWN = "not distinguishable with these replicates"
@@ -28,10 +27,6 @@ CONTROLS = {  # what those branches have to be for that, as branches.csv has it
     "random": "random weights=rewind",
     "reinit": "reinit",
 }
-# 97.5 % quantiles of Student's t for 1, 2, ... degrees of freedom; beyond them, the normal one.
-QUANTILES = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
-             2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086,
-             2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042)  # fmt: skip
 
 
 def judge(folders: Sequence[Path]) -> list[dict[str, Any]]:
@@ -91,19 +86,6 @@ def level_row(level: int, group: pd.DataFrame) -> dict[str, Any]:
     return row | {"verdict": verdict(row["replicates"], *positions)}
 
 
-def interval(values: list[float]) -> tuple[float, float, float]:
-    """Return the mean and the ends of its 95 % interval; without ends for fewer than two values."""
-    if not values:
-        return math.nan, math.nan, math.nan
-    series = pd.Series(values)
-    mean = float(series.mean())
-    if len(values) < 2:
-        return mean, math.nan, math.nan
-    quantile = QUANTILES[len(values) - 2] if len(values) - 2 < len(QUANTILES) else 1.960
-    reach = quantile * float(series.std()) / math.sqrt(len(values))
-    return mean, mean - reach, mean + reach
-
-
 def verdict(replicates: int, mean: float, low: float, high: float) -> str:
     """Return what the mean of ticket minus control and its 95 % interval say.
 
@@ -111,9 +93,9 @@ def verdict(replicates: int, mean: float, low: float, high: float) -> str:
     """
     if replicates < LEAST:
         return UNKNOWN
-    if low > 0 and mean >= MARGIN:
+    if low > 0 and mean >= TOLERANCE:
         return WEIGHTS
-    return DENSITIES if high < MARGIN else UNKNOWN
+    return DENSITIES if high < TOLERANCE else UNKNOWN
 
 
 def sanity_table(rows: Sequence[dict[str, Any]]) -> str:

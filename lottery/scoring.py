@@ -5,10 +5,10 @@ A criterion works on a copy, so the net that it was given stays as found, whatev
 
 import copy
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, TypeVar, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,8 @@ from lottery import seeds
 from lottery.errors import UsageError
 from lottery.mask import Mask, Scores
 from lottery.task import Batch, Task
+
+Criterion = TypeVar("Criterion", bound=Callable[..., Scores])
 
 # Exponents of 2 between which scores are stored in float32: no denormals, and room for sums.
 LOWEST, HIGHEST = -126, 100
@@ -39,6 +41,34 @@ class Scoring(Examples):
     """What a criterion that needs the loss can be asked for."""
 
     temperature: float  # divides the logits
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What one round of a criterion takes beside what its settings say, for the cost of a ticket.
+
+    A criterion with a setting `size` or `per_class` looks at such examples, one with `length`
+    trains so long; each example costs `gradients`, a forward and a backward pass each, which may
+    depend on the settings and the number of weights.
+    """
+
+    examples: int = 0  # that no setting names
+    gradients: Callable[[Mapping[str, Any], int], int] = lambda settings, weights: 1
+
+
+def takes(**effort: Any) -> Callable[[Criterion], Criterion]:
+    """Note on a criterion how much it takes, where that is not the rule: see `Effort`."""
+
+    def note(criterion: Criterion) -> Criterion:
+        setattr(criterion, "effort", Effort(**effort))  # noqa: B010 (mypy knows no such name)
+        return criterion
+
+    return note
+
+
+def effort_of(criterion: Any) -> Effort:
+    """Return the effort of a criterion, bound or not."""
+    return getattr(getattr(criterion, "func", criterion), "effort", Effort())
 
 
 class Tempered(nn.Module):

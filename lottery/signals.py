@@ -1,7 +1,10 @@
 """Let a run end well when it is asked to stop: finish the step, save, leave with the right code."""
 
+import contextlib
 import os
 import signal
+import threading
+from collections.abc import Iterator
 from types import FrameType
 
 from lottery.errors import INTERRUPTED, REQUEUE, TERMINATED, Stopped
@@ -10,20 +13,48 @@ CODES = {"SIGINT": INTERRUPTED, "SIGTERM": TERMINATED, "SIGUSR1": REQUEUE, "SIGU
 ASKED: list[int] = []  # the exit code asked for, once a signal came
 HINT: list[str] = []  # the command that resumes
 OWNER: list[int] = []  # the process that answers; its children inherit the handler
+GUEST: list[bool] = []  # not empty where the process is somebody else's, such as a notebook
 
 
 def install(command: str) -> None:
-    """Answer the signals; `command` is what to type to go on. A second signal leaves at once."""
+    """Answer the signals; `command` is what to type to go on. A second signal leaves at once.
+
+    Python lets only the main thread do so; in another one a run goes on until its end.
+    """
     HINT[:] = [command]
     OWNER[:] = [os.getpid()]
-    for name in CODES:
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), answer)
+    if threading.current_thread() is threading.main_thread():
+        for number in numbers():
+            signal.signal(number, answer)
+
+
+def numbers() -> list[signal.Signals]:
+    """Return the signals that this platform has."""
+    return [getattr(signal, name) for name in CODES if hasattr(signal, name)]
 
 
 def forget() -> None:
     """Forget a signal that another command was sent."""
     ASKED.clear()
+
+
+@contextlib.contextmanager
+def borrowed() -> Iterator[None]:
+    """Give the handlers back at the end, to a process that is not ours.
+
+    A second Ctrl-C raises KeyboardInterrupt there, and does not end it.
+    """
+    before = {number: signal.getsignal(number) for number in numbers()}
+    forget()
+    GUEST.append(True)
+    try:
+        yield
+    finally:
+        GUEST.clear()
+        forget()
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 def answer(number: int, frame: FrameType | None) -> None:
@@ -36,6 +67,8 @@ def answer(number: int, frame: FrameType | None) -> None:
         if code == TERMINATED:  # of the parent, who wants to be rid of it
             os._exit(code)
         return
+    if ASKED and GUEST and code == INTERRUPTED:
+        raise KeyboardInterrupt
     if ASKED:
         os._exit(code)
     ASKED.append(code)

@@ -60,6 +60,7 @@ class Config:
     schedule: dict[str, Any] = field(default_factory=dict)
     rewind: dict[str, Any] = field(default_factory=dict)
     branches: dict[str, Any] = field(default_factory=dict)
+    loggers: dict[str, Any] = field(default_factory=dict)
     branch_levels: list[int] | None = None
     sanity: bool = False
     strict: bool = False

@@ -61,15 +61,29 @@ def trainings_left(run: Run) -> int:
 
 def needed(run: Run, trainings: int) -> int:
     """Return the bytes that so many trainings leave, with the checkpoints of one on its way."""
-    weights = size(run.initial.weights)
-    bits = masks.total(run.dense) // 8
-    state = weights * (1 + optimizer_copies(run)) + bits
-    level = 2 * weights + 2 * bits + SMALL
-    kept = len(wanted_states(run, 0)) + (trainings if run.parts.pruning.nested else 0) * len(
-        wanted_states(run, 1)
-    )
+    return left_by(run, trainings) + at_work(run)
+
+
+def left_by(run: Run, trainings: int) -> int:
+    """Return the bytes that so many trainings leave: tickets, ends, states of later interest."""
+    if not trainings:
+        return 0
+    weights, bits = size(run.initial.weights), masks.total(run.dense) // 8
+    nested = trainings if run.parts.pruning.nested else 0
+    kept = len(wanted_states(run, 0)) + nested * len(wanted_states(run, 1))
+    return trainings * (2 * weights + 2 * bits + SMALL) + kept * state_size(run)
+
+
+def at_work(run: Run) -> int:
+    """Return the bytes of the checkpoints of a training on its way."""
     rollback = 2 if run.parts.recipe.on_nan == "rollback" else 1
-    return trainings * level + kept * state + (KEPT + 1) * rollback * state
+    return (KEPT + 1) * rollback * state_size(run)
+
+
+def state_size(run: Run) -> int:
+    """Return the bytes of a state: weights, what the optimizer keeps of them, the mask."""
+    weights = size(run.initial.weights)
+    return weights * (1 + optimizer_copies(run)) + masks.total(run.dense) // 8
 
 
 def size(tensors: dict[str, Tensor]) -> int:

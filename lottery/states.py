@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from lottery import mask as masks
 from lottery import seeds, store
+from lottery.errors import UsageError
 from lottery.glimpse import Followed
 from lottery.loop import build
 from lottery.mask import Mask
@@ -14,6 +17,7 @@ from lottery.pause import Pause
 from lottery.prune import inverted, prune
 from lottery.runs import Run
 from lottery.step import Step, parse
+from lottery.tickets import some
 
 if TYPE_CHECKING:
     from lottery.levels import Level
@@ -36,7 +40,7 @@ class Chain:
         self.run, self.index, self.origin = run, index, origin
         self.nested = run.parts.pruning.nested
         self.parent = before if self.nested else origin
-        self.length = run.length
+        self.length, self.replicate = run.length, run.parts.replicate
 
     def step(self, at: str) -> Step:
         return parse(at, self.length.steps_per_epoch, self.length.iteration)
@@ -49,6 +53,16 @@ class Chain:
         if at == "rewind":
             return self.run.parts.rewind(self)[0]
         return self.origin.state(self.step(at))
+
+    def given(self) -> Mask | None:
+        """Return the mask that level 1 takes from a ticket; None for any other level or rewind."""
+        found = brought(self.run) if self.index == 1 else None
+        if found:
+            dense = [n.removesuffix(".weight") for n, keep in found.items() if bool(keep.all())]
+            shown = f"; not pruned: {some(dense)}" if dense else ""
+            share = masks.kept(found) / masks.total(found)
+            self.run.watch.say(f"level 1: the ticket's mask, density {share:.4g}{shown}")
+        return found
 
     def inverted(self) -> Mask:
         return self.mask(inverted(self.run.parts.pruning), INVERTED)
@@ -70,7 +84,7 @@ class Chain:
         seed = seeds.derive("prune", run.parts.replicate)
         folder = run.folder / f"{SCORING}{self.index:02d}{kind}"
         pause = Pause(run.checkpoint_every, run.task.steps_per_epoch)
-        density = run.parts.schedule(self.index)
+        density = densities(run)(self.index)
         with Memory(folder, f"{self.parent.shelf.key} {kind}", pause, run.watch.warn) as memory:
             task = Followed(run.task, run.watch, f"level {self.index}", memory)
             mask = prune(model, on_device, density, task, seed, how, memory)
@@ -82,7 +96,7 @@ class Wish:
 
     def __init__(self, run: Run) -> None:
         self.run, self.length = run, run.length
-        self.nested = run.parts.pruning.nested
+        self.nested, self.replicate = run.parts.pruning.nested, run.parts.replicate
         self.asked: set[int] = set()
 
     def step(self, at: str) -> Step:
@@ -100,4 +114,76 @@ class Wish:
         return State(step, self.run.initial.weights)
 
     def inverted(self) -> Mask:
+        wanted = self.run.parts.branch_levels
+        if (wanted is None or 1 in wanted) and brought(self.run):
+            raise UsageError(
+                "branch invert: the mask of level 1 comes from a ticket, without the scores; leave "
+                "level 1 out (branch_levels=[2]) or the branch"
+            )
         return self.run.dense
+
+
+class Need(Wish):
+    """A Wish that also notes which states it gave: a step of level 0, the end, a fresh draw."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self.gave: list[tuple[tuple[str, ...], State]] = []
+        self.asked_inverted = False
+
+    def __call__(self, at: str) -> State:
+        state = super().__call__(at)
+        if at == "end" or at.startswith("fresh"):
+            self.gave.append(((at,), state))
+        elif at != "rewind":
+            self.gave.append((("step", str(state.step.iteration)), state))
+        return state
+
+    def inverted(self) -> Mask:
+        self.asked_inverted = True
+        return super().inverted()
+
+    @property
+    def ended(self) -> bool:
+        """Whether it was asked for the end of training."""
+        return any(at == ("end",) for at, _ in self.gave)
+
+
+def brought(run: Run) -> Mask | None:
+    """Return the mask that the rewind brings from elsewhere; None where it brings none.
+
+    Raises UsageError where it prunes a layer that this run leaves dense.
+    """
+    mask = run.parts.rewind(Wish(run))[0].mask
+    if mask is None:
+        return None
+    for name, keep in mask.items():
+        if name not in run.dense and not bool(keep.all()):
+            raise UsageError(
+                f"rewind.path: the ticket prunes {name.removesuffix('.weight')}, which "
+                "prune.include and prune.exclude leave dense here; type prune.exclude=[]"
+            )
+    return {name: mask.get(name, keep) for name, keep in run.dense.items()}
+
+
+def densities(run: Run) -> Callable[[int], float]:
+    """Return what gives the density of a level: the schedule.
+
+    From a ticket it goes on at its own pace: level 1 has the ticket's density, level l that times
+    schedule(l) / schedule(1).
+    """
+    mask, schedule = brought(run), run.parts.schedule
+    if mask is None:
+        return schedule
+    share = masks.kept(mask) / masks.total(mask)
+    return lambda level: (
+        share * (schedule(level) / schedule(1) if level > 1 else 1) if level else 1.0
+    )
+
+
+def fingerprint_of_ticket(run: Run) -> str | None:
+    """Return the content hash of the ticket that the rewind brings; None where it brings none."""
+    state = run.parts.rewind(Wish(run))[0]
+    if state.mask is None:
+        return None
+    return store.tensor_digest(state.weights | {f"mask {n}": m for n, m in state.mask.items()})

@@ -1,117 +1,128 @@
 """Gather many runs into tidy pandas tables: one row an observation. Imports no torch."""
 
 import io
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
-import yaml
 
 from lottery import records, results
-from lottery.errors import DamagedError
-from lottery.files import CONFIG, read_plain
+from lottery.choice import choose
+from lottery.errors import DamagedError, DiskError, UsageError
+from lottery.facts import COLUMNS, WHOSE, Facts
+from lottery.files import read_plain
 
-WHOSE = ("name", "id", "replicate", "model", "dataset", "method", "rewind")  # of every table
+NUMBERS = ("density", "val_accuracy", "test_accuracy", "seconds", "left")  # of a run, or NaN
 
 
 @dataclass(frozen=True)
 class Runs:
     """Runs on the disk. Each table is read when it is asked for, and then kept.
 
-    Every table begins with the columns of `WHOSE`; accuracies and densities are shares of 1.
+    Every table begins with name, id, replicate, model, dataset, method, rewind: whose row it is.
+    Densities, accuracies and overlaps are shares of 1, times are seconds, losses are means over
+    examples. What is not known is NaN. A run whose table is damaged is left out of that table with
+    a warning, and stands in `runs` as damaged.
     """
 
     folders: tuple[Path, ...]
 
     @cached_property
+    def _facts(self) -> list[Facts]:
+        return [Facts(folder) for folder in self.folders]
+
+    @cached_property
     def runs(self) -> pd.DataFrame:
-        """A row a run: how far it came, what it reached, its state, its folder."""
-        rows = []
-        for folder in self.folders:
-            said = results.describe(folder)
-            rows.append(whose(folder) | {k: said[k] for k in said if k not in ("run", "id")})
-            rows[-1]["folder"] = str(folder)
-        return pd.DataFrame(rows)
+        """A row a run: how far it came, what it reached, its state, its folder.
+
+        levels (pruned ones that are done), levels_asked; density, val_accuracy and test_accuracy of
+        the last level; state (running, done, stopped, killed, failed, damaged); started and ended
+        (ISO 8601), seconds at work, left (seconds to the end, while it is running), folder.
+        """
+        rows = [facts.row for facts in self._facts]
+        return pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(NUMBERS, float))
 
     @cached_property
     def levels(self) -> pd.DataFrame:
-        """A row a level of a run: metrics.csv of all of them."""
+        """A row a level of a run: metrics.csv of all of them.
+
+        level (0 is dense), density, sparsity, compression, kept, total; step and epoch at the end
+        of training; loss and accuracy of train, val and test there, and best_* at the step of the
+        lowest validation loss; seconds; shared (trained by another run), key (in the store).
+        """
         return self._all(results.metrics)
 
     @cached_property
     def branches(self) -> pd.DataFrame:
-        """A row a branch of a level: branches.csv of all of them."""
+        """A row a branch of a level: branches.csv of all of them.
+
+        The columns of `levels`, and branch (its name) and settings (in words).
+        """
         return self._all(results.branches)
 
     @cached_property
     def layers(self) -> pd.DataFrame:
-        """A row a layer of a level: layers.csv of all of them."""
+        """A row a layer of a level: layers.csv of all of them.
+
+        level, layer, kept, total, density; effective (weights on a path from input to output),
+        dead_outputs, outputs, collapsed; sign_changes, moved and moved_relative of the weights in
+        training; overlap with the mask of the level before (intersection over union), by_chance.
+        """
         return self._all(lambda folder: results.read_table(folder, "layers.csv"))
 
     @cached_property
     def overlaps(self) -> pd.DataFrame:
-        """A row a level and other run: overlaps.csv of all of them."""
+        """A row a level and other run of the same initial weights: overlaps.csv of all of them.
+
+        level, density; other_run, other_id, other_level; overlap of the two masks (intersection
+        over union), by_chance.
+        """
         return self._all(lambda folder: results.read_table(folder, "overlaps.csv"))
 
     @cached_property
     def curves(self) -> pd.DataFrame:
-        """A row an evaluation: curve.csv of every level and branch ("" for the level itself)."""
+        """A row an evaluation: curve.csv of every level and branch.
+
+        level, branch ("" for the level itself), step, epoch, loss and accuracy of each split.
+        """
         return self._all(lambda folder: joined(list(curves(folder))))
 
     def _all(self, read: Callable[[Path], pd.DataFrame]) -> pd.DataFrame:
-        tables = []
-        for folder in self.folders:
-            table = read(folder)
-            for place, (column, value) in enumerate(whose(folder).items() if len(table) else ()):
-                if column in table:
-                    table = table.rename(columns={column: f"own_{column}"})
-                table.insert(place, column, value)
-            tables.append(table)
-        return joined(tables)
+        tables, whose = [], []
+        for facts in self._facts:
+            try:
+                table = read(facts.folder)
+            except (DamagedError, DiskError) as error:
+                warnings.warn(f"{facts.folder} is left out: {error}", stacklevel=3)
+                continue
+            if len(table):
+                tables.append(table.rename(columns={c: f"own_{c}" for c in WHOSE if c in table}))
+                whose += [facts.whose] * len(table)
+        if not tables:
+            return pd.DataFrame(columns=list(WHOSE))
+        return pd.concat([pd.DataFrame(whose), joined(tables)], axis=1)
 
 
 def load(outputs: Path | str = "outputs", *words: str) -> Runs:
-    """Return the runs under `outputs` whose name, id or path holds each of the words."""
-    folders = results.run_folders(Path(outputs))
-    return Runs(tuple(f for f in folders if all(word in str(f) for word in words)))
+    """Return the runs under `outputs` that the words name; all of them without a word.
+
+    A word is a run (name, start of an id, path) or a filter, as for `lottery ls`:
+    load("outputs", "prune=imp,random", "state=done"). Raises UsageError where there is no such
+    folder, and for words that name nothing.
+    """
+    folder = Path(outputs).expanduser()
+    if not folder.is_dir():
+        raise UsageError(f"load: there is no folder {folder}")
+    return Runs(choose(folder, words, "load"))
 
 
 def joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Return tables one below the other; empty ones leave no trace."""
     some = [table for table in tables if len(table)]
     return pd.concat(some, ignore_index=True) if some else pd.DataFrame()
-
-
-def whose(folder: Path) -> dict[str, Any]:
-    """Return the columns that say which run a row is of."""
-    chosen = records.read_record(folder).get("choices", {})
-    settings = {} if {"model", "dataset", "prune", "rewind"} <= chosen.keys() else read(folder)
-    prune = settings.get("prune", {})
-
-    def word(group: str, node: Any) -> str:
-        return str(chosen.get(group) or (node.get("name", "?") if isinstance(node, dict) else "?"))
-
-    return {
-        "name": folder.parent.parent.name,
-        "id": folder.parent.name,
-        "replicate": int(folder.name.removeprefix("replicate_")),
-        "model": word("model", settings.get("model")),
-        "dataset": word("dataset", settings.get("dataset")),
-        "method": word("prune", prune.get("criterion") if isinstance(prune, dict) else None),
-        "rewind": word("rewind", settings.get("rewind")),
-    }
-
-
-def read(folder: Path) -> dict[str, Any]:
-    """Return the settings of a run as data; {} where they cannot be read."""
-    try:
-        found = yaml.safe_load(read_plain(folder / "config.yaml", CONFIG))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def curves(folder: Path) -> Iterator[pd.DataFrame]:

@@ -157,7 +157,7 @@ def record(training: Training, watch: Progress) -> None:
     training.curve.append(row)
     keep_row(training)
     training.evaluating += time.perf_counter() - clock
-    watch.row(row, training)
+    watch.row(training.curve)
 
 
 def evaluate(training: Training, split: str) -> dict[str, float]:

@@ -4,7 +4,7 @@
     python scripts/reproduce_lth_lenet.py [OUTPUTS] [FOLDER]
 
 Reads OUTPUTS (default: outputs) and writes lth_lenet_mnist.csv, .md and .png to FOLDER (default:
-benchmarks). Needs matplotlib: pip install 'lottery[plot]'.
+benchmarks).
 """
 
 import sys

@@ -5,7 +5,7 @@
     python scripts/reproduce_missing_the_mark.py digits [OUTPUTS] [FOLDER]
 
 Reads OUTPUTS (default: outputs) and writes missing_the_mark_digits.csv, .md and .png to FOLDER
-(default: benchmarks). Needs matplotlib: pip install 'lottery[plot]'.
+(default: benchmarks).
 """
 
 import sys

@@ -75,6 +75,74 @@ def shell(tmp_path):
     return call
 
 
+CONFIG = {  # of a run that was never trained, but for what a test changes
+    "model": {"name": "lenet", "hidden": [300, 100], "init": "xavier_normal"},
+    "dataset": {"name": "digits", "validation": 144},
+    "train": {"length": "12ep", "batch_size": 96, "optimizer": {"name": "sgd", "lr": 0.1}},
+    "prune": {
+        "criterion": {"name": "magnitude"}, "structure": {"name": "weight"},
+        "update": {"name": "static"}, "at": "end",
+    },
+    "schedule": {"name": "geometric", "keep": 0.8},
+    "rewind": {"name": "init"},
+    "branches": {},
+    "levels": 3,
+    "outputs": "outputs",
+}  # fmt: skip
+CHOICES = {
+    "host": "local", "rewind": "init", "schedule": "geometric", "prune": "imp",
+    "model": "lenet_300_100", "dataset": "digits", "train": "digits",
+}  # fmt: skip
+
+
+@pytest.fixture
+def fabricate(tmp_path):
+    """Write the records of a run under tmp_path/outputs, as if it had reached these accuracies."""
+
+    def call(
+        name="lenet_300_100_digits_imp", ident="aaaaaaaaaa", replicate=0, test=(0.97, 0.96, 0.95),
+        choices=None, config=None, record=None, densities=(1.0, 0.8, 0.64, 0.512), **columns,
+    ):  # fmt: skip
+        import yaml
+
+        from lottery.ledger import Ledger
+        from lottery.records import signed, whose
+        from lottery.tables import table
+
+        folder = tmp_path / "outputs" / name / ident / f"replicate_{replicate}"
+        folder.mkdir(parents=True)
+        rows, layers = [], []
+        for level, accuracy in enumerate(test):
+            kept = round(1000 * densities[level])
+            about = {"level": level, "density": densities[level], "compression": 1000 / kept}
+            more = {column: values[level] for column, values in columns.items()}
+            both = {"val_accuracy": accuracy, "test_accuracy": accuracy}
+            rows.append(about | {"kept": kept, "total": 1000} | both | more)
+            layer = {"layer": "fc", "kept": kept, "total": 1000, "density": kept / 1000}
+            layers.append({"level": level} | layer)
+        settings = {**CONFIG, "replicate": replicate}
+        for key, value in (config or {}).items():
+            *path, last = key.split(".")
+            node = settings
+            for part in path:
+                node[part] = dict(node.get(part, {}))
+                node = node[part]
+            node[last] = value
+        files = {"metrics.csv": table(rows), "layers.csv": table(layers)} if rows else {}
+        files["config.yaml"] = yaml.safe_dump(settings, sort_keys=False).encode()
+        Ledger(folder).write_files(files)
+        body = {
+            "run": whose(folder), "state": "done", "command": "lottery run",
+            "choices": CHOICES | (choices or {}), "started": "2026-11-01T10:00:00+00:00",
+            "ended": "2026-11-01T10:05:00+00:00", "seconds": 300.0, "levels_asked": 3,
+            "data": "d1", "drift": [], **(record or {}),
+        }  # fmt: skip
+        (folder / "run.json").write_text(json.dumps(signed(body)))
+        return folder
+
+    return call
+
+
 # The torture suite counts what it has checked, and compares it with what it is to check.
 COUNTS = "LOTTERY_TORTURE_COUNTS"
 WANTED = {

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from lottery import records
-from lottery.commands.run import order
+from lottery.composing import order
 
 
 def test_alone_it_lists_the_commands(shell):
@@ -173,39 +173,6 @@ def test_multirun_anywhere_lists_every_failure_and_finishes_the_rest(lottery, ti
     assert "rewind.to=98ep" in out
     assert "rewind.to=99ep" in out
     assert "Traceback" not in err
-
-
-def test_ls_and_show(run, lottery, capsys):
-    folder = run("name=first")
-    run("name=second", "levels=1", "branch=[reinit]")
-    capsys.readouterr()
-    assert lottery("ls") == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 3
-    assert lines[1].split()[:4] == ["first", folder.parent.name, "0", "2/2"]
-    assert lottery("ls", "second") == 0
-    assert "first" not in capsys.readouterr().out
-    for word in ("first", f"first/{folder.parent.name}/replicate_0", folder):
-        assert lottery("show", word) == 0
-        assert "test acc" in capsys.readouterr().out
-    assert lottery("show", "second") == 0
-    assert "branch reinit" in capsys.readouterr().out
-
-
-def test_odd_folders_do_not_stop_ls(run, lottery, capsys):
-    folder = run()
-    (folder.parent / "replicate_0.old").mkdir()
-    (folder.parent / "replicate_0.old" / "run.json").write_text("{}")
-    for number, text in ((7, "[1]"), (8, "no json"), (9, '{"state": "running"}')):
-        other = folder.parent / f"replicate_{number}"
-        other.mkdir()
-        (other / "run.json").write_text(text)
-        (other / "metrics.csv").write_text("")
-    capsys.readouterr()
-    assert lottery("ls") == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 5
-    assert ["damaged" in line for line in lines[2:]] == [True] * 3
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ GROUPS = {
     "model": "model", "dataset": "dataset", "schedule": "schedule", "rewind": "rewind",
     "branch": "branch", "train/optimizer": "optimizer", "train/lr": "lr",
     "prune/structure": "structure", "prune/allocation": "allocation", "prune/update": "update",
+    "log": "log", "figure": "figure",
 }  # fmt: skip
 FILES = [(path, kind) for group, kind in GROUPS.items() for path in sorted((CONF / group).glob("*.yaml"))]
 ROWS = sorted((CONF / "prune").glob("*.yaml"))
@@ -78,7 +79,7 @@ def test_every_top_level_knob_is_in_run_yaml():
     import dataclasses
 
     knobs = {f.name for f in dataclasses.fields(skeleton.Config)}
-    groups = {"model", "dataset", "train", "prune", "schedule", "rewind", "branches", "host"}
+    groups = {"model", "dataset", "train", "prune", "schedule", "rewind", "branches", "loggers", "host"}
     assert set(read(CONF / "run.yaml")) - {"defaults", "hydra"} == knobs - groups
 
 

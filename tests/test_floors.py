@@ -8,15 +8,15 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "lottery"
 FLOORS = [
     ["errors", "seeds", "step", "selection", "mask", "task", "initializers", "units", "parts",
-     "signals", "tables", "wording", "files", "identity", "records", "pause", "snapshots"],
-    ["store", "checkpoints", "ledger", "memory", "environment", "archives", "layouts", "images", "cache", "downloads", "folders", "streams", "progress", "scoring", "search",
-     "labels", "graph", "channels", "compact", "regrow", "glimpse"],
+     "signals", "tables", "formats", "wording", "files", "identity", "records", "pause", "snapshots", "stats", "source", "pulse", "sweep"],
+    ["store", "checkpoints", "ledger", "memory", "environment", "archives", "layouts", "images", "cache", "downloads", "folders", "streams", "progress", "boards", "scoring", "search",
+     "labels", "tickets", "finding", "transfer", "cards", "foreign", "matching", "charts", "trends", "graph", "channels", "compact", "counting", "latency", "twofour", "regrow", "glimpse"],
     ["models", "datasets", "criteria", "structures", "allocations", "updates", "schedules",
-     "rewinds", "branches", "optimizers", "lrs"],
-    ["loop", "resume", "train", "live", "prune", "monitor", "runs", "states", "outcome", "levels", "rows", "results", "tidy",
-     "sanity", "space", "health", "inventory", "garbage", "differences", "replays"],
+     "rewinds", "branches", "optimizers", "lrs", "loggers", "figures"],
+    ["loop", "resume", "train", "live", "prune", "monitor", "runs", "states", "outcome", "levels", "lineage", "cost", "rows", "results", "tidy", "material", "facts", "choice", "comparison", "origins",
+     "sanity", "space", "timing", "forecast", "planning", "sizes", "health", "inventory", "garbage", "differences", "forms", "exports", "replays", "logbook"],
     ["experiment", "checks"],
-    ["skeleton", "components", "config", "complaints", "opening", "launch", "reopen", "cli", "commands", "__main__"],
+    ["skeleton", "defaults", "sections", "components", "drawing", "reports", "config", "complaints", "composing", "jobs", "plans", "notebook", "opening", "launch", "reopen", "measuring", "cli", "commands", "__main__"],
 ]  # fmt: skip
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 LEAVES = set(FLOORS[2])

@@ -1,6 +1,12 @@
 """The commands of the command line, one file each."""
 
+import difflib
+import re
+from collections.abc import Iterable
+
 from lottery.errors import UsageError
+
+FILTER = re.compile(r"[A-Za-z_][\w./]*")  # a column, an option, or a setting with dots
 
 
 def options(
@@ -11,6 +17,24 @@ def options(
     The words are None where help was asked for, and has been printed. Raises UsageError for a
     key or a flag that is not known.
     """
+    return parsed(arguments, usage, known, filters=False)
+
+
+def selection(
+    arguments: list[str], usage: str | None, known: dict[str, str]
+) -> tuple[list[str] | None, dict[str, str]]:
+    """Return what `options` does; KEY=VALUE of another key stays among the words, as a filter.
+
+    The words are for `lottery.choice.choose`, which knows whether there is such a column or
+    setting.
+    """
+    return parsed(arguments, usage, known, filters=True)
+
+
+def parsed(
+    arguments: list[str], usage: str | None, known: dict[str, str], filters: bool
+) -> tuple[list[str] | None, dict[str, str]]:
+    """Return words and settings; `filters` lets other KEY=VALUE be words."""
     words: list[str] = []
     chosen = dict(known)
     for word in arguments:
@@ -20,7 +44,7 @@ def options(
             return None, chosen
         if equals and key in known:
             chosen[key] = value
-        elif equals or word.startswith("-"):
+        elif (equals and not (filters and filtering(key, known))) or word.startswith("-"):
             raise UsageError(
                 f"there is no option '{word}' here (there are: "
                 f"{', '.join(f'{k}=' for k in known)}, --help)"
@@ -28,3 +52,12 @@ def options(
         else:
             words.append(word)
     return words, chosen
+
+
+def filtering(key: str, known: Iterable[str]) -> bool:
+    """Say whether a key may be that of a filter: none that is a misspelt option."""
+    from lottery.facts import ALSO, COLUMNS
+
+    if key in COLUMNS or key in ALSO:
+        return True
+    return bool(FILTER.fullmatch(key)) and not difflib.get_close_matches(key, known, cutoff=0.8)

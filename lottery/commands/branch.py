@@ -1,10 +1,12 @@
 """Train follow-ups of a finished run: controls of its levels.
 
-usage: lottery branch RUN branch=NAME[,NAME...] [levels=3,7] [NAME.SETTING=VALUE...] [outputs=DIR]
+usage: lottery branch RUN branch=NAME[,NAME...] [levels=3,7] [NAME.SETTING=VALUE...] [log=[NAME]]
+                      [outputs=DIR]
 
 RUN is a path, an id or a name, as `lottery ls` shows it; without /replicate_K all its replicates.
 levels are the pruned levels that get the branches; by default all that are finished. The settings
 of a branch are in conf/branch/NAME.yaml: lottery branch RUN branch=shuffle shuffle.scope=globally
+They are logged to where the run was; log=[tensorboard] to there instead, log=[] to nowhere.
 """
 
 import shlex
@@ -16,7 +18,7 @@ import yaml
 from lottery.commands import options
 from lottery.errors import UsageError
 
-KNOWN = {"branch": "", "levels": "", "outputs": "outputs"}
+KNOWN = {"branch": "", "levels": "", "log": "", "outputs": "outputs"}
 
 
 def main(arguments: list[str]) -> int:
@@ -54,6 +56,9 @@ def main(arguments: list[str]) -> int:
             "outputs": str(folder.parents[2]),
             "sanity": False,
         }
+        if chosen["log"]:
+            names = [name for name in chosen["log"].strip("[]").split(",") if name]
+            settings["loggers"] = {name: config.option("log", name) for name in names}
         typed = shlex.join(["lottery", "branch", *arguments])
         name = folder.parents[1].name
         launch.launch(settings, config.parts(settings), name, typed, {}, follow=True)

@@ -18,7 +18,6 @@ from lottery.errors import UsageError
 if TYPE_CHECKING:
     from torch import nn
 
-    from lottery.levels import Level
     from lottery.task import Task
 
 KNOWN = {"level": "", "branch": "", "to": "", "outputs": "outputs"}
@@ -36,9 +35,10 @@ def main(arguments: list[str]) -> int:
     from lottery.compact import compact
     from lottery.levels import place
     from lottery.loop import build
+    from lottery.reopen import finished
 
     folder = results.find_run(Path(chosen["outputs"]), words[0], "compact")
-    level = finished(folder, int(chosen["level"]), chosen["branch"])
+    level = finished(folder, int(chosen["level"]), chosen["branch"], "compact")
     task = level.run.task
     model = build(level.run.parts, task)
     model.load_state_dict(level.end.weights)
@@ -52,27 +52,6 @@ def main(arguments: list[str]) -> int:
     print(text(report))
     print(target)
     return 0
-
-
-def finished(folder: Path, index: int, branch: str) -> Level:
-    """Return a trained level of a run, on the CPU; raises UsageError where there is none."""
-    import torch
-
-    from lottery import config, records
-    from lottery.levels import Level as Made
-    from lottery.levels import current, place
-    from lottery.opening import open_run
-
-    settings = config.read(folder / "config.yaml")
-    parts = config.parts(settings)
-    run = open_run(settings, parts, folder, torch.device("cpu"))
-    shelf = current(run.outputs, records.levels(folder).get(place(index, branch), {}))
-    if shelf is None:
-        of = f" of branch {branch}" if branch else ""
-        raise UsageError(
-            f"compact: {folder} has no finished level {index}{of}; lottery show lists its levels"
-        )
-    return Made(run, index, shelf)
 
 
 def describe(model: nn.Module, small: nn.Module, task: Task) -> dict[str, Any]:

@@ -1,59 +1,67 @@
-"""Show one run: its levels, its branches, its state.
+"""Show one run: its levels, layers, cost, settings, branches, state.
 
-usage: lottery show RUN [outputs=DIR]
+usage: lottery show RUN [KEY=VALUE...] [layers=all] [format=text|json] [outputs=DIR]
 
-RUN is a path, an id or the start of one, or a run's name; add /replicate_1 to pick a replicate.
+RUN is a path, an id or the start of one, or a run's name or a part of it; add /replicate_1 to pick
+a replicate, or filters as for `lottery ls`: lottery show prune=random replicate=1
+
+Settings are listed where they differ from the yaml files of the options that were chosen. Of a
+large net layers=all shows every layer and level, layers=NAME[,NAME...] some (* for anything).
 """
 
-from pathlib import Path
+from __future__ import annotations
 
-from lottery.commands import options
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lottery.commands import selection
 from lottery.errors import UsageError
-from lottery.wording import printable
+
+if TYPE_CHECKING:
+    from lottery.facts import Facts
+
+KNOWN = {"layers": "", "format": "text", "outputs": "outputs"}
 
 
 def main(arguments: list[str]) -> int:
     """Print the run; return the exit code."""
-    words, chosen = options(arguments, __doc__, {"outputs": "outputs"})
+    words, chosen = selection(arguments, __doc__, KNOWN)
     if words is None:
         return 0
-    if len(words) != 1:
+    if not words:
         raise UsageError("show: name one run (lottery ls lists them)")
-    from lottery import results, sanity
-    from lottery.records import read_record
+    if chosen["format"] not in ("text", "json"):
+        raise UsageError(f"show: format={chosen['format']} is none of text, json")
+    from lottery import choice
+    from lottery.facts import Facts
 
-    folder = results.find_run(Path(chosen["outputs"]), words[0])
-    record = read_record(folder)
-    print(printable(folder))
-    for key in (
-        "state",
-        "command",
-        "started",
-        "ended",
-        "seconds",
-        "device",
-        "threads",
-        "torch",
-        "lottery",
-        "git",
-        "host",
-        "error",
-    ):
-        if record.get(key) is not None:
-            value = record[key]
-            said = f"{value:.1f}" if isinstance(value, float) else printable(value)
-            print(f"  {key:<9} {said}")
-    for line in record.get("drift", []):
-        print(f"  drift     {printable(line)}")
-    levels = results.metrics(folder)
-    if len(levels):
-        print("\n" + results.level_table(levels.to_dict("records")))
-    branches = results.branches(folder)
-    for name, rows in branches.groupby("branch", sort=False) if len(branches) else ():
-        print(f"\nbranch {printable(name)}")
-        dense = levels.iloc[:1].to_dict("records")
-        print(results.level_table(dense + rows.to_dict("records")))
-    judged = sanity.judge(sorted(folder.parent.glob("replicate_*")))
-    if judged:
-        print(f"\n{sanity.HEADING}\n{sanity.sanity_table(judged)}")
+    run = Facts(choice.one(Path(chosen["outputs"]), words, "show"))
+    if chosen["format"] == "json":
+        from lottery.formats import as_json
+
+        print(as_json(everything(run)))
+        return 0
+    from lottery.sections import sections
+
+    for section in sections(run, chosen["layers"]):
+        print(section)
     return 0
+
+
+def everything(run: Facts) -> dict[str, Any]:
+    """Return all that is known of a run, for a program."""
+    from lottery import defaults, origins, results
+    from lottery.sections import judged
+
+    changed = defaults.changed(run.settings, run.choices) if run.choices else {}
+    return {
+        "run": run.row,
+        "record": run.record,
+        "settings": run.flat,
+        "changed": {k: {"value": v, "default": d} for k, (v, d) in changed.items()},
+        "levels": results.metrics(run.folder).to_dict("records"),
+        "layers": results.read_table(run.folder, "layers.csv").to_dict("records"),
+        "branches": results.branches(run.folder).to_dict("records"),
+        "trained_by": origins.trainers(run),
+        "sanity": judged(run)[0],
+    }

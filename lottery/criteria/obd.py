@@ -13,6 +13,7 @@ from lottery.task import Task
 MOST = 20_000  # weights whose second derivatives are computed one by one
 
 
+@look.takes(gradients=lambda given, weights: 1 + 2 * (given["probes"] or weights))  # Hv is 2
 def obd(
     model: nn.Module,
     mask: Mask,

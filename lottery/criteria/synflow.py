@@ -7,6 +7,7 @@ from lottery.mask import Mask, Scores
 from lottery.task import Task
 
 
+@look.takes(examples=1)  # the input of ones
 def synflow(
     model: nn.Module,
     mask: Mask,

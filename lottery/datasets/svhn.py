@@ -9,7 +9,6 @@ import torch
 
 from lottery.cache import Tensors
 from lottery.downloads import Published, Source, downloaded
-from lottery.errors import UsageError
 from lottery.images import ImageOptions, ImageTask
 
 FILES = Published(
@@ -35,8 +34,8 @@ FILES = Published(
 def svhn(root: Path, **options: Unpack[ImageOptions]) -> ImageTask:
     """Return 73,257 + 26,032 digits of house numbers, [3, 32, 32] (Netzer et al. 2011).
 
-    Downloaded to `root` at the first use, then cached below it. The files take scipy to read,
-    once; the 531,131 "extra" images are not used.
+    Downloaded to `root` at the first use, then cached below it; the 531,131 "extra" images are not
+    used.
     """
     return downloaded(root, options, name="svhn", classes=10, published=FILES, parse=matlab_files)
 
@@ -46,10 +45,8 @@ def matlab_files(parts: dict[str, bytes]) -> Tensors:
 
     A file has X [32, 32, 3, N] and y [N, 1]; its label 10 is the digit 0.
     """
-    try:
-        from scipy.io import loadmat  # type: ignore[import-untyped,import-not-found]
-    except ModuleNotFoundError as error:
-        raise UsageError(f"SVHN needs {error.name}; pip install {error.name}") from error
+    from scipy.io import loadmat  # type: ignore[import-untyped]
+
     tensors: Tensors = {}
     for split in ("train", "test"):
         found = loadmat(io.BytesIO(parts[f"{split}_32x32.mat"]), variable_names=("X", "y"))

@@ -407,12 +407,6 @@ def test_an_archive_put_there_by_hand_needs_its_checksum(load, tmp_path, cifar, 
     assert not (tmp_path / files_of(name).unpacked).exists()
 
 
-def test_a_package_that_is_lacking_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "scipy", None)
-    with pytest.raises(UsageError, match="pip install scipy"):
-        svhn.matlab_files({})
-
-
 def same(ours, theirs):
     """Compare our tensors with what torchvision makes of the same files, to the last bit."""
     pixels, labels = {}, {}

@@ -28,7 +28,7 @@ from oracles import acknowledged, assert_same, assert_sound, bits, left, lost, r
 
 from lottery import cli, launch, skeleton
 from lottery import config as configs
-from lottery.commands.run import default_name
+from lottery.composing import default_name
 from lottery.errors import LotteryError
 
 __all__ = [

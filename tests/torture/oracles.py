@@ -18,7 +18,7 @@ from typing import Any
 from lottery.errors import LotteryError
 from lottery.records import digest, read_signed
 
-CLOCK = {"seconds", "examples_per_second"}  # columns that no promise covers
+CLOCK = {"seconds", "examples_per_second", "ticket_seconds"}  # columns that no promise covers
 OF_RUN = ("state", "command", "followed_by", "levels_asked", "replicate", "data", "spread")
 
 

@@ -9,7 +9,7 @@ from harness import finish, output
 from power import parent
 from trials import BRIEF, LATER, SCORING, Bench, followed, prepared, trial, watched
 
-from lottery import experiment
+from lottery import experiment, pulse
 
 HOWS = (KILL, ENOSPC, EIO)  # and TORN where something is written
 CHUNKS = 12
@@ -42,6 +42,16 @@ def test_a_fault_here_and_there(bench, tmp_path):
 
 def test_writes_that_take_only_half(bench, tmp_path):
     assert trial(tmp_path / "all", bench, {"at": 1, "how": SHORT, "lasting": True}) == []
+
+
+@pytest.mark.parametrize("how", [*HOWS, TORN])
+def test_a_sign_of_life_that_fails_costs_nothing(bench, tmp_path, how):
+    def often():
+        pulse.EVERY = 0.0
+
+    for nth in (1, 2, 3, 8):  # an open, a write, a replace, and one of a later sign
+        struck = {"upon": r"\.pulse", "nth": nth, "how": how}
+        assert trial(tmp_path / str(nth), bench, struck, mutant=often) == []
 
 
 def test_what_goes_around_the_layer_ends_the_run(bench, tmp_path):

@@ -7,6 +7,7 @@ import gc
 import gzip
 import hashlib
 import importlib
+import io
 import json
 import os
 import shutil
@@ -14,6 +15,8 @@ import signal
 import struct
 import sys
 import tarfile
+import warnings
+import zipfile
 import zlib
 from dataclasses import replace
 from functools import partial
@@ -49,9 +52,10 @@ pytestmark = pytest.mark.torture
 ROW = "malicious corpus"
 NET = (*TINY, "model=lenet_300_100", "model.hidden=[4]", "train.length=2ep")
 COMPACT = ("compact", "victim", "level=1", "to=small")
+EXPORT = ("export", "victim", "level=1", "to=net.safetensors")
 COMMANDS = (
     ("ls",), ("show", "victim"), ("branch", "victim", "branch=reinit", "levels=1"),
-    COMPACT, ("doctor",), ("clean",),
+    COMPACT, EXPORT, ("doctor",), ("clean",),
 )  # fmt: skip
 
 
@@ -142,7 +146,7 @@ def test_a_pickle_under_a_name_of_a_level(victim, canary, name, tally):
     for number, place in enumerate(("level_00", "level_01", "level_01_shuffle")):
         make = PICKLES[(OF_LEVEL.index(name) + number) % len(PICKLES)]
         forge(shelf(victim, place) / name, make(canary))
-    through(victim, "compact clean resume")
+    through(victim, "compact export clean resume")
     tally(ROW, 1)
 
 
@@ -151,7 +155,7 @@ def test_pickles_under_every_name_at_once(victim, canary, tally):
     for folder, names, make in ((place, OF_LEVEL, torch_zip), (replicate(victim), OF_RUN, pickled)):
         for name in sorted(names, key=lambda name: name == "manifest.json"):  # it signs the others
             forge(folder / name, make(canary))
-    through(victim, "doctor ls show branch compact clean resume")
+    through(victim, "doctor ls show branch compact export clean resume")
     tally(ROW, 1)
 
 
@@ -729,6 +733,126 @@ def test_a_table_of_densities_that_is_none(victim, canary, what, tally):
     (outcome,) = attempt(victim, (None, plan))
     judge(outcome, (2,))
     tally(ROW, 1)
+
+
+TENSORS = {"fc.weight": torch.eye(2), "mask/fc.weight": torch.eye(2)}
+OF_TICKETS = (
+    "net.pt", "net.safetensors", "openlth/mask.pth", "openlth/model_ep0_it0.pth", "hub/model.safetensors",
+    "hub/masks.safetensors",
+)  # fmt: skip
+
+
+def tickets_of_others(folder):
+    """Write files that lottery import takes."""
+    weights, mask = {"fc.weight": torch.eye(2)}, {"fc.weight": torch.eye(2)}
+    for name in ("openlth", "hub"):
+        (folder / name).mkdir()
+    torch.save(TENSORS, folder / "net.pt")
+    torch.save(mask, folder / "openlth" / "mask.pth")
+    torch.save(weights, folder / "openlth" / "model_ep0_it0.pth")
+    for name, tensors in (("net", TENSORS), ("hub/model", weights), ("hub/masks", mask)):
+        (folder / f"{name}.safetensors").write_bytes(save(tensors))
+
+
+def read_ticket(folder, path, codes=(2,)):
+    """Judge what reads a ticket: the import, and a run that is to start from it."""
+    taken = path.parent if path.parent != folder else path
+    plan = plan_of("levels=1", "rewind=ticket", f"rewind.path={taken.relative_to(folder)}")
+    words = ("import", str(taken.relative_to(folder)), "to=made.safetensors")
+    for outcome in attempt(folder, (None, words), (None, plan)):
+        judge(outcome, codes if outcome.task == words else (2,))
+
+
+@pytest.mark.parametrize("name", OF_TICKETS)
+@pytest.mark.parametrize("make", PICKLES)
+def test_a_pickle_in_the_place_of_a_ticket(victim, canary, make, name, tally):
+    tickets_of_others(victim)
+    read_ticket(victim, victim / name, (0,))
+    (victim / "made.safetensors").unlink()
+    (victim / name).write_bytes(make(canary))
+    read_ticket(victim, victim / name)
+    assert not (victim / "made.safetensors").exists()
+    tally(ROW, 1)
+
+
+def zip_bomb(path):
+    """Write an archive of torch that is compressed: 300 MB of zeros."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        with io.BytesIO() as plain:
+            torch.save({"fc.weight": torch.zeros(1), "mask/fc.weight": torch.ones(1)}, plain)
+            names = {i.filename: zipfile.ZipFile(plain).read(i) for i in zipfile.ZipFile(plain).infolist()}
+        for name, data in names.items():
+            archive.writestr(name, bytes(300 * SIZES) if name.endswith("data/0") else data)
+
+
+ODD_TICKETS = {
+    "a zip bomb": zip_bomb,
+    "a huge view": lambda path: torch.save(dict.fromkeys(TENSORS, torch.zeros(1).expand(2**20, 2**20)), path),
+    "a sparse tensor": lambda path: torch.save(dict.fromkeys(TENSORS, torch.eye(2).to_sparse()), path),
+    "a quantized tensor": lambda path: torch.save(
+        dict.fromkeys(TENSORS, torch.quantize_per_tensor(torch.eye(2), 1.0, 0, torch.qint8)), path
+    ),
+    "eighths of numbers": lambda path: torch.save(dict.fromkeys(TENSORS, torch.eye(2).to(torch.float8_e4m3fn)), path),
+    "complex numbers": lambda path: torch.save(dict.fromkeys(TENSORS, torch.eye(2) * 1j), path),
+    "a meta tensor": lambda path: torch.save(dict.fromkeys(TENSORS, torch.empty(2, 2, device="meta")), path),
+    "a name that climbs": lambda path: torch.save({"../../precious": torch.eye(2), "mask/../../precious": 1}, path),
+    "lists, deep": lambda path: path.write_bytes(b"(" * 100_000 + b"."),
+    "a pipe": os.mkfifo,
+    "a device": lambda path: path.symlink_to("/dev/zero"),
+    "a hole of 100 GB": lambda path: (path.touch(), os.truncate(path, 10**11)),
+}
+
+
+@pytest.mark.parametrize("what", ODD_TICKETS)
+def test_a_state_dict_that_is_none(victim, what, tally):
+    path = victim / "net.pt"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # quantisation of this kind is leaving torch
+        ODD_TICKETS[what](path)
+    read_ticket(victim, path)
+    tally(ROW, 1)
+
+
+@pytest.mark.parametrize("what", HEADERS)
+def test_a_ticket_with_a_header_that_lies(victim, what, tally):
+    (victim / "net.safetensors").write_bytes(HEADERS[what])
+    read_ticket(victim, victim / "net.safetensors")
+    tally(ROW, 1)
+
+
+ABOUT = {"ticket": 1, "weights": "start", "names": ["fc.weight"]}
+ABOUTS = {
+    "no object": [ABOUT],
+    "another format": ABOUT | {"ticket": [1]},
+    "names that are none": ABOUT | {"names": [{"fc.weight": 1}]},
+    "names without end": ABOUT | {"names": ["x"] * 10**6},
+    "no names": {"ticket": 1, "weights": "start"},
+    "escapes": ABOUT | {"weights": "\x1b[2J"},
+    "weights that are none": ABOUT | {"weights": {"start": 1}},
+}
+
+
+@pytest.mark.parametrize("what", ABOUTS)
+def test_a_ticket_that_describes_itself_falsely(victim, what, tally):
+    tensors = {"fc.weight": torch.eye(2), "mask/fc.weight": torch.eye(2, dtype=torch.bool)}
+    (victim / "net.safetensors").write_bytes(store.pack_tensors(tensors, ABOUTS[what]))
+    read_ticket(victim, victim / "net.safetensors", (0, 2))
+    tally(ROW, 1)
+
+
+def test_a_link_to_a_level_that_leads_elsewhere(victim, tmp_path, canary, tally):
+    """A store of an attacker's own, signed by him, is read as any other level: as data."""
+    own = tmp_path / "store" / ("a" * 32)
+    shutil.copytree(shelf(victim, "level_01"), own)
+    (victim / "level_01").symlink_to(own)
+    plan = plan_of("levels=1", "rewind=ticket", "rewind.path=level_01")
+    (outcome,) = attempt(victim, (None, plan))
+    judge(outcome, (4,))  # its manifest says another key
+    sign(own / "manifest.json", lambda body: body.update(key="a" * 32))
+    forge(own / "ticket.safetensors", torch_zip(canary))
+    (outcome,) = attempt(victim, (None, plan))
+    judge(outcome, (4,))
+    tally(ROW, 2)
 
 
 def test_commands_that_only_look_start_no_program(victim, tally):

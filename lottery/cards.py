@@ -1,0 +1,120 @@
+"""Describe a net for those who find it on its own: config.json and a model card."""
+
+from typing import Any
+
+import yaml
+
+KEYS = (
+    "input_shape", "outputs", "weights", "step", "density", "kept", "total", "level", "branch",
+    "model", "dataset", "data", "train", "prune", "schedule", "rewind", "run", "key", "result",
+    "command", "versions",
+)  # fmt: skip
+AT = {"start": "before training, at the rewind point (step {step})", "end": "after training"}
+
+CARD = """---
+{front}
+# license: yours to choose; the tool that wrote this gives none
+---
+
+# {model}, {kept:,} of {total:,} weights ({percent:.4g} %), on {dataset}
+
+## What it is
+
+A sparse {model}: of the {total:,} weights that could be pruned, {kept:,} are kept and the others
+are exactly 0 (density {density:.6g}). The weights are those {when}.
+
+| | |
+|---|---|
+{table}
+
+## How it was trained
+
+Level {level}{branch} of the run `{run}` (method `{method}`, rewind `{rewind}`), made with lottery
+{lottery} and torch {torch}. This command makes it again:
+
+```
+{command}
+```
+
+All settings are in config.json.
+
+## How to use it
+
+With torch alone. `images` is float32 [N, {shape}]{scaled}:
+
+```python
+import torch
+
+program = torch.export.load("model.pt2")  # weights and code
+outputs = program.module()(images)  # [N, {outputs}]
+```
+
+With a net of your own that has the same parameters, and lottery installed:
+
+```python
+import lottery
+
+mask = lottery.load_ticket(model, ".")  # the weights are in place; mask: name -> bool
+```
+
+## Files
+
+- `model.safetensors`: the plain state_dict
+- `masks.safetensors`: name of each pruned weight -> bool of its shape, True = kept
+- `model.pt2`: the net as a program of torch.export, the number of images free
+- `config.json`: every setting
+"""
+
+TABLE = {
+    "test_accuracy": "test accuracy", "val_accuracy": "validation accuracy",
+    "train_accuracy": "training accuracy", "test_loss": "test loss",
+}  # fmt: skip
+
+
+def settings(about: dict[str, Any]) -> dict[str, Any]:
+    """Return what config.json holds."""
+    name = about["model"]["name"]
+    head = {"architectures": [name], "model_type": name, "num_labels": about["outputs"]}
+    return head | {key: about[key] for key in KEYS}
+
+
+def card(about: dict[str, Any]) -> str:
+    """Return README.md: YAML for the hub, then what this is, how it was made, how to use it."""
+    chosen = about["choices"]
+    model, dataset = chosen.get("model", about["model"]["name"]), about["dataset"]["name"]
+    front = {
+        "library_name": "pytorch",
+        "pipeline_tag": "image-classification",
+        "tags": ["lottery-ticket", "pruning", "sparse", model],
+        "datasets": [dataset],
+    }
+    spread = {"mean": about["dataset"].get("mean"), "std": about["dataset"].get("std")}
+    return CARD.format(
+        front=yaml.safe_dump(front, sort_keys=False).strip(),
+        model=model,
+        dataset=dataset,
+        percent=100 * about["density"],
+        when=AT[about["weights"]].format(step=about["step"]),
+        table=accuracies(about),
+        method=chosen.get("prune", "?"),
+        **{key: about[key] for key in ("kept", "total", "density", "level", "run", "outputs")},
+        branch=f", branch {about['branch']}," if about["branch"] else "",
+        rewind=about["rewind"]["name"],
+        lottery=about["versions"]["lottery"],
+        torch=about["versions"]["torch"],
+        command=about["command"],
+        shape=", ".join(map(str, about["input_shape"])),
+        scaled="; pixels from 0 to 1, less {mean}, over {std}, by channel".format(**spread)
+        if spread["mean"]
+        else "",
+    )
+
+
+def accuracies(about: dict[str, Any]) -> str:
+    """Return a row for each number that the trained level reached."""
+    said = "" if about["weights"] == "end" else " once trained"
+    return "\n".join(
+        f"| {words}{said} | {about['result'][key]:.4f} |"
+        for key, words in TABLE.items()
+        if key in about["result"]
+    )

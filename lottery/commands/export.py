@@ -1,0 +1,147 @@
+"""Write a level for others: a ticket, a smaller dense net, ONNX, torch.export, a folder.
+
+usage: lottery export RUN level=N [as=FORMAT] [to=PATH] [branch=NAME] [weights=start|end]
+                      [compact=true] [outputs=DIR]
+
+RUN is a path, an id or a name, as `lottery ls` shows it. FORMAT is
+  ticket       weights at the rewind point and the mask, from which another task can start
+               (lottery run rewind=ticket rewind.path=PATH)
+  safetensors  the same of the trained net; the file is a plain state_dict with mask/NAME beside
+  dense        the state_dict of a smaller dense net, without what was pruned whole
+  onnx         ONNX, the number of images free (pip install 'lottery[onnx]')
+  torch        a program of torch.export (.pt2), the number of images free
+  folder       a folder for the Hugging Face hub: weights, masks, program, config, model card
+By default it follows from the suffix of PATH (.safetensors, .onnx, .pt2; a folder ends with /), and
+PATH is export_level_NN_FORMAT in the folder of the run. compact=true makes onnx and torch programs
+of the smaller dense net. weights are those of the rewind point (start) or after training (end).
+Each export is read back, and put in place only where its outputs are those of the net to 1e-5 and
+every pruned weight is 0.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lottery.commands import options
+from lottery.errors import UsageError
+
+if TYPE_CHECKING:
+    from lottery.exports import Report
+    from lottery.levels import Level
+    from lottery.tickets import Portable
+
+KNOWN = {
+    "level": "", "as": "", "to": "", "branch": "", "weights": "", "compact": "false",
+    "outputs": "outputs",
+}  # fmt: skip
+FORMATS = {  # and the suffix
+    "ticket": ".safetensors",
+    "safetensors": ".safetensors",
+    "dense": ".safetensors",
+    "onnx": ".onnx",
+    "torch": ".pt2",
+    "folder": "",
+}
+SUFFIXES = {".safetensors": "safetensors", ".onnx": "onnx", ".pt2": "torch"}
+SMALLER = ("onnx", "torch")  # formats that compact=true is for
+
+
+def main(arguments: list[str]) -> int:
+    """Write the export and say how it compares; return the exit code."""
+    words, chosen = options(arguments, __doc__, KNOWN)
+    if words is None:
+        return 0
+    if len(words) != 1 or not chosen["level"].isdigit():
+        raise UsageError("export: name one run and a level: lottery export RUN level=3 to=net.onnx")
+    how = format_of(chosen["as"], chosen["to"])
+    if chosen["compact"] not in ("true", "false") or (
+        chosen["compact"] == "true" and how not in SMALLER
+    ):
+        raise UsageError(
+            f"export: compact={chosen['compact']} as={how}: compact=true is for as=onnx and "
+            "as=torch; as=dense writes the weights of the smaller net"
+        )
+    weights = chosen["weights"] or ("start" if how == "ticket" else "end")
+    from lottery import exports, results
+    from lottery.forms import Source
+    from lottery.levels import place
+    from lottery.reopen import finished
+
+    folder = results.find_run(Path(chosen["outputs"]), words[0], "export")
+    level = finished(folder, int(chosen["level"]), chosen["branch"], "export")
+    name = f"export_{place(level.index, chosen['branch'])}_{how}{FORMATS[how]}"
+    target = Path(chosen["to"] or folder / name).expanduser()
+    ticket = described(level, folder, chosen["branch"], weights)
+    source = Source.of(level, ticket)
+    report = exports.write(source, how, target, chosen["compact"] == "true")
+    print(text(report, ticket, how))
+    if how == "ticket":
+        print(f"another task starts from it: lottery run rewind=ticket rewind.path={target}")
+    print(target)
+    return 0
+
+
+def format_of(asked: str, to: str) -> str:
+    """Return the format, by `as` or by the suffix of `to`; raises UsageError for none."""
+    how = asked or SUFFIXES.get(Path(to).suffix, "folder" if to.endswith("/") else "")
+    if not to and not asked:
+        how = "safetensors"
+    if how not in FORMATS:
+        raise UsageError(
+            f"export: '{asked or to}' is no format; give as={', as='.join(FORMATS)}, or a to= that "
+            f"ends with {', '.join(SUFFIXES)} or /"
+        )
+    return how
+
+
+def described(level: Level, folder: Path, branch: str, weights: str) -> Portable:
+    """Return the ticket of a level with all that is known of it."""
+    from dataclasses import replace
+
+    import torch
+
+    from lottery import __version__, config, finding, records
+
+    found = finding.find(level.shelf.path, weights=weights)
+    settings, record = config.read(folder / "config.yaml"), records.read_record(folder)
+    about = {
+        "level": level.index,
+        "branch": branch,
+        "run": f"{folder.parents[1].name}/{folder.parent.name}/{folder.name}",
+        "span": [level.ticket.span.start, level.ticket.span.stop],
+        "input_shape": list(level.run.task.input_shape),
+        "outputs": level.run.task.outputs,
+        "data": level.run.task.fingerprint,
+        "result": {k: v for k, v in level.manifest["result"].items() if v == v},  # no NaN
+        "choices": record.get("choices", {}),
+        "command": record.get("command", "?"),
+        "versions": {"lottery": __version__, "torch": torch.__version__},
+    }
+    about |= {key: settings[key] for key in PARTS}
+    return replace(found, about=found.about | about)
+
+
+PARTS = ("model", "dataset", "train", "prune", "schedule", "rewind", "replicate")  # of the config
+
+
+def text(report: Report, ticket: Portable, how: str) -> str:
+    """Return what was written and how it compares, in words."""
+    from lottery.exports import EXAMPLES
+    from lottery.wording import in_words
+
+    about: dict[str, Any] = ticket.about
+    pruned = about["total"] - about["kept"]
+    if report.parameters:
+        before, after = report.parameters
+        why = "" if after < before else " (the mask removes nothing whole)"
+        left = f"{before:,} parameters -> {after:,}{why}"
+    else:
+        lost = "" if report.zeros == pruned else " (the others have other names)"
+        left = f"{report.zeros:,} of {pruned:,} pruned weights are exactly 0{lost}"
+    return (
+        f"{how}, {in_words(report.size)}: density {about['density']:.6g}, {about['kept']:,} of "
+        f"{about['total']:,} weights kept; {left}\n"
+        f"read back: outputs of {EXAMPLES} examples differ by {report.difference:.2g} at most "
+        f"(the largest output is {report.largest:.3g})"
+    )

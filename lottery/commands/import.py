@@ -1,0 +1,141 @@
+"""Make a ticket of masks and weights that another tool has written.
+
+usage: lottery import PATH to=FILE [masks=FILE|zeros] [weights=start|end] [OVERRIDE...]
+
+PATH is
+  a .safetensors file    a state_dict, its masks as mask/NAME (as lottery export writes them)
+  a .pt or .pth file     a state_dict saved by torch, with torch.nn.utils.prune's masks or without
+  a folder               a level of OpenLTH (level_3/main), or model.safetensors and
+                         masks.safetensors
+masks=FILE has the masks in a file of their own, NAME -> 0 and 1; masks=zeros takes every weight
+that is 0 as pruned. With model=NAME (and dataset=NAME, model.SETTING=...: as for lottery run) the
+names become those of that model: by name, else by order and shape where every one fits. weights
+says what the weights are (start, the default: of the rewind point, from which lottery run
+rewind=ticket trains; end: trained ones), and picks the file of an OpenLTH level; a file of ours
+knows. Torch files are read with weights_only=True.
+"""
+
+# ruff: noqa: N999 (a command is its file's name)
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lottery.commands import options
+from lottery.errors import UsageError
+
+if TYPE_CHECKING:
+    from lottery.composing import Composed
+    from lottery.foreign import Found
+    from lottery.tickets import Portable
+
+KNOWN = {"to": "", "masks": "", "weights": ""}
+
+
+def main(arguments: list[str]) -> int:
+    """Write the ticket and say what was found; return the exit code."""
+    overrides = [a for a in arguments if "=" in a and a.partition("=")[0] not in KNOWN]
+    words, chosen = options([a for a in arguments if a not in overrides], __doc__, KNOWN)
+    if words is None:
+        return 0
+    if len(words) != 1 or not chosen["to"]:
+        raise UsageError(
+            "import: name a file or folder and to=: lottery import net.pth to=t.safetensors"
+        )
+    if chosen["weights"] not in ("", "start", "end"):
+        raise UsageError(f"import: weights={chosen['weights']} is none of start, end")
+    if overrides and not any(word.startswith("model=") for word in overrides):
+        raise UsageError(f"import: {overrides[0]} says nothing without model=NAME")
+    from lottery import foreign, store, tickets
+    from lottery.wording import in_words, rm
+
+    target = Path(chosen["to"]).expanduser()
+    if target.suffix != ".safetensors" or os.path.lexists(target):
+        why = rm(target) if os.path.lexists(target) else "a name that ends with .safetensors"
+        raise UsageError(f"import: to={target}: a ticket is a new file; give {why}")
+    path = Path(words[0]).expanduser()
+    masks = Path(chosen["masks"]).expanduser() if chosen["masks"] not in ("", "zeros") else None
+    found = foreign.read(path, masks, chosen["weights"] or "start")
+    ticket, notes = fitted(found, chosen, overrides)
+    data = tickets.pack(ticket)
+    store.make_folder(target.parent)
+    store.write(target, data)
+    about = ticket.about
+    print(
+        f"{found.kind}, {in_words(len(data))}: density {about['density']:.6g}, {about['kept']:,} "
+        f"of {about['total']:,} weights kept; {'; '.join(notes)}"
+    )
+    print(target)
+    return 0
+
+
+def fitted(
+    found: Found, chosen: dict[str, str], overrides: list[str]
+) -> tuple[Portable, list[str]]:
+    """Return the ticket, by the names of the model where one is asked for, and what to say."""
+    from lottery import __version__, matching, tickets
+    from lottery.files import read_plain
+    from lottery.records import digest
+    from lottery.wording import printable
+
+    raw = matching.zeros_of(found.weights) if chosen["masks"] == "zeros" else found.mask
+    mask = matching.binary(raw, found.weights)
+    matching.check_layers(mask)
+    weights, nonzero = matching.emptied(found.weights, mask)
+    notes, about = [f"{nonzero:,} pruned weights were not 0 and are now"], dict(found.about)
+    said = about.get("weights", chosen["weights"] or "start")
+    if said not in tickets.WEIGHTS or said != (chosen["weights"] or said):
+        raise UsageError(
+            f"import: it says that its weights are of the {printable(said)}; a ticket's are of the "
+            "start or the end, and weights= cannot say otherwise"
+        )
+    if overrides:
+        model = asked(overrides)
+        own, dense = model["weights"], model["dense"]
+        names = matching.matched(weights, own, found.ordered)
+        weights, mask = matching.renamed(weights, mask, names, own, dense)
+        notes.append(f"names {matching.in_words(names)}")
+        about |= model["about"]
+    about |= tickets.described(mask, said) | {
+        "source": {
+            "kind": found.kind,
+            "files": {p.name: digest(read_plain(p)) for p in found.files},
+        },
+        "versions": about.get("versions", {"lottery": __version__}),
+    }
+    return tickets.Portable(weights, mask, about), notes
+
+
+def asked(overrides: list[str]) -> dict[str, Any]:
+    """Return weights, dense mask and description of the model that overrides ask for."""
+    from lottery.composing import compose_each
+
+    made: list[dict[str, Any]] = []
+    compose_each(overrides, lambda composed: made.append(built(composed)))
+    return made[0]
+
+
+def built(composed: Composed) -> dict[str, Any]:
+    """Return the same of one composed config."""
+    import torch
+
+    from lottery import config
+    from lottery import mask as masks
+    from lottery.loop import build
+
+    settings = composed.settings
+    parts = config.parts(settings)
+    task = parts.dataset(Path(settings["data"]).expanduser()).prepare(
+        batch_size=parts.recipe.batch_size, device=torch.device("cpu")
+    )
+    net = build(parts, task)
+    about = {
+        "model": settings["model"],
+        "dataset": settings["dataset"],
+        "choices": composed.choices,
+        "input_shape": list(task.input_shape),
+        "outputs": task.outputs,
+    }
+    return {"weights": net.state_dict(), "dense": masks.dense(net), "about": about}

@@ -1,0 +1,204 @@
+"""Say what a run or a sweep would train, share and take; writes nothing.
+
+usage: lottery plan [OVERRIDE...] [time=no] [layers=yes] [format=table|json]
+
+The overrides are those of lottery run, with -m those of a sweep. Of each level: what it keeps, its
+steps, and whether it is to be trained, shared with another run, or there already. The time comes
+from a few steps that are trained here and now, in memory (time=no leaves them out), the memory
+from one of them. layers=yes lists what each layer keeps, where no score decides that. Levels are
+taken for the same where their configs say so; masks that happen to be equal are found by the run
+alone. A level in the midst of its training counts in full.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lottery.composing import compose_each, is_sweep
+from lottery.errors import UsageError
+from lottery.formats import about, aligned, as_json
+from lottery.plans import Plans
+from lottery.wording import in_words, near
+
+if TYPE_CHECKING:
+    from lottery.planning import Plan, Planned
+    from lottery.timing import Timing
+
+CHOICES = {"time": ("yes", "no"), "layers": ("no", "yes"), "format": ("table", "json")}
+
+
+def main(arguments: list[str]) -> int:
+    """Plan the config that the overrides describe, or each of a sweep; return the exit code."""
+    if "-h" in arguments or "--help" in arguments:
+        print(__doc__)
+        return 0
+    words, chosen = taken(arguments)
+    plans = Plans(timed=chosen["time"] == "yes", sweep=is_sweep(words))
+    if code := compose_each(words, plans.take):
+        return code
+    if not plans.each and not plans.refused:  # one of hydra's flags, as --cfg
+        return 0
+    if chosen["format"] == "json":
+        print(as_json(plans.record()))
+    elif plans.sweep:
+        print(sweep(plans))
+    else:
+        print(single(plans.each[0], chosen["layers"] == "yes"))
+    return UsageError.code if plans.refused else 0
+
+
+def taken(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
+    """Return the overrides, and the settings of this command; raises UsageError."""
+    chosen = {key: words[0] for key, words in CHOICES.items()}
+    rest = []
+    for word in arguments:
+        key, equals, value = word.partition("=")
+        if not equals or key not in CHOICES:
+            rest.append(word)
+        elif value not in CHOICES[key]:
+            raise UsageError(f"plan: {key}={value} is none of {', '.join(CHOICES[key])}")
+        else:
+            chosen[key] = value
+    return rest, chosen
+
+
+def sweep(plans: Plans) -> str:
+    """Return a line a job and what they come to, for people."""
+    from lottery.planning import SHARED, THERE, TRAIN
+
+    heads: tuple[str, ...] = ("job", "train", "shared", "there", "steps", "time", "disk")
+    lines = []
+    for plan, told in zip(plans.each, plans.told(), strict=True):
+        counts = plan.counts()
+        lines.append(
+            (
+                told,
+                *(str(counts[what]) for what in (TRAIN, SHARED, THERE)),
+                f"{plan.steps(TRAIN):,}",
+                in_time(plan.seconds(TRAIN)),
+                in_words(plan.disk()),
+            )
+        )
+    lines += [(words, "refused", "", "", "", "", "") for words, _ in plans.refused]
+    total = plans.total()
+    saved = f"{total[SHARED]} trainings ({total['steps_saved']:,} steps"
+    if total["seconds_saved"] is not None:
+        saved += f", {in_time(total['seconds_saved'])}"
+    parts = [
+        aligned(heads, lines, heads[1:]),
+        "",
+        f"{len(plans.each)} jobs: {counted(total)}",
+        f"saved by sharing: {saved})",
+        steps_line(total["steps"], None, total["search_steps"], total["steps_replayed"]),
+    ]
+    if plans.each:
+        parts += time_lines(list(plans.timings.values()), total["seconds"])
+        parts.append(disk_line(plans.each[0], total["disk"], total["disk_at_work"]))
+    return "\n".join(parts)
+
+
+def single(plan: Plan, layers: bool) -> str:
+    """Return the plan of one run, for people."""
+    from lottery.planning import TRAIN
+
+    heads: tuple[str, ...] = ("level", "density", "kept", "steps", "to score", "")
+    lines: list[tuple[str, ...]] = [
+        (
+            str(row.index) + (f" {row.branch}" if row.branch else ""),
+            f"{row.density:.4f}",
+            f"{f'{plan.bound} ' if plan.bound and row.index else ''}{row.kept:,}/{plan.total:,}",
+            f"{row.steps:,}",
+            scored(row),
+            row.what + (f" ({row.by})" if row.by else ""),
+        )
+        for row in plan.rows
+    ]
+    if not any(row.scored.examples for row in plan.rows):
+        heads, lines = drop(heads, 4), [drop(line, 4) for line in lines]
+    parts = [near(plan.run.folder), aligned(heads, lines, heads[1:-1]), ""]
+    parts += [by_layer(plan), ""] if layers else []
+    parts += [f"levels: {counted(plan.counts())}"]
+    scoring = plan.scored()
+    parts.append(steps_line(plan.steps(TRAIN), plan.examples(), scoring.steps, plan.replayed()))
+    if scoring.examples:
+        parts.append(f"scoring: {scoring.examples:,} examples, searches included")
+    parts += time_lines([plan.timing] if plan.timing else [], plan.seconds(TRAIN))
+    parts.append(disk_line(plan, plan.disk(), plan.checkpoints()))
+    return "\n".join(parts)
+
+
+def drop(cells: tuple[str, ...], place: int) -> tuple[str, ...]:
+    """Return cells without that at a place."""
+    return cells[:place] + cells[place + 1 :]
+
+
+def scored(row: Planned) -> str:
+    """Return in words what the making of a level's mask takes."""
+    if row.scored.steps:
+        return f"{row.scored.steps:,} steps"
+    return f"{row.scored.examples:,} examples" if row.scored.examples else ""
+
+
+def counted(counts: dict[str, Any]) -> str:
+    """Return how many levels and branches there are of each kind."""
+    from lottery.planning import SHARED, THERE, TRAIN
+
+    return f"{counts[TRAIN]} to train, {counts[SHARED]} shared, {counts[THERE]} already there"
+
+
+def steps_line(steps: int, examples: int | None, search: int, replayed: int) -> str:
+    """Return the line on steps."""
+    more = [f"{examples:,} examples"] if examples is not None else []
+    more += [f"{search:,} more to search masks"] if search else []
+    more += [f"{replayed:,} more to states that nobody kept"] if replayed else []
+    return ", ".join([f"steps: {steps:,}", *more])
+
+
+def time_lines(timings: list[Timing], seconds: float | None) -> list[str]:
+    """Return the lines on time and memory, of the largest net; none where nothing was timed."""
+    if not timings:
+        return []
+    large = max(timings, key=lambda timing: sum(timing.memory.values()))
+    threads = (
+        f", {large.threads} thread{'s' * (large.threads > 1)}" if large.device == "cpu" else ""
+    )
+    memory = ", ".join(f"{name} {in_words(size)}" for name, size in large.memory.items())
+    each = "a step of the largest net" if len(timings) > 1 else "a step"
+    return [
+        f"time: {in_time(seconds)} ({1000 * large.step:.3g} ms {each}, timed over "
+        f"{large.steps} on {large.device}{threads})",
+        f"memory of a step: {in_words(sum(large.memory.values()))} ({memory}), and the data",
+    ]
+
+
+def in_time(seconds: float | None) -> str:
+    """Return a length of time for people; empty where there is none."""
+    if seconds and seconds < 1:
+        return "under 1 s"
+    return about(seconds)
+
+
+def disk_line(plan: Plan, left: int, at_work: int) -> str:
+    """Return the line on disk space, and whether it suffices."""
+    from lottery import store
+
+    free = store.free(plan.run.outputs)
+    short = "; that will not fit" if left + at_work > free else ""
+    return (
+        f"disk: at most {in_words(left)}, {in_words(at_work)} more at work; "
+        f"{in_words(free)} free{short}"
+    )
+
+
+def by_layer(plan: Plan) -> str:
+    """Return what each layer keeps at each level, for people."""
+    rows = [row for row in plan.rows if not row.branch and row.layers]
+    if len(rows) < 2:
+        return "what each layer keeps is decided by the scores"
+    heads = ("layer", *(f"level {row.index}" for row in rows))
+    names = rows[0].layers or {}
+    lines = [
+        (name.removesuffix(".weight"), *(f"{(row.layers or {})[name]:,}" for row in rows))
+        for name in names
+    ]
+    return aligned(heads, lines, heads[1:])

@@ -1,0 +1,132 @@
+"""Draw a figure of runs for a paper: PNG, SVG or PDF, and the numbers behind it as CSV.
+
+usage: lottery plot figure=NAME [RUN...] [FILTER=VALUE...] [SETTING=VALUE...] [width=WIDTH]
+                    [to=FILE[,FILE...]] [outputs=DIR]
+
+RUN is a path, an id or the start of one, or a run's name, and FILTER narrows, as for lottery ls:
+method=imp,random state=done. Without them all runs are drawn.
+WIDTH is column (3.3 in, the default), page (6.75 in) or a number of inches.
+FILE ends in .png, .svg or .pdf; by default it is plots/NAME.png. The CSV lies beside it.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from lottery.commands import selection
+from lottery.errors import UsageError
+from lottery.wording import printable
+
+KNOWN = {"figure": "", "to": "", "outputs": "outputs", "width": "column"}
+FOLDER = Path("plots")
+
+
+def main(arguments: list[str]) -> int:
+    """Draw and write the figure; return the exit code."""
+    name = next((a.partition("=")[2] for a in arguments if a.startswith("figure=")), "")
+    if "-h" in arguments or "--help" in arguments:
+        print(help_of(name) if name else f"{(__doc__ or '').rstrip()}\n\n{overview()}")
+        return 0
+    from lottery.components import components
+
+    if not name:
+        raise UsageError(
+            f"plot: name a figure, as in figure=accuracy: {', '.join(components('figure'))}"
+        )
+    from lottery import choice
+    from lottery.drawing import check_suffix, defaults, draw
+
+    own = {key: value for key, value in defaults(name).items() if key != "name"}
+    words, chosen = selection(arguments, None, KNOWN | dict.fromkeys(own, ""))
+    typed = {
+        k: read(chosen[k], own[k]) for k in own if any(a.startswith(f"{k}=") for a in arguments)
+    }
+    paths = [Path(word) for word in chosen["to"].split(",") if word] or [FOLDER / f"{name}.png"]
+    for path in paths:
+        check_suffix(path)
+    outputs = Path(chosen["outputs"])
+    folders = select(outputs, words or [], name, list(own))
+    if not folders:
+        raise UsageError(f"plot: {choice.none_there(outputs)}")
+    from lottery.tidy import Runs
+
+    drawn = draw(name, Runs(folders), typed | {"width": chosen["width"]})
+    for note in drawn.notes:
+        print(f"note: {note}")
+    written = [path for target in paths for path in drawn.save(target)]
+    for path in dict.fromkeys(written):
+        print(printable(path))
+    return 0
+
+
+def select(outputs: Path, words: list[str], name: str, settings: list[str]) -> tuple[Path, ...]:
+    """Return the runs that the words name; what is no filter may be a misspelt setting."""
+    from lottery.choice import choose, is_filter
+
+    try:
+        return choose(outputs, words, "plot")
+    except UsageError as error:
+        if any(is_filter(word) and "." not in word.partition("=")[0] for word in words):
+            listed = ", ".join([*settings, "width"])
+            raise UsageError(f"{error}; figure={name} has the settings {listed}") from error
+        raise
+
+
+def read(text: str, default: Any) -> Any:
+    """Return a setting as it was typed: a list where it is one, [a,b] or a,b; else a value."""
+    import yaml
+
+    def value(word: str) -> Any:
+        try:
+            return yaml.safe_load(word)
+        except (yaml.YAMLError, ValueError, RecursionError):
+            return word
+
+    if isinstance(default, list):
+        words = [
+            word.strip() for word in text.strip().removeprefix("[").removesuffix("]").split(",")
+        ]
+        return [value(word) for word in words if word]
+    return text if isinstance(default, str) else value(text)
+
+
+def overview() -> str:
+    """Return a line a figure: what it shows."""
+    from lottery.components import components, own_components
+    from lottery.config import conf_dir
+
+    lines = ["figures (lottery plot figure=NAME --help says what can be set):", ""]
+    for name in components("figure"):
+        path = conf_dir() / "figure" / f"{name}.yaml"
+        own = name in own_components("figure")
+        said = path.read_text().splitlines()[0].removeprefix("# ") if own else "an installed one"
+        lines.append(f"  {name:<11} {said}")
+    return "\n".join(lines)
+
+
+def help_of(name: str) -> str:
+    """Return what a figure shows and its settings: its yaml."""
+    from lottery.components import own_components
+    from lottery.config import conf_dir
+    from lottery.drawing import defaults
+
+    settings = defaults(name)
+    if name in own_components("figure"):
+        lines = (conf_dir() / "figure" / f"{name}.yaml").read_text().splitlines()
+        return "\n".join(line for line in lines if not line.startswith("name:"))
+    return "\n".join(f"{key}: {value}" for key, value in settings.items() if key != "name")
+
+
+def complete(start: str, words: list[str]) -> list[str]:
+    """Return what a word that begins with `start` can become: figures, then their settings."""
+    from lottery.components import components
+    from lottery.drawing import defaults
+
+    chosen = next((w.partition("=")[2] for w in words if w.startswith("figure=")), "")
+    known = components("figure")
+    if chosen in known and not start.startswith("figure="):
+        found = [
+            f"{key}=" for key in ("to", "width", "outputs", *defaults(chosen)) if key != "name"
+        ]
+    else:
+        found = [f"figure={name}" for name in known]
+    return [word for word in found if word.startswith(start)]

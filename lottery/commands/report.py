@@ -1,0 +1,86 @@
+"""Write a report: one HTML file that opens anywhere and asks for nothing from the network.
+
+usage: lottery report [RUN...] [KEY=VALUE...] [to=FILE.html] [tolerance=0.005] [outputs=DIR]
+
+RUN is a path, an id or the start of one, or a run's name, with all of its replicates; add
+/replicate_1 to pick one. KEY=VALUE keeps runs by a column of `lottery ls` or a setting:
+prune=imp,random train.batch_size=64. No RUN: all runs.
+
+One config makes a page of its curve, levels, layers, cost, controls, settings, environment and
+commands; several are compared first. FILE is by default report.html in the folder that holds the
+configs: outputs/NAME/ID for one of them, outputs/NAME or outputs for several. `tolerance` is how
+far below dense an accuracy may lie and still match it.
+"""
+
+from pathlib import Path
+
+from lottery.commands import selection
+from lottery.errors import DiskError, UsageError
+from lottery.wording import near, printable
+
+KNOWN = {"to": "", "tolerance": "", "outputs": "outputs"}
+SUFFIXES = (".html", ".htm")
+
+
+def main(arguments: list[str]) -> int:
+    """Write the page and say where it is; return the exit code."""
+    words, chosen = selection(arguments, __doc__, KNOWN)
+    if words is None:
+        return 0
+    from lottery.choice import choose, none_there
+
+    refuse_place(chosen["to"])
+    folders = choose(Path(chosen["outputs"]), words, "report")
+    if not folders:
+        raise UsageError(f"report: {none_there(Path(chosen['outputs']))}")
+    from lottery.reports import gather, page
+    from lottery.wording import in_words
+
+    report = gather.gather(folders, share(chosen["tolerance"]))
+    made = page.html(report)
+    place = Path(chosen["to"]) if chosen["to"] else gather.usual_place(folders)
+    write(place, made, bool(chosen["to"]))
+    for line in report.problems:
+        print(printable(line))
+    print(f"{printable(near(place))} ({in_words(len(made))})")
+    return 0
+
+
+def refuse_place(to: str) -> None:
+    """Raise UsageError for a place that is none of a page."""
+    if to and (not to.lower().endswith(SUFFIXES) or Path(to).is_dir()):
+        hint = f"{to.rstrip('/')}/report.html" if Path(to).is_dir() else f"{to}.html"
+        raise UsageError(f"report: to={to} is no HTML file; type to={hint}")
+
+
+def share(text: str) -> float:
+    """Return the tolerance as a share of 1; raises UsageError for anything else."""
+    from lottery.stats import TOLERANCE
+
+    try:
+        value = float(text) if text else TOLERANCE
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1:
+        raise UsageError(f"report: tolerance={text} is no share of 1; 0.005 is half a point")
+    return value
+
+
+def write(place: Path, made: bytes, asked: bool) -> None:
+    """Write the page, whole or not at all; a file of another's in the usual place is left alone."""
+    from lottery import store
+    from lottery.reports.page import is_ours
+
+    if not asked and place.exists() and not is_ours(place):
+        raise UsageError(
+            f"report: {place} is there and no report of lottery; name another: to=FILE.html"
+        )
+    try:
+        store.make_folder(place.absolute().parent)
+        store.write(place, made)
+    except DiskError as error:
+        if asked:
+            raise
+        raise DiskError(
+            f"{str(error).partition(';')[0]}; name another place: to=FILE.html"
+        ) from error

@@ -1,0 +1,1 @@
+"""Draw what runs came to: one file a component."""

@@ -1,0 +1,40 @@
+"""Accuracy against what it cost."""
+
+from matplotlib.axes import Axes
+from pandas import DataFrame
+
+from lottery import charts, trends
+from lottery.source import Chart, Source
+
+AUTO = ("ticket_macs_kept", "ticket_steps", "ticket_seconds", "training_macs_kept", "seconds")
+
+
+def cost(
+    runs: Source, *, x: str, y: str, branch: list[str], every: bool, ylim: list[float]
+) -> Chart:
+    """Draw `y` against a cost of each level, on a logarithmic axis, dense nets as lines across.
+
+    The end of each line says the weights kept there. Raises UsageError where no level is finished,
+    and for columns and branches that are not there.
+    """
+    levels = trends.rows_of(runs.levels, "cost")
+    if x == "auto":
+        x = next((c for c in AUTO if c in levels and levels[c].notna().any()), "seconds")
+
+    def prepare(axes: Axes, table: DataFrame) -> None:
+        charts.logarithmic(axes, "x", table[x])
+        axes.set_xlabel(charts.words(x))
+        for _, part in table.groupby("line", sort=False):
+            last = part.iloc[-1]
+            inside = -1 if last[x] >= part[x].iloc[0] else 1  # where the axes have room
+            axes.annotate(
+                f"{charts.short(last['density'])} %",
+                (last[x], last[y]),
+                xytext=(4 * inside, 0),
+                textcoords="offset points",
+                ha="right" if inside < 0 else "left",
+                va="center",
+                fontsize=6,
+            )
+
+    return trends.trend(runs, "cost", x, y, branch, every, prepare, ylim)

@@ -1,0 +1,1 @@
+"""Show the numbers of runs elsewhere, one file a board."""

@@ -1,0 +1,204 @@
+"""Say what replicates of a config show: its levels against dense, in numbers and in sentences."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lottery import comparison, stats
+from lottery.comparison import Group, has
+from lottery.reports.sheets import Tile, kept, missing, percent, several, times
+
+MEASURES = ("test_accuracy", "val_accuracy")  # the first that the runs have
+SPLIT = {"test_accuracy": "test", "val_accuracy": "validation"}
+HOLDS = (stats.MATCHES, stats.BEATS)
+DIFFERENCE = ("dense_difference", "dense_low", "dense_high")
+Interval = tuple[float, float, float]  # mean, and the ends of its 95 % interval
+
+
+@dataclass(frozen=True)
+class Reached:
+    """What the replicates of a config reached at one level; accuracies are shares of 1."""
+
+    level: int
+    density: float
+    compression: float
+    count: int  # replicates that have it
+    accuracy: Interval
+    difference: Interval  # to dense, replicate by replicate
+    verdict: str  # "" for the dense level
+
+    @property
+    def holds(self) -> bool:
+        """Whether it is shown to be no worse than dense."""
+        return self.verdict in HOLDS
+
+
+def measure(group: Group) -> str:
+    """Return the column that is judged: test accuracy, or validation accuracy where none is."""
+    return next((c for c in MEASURES if has([group], c)), MEASURES[0])
+
+
+def reached(group: Group, tolerance: float) -> list[Reached]:
+    """Return a row a level of one config, against the dense level of the same replicate."""
+    column = measure(group)
+    dense = 0 in group.levels and group.density(0) == 1
+    rows = []
+    for level in group.levels:
+        density = group.density(level)
+        found = comparison.reached(group, level, column, tolerance)
+        mean, low, high = (found[key] if dense else math.nan for key in DIFFERENCE)
+        verdict = str(found["verdict"]) if dense and density < 1 else ""
+        accuracy = (found["mean"], found["low"], found["high"])
+        rows.append(
+            Reached(
+                level,
+                density,
+                1 / density,
+                found["replicates"],
+                accuracy,
+                (mean, low, high),
+                verdict,
+            )
+        )
+    return rows
+
+
+def dense_of(rows: Sequence[Reached]) -> Reached | None:
+    """Return the dense level; None where the config begins sparse."""
+    return next((r for r in rows if r.level == 0 and r.density == 1), None)
+
+
+def sparsest(rows: Sequence[Reached]) -> Reached | None:
+    """Return the level of the smallest density that is shown to match dense; None for none."""
+    return min((r for r in rows if r.holds), key=lambda r: r.density, default=None)
+
+
+def best(rows: Sequence[Reached]) -> Reached | None:
+    """Return the pruned level of the highest mean accuracy; None where none is trained."""
+    pruned = [r for r in rows if r.density < 1 and not missing(r.accuracy[0])]
+    return max(pruned, key=lambda r: r.accuracy[0], default=None)
+
+
+def sentences(rows: Sequence[Reached], tolerance: float, split: str) -> list[str]:
+    """Return the finding of one config: what matches dense, what is best, how far to trust it."""
+    dense, top = dense_of(rows), best(rows)
+    if dense is None or top is None:
+        return [begun(rows, split)]
+    if max(r.count for r in rows) < stats.LEAST:
+        return [few(rows, dense, tolerance, split), highest(rows, top, split)]
+    return [matched(rows, dense, tolerance, split), highest(rows, top, split)]
+
+
+def begun(rows: Sequence[Reached], split: str) -> str:
+    """Return the sentence for a config without a dense level, or with nothing else."""
+    if not rows:
+        return "No level has a measured accuracy yet."
+    last = rows[-1]
+    what = f"{kept(last.density)} of the weights reach a {split} accuracy of {with_reach(last)}"
+    alone = "no pruned level is finished yet" if last.density == 1 else "there is no dense level"
+    return f"{what}; {alone}, so nothing can be compared."
+
+
+def matched(rows: Sequence[Reached], dense: Reached, tolerance: float, split: str) -> str:
+    """Return the sentence with the verdict, for three replicates or more."""
+    found = sparsest(rows)
+    of_dense = f"the dense net ({with_reach(dense)} {split} accuracy)"
+    if found is None:
+        falls = all(r.verdict == stats.FALLS for r in rows if r.density < 1)
+        if falls:
+            return f"Every pruned level falls below {of_dense}."
+        return (
+            f"No pruned level is shown to match {of_dense}: the replicates lie too far apart for "
+            f"a tolerance of {points(tolerance)}. More of them would tell."
+        )
+    verb = "even beats" if found.verdict == stats.BEATS else "still matches"
+    text = (
+        f"With {kept(found.density)} of its weights ({times(found.compression)} fewer) the net "
+        f"{verb} {of_dense}: {with_reach(found)} over {found.count} replicates."
+    )
+    odd = [r for r in rows if found.density < r.density < 1 and not r.holds]
+    if odd:
+        named = ", ".join(kept(r.density) for r in odd)
+        text += f" In between, {named} is not shown to match it."
+    return text
+
+
+def few(rows: Sequence[Reached], dense: Reached, tolerance: float, split: str) -> str:
+    """Return the sentence for one or two replicates, which show no more than themselves."""
+    count = max(r.count for r in rows)
+    near = [r for r in rows if r.density < 1 and r.difference[0] >= -tolerance]
+    least = min(near, key=lambda r: r.density, default=None)
+    head = "One replicate, so no interval and no verdict" if count == 1 else (
+        f"{several(count, 'replicate')}, which is too few for a verdict"
+    )  # fmt: skip
+    of_dense = f"the dense net ({with_reach(dense)} {split} accuracy)"
+    if least is None:
+        return f"{head}: every pruned level lies more than {points(tolerance)} below {of_dense}."
+    return (
+        f"{head}: down to {kept(least.density)} of the weights ({with_reach(least)}) a level lies "
+        f"within {points(tolerance)} of {of_dense}, or above. From {stats.LEAST} replicates on "
+        "this page says whether that is chance."
+    )
+
+
+def highest(rows: Sequence[Reached], top: Reached, split: str) -> str:
+    """Return the sentence about the best level, which was picked by looking at the result."""
+    pruned = sum(r.density < 1 for r in rows)
+    picked = f", the highest of {pruned} pruned levels" if pruned > 1 else ""
+    return (
+        f"The best ticket keeps {kept(top.density)} of the weights and reaches {with_reach(top)} "
+        f"{split} accuracy{picked}."
+    )
+
+
+def points(share: float) -> str:
+    """Return a difference of accuracies in words: 0.5 points."""
+    value = f"{100 * share:g}"
+    return f"{value} point" if value == "1" else f"{value} points"
+
+
+def with_reach(row: Reached) -> str:
+    """Return a mean accuracy, with half its interval where there is one."""
+    mean, low, high = row.accuracy
+    if missing(mean):
+        return "no measured accuracy"
+    return percent(mean) if missing(low) else f"{100 * mean:.2f} ± {50 * (high - low):.2f} %"
+
+
+def tiles(rows: Sequence[Reached], replicates: int, split: str) -> list[Tile]:
+    """Return the numbers that matter most."""
+    dense, top, found = dense_of(rows), best(rows), sparsest(rows)
+    made: list[Tile] = []
+    if found:
+        note = f"{times(found.compression)} fewer weights"
+        made.append(Tile(kept(found.density), "Matches dense down to", note))
+    elif top:
+        why = (
+            "shown at no level" if replicates >= stats.LEAST else f"needs {stats.LEAST} replicates"
+        )
+        made.append(Tile("\N{EN DASH}", "Matches dense down to", why))
+    for title, row in ((f"Dense {split} accuracy", dense), ("Best ticket", top)):
+        if row and not missing(row.accuracy[0]):
+            made.append(Tile(percent(row.accuracy[0]), title, beside(row)))
+    pruned = [r for r in rows if r.density < 1]
+    if pruned:
+        last = pruned[-1]
+        made.append(Tile(kept(last.density), "Smallest density", f"level {last.level}"))
+    made.append(Tile(str(replicates), "Replicates" if replicates != 1 else "Replicate"))
+    return made
+
+
+def beside(row: Reached) -> str:
+    """Return what stands under an accuracy: its interval, and the density of a pruned level."""
+    _, low, high = row.accuracy
+    reach = "" if missing(low) else f"± {50 * (high - low):.2f}"
+    where = f"at {kept(row.density)} of the weights" if row.density < 1 else ""
+    return " ".join(word for word in (reach, where) if word)
+
+
+def sort_key(rows: Sequence[Reached]) -> tuple[float, float]:
+    """Return by what configs are ranked: the sparsest match first, then the best accuracy."""
+    found, top = sparsest(rows), best(rows)
+    accuracy: Any = top.accuracy[0] if top else math.nan
+    return (found.density if found else math.inf, -accuracy if not missing(accuracy) else math.inf)

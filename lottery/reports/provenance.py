@@ -1,0 +1,88 @@
+"""The sections about how a config was made: settings, environment, commands."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from lottery import defaults
+from lottery.choice import spelled
+from lottery.facts import Facts
+from lottery.reports.sheets import Column, Section, Table, words
+from lottery.wording import printable
+
+ENVIRONMENT = ("torch", "device", "gpu", "threads", "deterministic", "machine", "capability",
+               "python", "platform", "host", "lottery", "git")  # fmt: skip
+
+
+def sections(facts: Sequence[Facts]) -> list[Section]:
+    """Return what replicates of one config were made with, where, and by which commands."""
+    return [*settings(facts[0]), environment(facts), reproduce(facts)]
+
+
+def settings(one: Facts) -> Iterator[Section]:
+    """Yield the settings of a config: its options, what differs from theirs, and all of them."""
+    if not one.flat:
+        return
+    heads = [Column(head, numeric=False) for head in ("Setting", "Value", "Default")]
+    options = " ".join(defaults.options(one.choices))
+    text, some = ([f"Options: {options}."] if options else []), []
+    changed = defaults.changed(one.settings, one.choices) if one.choices else {}
+    if changed:
+        rows = [
+            [words(key), words(spelled(value), "text"), words(spelled(default), "text quiet")]
+            for key, (value, default) in changed.items()
+        ]
+        some.append(Table("Settings that differ from the defaults of these options", heads, rows))
+    elif one.choices:
+        text.append("No setting differs from the defaults of these options.")
+    every = [[words(key), words(spelled(value), "text")] for key, value in one.flat.items()]
+    some.append(Table("All settings", heads[:2], every, label=f"All {len(every)} settings"))
+    yield Section("settings", "Settings", words=text, tables=some)
+
+
+def environment(facts: Sequence[Facts]) -> Section:
+    """Return on what the replicates ran, and what has changed on the way."""
+    rows = []
+    for key in ENVIRONMENT:
+        said: dict[str, list[str]] = {}
+        for one in facts:
+            found = one.record.get(key, one.record.get("environment", {}).get(key))
+            if found is not None:
+                said.setdefault(str(found), []).append(str(one.whose["replicate"]))
+        if said:
+            rows.append([words(key), words(among(said, len(facts)), "text")])
+    drift = [
+        f"Changed in replicate {one.whose['replicate']}: {line}"
+        for one in facts
+        for line in one.record.get("drift", [])
+    ]
+    text = Table(
+        "Where it ran", [Column("What", numeric=False), Column("Value", numeric=False)], rows
+    )
+    return Section("environment", "Environment", words=drift, tables=[text], open=bool(drift))
+
+
+def among(said: Mapping[str, Sequence[str]], total: int) -> str:
+    """Return values in a line, with the replicates that have each where they differ."""
+    if len(said) == 1 and len(next(iter(said.values()))) == total:
+        return next(iter(said))
+    return "; ".join(f"{value} (replicate {', '.join(who)})" for value, who in said.items())
+
+
+def reproduce(facts: Sequence[Facts]) -> Section:
+    """Return what was typed, each command once, with the replicates that it made."""
+    made: dict[str, list[str]] = {}
+    later: dict[str, list[str]] = {}
+    for one in facts:
+        replicate = str(one.whose["replicate"])
+        if command := one.record.get("command"):
+            made.setdefault(str(command), []).append(replicate)
+        for command in one.record.get("followed_by", []):
+            later.setdefault(str(command), []).append(replicate)
+
+    def which(replicates: Sequence[str]) -> str:
+        return f"replicate{'s' if len(replicates) > 1 else ''} {', '.join(replicates)}"
+
+    listed = [(f"Makes {which(who)}", printable(command)) for command, who in made.items()]
+    listed += [(f"Then, on {which(who)}", printable(command)) for command, who in later.items()]
+    text = "Typed in the folder that holds outputs/. What is there already is not trained again."
+    said = [text] if listed else ["No command is on record."]
+    return Section("reproduce", "Reproduce", words=said, commands=listed)

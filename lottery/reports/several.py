@@ -1,0 +1,248 @@
+"""The sections about several configs: which settings differ, and what each of them reaches."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from lottery import charts, comparison, stats
+from lottery.choice import spelled
+from lottery.reports import findings
+from lottery.reports.one import COST, Member, Problems, picture
+from lottery.reports.sheets import (
+    Cell,
+    Column,
+    Section,
+    Table,
+    Tile,
+    kept,
+    missing,
+    number,
+    percent,
+    several,
+    share,
+    spread,
+    words,
+)
+from lottery.tidy import Runs
+
+LARGE = 4.0  # inches of the first figure, so that its legend has room and a phone shows its text
+LONGEST_TITLE = 60  # characters
+SIDE_BY_SIDE = 6  # configs that are the columns of a table; more of them are its rows
+SETTINGS = 12  # columns of settings, where configs are the rows
+
+
+def about(members: Sequence[Member]) -> str:
+    """Return what is compared, in a line."""
+    whose = [m.group.facts.whose for m in members]
+    shared = [w for key, w in whose[0].items() if key in ("model", "dataset", "method")
+              and all(other[key] == w for other in whose)]  # fmt: skip
+    runs = several(sum(len(m.runs.folders) for m in members), "run")
+    levels = several(sum(len(m.runs.levels) for m in members), "level")
+    return f"{', '.join([*shared, several(len(members), 'config'), runs, levels])}."
+
+
+def title(members: Sequence[Member]) -> str:
+    """Return what several configs are called together."""
+    names = " / ".join(m.title for m in members)
+    return names if len(names) <= LONGEST_TITLE else f"Comparison of {len(members)} configs"
+
+
+def sentences(members: Sequence[Member]) -> list[str]:
+    """Return the finding of a comparison: who keeps dense accuracy longest, and who was judged."""
+    judged = [m for m in members if any(r.count >= stats.LEAST for r in m.rows if r.verdict)]
+    holding = [(r, m) for m in judged if (r := findings.sparsest(m.rows))]
+    said = []
+    if holding:
+        found, first = min(holding, key=lambda pair: findings.sort_key(pair[1].rows))
+        verb = "beats" if found.verdict == stats.BEATS else "still matches"
+        said.append(
+            f"Of {several(len(members), 'config')}, {first.title} goes furthest: with "
+            f"{kept(found.density)} of its weights it {verb} its dense net "
+            f"({findings.with_reach(found)} {first.split} accuracy over {found.count} replicates)."
+        )
+        rest = [m.title for m in judged if not findings.sparsest(m.rows)]
+        if rest:
+            said.append(f"Without a pruned level that is shown to match dense: {listed(rest)}.")
+    elif judged:
+        said.append("No config is shown to match its dense net at any pruned level.")
+    data = {print for m in members for print in m.group.data}
+    if len(data) > 1:
+        said.append(
+            "Not all of them were trained on the same data, so their accuracies do not compare."
+        )
+    few = [m.title for m in members if m not in judged]
+    if few:
+        said.append(
+            f"Without a verdict, since that takes {stats.LEAST} replicates of a pruned level: "
+            f"{listed(few)}."
+        )
+    return said
+
+
+def listed(titles: Sequence[str]) -> str:
+    """Return the names of configs in a line, or how many they are."""
+    return "; ".join(titles) if len(titles) <= SIDE_BY_SIDE else several(len(titles), "config")
+
+
+def tiles(members: Sequence[Member]) -> list[Tile]:
+    """Return the numbers that matter most."""
+    made = []
+    holding = [(r, m) for m in members if (r := findings.sparsest(m.rows))]
+    if holding:
+        row, member = min(holding, key=lambda pair: pair[0].density)
+        made.append(Tile(kept(row.density), "Matches dense down to", member.title))
+    tops = [(r, m) for m in members if (r := findings.best(m.rows))]
+    if tops:
+        row, member = max(tops, key=lambda pair: pair[0].accuracy[0])
+        where = f"{member.title}, at {kept(row.density)} of the weights"
+        made.append(Tile(percent(row.accuracy[0]), "Best ticket", where))
+    runs = sum(len(m.runs.folders) for m in members)
+    made.append(Tile(str(len(members)), "Configs", several(runs, "run")))
+    return made
+
+
+def sections(members: Sequence[Member], tolerance: float, problems: Problems) -> list[Section]:
+    """Return the sections of the comparison; figures show as many configs as can be told apart."""
+    made = curves(members, problems)
+    tables = [summary(members)]
+    if len(members) <= SIDE_BY_SIDE:
+        tables += common(members, tolerance)
+    made.append(Section("comparison", "Comparison", tables=tables))
+    if table := settings(members):
+        made.append(Section("differences", "Settings that differ", tables=[table]))
+    return made
+
+
+def curves(members: Sequence[Member], problems: Problems) -> list[Section]:
+    """Return the section of the figures; [] where nothing can be drawn."""
+    shown = list(members[: charts.SERIES])
+    runs = Runs(tuple(folder for member in shown for folder in member.runs.folders))
+    text = "Accuracy against the weights that are kept: mean and 95 % interval over replicates."
+    large = picture("accuracy", runs, text, "all", problems, {"width": LARGE})
+    drawn = [replace(one, wide=True) for one in large]
+    drawn += picture("early_stop", runs, "Step of the lowest validation loss.", "all", problems)
+    if "ticket_macs" in runs.levels:
+        drawn += picture("cost", runs, COST, "all", problems)
+    note = (
+        f"The figures show the first {len(shown)} configs of the table below, ranked by the "
+        "sparsest level that matches dense and then by the best accuracy; more could not be told "
+        "apart."
+    )
+    said = [note] if len(members) > len(shown) else []
+    return [Section("curves", "Curves", words=said, pictures=drawn)] if drawn else []
+
+
+def summary(members: Sequence[Member]) -> Table:
+    """Return a row a config: what it reached, and where it still matches dense."""
+    made = []
+    for member in members:
+        pick = (findings.dense_of, findings.sparsest, findings.best)
+        dense, found, top = (choose(member.rows) for choose in pick)
+        last = member.rows[-1] if member.rows else None
+        made.append(
+            [
+                words(member.title),
+                number(len(member.runs.folders)),
+                spread(*dense.accuracy) if dense else Cell(),
+                *(
+                    cell
+                    for row in (found, top, last)
+                    for cell in (
+                        share(row.density) if row else Cell(),
+                        spread(*row.accuracy) if row else Cell(),
+                    )
+                ),
+            ]
+        )
+    columns = [
+        Column("Config", numeric=False),
+        Column("Replicates"),
+        Column("Dense", "%"),
+        Column("Sparsest match", "density"),
+        Column("reaches", "%"),
+        Column("Best ticket", "density"),
+        Column("reaches", "%"),
+        Column("Sparsest level", "density"),
+        Column("reaches", "%"),
+    ]
+    split = "/".join(dict.fromkeys(m.split for m in members))
+    return Table(f"What each config reached, {split} accuracy", columns, made)
+
+
+def common(members: Sequence[Member], tolerance: float) -> list[Table]:
+    """Return accuracies side by side at the densities that configs share, and paired differences.
+
+    The differences are to the first of the configs, over the replicates that both have.
+    """
+    metric = findings.measure(members[0].group)
+    groups = [replace(m.group, label=str(at)) for at, m in enumerate(members)]
+    rows = comparison.compare(groups, metric, tolerance)
+    spots: dict[float, dict[int, dict[str, object]]] = {}
+    for levels in comparison.common(groups):
+        anchor = next(iter(sorted(levels)))
+        spots[groups[anchor].density(levels[anchor])] = {
+            at: next(r for r in rows if (r["run"], r["level"]) == (str(at), level))
+            for at, level in levels.items()
+        }
+    if not spots:
+        return []
+    first, *rest = members
+    heads = [Column("Density"), *(Column(m.title, "%") for m in members)]
+    means = [
+        [
+            share(key),
+            *(cell(own.get(at), "mean", "low", "high") for at in range(len(members))),
+        ]
+        for key, own in spots.items()
+    ]
+    made = [Table("Accuracy at densities that configs share", heads, means)]
+    gaps = [
+        [share(key), *(x for at in range(1, len(members)) for x in against(own.get(at)))]
+        for key, own in spots.items()
+        if any(not missing(own[at]["difference"]) for at in own)
+    ]
+    if gaps:
+        columns = [c for m in rest for c in (Column(m.title, "points"), Column("p"))]
+        note = "p: two-sided paired t-test, not corrected for how many there are."
+        caption = f"Difference to {first.title}, replicate by replicate"
+        made.append(Table(caption, [Column("Density"), *columns], gaps, note=note))
+    return made
+
+
+def cell(row: dict[str, object] | None, mean: str, low: str, high: str, sign: bool = False) -> Cell:
+    """Return a mean of a row of a comparison with half its interval; empty for no row."""
+    return spread(row[mean], row[low], row[high], sign=sign) if row else Cell()
+
+
+def against(row: dict[str, object] | None) -> tuple[Cell, Cell]:
+    """Return a paired difference and the p of its test; empty for none."""
+    keys = ("difference", "difference_low", "difference_high")
+    p = row["p"] if row else None
+    tiny = isinstance(p, float) and p < 0.001  # not so for NaN
+    chance = Cell("< 0.001", p) if tiny else number(p, 3)  # type: ignore[arg-type]
+    return cell(row, *keys, sign=True), chance
+
+
+def settings(members: Sequence[Member]) -> Table | None:
+    """Return the settings that differ: configs as columns while they are few, else as rows."""
+    found = comparison.differing([m.group for m in members])
+    title = "Settings that decide the numbers and are not the same"
+    names = [m.title for m in members]
+    if not found:
+        return None
+    if len(members) <= SIDE_BY_SIDE:
+        rows = [[words(key), *map(value, values)] for key, values in found.items()]
+        heads = [Column(head, numeric=False) for head in ("Setting", *names)]
+        return Table(title, heads, rows)
+    keys = list(found)[:SETTINGS]
+    rows = [
+        [words(name), *(value(found[key][at]) for key in keys)] for at, name in enumerate(names)
+    ]
+    more = f" (the first {SETTINGS} of {len(found)})" if len(found) > SETTINGS else ""
+    return Table(title + more, [Column(k, numeric=False) for k in ("Config", *keys)], rows)
+
+
+def value(setting: object) -> Cell:
+    """Return a setting in a cell; a number is sorted as one."""
+    counts = isinstance(setting, int | float) and not isinstance(setting, bool)
+    text = "" if setting is None else spelled(setting)
+    return Cell(text, float(setting) if counts else None)  # type: ignore[arg-type]

@@ -1,0 +1,37 @@
+from pathlib import Path
+
+from lottery import finding, transfer
+from lottery.errors import UsageError
+from lottery.parts import State, States
+from lottery.step import Span
+
+
+def ticket(
+    states: States,
+    *,
+    path: str | None,
+    level: int | None,
+    branch: str,
+    weights: str,
+    output: str,
+    to: str,
+) -> tuple[State, Span]:
+    """Start from the mask and the weights of a ticket that another task or another tool has made.
+
+    Level 1 trains the ticket as it is, each later level prunes on from there. `path` is a ticket
+    file, the folder of a level, or that of a run with `level` and perhaps `branch`; a folder
+    NAME/ID stands for the replicate of this run's number. `weights` is start (the rewind point) or
+    end (after training). `output` is auto (a fresh, unpruned output layer where the number of
+    classes differs, as in Morcos et al. 2019, "One ticket to win them all"), fresh or ticket.
+    Raises UsageError for a ticket of another model, or of images of other channels.
+    """
+    if path is None:
+        raise UsageError(
+            "rewind.path: give a ticket file (lottery export RUN level=3 as=ticket), the folder of "
+            "a level, or that of a run with rewind.level=3"
+        )
+    place = Path(path).expanduser()
+    found = finding.find(place, level, branch, weights, states.replicate)
+    values, mask = transfer.fitted(found, states("0it").weights, output, place)
+    start = states.step(to)
+    return State(start, values, mask=mask), Span(start.iteration, states.length.iteration)

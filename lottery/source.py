@@ -1,0 +1,47 @@
+"""Say what a figure gets, the runs, and what it returns: a figure and the table behind it."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+Chart = tuple[Figure, pd.DataFrame]
+
+
+class Source(Protocol):
+    """The runs as a figure sees them: the tables of `lottery.load`, and tensors of their levels.
+
+    Every table has a column `series` in front: what tells its run from those of other settings;
+    replicates share it.
+    """
+
+    @property
+    def runs(self) -> pd.DataFrame: ...
+    @property
+    def levels(self) -> pd.DataFrame: ...
+    @property
+    def branches(self) -> pd.DataFrame: ...
+    @property
+    def layers(self) -> pd.DataFrame: ...
+    @property
+    def overlaps(self) -> pd.DataFrame: ...
+    @property
+    def curves(self) -> pd.DataFrame: ...
+
+    def mask(self, row: Mapping[Any, Any]) -> dict[str, np.ndarray]:
+        """Return the mask of the level that a row of a table is of: layer -> bools, True = kept."""
+        ...
+
+    def weights(self, row: Mapping[Any, Any], at: str = "end") -> dict[str, np.ndarray]:
+        """Return the weights of a level by name, at the "start" or the "end" of its training."""
+        ...
+
+    def channels(self, row: Mapping[Any, Any]) -> int | None:
+        """Return how many channels the images of a row's run have; None where that is unknown."""
+        ...
+
+    def note(self, line: str) -> None:
+        """Say something that a reader of the figure has to know."""
+        ...

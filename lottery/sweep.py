@@ -1,0 +1,59 @@
+"""Count the jobs of one command, and the time that they take."""
+
+import time
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Sweep:
+    """How far the jobs of one command are; `total` is None where nobody tells how many."""
+
+    total: int | None = 1
+    done: int = 0
+    failed: int = 0
+    spent: list[float] = field(default_factory=list)  # seconds of each job that ended
+    begun: float = 0.0  # of the job at work
+    job: str = ""  # what it is, in words
+
+    @property
+    def over(self) -> int:
+        """How many jobs came to an end, good or bad."""
+        return self.done + self.failed
+
+    def begin(self, job: str) -> None:
+        """Go on to the next job."""
+        self.job, self.begun = job, time.monotonic()
+
+    def end(self, failed: bool) -> None:
+        """Count the job at work as done or failed."""
+        self.spent += [] if failed else [time.monotonic() - self.begun]
+        self.failed += failed
+        self.done += not failed
+
+    def left(self, present: float | None) -> float | None:
+        """Return the seconds that all jobs still take; `present` are those of the job at work.
+
+        Jobs to come are taken to be as long as those so far on average, the present one among
+        them. None where that cannot be told yet.
+        """
+        here = [] if present is None else [time.monotonic() - self.begun + present]
+        known = self.spent + here
+        if self.total is None or not known:
+            return None
+        later = self.total - self.over - len(here)
+        return (present or 0.0) + later * sum(known) / len(known)
+
+    def news(self, present: float | None) -> str:
+        """Return in words how many jobs are done, at work and failed, and the time left."""
+        words = [f"{self.done} of {self.total or '?'} done", "1 running"]
+        words += [f"{self.failed} failed"] if self.failed else []
+        left = self.left(present)
+        words += [] if left is None else [f"{clock(left)} left"]
+        return f"sweep: {', '.join(words)}"
+
+
+def clock(seconds: float) -> str:
+    """Return a length of time as 0:07, 3:20 or 2:05:00."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

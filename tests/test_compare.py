@@ -1,0 +1,270 @@
+"""`lottery compare`: settings that differ, intervals, paired tests, verdicts, common densities."""
+
+import csv
+import io
+import json
+import math
+import subprocess
+import sys
+
+import pytest
+from scipy import stats as oracle
+
+from lottery import comparison, stats
+
+RANDOM = {
+    "choices": {"prune": "random"},
+    "config": {"prune.criterion": {"name": "random"}, "prune.at": "0it"},
+}
+
+
+@pytest.fixture
+def compare(lottery, capsys):
+    """Return what `lottery compare` prints."""
+
+    def call(*words, code=0):
+        capsys.readouterr()
+        assert lottery("compare", *words) == code
+        out, err = capsys.readouterr()
+        return err if code else out
+
+    return call
+
+
+@pytest.fixture
+def two(fabricate):
+    """Two configs of three replicates; literal accuracies at density 1, 0.8, 0.64, 0.512."""
+    a = [(0.95, 0.97, 0.9510, 0.90), (0.96, 0.98, 0.9605, 0.95), (0.97, 0.991, 0.9699, 0.97)]
+    b = [(0.95, 0.96, 0.91), (0.96, 0.975, 0.93), (0.97, 0.985, 0.93)]
+    for k in range(3):
+        fabricate(ident="aaaaaaaaaa", replicate=k, test=a[k])
+        fabricate("lenet_300_100_digits_random", "bbbbbbbbbb", replicate=k, test=b[k], **RANDOM)
+    return a, b
+
+
+def test_the_numbers_are_those_of_scipy(two, compare):
+    a, b = two
+    rows = list(csv.DictReader(io.StringIO(compare("aaaa", "bbbb", "format=csv"))))
+    assert [(row["run"], row["level"]) for row in rows] == [
+        ("A", "0"), ("B", "0"), ("A", "1"), ("B", "1"), ("A", "2"), ("B", "2")
+    ]  # fmt: skip
+    ours = rows[5]
+    values, dense, others = ([r[i] for r in t] for t, i in ((b, 2), (b, 0), (a, 2)))
+    mean = sum(values) / 3
+    reach = oracle.t.ppf(0.975, 2) * oracle.sem(values)
+    assert float(ours["mean"]) == pytest.approx(mean)
+    assert float(ours["high"]) - mean == pytest.approx(reach)
+    change = oracle.ttest_rel(values, dense)
+    ends = change.confidence_interval(0.95)
+    assert float(ours["dense_low"]) == pytest.approx(ends.low)
+    assert float(ours["dense_high"]) == pytest.approx(ends.high)
+    paired = oracle.ttest_rel(values, others)
+    assert float(ours["p"]) == pytest.approx(paired.pvalue)
+    assert float(ours["difference"]) == pytest.approx(mean - sum(others) / 3)
+    assert (ours["pairs"], ours["replicates"], ours["against"]) == ("3", "3", "A")
+    assert rows[0]["p"] == rows[0]["difference"] == ""
+
+
+def test_verdicts_with_literal_numbers(two, compare):
+    """Changes to dense of A: +2.0 2.0 2.1, then +0.10 +0.05 -0.01; of B the last: -4 -3 -4."""
+    rows = json.loads(compare("aaaa", "bbbb", "format=json"))["rows"]
+    found = {(row["run"], row["level"]): row["verdict"] for row in rows}
+    assert found["A", 1] == stats.BEATS
+    assert found["A", 2] == stats.MATCHES
+    assert found["B", 2] == stats.FALLS
+    assert found["A", 0] == found["B", 0] == ""
+    (alone,) = (r for r in json.loads(compare("aaaa", "format=json"))["rows"] if r["level"] == 3)
+    assert alone["dense_difference"] == pytest.approx((-0.05 - 0.01 + 0.0) / 3)
+    assert alone["verdict"] == stats.UNCLEAR
+    rows = json.loads(compare("aaaa", "bbbb", "format=json", "tolerance=0.2"))["rows"]
+    assert {row["verdict"] for row in rows if row["level"]} == {stats.MATCHES}
+
+
+def test_what_is_printed(two, compare):
+    text = compare("aaaa", "bbbb")
+    lines = [line.split() for line in text.splitlines()]
+    assert "A aaaaaaaaaa lenet_300_100 digits imp init 3 3/3".split() in lines
+    assert "prune.criterion.name magnitude random".split() in lines
+    assert "prune.at end 0it".split() in lines
+    assert "train.batch_size" not in text
+    assert "95.00 ± 2.48 (n=3)" not in text
+    assert "96.00 ± 2.48 (n=3)" in text  # 95, 96, 97: 4.303 * 1 / sqrt(3)
+    assert "-3.67 (-5.10 to -2.23)" in text
+    assert "not corrected" in text
+    assert "tolerance      0.5 points" in text
+    assert "(all equal)" in text  # the dense levels
+    assert not [line for line in text.splitlines() if line != line.rstrip()]
+    assert max(map(len, text.splitlines())) <= 120
+    marked = compare("aaaa", "bbbb", "format=markdown")
+    assert "| 0.64 | B | 92.33 ± 2.87 (n=3) | -3.67 (-5.10 to -2.23) | falls below |" in marked
+
+
+def test_against_another_than_the_first(two, compare, fabricate):
+    rows = json.loads(compare("aaaa", "bbbb", "against=bbbb", "format=json"))["rows"]
+    assert {row["against"] for row in rows} == {"B"}
+    assert [r["difference"] for r in rows if r["run"] == "B"] == [None] * 3
+    assert "change to B" in compare("against=random")
+    text = compare("aaaa", "against=bbbb")  # one that is not among them is put first
+    assert "A    bbbbbbbbbb" in text
+    assert "'lenet' names several runs" in compare("aaaa", "against=lenet", code=2)
+
+
+def test_pairs_are_replicates_and_not_places(two, compare, fabricate, tmp_path):
+    """Replicate 0 of B is gone: its 1 and 2 stand beside A's 1 and 2."""
+    for path in sorted((tmp_path / "outputs").glob("*/bbbbbbbbbb/replicate_0/*")):
+        path.unlink()
+    rows = json.loads(compare("aaaa", "bbbb", "format=json"))["rows"]
+    (row,) = (r for r in rows if (r["run"], r["level"]) == ("B", 1))
+    assert (row["replicates"], row["pairs"], row["verdict"]) == (2, 2, "(2 replicates)")
+    assert row["difference"] == pytest.approx((-0.005 - 0.006) / 2)
+    rows = json.loads(compare("bbbb", "aaaa", "format=json"))["rows"]
+    (row,) = (r for r in rows if (r["run"], r["level"]) == ("B", 1))
+    assert (row["replicates"], row["pairs"]) == (3, 2)
+    assert "n=2" in compare("bbbb", "aaaa")
+
+
+def test_without_a_common_replicate_there_is_no_test(two, compare):
+    text = compare("aaaa/replicate_0", "bbbb/replicate_1")
+    assert "note: B and A have no replicate in common" in text
+    rows = json.loads(compare("aaaa/replicate_0", "bbbb/replicate_1", "format=json"))["rows"]
+    assert {(row["pairs"], row["p"]) for row in rows} == {(0, None)}
+    assert "no replicate in common" not in compare("aaaa", "bbbb")
+
+
+def test_settings_that_are_null_and_that_are_not_there(fabricate, compare):
+    fabricate(ident="a0", config={"train.clip": None, "model.width": 3})
+    fabricate(ident="b0", config={"train.clip": 1.0})
+    fabricate(ident="c0", config={"model.depth": 2})
+    lines = [line.split() for line in compare().splitlines()]
+    assert ["train.clip", "null", "1", "-"] in lines
+    keys = [line[0] for line in lines if line and "." in line[0] and line[0][0].isalpha()]
+    assert keys == ["model.width", "model.depth", "train.clip"]
+    settings = json.loads(compare("format=json"))["settings"]
+    assert settings["train.clip"] == {"A": None, "B": 1, "C": None}
+
+
+def test_one_replicate_has_no_interval(fabricate, compare):
+    fabricate(test=(0.9, 0.95))
+    text = compare("aaaa")
+    assert "95.00 (n=1)" in text
+    assert "(1 replicate)" in text
+    assert "±" not in text
+    assert "p:" not in text
+
+
+def test_densities_near_each_other_are_common_and_no_level_is_lost(fabricate, tmp_path):
+    first = fabricate(ident="a0", densities=(1, 0.5, 0.2, 0.1), test=(0.9,) * 4)
+    second = fabricate(ident="b0", densities=(1, 0.505, 0.21, 0.101), test=(0.8,) * 4)
+    third = fabricate(ident="c0", densities=(1, 0.3, 0.21, 0.0995), test=(0.8,) * 4)
+    close = fabricate(ident="d0", densities=(1, 0.5, 0.495, 0.49), test=(0.8,) * 4)
+
+    def levels(*folders, first=0):
+        return comparison.common(comparison.groups(folders), first)
+
+    assert levels(first, second) == [{0: 0, 1: 0}, {0: 1, 1: 1}, {0: 3, 1: 3}]
+    assert levels(first, second, third) == [
+        {0: 0, 1: 0, 2: 0}, {0: 1, 1: 1}, {1: 2, 2: 2}, {0: 3, 1: 3, 2: 3}
+    ]  # fmt: skip
+    assert levels(second, third, first=1) == [{0: 0, 1: 0}, {0: 2, 1: 2}, {0: 3, 1: 3}]
+    assert levels(close) == [{0: 0}, {0: 1}, {0: 2}, {0: 3}]
+    assert levels(first, close) == [{0: 0, 1: 0}, {0: 1, 1: 1}]
+
+
+def test_no_common_density_is_one_line(fabricate, compare):
+    fabricate(ident="a0", densities=(0.9, 0.5), test=(0.9, 0.9))
+    fabricate(ident="b0", densities=(0.8, 0.4), test=(0.9, 0.9))
+    said = compare(code=2)
+    assert said == (
+        "lottery: compare: these runs have no density in common (a0: 0.9, 0.5; b0: 0.8, 0.4)\n"
+    )
+
+
+def test_other_data_is_said(fabricate, compare):
+    fabricate(ident="a0")
+    fabricate(ident="b0", record={"data": "d2"}, config={"dataset.validation": 100})
+    assert "note: these runs were trained on different data" in compare()
+    assert "different data" in json.loads(compare("format=json"))["notes"][0]
+
+
+def test_metrics(fabricate, compare):
+    for k in range(3):
+        fabricate(ident="a0", replicate=k, seconds=(1.5, 1.5 + k, 1.0, 1.0), test_loss=(0.5,) * 4)
+    text = compare("metric=test_loss")
+    assert "test loss at each density" in text
+    assert "0.5 ± 0 (n=3)" in text
+    assert "beats" not in text
+    assert "2.5 ± 2.5 (n=3)" in compare("metric=seconds")
+    assert "did you mean 'seconds'?" in compare("metric=secnods", code=2)
+    assert "metric=tset_accuracy; did you mean 'test_accuracy'?" in compare(
+        "metric=tset_accuracy", code=2
+    )
+
+
+def test_accuracies_that_are_not_there(fabricate, compare):
+    fabricate(ident="a0", test_accuracy=(None,) * 4)
+    assert compare(code=2) == (
+        "lottery: compare: no run has a number of metric=test_accuracy; type metric=val_accuracy\n"
+    )
+    assert "95.00 (n=1)" in compare("metric=val_accuracy")
+    for k, accuracy in enumerate((0.9, math.nan, 0.92)):
+        fabricate(ident="b0", replicate=k, test=(0.9, accuracy))
+    rows = json.loads(compare("b0", "format=json"))["rows"]
+    assert [row["replicates"] for row in rows] == [3, 2]
+    assert rows[1]["mean"] == pytest.approx(0.91)
+    assert rows[1]["verdict"] == "(2 replicates)"
+
+
+def test_damaged_runs_are_left_out_and_named(two, compare, tmp_path):
+    table = tmp_path / "outputs/lenet_300_100_digits_imp/aaaaaaaaaa/replicate_1/metrics.csv"
+    table.write_text(table.read_text() + "9")
+    text = compare("aaaa", "bbbb")
+    assert "replicate_1 is left out: " in text
+    assert "(n=2)" in text
+    for path in tmp_path.glob("outputs/*/aaaaaaaaaa/*/metrics.csv"):
+        path.write_text("")
+    assert "nothing to compare" in compare("aaaa", code=2)
+
+
+def test_bad_words(fabricate, compare):
+    assert "there are no runs under outputs; start one" in compare(code=2)
+    fabricate()
+    fabricate(ident="bbbbbbbbbb", test=())
+    for word in ("much", "-1", "nan", "1"):
+        assert f"tolerance={word} is no share" in compare("aaaa", f"tolerance={word}", code=2)
+    assert "format=xml is none of" in compare("format=xml", code=2)
+    assert "names no run" in compare("zzz", code=2)
+    assert "nothing to compare: none has finished a level" in compare("bbbb", code=2)
+    assert "no density in common (aaaaaaaaaa: 1, 0.8, 0.64; bbbbbbbbbb: none yet)" in compare(
+        code=2
+    )
+
+
+def test_many_configs_have_a_line_each(fabricate, compare):
+    for number in range(30):
+        fabricate(ident=f"{number:02d}aaaaaaaa", config={"train.batch_size": number})
+    lines = compare().splitlines()
+    assert "AD 29aaaaaaaa lenet_300_100 digits imp init 1 2/3".split() in [x.split() for x in lines]
+    assert "AD   29" in lines  # of the settings that differ
+    assert comparison.letters(25) == "Z"
+    assert comparison.letters(26) == "AA"
+    assert comparison.letters(702) == "AAA"
+
+
+HEAVY = """
+import sys
+from lottery.cli import main
+code = main(sys.argv[1:])
+heavy = {"torch", "torchvision", "hydra", "omegaconf", "pandas", "matplotlib"} & set(sys.modules)
+sys.exit(f"imported {heavy}" if heavy else code)
+"""
+
+
+def test_compare_and_show_answer_without_anything_heavy(two, tmp_path):
+    for line, heavy in (("compare aaaa bbbb", HEAVY), ("compare --help", HEAVY), ("show --help", HEAVY),
+                        ("show aaaa replicate=1", HEAVY.replace('"pandas", ', ""))):  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, "-c", heavy, *line.split()],
+            cwd=tmp_path, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert done.stdout

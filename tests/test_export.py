@@ -1,0 +1,412 @@
+"""Exports: each is read back, computes the same, has zeros where pruned, and stands whole or not."""
+
+import builtins
+import importlib.util
+import json
+import math
+import re
+import shutil
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+import lottery as door
+from lottery import exports, finding, forms, store, tickets
+from lottery.errors import UsageError
+from lottery.reopen import finished
+
+torch.set_num_threads(1)
+
+# Nets that each pose an exporter a question of their own, on 60 digits.
+NETS = {
+    "lenet_300_100": ["model.hidden=[6]"],
+    "resnet20": ["model.depth=8", "model.width=4"],
+    "vgg11_bn": ["model.width=2"],
+    "densenet40": ["model.depth=10", "model.growth=4"],
+    "torchvision": ["model.net=resnet18"],
+}
+DIGITS = [
+    "dataset=digits", "dataset.subsample=60", "dataset.validation=10", "train.batch_size=20",
+    "train.length=1ep", "levels=1", "schedule.keep=0.5", "host.threads=1", "host.progress=none",
+]  # fmt: skip
+IMAGES = 32  # pixels a side: vgg and torchvision halve them five times
+
+
+@pytest.fixture
+def folder(run, lottery, capsys, tmp_path, tmp_path_factory):
+    """Return a finished run: the dense level, two pruned ones, branches; made once, then copied."""
+    kept = tmp_path_factory.getbasetemp() / "run to export"
+    if kept.exists():
+        shutil.copytree(kept, tmp_path / "outputs", symlinks=True)
+    else:
+        run("branch=[reinit,hold]", "branch_levels=[1]", "rewind=step", "rewind.to=1ep")
+        shutil.copytree(tmp_path / "outputs", kept, symlinks=True)
+    capsys.readouterr()
+    (found,) = tmp_path.glob("outputs/*/*/replicate_0")
+    return found
+
+
+def net_of(folder, index=1, branch="", weights="end"):
+    """Return the net of a level, its mask, and images to try it on."""
+    level = finished(folder, index, branch, "test")
+    ticket = finding.find(level.shelf.path, weights=weights)
+    source = forms.Source.of(level, ticket)
+    return source.net, ticket.mask, torch.randn(7, *source.task.input_shape)
+
+
+def same(one, other):
+    return float((one - other).abs().max()) <= 1e-5
+
+
+def test_a_ticket_is_a_plain_state_dict_with_the_mask_beside_it(folder, lottery, tmp_path, capsys):
+    assert lottery("export", folder, "level=1", "as=ticket", "to=t.safetensors") == 0
+    said = capsys.readouterr().out
+    level = finished(folder, 1, "", "test")
+    tensors = load_file(tmp_path / "t.safetensors")
+    for name, weight in level.ticket.weights.items():
+        assert torch.equal(tensors.pop(name), weight)
+    for name, keep in level.ticket.mask.items():
+        assert torch.equal(tensors.pop(f"mask/{name}"), keep)
+    assert not tensors
+    pruned = 80 - round(0.8 * 80)
+    assert f"{pruned} of {pruned} pruned weights are exactly 0" in said
+    assert "rewind=ticket rewind.path=t.safetensors" in said
+
+
+def test_a_ticket_describes_itself(folder, lottery, tmp_path):
+    lottery("export", folder, "level=1", "as=ticket", "to=t.safetensors")
+    about = tickets.unpack((tmp_path / "t.safetensors").read_bytes(), "t").about
+    record = json.loads((folder / "run.json").read_text())
+    level = finished(folder, 1, "", "test")
+    assert about["run"] == f"{folder.parent.parent.name}/{folder.parent.name}/replicate_0"
+    assert about["model"]["name"] == "lenet"
+    assert about["dataset"]["name"] == "synthetic"
+    assert about["data"] == record["data"]
+    assert about["command"] == record["command"]
+    assert about["choices"] == record["choices"]
+    assert about["key"] == level.shelf.key
+    assert (about["weights"], about["step"], about["span"]) == ("start", 4, [4, 12])
+    assert (about["kept"], about["total"]) == (64, 80)
+    assert about["prune"]["criterion"]["name"] == "magnitude"
+    assert about["versions"]["torch"] == torch.__version__
+
+
+@pytest.mark.parametrize("how", ["safetensors", "dense", "torch", "folder"])
+def test_an_export_computes_what_the_net_does(folder, lottery, tmp_path, how, capsys):
+    net, mask, x = net_of(folder, 2)
+    assert lottery("export", folder, "level=2", f"as={how}", "to=out") == 0
+    assert "outputs of 100 examples differ by" in capsys.readouterr().out
+    path = tmp_path / "out"
+    if how == "torch":
+        program = torch.export.load(path)
+        again, tensors = program.module(), program.state_dict
+    elif how == "folder":
+        again, tensors = torch.export.load(path / "model.pt2").module(), load_file(path / "model.safetensors")
+    else:
+        tensors = load_file(path)
+        again = net_of(folder, 1)[0]
+        again.load_state_dict({k: v for k, v in tensors.items() if not k.startswith("mask/")})
+    with torch.no_grad():
+        for images in (x, x[:1]):
+            assert same(net(images), again(images))
+    for name, keep in mask.items():
+        assert not tensors[name][~keep].any()
+        assert torch.equal(tensors[name], net.state_dict()[name])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("choice", NETS)
+def test_every_form_of_several_nets(lottery, choice, tmp_path, capsys):
+    import onnxruntime
+
+    size = [] if choice == "lenet_300_100" else [f"dataset.size={IMAGES}"]
+    data = DIGITS if not size else [
+        "dataset=synthetic", "dataset.examples=60", "dataset.test_examples=20", *size, *DIGITS[2:],
+    ]  # fmt: skip
+    assert lottery("run", f"model={choice}", *NETS[choice], *data) == 0
+    (folder,) = tmp_path.glob("outputs/*/*/replicate_0")
+    net, mask, x = net_of(folder)
+    x = x[:, :, :IMAGES, :IMAGES]
+    for how in forms.FORMS:
+        capsys.readouterr()
+        assert lottery("export", folder, "level=1", f"as={how}", f"to=out_{how}") == 0
+        said = capsys.readouterr().out
+        if how != "dense":
+            pruned = sum(int((~m).sum()) for m in mask.values())
+            assert f"{pruned:,} of {pruned:,} pruned weights are exactly 0" in said
+        assert float(re.search(r"differ by (\S+) at most", said)[1]) <= 1e-4
+    session = onnxruntime.InferenceSession(str(tmp_path / "out_onnx"))
+    program = torch.export.load(tmp_path / "out_torch").module()
+    with torch.no_grad():
+        expected = net(x)
+        scale = max(1.0, float(expected.abs().max()))
+        for number in (1, 7):
+            (made,) = session.run(None, {"images": x[:number].numpy()})
+            assert float((torch.from_numpy(made) - expected[:number]).abs().max()) <= 1e-5 * scale
+            assert float((program(x[:number]) - expected[:number]).abs().max()) <= 1e-5 * scale
+
+
+@pytest.mark.slow
+def test_the_smaller_net_as_a_program(run, lottery, tmp_path, capsys):
+    folder = run("prune/structure=neuron", "model=lenet_300_100", "model.hidden=[8]", "schedule=listed",
+                 "schedule.densities=[0.4]", "levels=1")  # fmt: skip
+    net, mask, x = net_of(folder)
+    capsys.readouterr()
+    for how, name in (("dense", "d.safetensors"), ("torch", "s.pt2"), ("onnx", "s.onnx")):
+        compact = [] if how == "dense" else ["compact=true"]
+        assert lottery("export", folder, "level=1", f"as={how}", f"to={name}", *compact) == 0
+        before, after = re.search(r"([\d,]+) parameters -> ([\d,]+)", capsys.readouterr().out).groups()
+        assert int(after) < int(before)
+    program = torch.export.load(tmp_path / "s.pt2")
+    assert sum(t.numel() for t in program.state_dict.values()) == int(after)
+    assert sum(t.numel() for t in load_file(tmp_path / "d.safetensors").values()) == int(after)
+    with torch.no_grad():
+        assert same(program.module()(x), net(x))
+
+
+def test_the_format_follows_from_the_name(folder, lottery, tmp_path):
+    assert lottery("export", folder, "level=1", "to=a.pt2") == 0
+    assert lottery("export", folder, "level=1", "to=a.safetensors") == 0
+    assert lottery("export", folder, "level=1", "to=a/") == 0
+    assert lottery("export", folder, "level=1") == 0
+    torch.export.load(tmp_path / "a.pt2")
+    assert tickets.unpack((tmp_path / "a.safetensors").read_bytes(), "").about["weights"] == "end"
+    assert (tmp_path / "a" / "README.md").exists()
+    assert (folder / "export_level_01_safetensors.safetensors").exists()
+
+
+@pytest.mark.parametrize(("words", "why"), [
+    (["level=9"], "no finished level 9"),
+    (["level=1", "branch=shuffle"], "of branch shuffle"),
+    (["level=1", "branch=hold"], "held at values other than 0"),
+    (["level=x"], "name one run and a level"),
+    (["level=1", "to=a.tflite"], "is no format"),
+    (["level=1", "as=pickle"], "is no format"),
+    (["level=1", "weights=middle", "as=ticket"], "none of start, end"),
+    (["level=1", "compact=true", "as=folder"], "compact=true is for"),
+    (["level=1", "too=x"], "there is no option"),
+])  # fmt: skip
+def test_a_bad_command_is_one_line(folder, lottery, capsys, tmp_path, words, why):
+    before = sorted(tmp_path.rglob("*"))
+    capsys.readouterr()
+    assert lottery("export", folder, *words) == 2
+    said = capsys.readouterr().err
+    assert why in said
+    assert said.count("\n") == 1
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_nothing_that_is_there_is_overwritten(folder, lottery, tmp_path, capsys):
+    (tmp_path / "mine.pt2").write_text("precious")
+    assert lottery("export", folder, "level=1", "to=mine.pt2") == 2
+    assert "is there already" in capsys.readouterr().err
+    assert (tmp_path / "mine.pt2").read_text() == "precious"
+
+
+@pytest.mark.parametrize("how", ["ticket", "torch", "folder"])
+def test_a_net_that_comes_back_other_is_not_put_in_place(folder, lottery, tmp_path, monkeypatch, capsys, how):
+    """One weight off by a thousandth, in what was read back."""
+    plain = forms.loaded
+
+    def broken(net, weights):
+        if broken.calls:
+            weights = weights | {"fc.bias": weights["fc.bias"] + 1e-3}
+        broken.calls += 1
+        return plain(net, weights)
+
+    broken.calls = 0
+    monkeypatch.setattr(forms, "loaded", broken)
+    load = torch.export.load
+
+    def other(path):
+        program = load(path)
+        program.state_dict["fc.bias"].data += 1e-3
+        return program
+
+    monkeypatch.setattr(torch.export, "load", other)
+    before = sorted(tmp_path.rglob("*"))
+    assert lottery("export", folder, "level=1", f"as={how}", "to=x") == 2
+    assert "outputs differ by 0.001; nothing was written" in capsys.readouterr().err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_pruned_weight_that_is_not_0_is_not_put_in_place(folder, monkeypatch, tmp_path):
+    """Too small to change an output by 1e-5."""
+    level = finished(folder, 1, "", "test")
+    source = forms.Source.of(level, finding.find(level.shelf.path, weights="end"))
+    written = forms.FORMS["torch"]
+
+    def tampered(source, path):
+        again = written(source, path)
+        name, keep = next(iter(source.ticket.mask.items()))
+        again.tensors[name] = again.tensors[name].masked_fill(~keep, 1e-9)
+        return again
+
+    monkeypatch.setitem(forms.FORMS, "torch", tampered)
+    with pytest.raises(UsageError, match="are not 0; nothing was written"):
+        exports.write(source, "torch", tmp_path / "x.pt2", False)
+    assert not list(tmp_path.glob("*x.pt2*"))
+
+
+def test_a_full_disk_leaves_nothing(folder, lottery, tmp_path, monkeypatch, capsys):
+    def refuse(*args):
+        raise OSError(28, "No space left on device")
+
+    before = sorted(tmp_path.rglob("*"))
+    monkeypatch.setattr(store.os, "replace", refuse)
+    assert lottery("export", folder, "level=1", "to=x.safetensors") == 5
+    assert "No space left" in capsys.readouterr().err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_without_the_extra_onnx_is_one_line(folder, lottery, monkeypatch, capsys, tmp_path):
+    plain = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "onnxruntime" else plain(name, *a))
+    assert lottery("export", folder, "level=1", "to=x.onnx") == 2
+    assert "pip install 'lottery[onnx]'" in capsys.readouterr().err
+    assert not (tmp_path / "x.onnx").exists()
+
+
+def test_a_model_that_cannot_be_expressed_is_one_line(folder, lottery, monkeypatch, capsys, tmp_path):
+    def refuse(*args, **kwargs):
+        raise RuntimeError("Data-dependent branching\nand much more")
+
+    monkeypatch.setattr(torch.export, "export", refuse)
+    assert lottery("export", folder, "level=1", "to=x.pt2") == 2
+    said = capsys.readouterr().err
+    assert "as=torch cannot express this model (Data-dependent branching)" in said
+    assert said.count("\n") == 1
+
+
+def test_the_card_says_what_it_is_and_its_code_runs(folder, lottery, tmp_path, monkeypatch):
+    assert lottery("export", folder, "level=2", "to=hub/") == 0
+    text = (tmp_path / "hub" / "README.md").read_text()
+    front = yaml.safe_load(text.split("---")[1])
+    assert front["tags"][:1] == ["lottery-ticket"]
+    assert front["datasets"] == ["synthetic"]
+    assert "license" not in front
+    record = json.loads((folder / "run.json").read_text())
+    assert record["command"] in text
+    row = finished(folder, 2, "", "test").manifest["result"]
+    assert f"| test accuracy | {row['test_accuracy']:.4f} |" in text
+    assert f"density {row['density']:.6g}" in text
+    net, mask, x = net_of(folder, 2)
+    monkeypatch.chdir(tmp_path / "hub")
+    names = {"images": x, "model": net_of(folder, 1)[0]}
+    with torch.no_grad():
+        for code in re.findall(r"```python\n(.*?)```", text, re.S):
+            exec(builtins.compile(code, "card", "exec"), names)  # noqa: S102 (what a reader would type)
+        assert same(names["outputs"], net(x))
+        assert same(names["model"](x), net(x))
+    assert all(torch.equal(names["mask"][n], m) for n, m in mask.items())
+    settings = json.loads((tmp_path / "hub" / "config.json").read_text())
+    assert settings["model"]["hidden"] == [4]
+    assert math.isclose(settings["density"], row["density"])
+
+
+def test_a_run_without_validation_has_a_card_and_plain_json(run, lottery, tmp_path):
+    """JSON has no NaN, which a validation accuracy is then."""
+    folder = run("dataset.validation=0", "levels=1")
+    assert lottery("export", folder, "level=1", "to=hub/") == 0
+    settings = json.loads((tmp_path / "hub" / "config.json").read_text(), parse_constant=pytest.fail)
+    assert "val_accuracy" not in settings["result"]
+    assert "validation accuracy" not in (tmp_path / "hub" / "README.md").read_text()
+
+
+def test_a_ticket_goes_into_a_net_of_your_own(folder, lottery, tmp_path):
+    class Mine(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.ModuleList([nn.Linear(16, 4)])
+            self.fc = nn.Linear(4, 4)
+
+    level = finished(folder, 1, "", "test")
+    lottery("export", folder, "level=1", "to=n.safetensors")
+    for path, expected in (
+        (folder / "level_01", level.ticket.weights),
+        (str(level.shelf.path), level.ticket.weights),
+        (tmp_path / "n.safetensors", level.end.weights),
+    ):
+        mine = Mine()
+        mask = door.load_ticket(mine, path)
+        assert all(torch.equal(v, expected[k]) for k, v in mine.state_dict().items())
+        assert mask.keys() == level.ticket.mask.keys()
+        assert all(torch.equal(mask[n], m) for n, m in level.ticket.mask.items())
+    lottery("export", folder, "level=1", "as=dense", "to=d.safetensors")
+    with pytest.raises(UsageError, match="is the smaller dense net"):
+        door.load_ticket(mine, tmp_path / "d.safetensors")
+    door.load_ticket(mine, folder / "level_01", weights="end")
+    assert torch.equal(mine.fc.bias, level.end.weights["fc.bias"])
+    with pytest.raises(UsageError, match="weights of the end, not of the start"):
+        door.load_ticket(mine, tmp_path / "n.safetensors", weights="start")
+
+
+def test_a_net_of_your_own_that_does_not_fit_stays_as_it_is(folder):
+    wrong = nn.Sequential(nn.Linear(16, 4))
+    before = {k: v.clone() for k, v in wrong.state_dict().items()}
+    with pytest.raises(UsageError, match=r"it has no 0.weight, 0.bias"):
+        door.load_ticket(wrong, folder / "level_01")
+    other = nn.Module()
+    other.layers, other.fc = nn.ModuleList([nn.Linear(16, 4)]), nn.Linear(4, 3)
+    with pytest.raises(UsageError, match="fc.weight is float32 4x4 there, float32 3x4 in the model"):
+        door.load_ticket(other, folder / "level_01")
+    with pytest.raises(UsageError, match="level=3"):
+        door.load_ticket(other, folder)
+    with pytest.raises(UsageError, match="cannot be read"):
+        door.load_ticket(other, "nowhere.safetensors")
+    assert all(torch.equal(v, before[k]) for k, v in wrong.state_dict().items())
+
+
+def test_pruned_weights_stay_0_in_a_loop_of_your_own(folder):
+    net, mask, x = net_of(folder, 2)
+    assert any(not m.all() for m in mask.values())
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-3)
+    handle = door.keep_masked(optimizer, net, mask)
+    weights = dict(net.named_parameters())
+
+    def step():
+        optimizer.zero_grad()
+        net(x).square().sum().backward()
+        optimizer.step()
+        return sum(int(torch.count_nonzero(weights[n][~m])) for n, m in mask.items())
+
+    before = net.fc.weight.detach().clone()
+    assert [step() for _ in range(3)] == [0, 0, 0]
+    assert not torch.equal(before, net.fc.weight)
+    handle.remove()
+    assert step() > 0
+
+
+def test_a_ticket_file_of_odd_content_is_refused(tmp_path):
+    good = tickets.Portable(
+        {"fc.weight": torch.tensor([[1.0, 0.0]]), "fc.bias": torch.zeros(1)},
+        {"fc.weight": torch.tensor([[True, False]])}, {"ticket": 1, "weights": "start"},
+    )  # fmt: skip
+    data = tickets.pack(good)
+    again = tickets.unpack(data, "here")
+    assert torch.equal(again.mask["fc.weight"], good.mask["fc.weight"])
+
+    def refuse(match, tensors, about):
+        about = {"ticket": 1, "names": ["fc.weight", "fc.bias"]} | about
+        with pytest.raises(UsageError, match=match):
+            tickets.unpack(store.pack_tensors(good.weights | tensors, about), "here")
+
+    keep = good.mask["fc.weight"]
+    refuse("pruned weights of fc.weight are not 0", {"mask/fc.weight": ~keep}, {})
+    refuse("the mask of fc.weight is uint8 1x2", {"mask/fc.weight": keep.to(torch.uint8)}, {})
+    refuse("the mask of fc.weight is bool 2x1", {"mask/fc.weight": keep.T}, {})
+    refuse("it masks conv.weight", {"mask/conv.weight": keep}, {})
+    refuse("it has no mask", {}, {})
+    refuse("format 2", {"mask/fc.weight": keep}, {"ticket": 2})
+    refuse("does not list its weights", {"mask/fc.weight": keep}, {"names": ["fc.weight"]})
+    refuse("does not list its weights", {"mask/fc.weight": keep}, {"names": [["fc.weight"], "fc.bias"]})
+    refuse("not finite", {"mask/fc.weight": keep, "fc.bias": torch.tensor([math.nan])}, {})
+    save_file(good.weights, tmp_path / "plain.safetensors")
+    with pytest.raises(UsageError, match="is no ticket file"):
+        tickets.unpack((tmp_path / "plain.safetensors").read_bytes(), "here")
+    for cut in (0, 4, 20, len(data) - 1):
+        with pytest.raises(UsageError, match="is no ticket file"):
+            tickets.unpack(data[:cut], "here")

@@ -1,0 +1,150 @@
+"""`lottery.load`: the tables are the CSVs, whose rows they are stands in front."""
+
+import signal
+import warnings
+
+import pandas as pd
+import pytest
+import torch
+
+import lottery as package
+from lottery import cli
+from lottery.errors import UsageError
+from lottery.facts import COLUMNS, WHOSE
+
+NUMBERS = ("level", "density", "kept", "total", "step", "test_accuracy")
+
+
+TINY = [
+    "dataset=synthetic", "dataset.examples=60", "dataset.test_examples=20", "dataset.validation=12",
+    "dataset.classes=4", "dataset.channels=1", "dataset.size=4", "dataset.mean=[0.5]",
+    "dataset.std=[0.25]", "model=lenet_300_100", "model.hidden=[4]", "train.batch_size=12",
+    "train.length=3ep", "host.threads=1", "host.progress=none", "levels=1", "branch=[shuffle]",
+    "rewind=step", "rewind.to=1ep",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory):
+    """Two methods of two replicates each, with a control."""
+    place = tmp_path_factory.mktemp("tidy") / "outputs"
+    names = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")
+    before = {n: signal.getsignal(getattr(signal, n)) for n in names if hasattr(signal, n)}
+    words = [*TINY, f"outputs={place}", "prune=imp,random", "replicate=0,1"]
+    assert cli.main(["run", "-m", *words]) == 0
+    torch.set_flush_denormal(False)
+    for name, handler in before.items():
+        signal.signal(getattr(signal, name), handler)
+    return place
+
+
+def csvs(outputs, name):
+    """Return a table of all runs read the plain way."""
+    paths = sorted(outputs.glob(f"*/*/replicate_*/{name}"))
+    return pd.concat([pd.read_csv(path) for path in paths], ignore_index=True)
+
+
+@pytest.mark.parametrize("table", ["levels", "branches", "layers", "overlaps"])
+def test_tables_are_the_csvs(outputs, table):
+    name = "metrics.csv" if table == "levels" else f"{table}.csv"
+    found = getattr(package.load(outputs), table)
+    assert tuple(found.columns[:7]) == WHOSE
+    plain = csvs(outputs, name)
+    pd.testing.assert_frame_equal(found.drop(columns=list(WHOSE)), plain, check_dtype=False)
+    assert set(found["rewind"]) == {"step 1ep"}
+    assert set(found["method"]) <= {"imp", "random"}
+
+
+def test_curves_are_those_of_the_store(outputs):
+    runs = package.load(outputs)
+    curves = runs.curves
+    assert tuple(curves.columns[:9]) == (*WHOSE, "level", "branch")
+    assert set(curves["branch"]) == {"", "shuffle"}
+    for row in runs.levels.to_dict("records"):
+        own = curves[
+            (curves["id"] == row["id"]) & (curves["replicate"] == row["replicate"])
+            & (curves["level"] == row["level"]) & (curves["branch"] == "")
+        ]  # fmt: skip
+        plain = pd.read_csv(outputs / "store" / row["key"] / "curve.csv")
+        assert own["test_accuracy"].tolist() == plain["test_accuracy"].tolist()
+        assert own["test_accuracy"].iloc[-1] == row["test_accuracy"]
+
+
+def test_types(outputs):
+    runs = package.load(outputs)
+    assert tuple(runs.runs.columns) == COLUMNS
+    kinds = {c: runs.levels[c].dtype.kind for c in NUMBERS}
+    assert kinds == dict.fromkeys(("level", "kept", "total", "step"), "i") | dict.fromkeys(
+        ("density", "test_accuracy"), "f"
+    )
+    assert runs.levels["shared"].dtype == bool
+    kinds = {c: runs.runs[c].dtype.kind for c in ("levels", "levels_asked", "density", "left")}
+    assert kinds == {"levels": "i", "levels_asked": "i", "density": "f", "left": "f"}
+    assert all(isinstance(word, str) for word in runs.runs["id"])
+    assert runs.runs["test_accuracy"].tolist() == (
+        runs.levels[runs.levels["level"] == 1]["test_accuracy"].tolist()
+    )
+
+
+def test_words_choose(outputs):
+    assert len(package.load(outputs).folders) == 4
+    assert len(package.load(str(outputs), "prune=imp", "replicate=1").folders) == 1
+    assert set(package.load(outputs, "random").levels["method"]) == {"random"}
+    with pytest.raises(UsageError, match="no run with prune=snip; prune is imp, random"):
+        package.load(outputs, "prune=snip")
+    with pytest.raises(UsageError, match="there is no folder"):
+        package.load(outputs / "nowhere")
+
+
+def test_a_damaged_run_is_left_out_with_a_warning_and_listed(fabricate, tmp_path):
+    whole, other = fabricate(), fabricate(ident="bbbbbbbbbb")
+    (other / "metrics.csv").write_text("level\n9\n")
+    runs = package.load(tmp_path / "outputs")
+    with pytest.warns(UserWarning, match="bbbbbbbbbb/replicate_0 is left out: .*damaged"):
+        assert set(runs.levels["id"]) == {"aaaaaaaaaa"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(runs.levels) == 3  # said once
+        assert set(runs.layers["id"]) == {"aaaaaaaaaa", "bbbbbbbbbb"}
+        assert runs.runs["state"].tolist() == ["done", "damaged"]
+    (whole / "run.json").write_text("{")
+    assert package.load(tmp_path / "outputs").runs["state"].tolist() == ["damaged", "damaged"]
+
+
+def test_no_runs_are_empty_tables(tmp_path):
+    (tmp_path / "outputs").mkdir()
+    runs = package.load(tmp_path / "outputs")
+    assert tuple(runs.runs.columns) == COLUMNS
+    for table in (runs.levels, runs.branches, runs.layers, runs.overlaps, runs.curves):
+        assert (len(table), tuple(table.columns)) == (0, WHOSE)
+
+
+def test_ids_that_look_like_numbers_stay_words(fabricate, tmp_path):
+    from lottery.ledger import Ledger
+    from lottery.tables import table
+
+    folder = fabricate(ident="0123456789")
+    ledger = Ledger(folder)
+    ledger.read(pytest.fail)
+    row = {
+        "level": 1,
+        "density": 0.8,
+        "other_run": "2024",
+        "other_id": "12e4567890",
+        "overlap": 1.0,
+    }
+    ledger.write_files({"overlaps.csv": table([row])})
+    runs = package.load(tmp_path / "outputs")
+    assert runs.levels["id"].unique().tolist() == ["0123456789"]
+    assert runs.overlaps[["other_run", "other_id"]].values.tolist() == [["2024", "12e4567890"]]
+
+
+def test_columns_that_some_runs_lack(fabricate, tmp_path):
+    """As of runs of an earlier version, without the columns of cost."""
+    fabricate(ident="a0", energy=(1.0, 2.0, 3.0))
+    fabricate(ident="b0")
+    fabricate(ident="c0", test_accuracy=(None, None, None))
+    levels = package.load(tmp_path / "outputs").levels
+    assert levels["energy"].notna().tolist() == [True] * 3 + [False] * 6
+    assert levels["test_accuracy"].isna().sum() == 3
+    assert levels["test_accuracy"].dtype.kind == "f"
