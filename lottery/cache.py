@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from lottery import store
+from lottery import disk, locks, store
 from lottery.errors import DamagedError, DiskError, LotteryError
 from lottery.records import TEMPORARY, digest
 
@@ -42,7 +42,7 @@ def cached(root: Path, name: str, make: Callable[[], Tensors], check: Check) -> 
         try:
             place = path.with_name(f".{path.stem}.lock")
             wait = partial(say, f"another process is making {path}; waiting for it")
-            stack.enter_context(store.lock(place, wait=wait))
+            stack.enter_context(locks.lock(place, wait=wait))
         except DiskError as error:
             return uncached(make(), error)
         sweep(path)
@@ -113,7 +113,7 @@ def sweep(path: Path) -> None:
     for left in path.parent.glob(f"{TEMPORARY}*"):
         _, _, name = left.name.removeprefix(TEMPORARY).partition("-")
         if name in (path.name, sha_path(path).name):
-            store.remove(left)
+            disk.remove(left)
 
 
 def one_line(error: object, most: int = 160) -> str:
@@ -127,8 +127,8 @@ def keep(path: Path, tensors: Tensors) -> tuple[Tensors, str]:
     sha = store.tensor_digest(tensors)
     data = store.pack_tensors(tensors, {"sha256": sha})
     try:
-        store.write(path, data)
-        store.write(sha_path(path), f"{digest(data)}  {path.name}\n".encode())
+        disk.write(path, data)
+        disk.write(sha_path(path), f"{digest(data)}  {path.name}\n".encode())
     except DiskError as error:
         return uncached(tensors, error)
     return tensors, sha

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from lottery import store
+from lottery import disk, store
 from lottery.errors import DamagedError, DiskError
 from lottery.files import read_plain
 from lottery.records import CHECKPOINT, CORRUPT, digest
@@ -75,9 +75,9 @@ class Checkpoints:
         try:
             data = store.pack_tensors(tensors, about)
             name = f"{CHECKPOINT}{iteration}-{digest(data)[:32]}.safetensors"
-            store.write(self.folder / name, data)
+            disk.write(self.folder / name, data)
             for path in self.paths()[KEPT:]:
-                store.remove(path)
+                disk.remove(path)
         except BaseException as error:  # noqa: BLE001 (raised in the thread that waits for it)
             self.failure = error
 
@@ -90,7 +90,7 @@ class Checkpoints:
         aside: list[Path] = []
         for path in self.paths():
             try:
-                with store.disk(path, "read"):
+                with disk.touching(path, "read"):
                     data = read_plain(path)
                 if digest(data)[:32] != path.stem.split("-")[2]:
                     raise DamagedError("its checksum is wrong")
@@ -113,15 +113,15 @@ class Checkpoints:
         """Remove the checkpoints: the work is done."""
         found = self.paths()
         for path in found:
-            store.remove(path)
+            disk.remove(path)
         if found:  # else a power cut may bring them back, when nobody looks for them any more
-            with store.disk(self.folder):
-                store.sync_folder(self.folder)
+            with disk.touching(self.folder):
+                disk.sync_folder(self.folder)
 
 
 def set_aside(path: Path) -> Path:
     """Rename a damaged file to .corrupt; return its new path."""
     aside = path.with_name(path.name + CORRUPT)
-    with store.disk(path):
+    with disk.touching(path):
         path.replace(aside)
     return aside

@@ -17,6 +17,7 @@ from lottery.defaults import conf_dir as conf_dir
 from lottery.errors import DamagedError, UsageError
 from lottery.files import CONFIG, read_plain
 from lottery.identity import normalised
+from lottery.yamls import refuse_tricks
 
 if TYPE_CHECKING:
     from lottery.boards import About, Board
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 COLUMNS = ("criterion", "structure", "allocation", "update")  # of the method table, components
 SANITY = ("shuffle", "reinit", "random")  # what `sanity=true` trains beside each level
 DEFAULT_LEVELS = 5
-DEEPEST = 50  # lists and mappings within each other, in a config
 UNREADABLE = (
     OSError,
     ValueError,
@@ -51,6 +51,8 @@ def read(path: Path) -> dict[str, Any]:
     """Return the config.yaml of a run: data, safely loaded; raises DamagedError."""
     try:
         written = read_plain(path, CONFIG).decode()
+        if "${" in written:
+            raise ValueError("it refers to something outside of it, with ${")
         refuse_tricks(written)
         found = dict(OmegaConf.to_container(OmegaConf.create(written)))  # type: ignore[arg-type]
         if not found.keys() >= {"model", "dataset", "train"}:
@@ -62,27 +64,6 @@ def read(path: Path) -> dict[str, Any]:
             f"{path} cannot be read ({why}); to have it written anew: rm {shlex.quote(str(path))}, "
             "then type the command of this run again"
         ) from error
-
-
-def refuse_tricks(written: str) -> None:
-    """Raise ValueError for what a config.yaml of ours never holds.
-
-    Aliases multiply (nine lines of them fill any memory), tags and interpolations ask for more
-    than data, and deep nesting is work without end.
-    """
-    if "${" in written:
-        raise ValueError("it refers to something outside of it, with ${")
-    depth = 0
-    for event in yaml.parse(written, Loader=yaml.SafeLoader):
-        if isinstance(event, yaml.AliasEvent):
-            raise ValueError("it has an alias")
-        tag = getattr(event, "tag", None)
-        if tag not in (None, "!"):
-            raise ValueError(f"it has the tag {tag}")
-        depth += isinstance(event, yaml.CollectionStartEvent)
-        depth -= isinstance(event, yaml.CollectionEndEvent)
-        if depth > DEEPEST:
-            raise ValueError("it is nested too deeply")
 
 
 def text(settings: dict[str, Any]) -> str:

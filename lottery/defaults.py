@@ -11,11 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from lottery.facts import LOADER
 from lottery.identity import flat, normalised
 from lottery.skeleton import Config
+from lottery.yamls import parse
 
 PACKAGE = Path(__file__).parent
 ENVIRONMENT = re.compile(r'\$\{oc\.env:(\w+),"([^"]*)"\}')
@@ -74,7 +72,7 @@ def file_of(group: str, name: str) -> Path | None:
 
 def contents(path: Path) -> dict[str, Any]:
     """Return a yaml file of conf/ without what is said to hydra; the environment is filled in."""
-    found = yaml.load(path.read_text(), Loader=LOADER)  # noqa: S506 (one of the safe ones)
+    found = parse(path.read_text())
     return {k: filled(v) for k, v in (found or {}).items() if k not in ("defaults", "hydra")}
 
 
@@ -118,7 +116,7 @@ def options(choices: Mapping[str, str]) -> list[str]:
 def usual(group: str, name: str, part: str) -> str | None:
     """Return the part that an option brings by itself: weight, for the structure of prune=imp."""
     path = file_of(group, name)
-    listed = yaml.load(path.read_text(), Loader=LOADER) if path else {}  # noqa: S506
+    listed = parse(path.read_text()) if path else {}
     brought = {k: v for each in listed.get("defaults", ()) if isinstance(each, dict)
                for k, v in each.items()}  # fmt: skip
     return brought.get(part)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.error import HTTPError, URLError
 
-from lottery import __version__, images, signals, store
+from lottery import __version__, disk, images, signals
 from lottery.archives import at_most, unpacked
 from lottery.cache import Tensors, cached, check_images, one_line, say, sweep
 from lottery.errors import DamagedError, UsageError
@@ -109,7 +109,7 @@ def from_archive(path: Path, source: Source, damaged: list[Path]) -> dict[str, b
     """
     if not path.is_file():
         return None
-    with store.disk(path, "read"), path.open("rb") as file:
+    with disk.touching(path, "read"), path.open("rb") as file:
         if hashlib.file_digest(file, "sha256").hexdigest() == source.sha256:
             file.seek(0)
             return unpacked(file, source.name, source.parts)
@@ -128,7 +128,7 @@ def from_parts(folder: Path, source: Source) -> dict[str, bytes] | None:
         path = folder / name
         if name == source.name or not path.is_file():
             return None
-        with store.disk(path, "read"), path.open("rb") as file:
+        with disk.touching(path, "read"), path.open("rb") as file:
             found[name] = at_most(file, most)
     return found
 
@@ -147,9 +147,9 @@ def fetch(root: Path, published: Published, lacking: list[Source], damaged: list
             except (OSError, HTTPException, ValueError) as error:
                 failures.append(reason(error))
             else:
-                store.make_folder(path.parent)
+                disk.make_folder(path.parent)
                 sweep(path)
-                store.write(path, data)
+                disk.write(path, data)
                 break
         else:
             kind = DamagedError if damaged else UsageError

@@ -14,7 +14,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from omegaconf import OmegaConf
 
-from lottery import charts
+from lottery import charts, disk
 from lottery.components import bind, components, find, near, settings_of
 from lottery.config import conf_dir
 from lottery.errors import UsageError
@@ -47,13 +47,11 @@ class Drawn:
         Returns both paths. Raises UsageError for another suffix.
         """
         path = Path(path)
-        from lottery import store  # here, since torch takes seconds to import
-
         kind = check_suffix(path)
-        store.make_folder(path.absolute().parent)
+        disk.make_folder(path.absolute().parent)
         beside = path.with_suffix(".csv")
-        store.write(path, self.render(kind))
-        store.write(beside, self.table.to_csv(index=False, lineterminator="\n").encode())
+        disk.write(path, self.render(kind))
+        disk.write(beside, self.table.to_csv(index=False, lineterminator="\n").encode())
         return [path, beside]
 
     def render(self, kind: str, transparent: bool = False) -> bytes:

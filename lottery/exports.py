@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lottery import seeds, store, tickets
+from lottery import disk, seeds, tickets
 from lottery.errors import UsageError
 from lottery.forms import FORMS, Again, Source, compacted
 from lottery.records import TEMPORARY
@@ -43,16 +43,16 @@ def write(source: Source, how: str, target: Path, smaller: bool) -> Report:
     if os.path.lexists(target):
         raise UsageError(f"export: {target} is there already; give another to=, or {rm(target)}")
     temporary = target.with_name(f"{TEMPORARY}{os.getpid()}-{target.name}")
-    store.make_folder(target.parent)
+    disk.make_folder(target.parent)
     given = replace(source, net=compacted(source)) if smaller else source
     try:
         with quiet(how):
             again = FORMS[how](given, temporary)
             small = again._replace(small=given.net) if smaller else again
             report = compare(source, small, temporary)
-        with store.disk(target):
+        with disk.touching(target):
             os.replace(temporary, target)
-            store.sync_folder(target.parent)
+            disk.sync_folder(target.parent)
     finally:
         clear(temporary)
     return report

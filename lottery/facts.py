@@ -18,11 +18,10 @@ from lottery import records
 from lottery.errors import DamagedError, DiskError
 from lottery.files import CONFIG, read_plain
 from lottery.identity import flat
+from lottery.yamls import parse, refuse_tricks
 
 WHOSE = ("name", "id", "replicate", "model", "dataset", "method", "rewind")  # of every table
 ALSO = {"prune": "method", "test": "test_accuracy", "val": "val_accuracy", "age": "started"}
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, and as safe
-DEEPEST = 50  # lists and mappings within each other, in a config
 LONGEST_WORD = 20  # characters of a setting that stands in a column of words
 UNREADABLE = (OSError, ValueError, RecursionError, yaml.YAMLError)
 
@@ -148,19 +147,11 @@ COLUMNS = (*WHOSE, "levels", "levels_asked", "density", "val_accuracy", "test_ac
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
-    """Return the config.yaml of a run as data; {} where it cannot be read.
-
-    Aliases, which multiply, and deep nesting are nothing that a run writes.
-    """
+    """Return the config.yaml of a run as data; {} where it cannot be read."""
     try:
         written = read_plain(folder / "config.yaml", CONFIG)
-        depth = 0
-        for event in yaml.parse(written, Loader=LOADER):
-            depth += isinstance(event, yaml.CollectionStartEvent)
-            depth -= isinstance(event, yaml.CollectionEndEvent)
-            if isinstance(event, yaml.AliasEvent) or depth > DEEPEST:
-                return {}
-        found = yaml.load(written, Loader=LOADER)  # noqa: S506 (one of the safe ones)
+        refuse_tricks(written)
+        found = parse(written)
     except UNREADABLE:
         return {}
     return found if isinstance(found, dict) else {}

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from lottery import links, records
 from lottery import mask as masks
-from lottery import records, store
 from lottery.errors import UsageError
 from lottery.mask import Mask
 from lottery.parts import Ticket
@@ -101,7 +101,7 @@ def shelf_at(path: Path, level: int | None, branch: str, number: int) -> Shelf |
 
     Raises UsageError for a folder of something else, and for a level that is not there.
     """
-    target = store.leads_to(path)
+    target = links.leads_to(path)
     place = path.absolute() if target is None else path.absolute().parent / target
     if records.KEY.fullmatch(place.name):
         return finished(Shelf(place.parent.parent, place.name), path)

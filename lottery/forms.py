@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lottery import cards, finding, seeds, store, tickets
+from lottery import cards, disk, finding, seeds, store, tickets
 from lottery.compact import compact, shrink_
 from lottery.errors import UsageError
 from lottery.levels import Level
@@ -70,7 +70,7 @@ def compacted(source: Source) -> nn.Module:
 
 def safetensors(source: Source, path: Path) -> Again:
     """Write a ticket file: the plain state_dict, and the mask beside it."""
-    store.write(path, tickets.pack(source.ticket))
+    disk.write(path, tickets.pack(source.ticket))
     found = tickets.unpack(tickets.read_bytes(path), path)
     return Again((loaded(source.build(), found.weights),), found.weights)
 
@@ -80,7 +80,7 @@ def dense(source: Source, path: Path) -> Again:
     small = compacted(source)
     about = {"compacted": True, **source.ticket.about}
     tensors = {name: tensor.clone() for name, tensor in small.state_dict().items()}
-    store.write(path, store.pack_tensors(tensors, about))
+    disk.write(path, store.pack_tensors(tensors, about))
     read, _ = store.unpack_tensors(tickets.read_bytes(path))
     net = source.build()
     shrink_(net, read)
@@ -128,7 +128,7 @@ def torch_export(source: Source, path: Path) -> Again:
     program = torch.export.export(source.net, (images(source.task, 2),), dynamic_shapes=shapes)
     archive = io.BytesIO()  # torch complains of a path under any other name
     torch.export.save(program, archive)
-    store.write(path, archive.getvalue())
+    disk.write(path, archive.getvalue())
     again = torch.export.load(io.BytesIO(tickets.read_bytes(path)))
     return Again((again.module(),), dict(again.state_dict))
 
@@ -139,15 +139,15 @@ def folder(source: Source, path: Path) -> Again:
     model.safetensors is the plain state_dict, masks.safetensors its masks, model.pt2 a program of
     torch.export; config.json and README.md describe them.
     """
-    store.make_folder(path)
+    disk.make_folder(path)
     ticket, about = source.ticket, source.ticket.about | {"names": list(source.ticket.weights)}
     weights, masks = tickets.FOLDER
-    store.write(path / weights, store.pack_tensors(ticket.weights, about))
-    store.write(path / masks, store.pack_tensors(ticket.mask, source.ticket.about))
+    disk.write(path / weights, store.pack_tensors(ticket.weights, about))
+    disk.write(path / masks, store.pack_tensors(ticket.mask, source.ticket.about))
     program = torch_export(source, path / "model.pt2")
     settings = cards.settings(ticket.about)
-    store.write(path / "config.json", (json.dumps(settings, indent=2) + "\n").encode())
-    store.write(path / "README.md", cards.card(ticket.about).encode())
+    disk.write(path / "config.json", (json.dumps(settings, indent=2) + "\n").encode())
+    disk.write(path / "README.md", cards.card(ticket.about).encode())
     found = finding.of_folder(path)
     return Again((loaded(source.build(), found.weights), *program.nets), found.weights)
 

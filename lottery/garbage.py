@@ -183,14 +183,14 @@ def is_named(folder: Path, word: str) -> bool:
 
 def remove(inventory: Inventory, piece: Piece) -> str:
     """Remove a piece; return why it was left, or "" where it is gone."""
-    from lottery import store
+    from lottery import disk, locks
 
     try:
         with contextlib.ExitStack() as held_locks:
             for folder in piece.locks:
                 if kind(folder) != "folder":
                     return ""
-                held_locks.enter_context(store.lock(folder / LOCK, run=True))
+                held_locks.enter_context(locks.lock(folder / LOCK, run=True))
             if wanted := still_needed(inventory, piece):
                 return wanted
             if piece.kind == "states":
@@ -198,7 +198,7 @@ def remove(inventory: Inventory, piece: Piece) -> str:
             if piece.names:
                 for name in piece.names:
                     delete(piece.folder / name)
-                store.sync_folder(piece.folder)
+                disk.sync_folder(piece.folder)
             else:
                 take_down(piece.folder)
         if piece.kind == "run":
@@ -243,10 +243,10 @@ def forget(piece: Piece) -> None:
 
 def take_down(folder: Path) -> None:
     """Remove a folder whose lock is held: the manifest first, the lock last."""
-    from lottery import store
+    from lottery import disk
 
     delete(folder / MANIFEST)
-    store.sync_folder(folder)
+    disk.sync_folder(folder)
     for entry in look(folder):
         if entry.name != LOCK:
             delete(Path(entry.path))

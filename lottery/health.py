@@ -256,16 +256,16 @@ def relink(inventory: Inventory) -> Iterator[tuple[Path, str]]:
 
     A run at work makes its own.
     """
-    from lottery import store
+    from lottery import links, locks
 
     for run in inventory.runs():
         try:
             if not wrong_links(run):
                 continue
-            with store.lock(run.path / LOCK, run=True):
+            with locks.lock(run.path / LOCK, run=True):
                 levels = run.manifest()["levels"]
                 for place, what in wrong_links(Replicate(run.path)):
-                    store.link(run.path / place, inventory.store / levels[place]["key"])
+                    links.link(run.path / place, inventory.store / levels[place]["key"])
                     yield run.path / place, f"{what}: linked anew"
         except (LotteryError, OSError) as error:
             yield run.path, f"left as it is: {error}"

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from lottery import __version__, config, signals, store
+from lottery import __version__, config, disk, locks, records, signals
 from lottery.boards import About
 from lottery.checkpoints import set_aside
 from lottery.checks import validate
@@ -71,8 +71,8 @@ def launch(
     run = open_run(settings, parts, folder, pick_device(settings["host"]["device"]), sweep)
     validate(run)
     check_space(run)
-    with store.lock(folder / ".lock", run=True):
-        store.sweep(folder)
+    with locks.lock(folder / ".lock", run=True):
+        disk.sweep(folder)
         run.watch.pulse = Pulse(folder)
         run.watch.pulse.end()  # that of a process that was killed
         run.ledger.read(run.watch.warn)
@@ -176,7 +176,7 @@ def keep_record(
     clock = time.monotonic()
     now = fingerprint(run.task.device)
     changed = differences(before.get("environment", {}), now)
-    drift = [f"{store.now()}: {', '.join(changed)}"] if changed else []
+    drift = [f"{records.now()}: {', '.join(changed)}"] if changed else []
     longest = run.parts.levels >= before.get("levels_asked", 0)  # what finishes it is on record
     record = {
         "run": run.identity,
@@ -184,8 +184,8 @@ def keep_record(
         "command": command if longest and not follow else before.get("command", command),
         "choices": choices or before.get("choices", {}),
         "followed_by": [*before.get("followed_by", []), *([command] if follow else [])],
-        "started": before.get("started", store.now()),
-        "resumed": [*before.get("resumed", []), store.now()] if before else [],
+        "started": before.get("started", records.now()),
+        "resumed": [*before.get("resumed", []), records.now()] if before else [],
         "seconds": before.get("seconds", 0.0),
         "levels_asked": max(run.parts.levels, before.get("levels_asked", 0)),
         "replicate": run.parts.replicate,
@@ -213,7 +213,7 @@ def keep_record(
         raise
     finally:
         run.watch.close()
-        record |= {"seconds": spent + time.monotonic() - clock, "ended": store.now()}
+        record |= {"seconds": spent + time.monotonic() - clock, "ended": records.now()}
         close_record(run, record)
     print(closing(run, read_rows(run)))
     if verdicts := judged(run.folder.parent):
@@ -222,7 +222,7 @@ def keep_record(
 
 def write_record(run: Run, record: dict[str, Any]) -> None:
     """Write run.json."""
-    store.write_json(run.folder / RUN, signed(record))
+    disk.write_json(run.folder / RUN, signed(record))
 
 
 def close_record(run: Run, record: dict[str, Any]) -> None:
@@ -244,9 +244,9 @@ def judged(base: Path) -> str:
     rows = judge(sorted(base.glob("replicate_*")))
     if not rows:
         return ""
-    with store.lock(base / ".lock"):  # against the other replicates
-        store.sweep(base)
-        store.write_if_new(base / "sanity.csv", table(rows))
+    with locks.lock(base / ".lock"):  # against the other replicates
+        disk.sweep(base)
+        disk.write_if_new(base / "sanity.csv", table(rows))
     return f"\n{HEADING}\n{sanity_table(rows)}"
 
 
@@ -258,7 +258,7 @@ def origin(device: torch.device) -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "platform": platform.platform(),
-        "host": store.hostname(),
+        "host": records.hostname(),
         "pid": os.getpid(),
         "device": str(device),
         "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from lottery import store
+from lottery import disk
 from lottery.checkpoints import set_aside
 from lottery.errors import DamagedError
 from lottery.files import read_plain
@@ -58,7 +58,7 @@ class Ledger:
             self.files |= changed
             self._write()
         for name, data in contents.items():
-            store.write_if_new(self.folder / name, data)
+            disk.write_if_new(self.folder / name, data)
 
     def _there(self, name: str) -> str:
         """Return the checksum of a file as it stands now; "" where there is none to vouch for."""
@@ -69,4 +69,4 @@ class Ledger:
 
     def _write(self) -> None:
         body = {"run": whose(self.folder), "levels": self.levels, "files": self.files}
-        store.write_json(self.folder / MANIFEST, signed(body))
+        disk.write_json(self.folder / MANIFEST, signed(body))

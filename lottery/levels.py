@@ -9,8 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
+from lottery import disk, links, store
 from lottery import mask as masks
-from lottery import store
 from lottery.checkpoints import Checkpoints
 from lottery.environment import differences, fingerprint
 from lottery.errors import DamagedError
@@ -108,7 +108,7 @@ class Level:
             with Checkpoints(folder) as checkpoints:
                 state = replay(start, step, checkpoints, pause, run.watch, run.strict)
             self.shelf.add_file(name, self.shelf.write_tensors(name, *pack(state)))
-            store.remove_folder(folder)
+            disk.remove_folder(folder)
 
 
 def check_fits(run: Run, shelf: Shelf, weights: Mapping[str, Tensor]) -> None:
@@ -166,7 +166,7 @@ def obtain(run: Run, index: int, ticket: Ticket, branch: str = "", **follows: st
         Checkpoints(shelf.path).clear()
         level = Level(run, index, shelf)
         check_environment(run, level)
-        store.link(run.folder / name, shelf.path)
+        links.link(run.folder / name, shelf.path)
         run.ledger.note(name, key=shelf.key, **follows)
     shared = level.manifest["trained_by"] != run.identity
     run.counts["shared" if shared else "already there" if found else "trained"] += 1
@@ -225,7 +225,7 @@ def existing(run: Run, index: int, branch: str = "") -> Level | None:
         return None
     level = Level(run, index, shelf)
     check_environment(run, level)
-    store.link(run.folder / name, shelf.path)
+    links.link(run.folder / name, shelf.path)
     run.counts["already there"] += 1
     return level
 

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lottery import disk, signals
 from lottery import mask as masks
-from lottery import signals, store
 from lottery.checkpoints import Checkpoints
 from lottery.errors import DamagedError
 from lottery.mask import Mask
@@ -101,7 +101,7 @@ class Memory:
         said = {"about": self.about, "layers": list(self.mask), "serial": self.serial}
         said |= {"number": self.number, "step": step}
         bits = {f"mask/{name}": packed for name, packed in masks.pack(self.mask).items()}
-        store.make_folder(self.folder)
+        disk.make_folder(self.folder)
         self.checkpoints.write(self.serial, bits | search, said)
 
     def _leave_if_asked(self) -> None:

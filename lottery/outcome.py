@@ -4,8 +4,8 @@ import math
 from dataclasses import replace
 from typing import Any
 
+from lottery import disk
 from lottery import mask as masks
-from lottery import store
 from lottery.environment import fingerprint
 from lottery.loop import Training
 from lottery.monitor import layer_report
@@ -43,7 +43,7 @@ def leave(run: Run, ticket: Ticket, shelf: Shelf, training: Training) -> None:
     files["end.safetensors"] = shelf.write_tensors("end.safetensors", *pack(end))
     layers = layer_report(training.model, run.task, training.mask, ticket.weights, end.weights)
     curve = table(training.curve)
-    store.write(shelf.path / "curve.csv", curve)
+    disk.write(shelf.path / "curve.csv", curve)
     files["curve.csv"] = digest(curve)
     shelf.finish(
         {

@@ -7,6 +7,8 @@ import hashlib
 import json
 import os
 import re
+import socket
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -236,3 +238,13 @@ def owner(lock: Path) -> str:
 def busy(folder: Path) -> str:
     """Return the line for a run that another process is writing."""
     return f"{folder} is being written by {owner(folder / '.lock')}; wait for it, or stop it first"
+
+
+def now() -> str:
+    """Return the time to the second, in UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def hostname() -> str:
+    """Return this machine's name."""
+    return socket.gethostname()

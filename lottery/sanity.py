@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from lottery import results
-from lottery.files import CONFIG, read_plain
+from lottery.facts import read_settings
 from lottery.stats import LEAST, TOLERANCE, interval
 
 HEADING = "sanity: tickets against their controls, test accuracy in %"
@@ -60,9 +59,9 @@ def accuracies(folder: Path) -> pd.DataFrame:
 def plain(folder: Path) -> bool:
     """Say whether a run prunes single weights by a mask that stays: else the controls are none."""
     try:
-        prune = yaml.safe_load(read_plain(folder / "config.yaml", CONFIG))["prune"]
+        prune = read_settings(folder)["prune"]
         return bool(prune["structure"]["name"] == "weight" and prune["update"]["name"] == "static")
-    except (OSError, ValueError, RecursionError, yaml.YAMLError, LookupError, TypeError):
+    except (LookupError, TypeError):
         return False  # of another version, or damaged
 
 

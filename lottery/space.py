@@ -5,8 +5,8 @@ import contextlib
 import torch
 from torch import Tensor, nn
 
+from lottery import disk, records
 from lottery import mask as masks
-from lottery import records, store
 from lottery.checkpoints import KEPT
 from lottery.errors import DamagedError, DiskError
 from lottery.levels import current, in_branches, place, wanted_states
@@ -24,7 +24,7 @@ def check_space(run: Run) -> None:
     another run may have trained count as well: which they are shows only when their masks are made.
     """
     todo = trainings_left(run)
-    wanted, there = needed(run, todo), store.free(run.outputs)
+    wanted, there = needed(run, todo), disk.free(run.outputs)
     if todo and wanted > there + under_way(run):
         raise DiskError(
             f"{run.outputs}: {todo} trainings need about {in_words(wanted)}, {in_words(there)} are "

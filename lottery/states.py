@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from lottery import disk, seeds, store
 from lottery import mask as masks
-from lottery import seeds, store
 from lottery.errors import UsageError
 from lottery.glimpse import Followed
 from lottery.loop import build
@@ -30,7 +30,7 @@ SCORING = "scoring_level_"  # and the level: where the making of its mask is rem
 def forget_scoring(run: Run, index: int) -> None:
     """Remove what the making of a level's masks has left: the level is there."""
     for kind in ("", INVERTED):
-        store.remove_folder(run.folder / f"{SCORING}{index:02d}{kind}")
+        disk.remove_folder(run.folder / f"{SCORING}{index:02d}{kind}")
 
 
 class Chain:

@@ -5,8 +5,8 @@ import time
 
 import torch
 
+from lottery import disk, signals
 from lottery import mask as masks
-from lottery import signals, store
 from lottery.checkpoints import Checkpoints
 from lottery.errors import DivergedError
 from lottery.loop import Training, precision, prepare, set_rate_, steps
@@ -182,7 +182,7 @@ def replay(
     pause.start(training.step)
     for step in steps(training, to.iteration):
         if (pause.due(step) or signals.pending()) and step != to.iteration:
-            store.make_folder(checkpoints.folder)
+            disk.make_folder(checkpoints.folder)
             checkpoint(training, checkpoints)
             if signals.pending():
                 checkpoints.settle()

@@ -9,7 +9,8 @@ from safetensors.torch import load_file
 
 from lottery import levels, sanity
 from lottery.ledger import Ledger
-from lottery.store import Shelf, follow
+from lottery.links import follow
+from lottery.store import Shelf
 
 COLUMNS = "level,density,compression,kept,total,test_accuracy"
 DENSE_STEPS = 12  # of the tiny run

@@ -7,7 +7,7 @@ import threading
 import pytest
 import torch
 
-from lottery import store
+from lottery import records
 from lottery.checkpoints import Checkpoints
 from lottery.errors import DamagedError, DiskError
 
@@ -75,4 +75,4 @@ def test_a_full_disk_is_told_by_the_next_write(tmp_path, monkeypatch):
     checkpoints.write(3, {"a": torch.zeros(1)}, {})
     with pytest.raises(KeyError), checkpoints:  # an error on its way is not replaced
         raise KeyError
-    assert not list(tmp_path.glob(f"{store.TEMPORARY}*"))
+    assert not list(tmp_path.glob(f"{records.TEMPORARY}*"))

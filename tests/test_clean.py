@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from lottery import cli, garbage, records, store
+from lottery import cli, disk, garbage, locks, records
 from lottery.inventory import Inventory
 
 STATE = ["rewind=step", "rewind.to=4it"]  # a state of level 0 that later levels start from
@@ -213,10 +213,10 @@ def test_states_go_and_come_back_with_the_same_bits(pair, clean, lottery, tmp_pa
 def test_states_of_a_run_at_work_stay(pair, clean, tmp_path):
     one, two = pair
     level = (one / "level_00").resolve()
-    with store.lock(two / ".lock", run=True):
+    with locks.lock(two / ".lock", run=True):
         assert clean("states", "--yes")[0] == 0
     assert (level / "4it.safetensors").exists()
-    with store.lock(level / ".lock"):
+    with locks.lock(level / ".lock"):
         clean("states", "--yes")
     assert (level / "4it.safetensors").exists()
 
@@ -231,7 +231,7 @@ def test_what_is_locked_stays(pair, clean, tmp_path, word):
         (path / ".tmp-1-x").write_text("")
     before = names(tmp_path)
     with (
-        store.lock(two / ".lock", run=True), store.lock(folder / ".lock"), store.lock(other / ".lock"),
+        locks.lock(two / ".lock", run=True), locks.lock(folder / ".lock"), locks.lock(other / ".lock"),
     ):  # fmt: skip
         code, _ = clean(word, "--yes")
     assert code == 0
@@ -298,9 +298,9 @@ def test_a_run_that_waits_for_the_lock_trains_in_a_new_folder(run, tmp_path, mon
             code = 99
             try:
                 signal.alarm(60)
-                with store.lock(path / ".lock", wait=lambda: os.write(mine, b"w")):
+                with locks.lock(path / ".lock", wait=lambda: os.write(mine, b"w")):
                     code = 7 if (path / "manifest.json").exists() else 0
-                    store.write(path / "end.safetensors", b"anew")
+                    disk.write(path / "end.safetensors", b"anew")
             finally:
                 os._exit(code)
         children.append(child)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lottery import store
+from lottery import disk, store
 from lottery.differences import first_gap, masks_apart, unlike
 from lottery.records import digest, signed
 
@@ -69,7 +69,7 @@ def rewrite(shelf, name, change):
     manifest = json.loads((shelf / "manifest.json").read_text())
     manifest.pop("sha256")
     manifest["files"][name] = digest(changed)
-    store.write_json(shelf / "manifest.json", signed(manifest))
+    disk.write_json(shelf / "manifest.json", signed(manifest))
 
 
 def files(folder):
@@ -346,7 +346,7 @@ def test_a_curve_that_is_none_is_damage_though_its_checksum_is_right(
     manifest = json.loads((shelf / "manifest.json").read_text())
     manifest.pop("sha256")
     manifest["files"]["curve.csv"] = digest(curve)
-    store.write_json(shelf / "manifest.json", signed(manifest))
+    disk.write_json(shelf / "manifest.json", signed(manifest))
     if curve:
         assert "curve.csv is damaged (it is no curve)" in diff("plain", other, code=4)
     else:  # no row in common: the rest is compared
@@ -361,7 +361,7 @@ def test_what_a_terminal_would_obey_is_spelled_out(made, diff, outputs, tmp_path
     manifest = json.loads((other / "manifest.json").read_text())
     manifest.pop("sha256")
     manifest["files"]["config.yaml"] = [digest(text.encode())]
-    store.write_json(other / "manifest.json", signed(manifest))
+    disk.write_json(other / "manifest.json", signed(manifest))
     said = diff("plain", other, code=0)
     assert "\x1b" not in said
     assert "\\x1b[2Jplain" in said
@@ -396,7 +396,7 @@ def test_a_replay_that_strays_names_the_environment_of_the_level(made, diff, out
     manifest.pop("sha256")
     manifest["environment"]["machine"] = "vax"
     manifest["drift"] = ["step 8: torch 1.0 -> 2.0"]
-    store.write_json(shelf / "manifest.json", signed(manifest))
+    disk.write_json(shelf / "manifest.json", signed(manifest))
     said = diff("plain", other, "replay=true", "levels=0", code=1)
     (line,) = [line for line in said.splitlines() if line.startswith("  B: does not give again")]
     assert "(it was trained in another environment: step 8: torch 1.0 -> 2.0; machine vax -> " in line

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from lottery import cli, health, records, store
+from lottery import cli, health, locks, records
 from lottery.commands import doctor
 from lottery.inventory import Inventory
 from lottery.wording import printable
@@ -211,7 +211,7 @@ def test_half_written_files_are_swept_only_where_nobody_writes(finished, tmp_pat
     code, said = examine()
     assert code == 0
     assert section(said, "left over").count(".tmp-123-x") == 3
-    with store.lock(folder / ".lock", run=True):
+    with locks.lock(folder / ".lock", run=True):
         code, said = examine("--repair")
     assert code == 0
     assert [p.exists() for p in temporary] == [True, False, True]
@@ -223,7 +223,7 @@ def test_half_written_files_are_swept_only_where_nobody_writes(finished, tmp_pat
 def test_a_lock_says_who_holds_it_and_a_stale_owner_is_named(finished):
     folder, examine = finished
     level = (folder / "level_01").resolve()
-    with store.lock(folder / ".lock", run=True), store.lock(level / ".lock"):
+    with locks.lock(folder / ".lock", run=True), locks.lock(level / ".lock"):
         said = section(examine("fast=true")[1], "locks")
     assert said.count(f"held by process {os.getpid()} on ") == 2
     (folder / ".owner").write_text(json.dumps({"pid": 1, "host": "far", "since": "then", "command": ["run", "a b"]}))
@@ -234,7 +234,7 @@ def test_a_lock_says_who_holds_it_and_a_stale_owner_is_named(finished):
 def test_a_run_at_work_is_left_to_itself(finished):
     folder, examine = finished
     (folder / "level_00").unlink()
-    with store.lock(folder / ".lock", run=True):
+    with locks.lock(folder / ".lock", run=True):
         said = section(examine("--repair", "fast=true")[1], "repaired")
     assert "left as it is" in said
     assert not os.path.lexists(folder / "level_00")

@@ -8,8 +8,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "lottery"
 FLOORS = [
     ["errors", "seeds", "step", "selection", "mask", "task", "initializers", "units", "parts",
-     "signals", "tables", "formats", "wording", "files", "identity", "records", "pause", "snapshots", "stats", "source", "pulse", "sweep"],
-    ["store", "checkpoints", "ledger", "memory", "environment", "archives", "layouts", "images", "cache", "downloads", "folders", "streams", "progress", "boards", "scoring", "search",
+     "signals", "tables", "formats", "wording", "files", "yamls", "identity", "records", "pause", "snapshots", "stats", "source", "pulse", "sweep"],
+    ["disk", "locks", "links", "store", "checkpoints", "ledger", "memory", "environment", "archives", "layouts", "images", "cache", "downloads", "folders", "streams", "progress", "boards", "scoring", "search",
      "labels", "tickets", "finding", "transfer", "cards", "foreign", "matching", "charts", "trends", "graph", "channels", "compact", "counting", "latency", "twofour", "regrow", "glimpse"],
     ["models", "datasets", "criteria", "structures", "allocations", "updates", "schedules",
      "rewinds", "branches", "optimizers", "lrs", "loggers", "figures"],

@@ -11,8 +11,8 @@ import pytest
 from lottery import components, config, logbook, progress, records, signals
 from lottery.boards import About, numbers
 from lottery.errors import DamagedError, UsageError
+from lottery.links import follow
 from lottery.loggers.tensorboard import EventFiles
-from lottery.store import follow
 
 HOW = {
     "tensorboard": ["log=tensorboard"],

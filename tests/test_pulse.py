@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from lottery import pulse, records, store
+from lottery import locks, pulse, records
 from lottery.inventory import Inventory
 from lottery.progress import Progress
 
@@ -35,7 +35,7 @@ def forge(folder, **other):
 
 def test_what_is_written_is_read_while_the_lock_is_held(tmp_path):
     assert pulse.read(tmp_path) is None
-    with store.lock(tmp_path / ".lock"):
+    with locks.lock(tmp_path / ".lock"):
         beat(tmp_path)
         said = pulse.read(tmp_path)
         assert {key: said[key] for key in NEWS} == NEWS
@@ -46,7 +46,7 @@ def test_what_is_written_is_read_while_the_lock_is_held(tmp_path):
 
 
 def test_numbers_that_are_not_finite_are_left_out_of_the_row(tmp_path):
-    with store.lock(tmp_path / ".lock"):
+    with locks.lock(tmp_path / ".lock"):
         beat(tmp_path, row={"step": 0, "train_loss": float("nan")}, left=None)
         said = pulse.read(tmp_path)
     assert said["row"] == {"step": 0}
@@ -66,7 +66,7 @@ def test_a_sign_from_another_machine_counts_while_it_is_fresh(tmp_path, age, see
 )  # fmt: skip
 def test_nonsense_is_no_sign(tmp_path, text):
     (tmp_path / pulse.NAME).write_text(text)
-    with store.lock(tmp_path / ".lock"):
+    with locks.lock(tmp_path / ".lock"):
         assert pulse.read(tmp_path) is None
 
 
@@ -76,7 +76,7 @@ def test_nonsense_is_no_sign(tmp_path, text):
 def test_a_sign_of_other_types_is_none(tmp_path, wrong):
     beat(tmp_path)
     forge(tmp_path, **wrong)
-    with store.lock(tmp_path / ".lock"):
+    with locks.lock(tmp_path / ".lock"):
         assert pulse.read(tmp_path) is None
 
 

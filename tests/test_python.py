@@ -14,7 +14,7 @@ from hydra.core.global_hydra import GlobalHydra
 import lottery
 from lottery import config, records, train
 from lottery.errors import DivergedError, LockedError, UsageError
-from lottery.store import lock
+from lottery.locks import lock
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from lottery import levels
-from lottery.store import Shelf, follow
+from lottery.links import follow
+from lottery.store import Shelf
 
 
 def mask(folder, index):

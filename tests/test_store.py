@@ -4,7 +4,7 @@ import os
 import pytest
 import torch
 
-from lottery import store
+from lottery import disk, links, store
 from lottery.errors import DamagedError, DiskError
 from lottery.store import Shelf
 
@@ -47,14 +47,14 @@ def test_damage_is_found_and_named(shelf, name, how):
 
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
     path = tmp_path / "f"
-    store.write(path, b"old")
+    disk.write(path, b"old")
 
     def full(handle):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(DiskError, match="No space left on device .3 bytes needed, .* free.; free some space"):
-        store.write(path, b"new")
+        disk.write(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -64,19 +64,19 @@ def test_links_are_relative_and_a_pointer_file_stands_in(tmp_path, monkeypatch):
     target.mkdir(parents=True)
     place = tmp_path / "run" / "level_00"
     place.parent.mkdir()
-    store.link(place, target)
+    links.link(place, target)
     assert place.readlink().as_posix() == "../store/abc"
-    assert store.follow(place) == "abc"
+    assert links.follow(place) == "abc"
     place.unlink()
 
     def refuse(*_):
         raise OSError(errno.EPERM, "no links here")
 
     monkeypatch.setattr(os, "symlink", refuse)
-    store.link(place, target)
+    links.link(place, target)
     assert place.read_text() == "../store/abc\n"
-    assert store.follow(place) == "abc"
-    assert store.follow(tmp_path / "run" / "level_01") is None
+    assert links.follow(place) == "abc"
+    assert links.follow(tmp_path / "run" / "level_01") is None
 
 
 def test_temporary_files_are_swept(tmp_path):

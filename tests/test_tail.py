@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from lottery import pulse, records, store
+from lottery import locks, pulse, records
 from lottery.commands import tail
 
 HEAVY = """
@@ -87,7 +87,7 @@ def test_a_run_at_work_is_followed_to_its_end(run, lottery, capsys, steps):
     folder = run("levels=1")
     say(folder, state="running")
     capsys.readouterr()
-    guard = store.lock(folder / ".lock")
+    guard = locks.lock(folder / ".lock")
     guard.__enter__()
 
     def next_row():
@@ -136,7 +136,7 @@ def test_the_step_is_shown_now_and_then_where_no_row_comes(
     folder = run("levels=0")
     say(folder, state="running")
     monkeypatch.setattr(tail, "QUIET", 0.0)
-    with store.lock(folder / ".lock"):
+    with locks.lock(folder / ".lock"):
         sign(folder)
         steps += [lambda: sign(folder, step=5), lambda: say(folder, state="stopped", error="x")]
         capsys.readouterr()
@@ -176,7 +176,7 @@ def test_ctrl_c_leaves_quietly(run, lottery, capsys, steps):
 
     steps.append(interrupt)
     capsys.readouterr()
-    with store.lock(folder / ".lock"):
+    with locks.lock(folder / ".lock"):
         assert lottery("tail", folder) == 130
     assert capsys.readouterr().err == ""
 

@@ -24,7 +24,11 @@ LOADERS = {"Loader", "FullLoader", "UnsafeLoader", "CLoader", "CFullLoader", "CU
 IMPORTERS = {
     ("cli.py", "dispatch"),  # a command, of those that lie in lottery/commands
     ("components.py", "find"),  # a component, of those that lie in its folder, and installed ones
+    ("__init__.py", "__getattr__"),  # what Python users ask the package for, of those it names
     ("images.py", "torchvision"),  # a module of torchvision, named by two callers
+}
+YAML = {
+    ("yamls.py", "parse"),  # by one of the two safe loaders
 }
 STARTERS = {
     ("launch.py", "git"),  # which commit this is
@@ -86,7 +90,7 @@ def called(node, place):
         yield name
     if last == "load" and first.endswith("torch") and keywords.get("weights_only") is not True:
         yield f"{name} without weights_only=True"
-    if name in ("yaml.load", "yaml.load_all"):
+    if name in ("yaml.load", "yaml.load_all") and place not in YAML:
         yield name
     if keywords.get("allow_pickle", False) is not False:
         yield f"{name} with allow_pickle"

@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
         return 0
     if len(words) != 1 or not chosen["level"].isdigit():
         raise UsageError("compact: name one run and a level: lottery compact RUN level=3")
-    from lottery import results, store
+    from lottery import disk, results, store
     from lottery.compact import compact
     from lottery.levels import place
     from lottery.loop import build
@@ -45,10 +45,10 @@ def main(arguments: list[str]) -> int:
     small = compact(model, level.mask, task)
     report = describe(model, small, task)
     target = Path(chosen["to"] or folder / f"compact_{place(level.index, chosen['branch'])}")
-    store.make_folder(target)
+    disk.make_folder(target)
     tensors = {name: tensor.contiguous() for name, tensor in small.state_dict().items()}
-    store.write(target / "compact.safetensors", store.pack_tensors(tensors, {}))
-    store.write_json(target / "compact.json", report)
+    disk.write(target / "compact.safetensors", store.pack_tensors(tensors, {}))
+    disk.write_json(target / "compact.json", report)
     print(text(report))
     print(target)
     return 0

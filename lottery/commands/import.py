@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
         raise UsageError(f"import: weights={chosen['weights']} is none of start, end")
     if overrides and not any(word.startswith("model=") for word in overrides):
         raise UsageError(f"import: {overrides[0]} says nothing without model=NAME")
-    from lottery import foreign, store, tickets
+    from lottery import disk, foreign, tickets
     from lottery.wording import in_words, rm
 
     target = Path(chosen["to"]).expanduser()
@@ -60,8 +60,8 @@ def main(arguments: list[str]) -> int:
     found = foreign.read(path, masks, chosen["weights"] or "start")
     ticket, notes = fitted(found, chosen, overrides)
     data = tickets.pack(ticket)
-    store.make_folder(target.parent)
-    store.write(target, data)
+    disk.make_folder(target.parent)
+    disk.write(target, data)
     about = ticket.about
     print(
         f"{found.kind}, {in_words(len(data))}: density {about['density']:.6g}, {about['kept']:,} "

@@ -180,9 +180,9 @@ def in_time(seconds: float | None) -> str:
 
 def disk_line(plan: Plan, left: int, at_work: int) -> str:
     """Return the line on disk space, and whether it suffices."""
-    from lottery import store
+    from lottery import disk
 
-    free = store.free(plan.run.outputs)
+    free = disk.free(plan.run.outputs)
     short = "; that will not fit" if left + at_work > free else ""
     return (
         f"disk: at most {in_words(left)}, {in_words(at_work)} more at work; "

@@ -68,7 +68,7 @@ def share(text: str) -> float:
 
 def write(place: Path, made: bytes, asked: bool) -> None:
     """Write the page, whole or not at all; a file of another's in the usual place is left alone."""
-    from lottery import store
+    from lottery import disk
     from lottery.reports.page import is_ours
 
     if not asked and place.exists() and not is_ours(place):
@@ -76,8 +76,8 @@ def write(place: Path, made: bytes, asked: bool) -> None:
             f"report: {place} is there and no report of lottery; name another: to=FILE.html"
         )
     try:
-        store.make_folder(place.absolute().parent)
-        store.write(place, made)
+        disk.make_folder(place.absolute().parent)
+        disk.write(place, made)
     except DiskError as error:
         if asked:
             raise

@@ -46,9 +46,7 @@ def edge_popup(
     here = {name: m.to(task.device) for name, m in mask.items()}
     counts = counts_of(mask, density, scope)
     search.wear_(found, highest(found.scores, here, counts))
-    for step in search.steps(
-        found.model, task, seed, total, found.optimizer, search.kept(found)
-    ):
+    for step in search.steps(found.model, task, seed, total, found.optimizer, search.kept(found)):
         gradients = search.straight_through(found)
         for name, score in found.scores.items():
             gradients[name].mul_(score.sign())

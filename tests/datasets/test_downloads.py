@@ -19,7 +19,7 @@ import pytest
 import torch
 import yaml
 
-from lottery import cache, config, downloads, images, layouts, signals, store
+from lottery import cache, config, disk, downloads, images, layouts, records, signals, store
 from lottery.datasets import svhn
 from lottery.errors import DamagedError, DiskError, Stopped, UsageError
 from lottery.records import digest
@@ -145,7 +145,7 @@ def test_a_full_disk_costs_one_warning(tmp_path, monkeypatch, capsys):
     def full(path, data, sync=True):
         raise DiskError(f"cannot write {path}: No space left on device")
 
-    monkeypatch.setattr(store, "write", full)
+    monkeypatch.setattr(disk, "write", full)
     tensors, sha = cache.cached(tmp_path, "x", lambda: {"a": torch.arange(3)}, id)
     assert sha == store.tensor_digest(tensors)
     assert capsys.readouterr().err.count("\n") == 1
@@ -266,7 +266,7 @@ def test_another_file_is_never_kept(load, mnist_archives, tmp_path, online, what
     with pytest.raises(UsageError, match="sent another file") as caught:
         load("mnist", validation=10)
     assert "\n" not in str(caught.value)
-    assert not [p for p in tmp_path.rglob("*") if p.name.startswith((name, store.TEMPORARY))]
+    assert not [p for p in tmp_path.rglob("*") if p.name.startswith((name, records.TEMPORARY))]
 
 
 def test_a_flood_is_left_at_the_announced_size(mnist_archives, online, tmp_path, monkeypatch):
@@ -350,12 +350,12 @@ def test_what_a_killed_download_left_is_swept(load, mnist_archives, tmp_path, on
     raw.mkdir(parents=True)
     for folder, name in ((raw, "t10k-labels-idx1-ubyte.gz"), (tmp_path / "cache", "mnist.safetensors")):
         folder.mkdir(exist_ok=True)
-        (folder / f"{store.TEMPORARY}123-{name}").write_bytes(b"half")
-    other = tmp_path / "cache" / f"{store.TEMPORARY}123-fashion-mnist.safetensors"
+        (folder / f"{records.TEMPORARY}123-{name}").write_bytes(b"half")
+    other = tmp_path / "cache" / f"{records.TEMPORARY}123-fashion-mnist.safetensors"
     other.write_bytes(b"of another process that is at work")
     online(mnist_archives)
     load("mnist", validation=10)
-    assert list(tmp_path.rglob(f"{store.TEMPORARY}*")) == [other]
+    assert list(tmp_path.rglob(f"{records.TEMPORARY}*")) == [other]
 
 
 def test_a_signal_ends_a_download(load, mnist_archives, tmp_path, online, monkeypatch):
@@ -372,7 +372,7 @@ def test_a_full_disk_says_so(load, mnist_archives, online, monkeypatch):
         raise DiskError(f"cannot write {path}: No space left on device")
 
     online(mnist_archives)
-    monkeypatch.setattr(store, "write", full)
+    monkeypatch.setattr(disk, "write", full)
     with pytest.raises(DiskError, match="No space"):
         load("mnist", validation=10)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from lottery import experiment, images, ledger, resume, store, train
+from lottery import disk, experiment, images, ledger, resume, store, train
 from lottery.checkpoints import Checkpoints
 from lottery.store import Shelf
 
@@ -17,21 +17,21 @@ Change = Callable[[dict[str, Any], dict[str, Any]], Any]
 
 
 def without_sync() -> None:
-    real = store.save_as
-    store.save_as = lambda path, data, sync: real(path, data, sync=False)
+    real = disk.save_as
+    disk.save_as = lambda path, data, sync: real(path, data, sync=False)
 
 
 def in_place() -> None:
     def write(path: Path, data: bytes, sync: bool = True) -> None:
-        with store.disk(path):
-            store.save_as(path, data, sync)
-            store.sync_folder(path.parent)
+        with disk.touching(path):
+            disk.save_as(path, data, sync)
+            disk.sync_folder(path.parent)
 
-    store.write = write
+    disk.write = write
 
 
 def without_folder_sync() -> None:
-    store.sync_folder = lambda folder: None
+    disk.sync_folder = lambda folder: None
 
 
 def half_written() -> None:
@@ -41,11 +41,11 @@ def half_written() -> None:
         os.fsync(handle)
         os.close(handle)
 
-    store.save_as = save_as
+    disk.save_as = save_as
 
 
 def manifest_first() -> None:
-    real, held = store.write, []
+    real, held = disk.write, []
 
     def write(path: Path, data: bytes, sync: bool = True) -> None:
         in_store = path.parent.parent.name == "store"
@@ -56,11 +56,11 @@ def manifest_first() -> None:
         while in_store and path.name == "manifest.json" and held:
             real(*held.pop())
 
-    store.write = write
+    disk.write = write
 
 
 def unswept() -> None:
-    store.sweep = lambda folder: None
+    disk.sweep = lambda folder: None
 
 
 def in_checkpoint(change: Change) -> Callable[[], None]:
@@ -173,7 +173,7 @@ def old_removed_first() -> None:
 
     def work(self: Any, *given: Any) -> None:
         for path in self.paths():
-            store.remove(path)
+            disk.remove(path)
         real(self, *given)
 
     Checkpoints._work = work
@@ -184,7 +184,7 @@ def tables_first() -> None:
 
     def write_files(self: Any, contents: Any) -> None:
         for name, data in contents.items():
-            store.write_if_new(self.folder / name, data)
+            disk.write_if_new(self.folder / name, data)
         real(self, contents)
 
     ledger.Ledger.write_files = write_files

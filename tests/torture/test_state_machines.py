@@ -28,7 +28,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from lottery import config, garbage, launch, records, rows, store
+from lottery import config, disk, garbage, launch, records, rows
 from lottery import mask as masks
 from lottery.checkpoints import Checkpoints
 from lottery.errors import DamagedError, UsageError
@@ -149,7 +149,7 @@ class ShelfMachine(OnDisk):
     @precondition(lambda self: self.listed is None)
     @rule(name=names, value=numbers, moment=moments)
     def write(self, name, value, moment):
-        store.make_folder(self.shelf.path)
+        disk.make_folder(self.shelf.path)
         steps = self.write_file(name, value)
         with dying(moment) as fate:
             next(steps)()
@@ -206,7 +206,7 @@ class ShelfMachine(OnDisk):
     @precondition(lambda self: self.listed is None)
     @rule(value=numbers, moment=moments)
     def checkpoint(self, value, moment):
-        store.make_folder(self.shelf.path)
+        disk.make_folder(self.shelf.path)
         before, self.iteration = set(self.kept), self.iteration + 3
         checkpoints = Checkpoints(self.shelf.path)
         with dying(moment) as fate:
@@ -314,7 +314,7 @@ class RowsMachine(OnDisk):
     def __init__(self):
         super().__init__()
         self.folder = self.root / "net" / "0123456789" / "replicate_0"
-        store.make_folder(self.folder)
+        disk.make_folder(self.folder)
         self.noted = {}  # (level, branch) -> number that stands in its row
         self.possible = {}  # table -> contents that may stand there
         self.damaged = {}  # table -> what stands there
@@ -335,7 +335,7 @@ class RowsMachine(OnDisk):
         """Return a finished level whose row holds a number."""
         shelf = Shelf(self.root, digest(f"{level} {branch} {number}".encode())[:32])
         if not shelf.complete:
-            store.make_folder(shelf.path)
+            disk.make_folder(shelf.path)
             mask = {"fc.weight": torch.arange(4) < 1 + number % 3}
             sha = shelf.write_tensors("mask.safetensors", masks.pack(mask), {"shapes": {"fc.weight": [4]}})
             shelf.finish({
@@ -539,7 +539,7 @@ class IdentityMachine(OnDisk):
     @rule()
     def go_by_the_disk(self):
         path = self.root / "config.yaml"
-        store.write(path, config.text(self.settings).encode())
+        disk.write(path, config.text(self.settings).encode())
         self.settings = config.read(path)
 
     @rule()
@@ -547,12 +547,12 @@ class IdentityMachine(OnDisk):
         """The folder of a run takes its own config and no other's."""
         folder = run_folder(self.settings, "net")
         assert folder.parts[-3:-1] == ("net", run_id(self.settings))
-        store.make_folder(folder)
+        disk.make_folder(folder)
         mark = folder / "decided"
         assert not mark.exists() or mark.read_text() == repr(self.decided())
         mark.write_text(repr(self.decided()))
         if not (folder / "config.yaml").exists():
-            store.write(folder / "config.yaml", config.text(self.settings).encode())
+            disk.write(folder / "config.yaml", config.text(self.settings).encode())
         others = sorted(f for f in self.root.glob("net/*/replicate_0") if f != folder)
         for other in (folder, *others[:1]):  # a config takes 20 ms to read
             run = SimpleNamespace(
