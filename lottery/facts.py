@@ -22,6 +22,7 @@ from lottery.yamls import parse, refuse_tricks
 
 WHOSE = ("name", "id", "replicate", "model", "dataset", "method", "rewind")  # of every table
 ALSO = {"prune": "method", "test": "test_accuracy", "val": "val_accuracy", "age": "started"}
+POINT = ("path", "to", "steps")  # settings of a rewind that say where it leads
 LONGEST_WORD = 20  # characters of a setting that stands in a column of words
 UNREADABLE = (OSError, ValueError, RecursionError, yaml.YAMLError)
 
@@ -80,10 +81,10 @@ class Facts:
         return "?" if node is None else str(node)
 
     def point(self) -> list[str]:
-        """Return the settings of the rewind point in words: 2ep."""
+        """Return the settings of the rewind point in words: 2ep; of a path its last part."""
         node = self.settings.get("rewind")
-        values = [str(v) for k, v in node.items() if k != "name"] if isinstance(node, dict) else []
-        return [v for v in values if len(v) <= LONGEST_WORD and "/" not in v]
+        values = [node[key] for key in POINT if node.get(key)] if isinstance(node, dict) else []
+        return [word for v in values if len(word := Path(str(v)).name) <= LONGEST_WORD]
 
     @cached_property
     def row(self) -> dict[str, Any]:

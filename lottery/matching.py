@@ -27,8 +27,10 @@ def matched(
     there = {name: t for name, t in found.items() if not name.endswith(COUNTER)}
     if wanted.keys() == there.keys() and all(there[n].shape == t.shape for n, t in wanted.items()):
         return {name: name for name in wanted}
-    if ordered and len(wanted) == len(there) and all(map(alike, wanted.items(), there.items())):
-        return dict(zip(wanted, there, strict=True))
+    mine, theirs = by_layer(wanted), by_layer(there)
+    if ordered and len(mine) == len(theirs) and all(map(alike, mine.items(), theirs.items())):
+        pairs = dict(zip(mine, theirs, strict=True))
+        return {name: pairs[name] for name in wanted}
     one, other = ({sort(*each): each[0] for each in side.items()} for side in (wanted, there))
     if not ordered and one.keys() == other.keys() and len(one) == len(wanted) == len(there):
         return {name: other[of] for of, name in one.items()}
@@ -56,13 +58,24 @@ def apart(found: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str:
         parts += [f"it lacks {some(lacking)}"] * bool(lacking)
         parts += [f"the model has no {some(extra)}"] * bool(extra)
         return "; ".join(parts)
-    for (name, tensor), (mine, wanted) in zip(found.items(), own.items()):
+    for (name, tensor), (mine, wanted) in zip(by_layer(found).items(), by_layer(own).items()):
         if not alike((name, tensor), (mine, wanted)):
             return (
                 f"in order, {printable(name)} ({form(tensor)}) stands where the model has {mine} "
                 f"({form(wanted)})"
             )
     return f"it has {len(found)} tensors, the model {len(own)}"
+
+
+def by_layer(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return tensors in the order of their layers, those of one layer by name.
+
+    torch.nn.utils.prune puts a weight that it prunes behind the bias of its layer.
+    """
+    layers = {name: name.rpartition(".")[0] for name in tensors}
+    place = {layer: number for number, layer in enumerate(dict.fromkeys(layers.values()))}
+    order = sorted(tensors, key=lambda name: (place[layers[name]], name.rpartition(".")[2]))
+    return {name: tensors[name] for name in order}
 
 
 def binary(raw: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> Mask:

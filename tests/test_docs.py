@@ -282,6 +282,7 @@ def test_a_page_does_what_it_says(path, lottery, tmp_path, monkeypatch, capfd):
     monkeypatch.setenv("LOTTERY_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("PATH", f"{BIN}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("COLUMNS", "200")  # a narrow terminal has narrower tables
     monkeypatch.setenv("PYTHONPATH", "")
     checkout = "<!-- in a checkout -->" in path.read_text()
     if checkout:

@@ -413,3 +413,12 @@ def test_names_are_safe_to_print(tmp_path, lottery, capsys):
     assert lottery("import", "n.safetensors", "to=t.safetensors") == 2
     assert "\x1b" not in capsys.readouterr().err
     assert load_file(tmp_path / "n.safetensors")
+
+
+def test_weights_that_torch_pruned_stand_behind_their_biases():
+    """As in a Sequential whose layers went through torch.nn.utils.prune."""
+    own = {"fc1.weight": torch.ones(3, 2), "fc1.bias": torch.ones(3), "fc2.weight": torch.ones(2, 3), "fc2.bias": torch.ones(2)}
+    there = {f"{n}.{kind}": own[f"{layer}.{kind}"] for n, layer in ((1, "fc1"), (3, "fc2")) for kind in ("bias", "weight")}
+    assert matching.matched(there, own, ordered=True) == {
+        "fc1.weight": "1.weight", "fc1.bias": "1.bias", "fc2.weight": "3.weight", "fc2.bias": "3.bias",
+    }  # fmt: skip

@@ -64,6 +64,10 @@ def test_wheel_holds_configs_and_data_and_no_tests(wheel):
         "lottery/data/digits.safetensors",
         "lottery/data/README.md",
         "lottery/criteria/magnitude.py",
+        "lottery/reports/templates/report.html",
+        "lottery/reports/templates/parts.html",
+        "lottery/reports/templates/report.css",
+        "lottery/reports/templates/report.js",
     } <= names
     yamls = {f"lottery/conf/{p.relative_to(ROOT / 'conf')}" for p in ROOT.glob("conf/**/*.yaml")}
     assert yamls <= names

@@ -3,10 +3,11 @@
 usage: lottery bench RUN level=N [branch=NAME] [batch=1] [device=auto] [threads=N] [repeats=50]
                      [warm=5] [format=table|json] [outputs=DIR]
 
-RUN is what lottery ls shows. Latency is measured here and now, on examples of zeros: all forms in
-turns, so that what else the machine does hits them alike, each over the dense net at that moment.
-What cannot be measured says why. Sizes are computed or those of files; what fewer multiplications
-could save at best is theory: a mask of single weights saves no time on dense kernels.
+RUN is a path, an id or a name, or filters, as for `lottery show`. Latency is measured here and
+now, on examples of zeros: all forms in turns, so that what else the machine does hits them alike,
+each over the dense net at that moment. What cannot be measured says why. Sizes are computed or
+those of files; what fewer multiplications could save at best is theory: a mask of single weights
+saves no time on dense kernels.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lottery.commands import options
+from lottery.commands import selection
 from lottery.errors import UsageError
 from lottery.formats import aligned, as_json
 from lottery.wording import in_words
@@ -28,22 +29,22 @@ LEAST = {"batch": 1, "repeats": 2, "warm": 0}
 
 def main(arguments: list[str]) -> int:
     """Measure and print; return the exit code."""
-    words, chosen = options(arguments, __doc__, KNOWN)
+    words, chosen = selection(arguments, __doc__, KNOWN)
     if words is None:
         return 0
-    if len(words) != 1 or not chosen["level"].isdigit():
+    if not words or not chosen["level"].isdigit():
         raise UsageError("bench: name one run and a level: lottery bench RUN level=3")
     if chosen["format"] not in ("table", "json"):
         raise UsageError(f"bench: format={chosen['format']} is none of table, json")
     numbers = {key: number(chosen, key, least) for key, least in LEAST.items()}
     threads = number(chosen, "threads", 1) if chosen["threads"] else None
-    from lottery import results
+    from lottery import choice
     from lottery.environment import set_up
     from lottery.measuring import describe
     from lottery.opening import pick_device
     from lottery.reopen import finished
 
-    folder = results.find_run(Path(chosen["outputs"]), words[0], "bench")
+    folder = choice.one(Path(chosen["outputs"]), words, "bench")
     set_up(threads, False)
     device = pick_device(chosen["device"])
     level = finished(folder, int(chosen["level"]), chosen["branch"], "bench")

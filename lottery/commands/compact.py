@@ -2,9 +2,9 @@
 
 usage: lottery compact RUN level=N [branch=NAME] [to=DIR] [outputs=DIR]
 
-RUN is a path, an id or a name, as `lottery ls` shows it. For masks of prune/structure=channel and
-neuron. DIR, by default compact_level_NN/ in the folder of the run, gets the weights after training
-(compact.safetensors) and the shapes of the layers (compact.json).
+RUN is a path, an id or a name, or filters, as for `lottery show`. For masks of
+prune/structure=channel and neuron. DIR, by default compact_level_NN/ in the folder of the run, gets
+the weights after training (compact.safetensors) and the shapes of the layers (compact.json).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lottery.commands import options
+from lottery.commands import selection
 from lottery.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,18 +26,18 @@ EXAMPLES = 100  # whose outputs are compared
 
 def main(arguments: list[str]) -> int:
     """Write and describe the smaller net; return the exit code."""
-    words, chosen = options(arguments, __doc__, KNOWN)
+    words, chosen = selection(arguments, __doc__, KNOWN)
     if words is None:
         return 0
-    if len(words) != 1 or not chosen["level"].isdigit():
+    if not words or not chosen["level"].isdigit():
         raise UsageError("compact: name one run and a level: lottery compact RUN level=3")
-    from lottery import disk, results, store
+    from lottery import choice, disk, store
     from lottery.compact import compact
     from lottery.levels import place
     from lottery.loop import build
     from lottery.reopen import finished
 
-    folder = results.find_run(Path(chosen["outputs"]), words[0], "compact")
+    folder = choice.one(Path(chosen["outputs"]), words, "compact")
     level = finished(folder, int(chosen["level"]), chosen["branch"], "compact")
     task = level.run.task
     model = build(level.run.parts, task)

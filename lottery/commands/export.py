@@ -3,7 +3,7 @@
 usage: lottery export RUN level=N [as=FORMAT] [to=PATH] [branch=NAME] [weights=start|end]
                       [compact=true] [outputs=DIR]
 
-RUN is a path, an id or a name, as `lottery ls` shows it. FORMAT is
+RUN is a path, an id or a name, or filters, as for `lottery show`. FORMAT is
   ticket       weights at the rewind point and the mask, from which another task can start
                (lottery run rewind=ticket rewind.path=PATH)
   safetensors  the same of the trained net; the file is a plain state_dict with mask/NAME beside
@@ -23,7 +23,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lottery.commands import options
+from lottery.commands import selection
 from lottery.errors import UsageError
 
 if TYPE_CHECKING:
@@ -49,10 +49,10 @@ SMALLER = ("onnx", "torch")  # formats that compact=true is for
 
 def main(arguments: list[str]) -> int:
     """Write the export and say how it compares; return the exit code."""
-    words, chosen = options(arguments, __doc__, KNOWN)
+    words, chosen = selection(arguments, __doc__, KNOWN)
     if words is None:
         return 0
-    if len(words) != 1 or not chosen["level"].isdigit():
+    if not words or not chosen["level"].isdigit():
         raise UsageError("export: name one run and a level: lottery export RUN level=3 to=net.onnx")
     how = format_of(chosen["as"], chosen["to"])
     if chosen["compact"] not in ("true", "false") or (
@@ -63,12 +63,12 @@ def main(arguments: list[str]) -> int:
             "as=torch; as=dense writes the weights of the smaller net"
         )
     weights = chosen["weights"] or ("start" if how == "ticket" else "end")
-    from lottery import exports, results
+    from lottery import choice, exports
     from lottery.forms import Source
     from lottery.levels import place
     from lottery.reopen import finished
 
-    folder = results.find_run(Path(chosen["outputs"]), words[0], "export")
+    folder = choice.one(Path(chosen["outputs"]), words, "export")
     level = finished(folder, int(chosen["level"]), chosen["branch"], "export")
     name = f"export_{place(level.index, chosen['branch'])}_{how}{FORMATS[how]}"
     target = Path(chosen["to"] or folder / name).expanduser()
