@@ -68,14 +68,20 @@ def apart(found: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str:
 
 
 def by_layer(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return tensors in the order of their layers, those of one layer by name.
+    """Return tensors in the order of their layers; of one layer the weight, then by name.
 
     torch.nn.utils.prune puts a weight that it prunes behind the bias of its layer.
     """
-    layers = {name: name.rpartition(".")[0] for name in tensors}
-    place = {layer: number for number, layer in enumerate(dict.fromkeys(layers.values()))}
-    order = sorted(tensors, key=lambda name: (place[layers[name]], name.rpartition(".")[2]))
-    return {name: tensors[name] for name in order}
+    parts = {name: name.rpartition(".")[::2] for name in tensors}
+    place = {
+        layer: number for number, layer in enumerate(dict.fromkeys(p[0] for p in parts.values()))
+    }
+
+    def order(name: str) -> tuple[int, bool, str]:
+        layer, kind = parts[name]
+        return place[layer], kind != "weight", kind
+
+    return {name: tensors[name] for name in sorted(tensors, key=order)}
 
 
 def binary(raw: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> Mask:

@@ -26,6 +26,12 @@ TINY = [
 ]  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def no_terminal(monkeypatch):
+    """Let output be as in a file: pytest-xdist tells its workers how wide its own terminal is."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture
 def tiny():
     """Return the overrides of a run that takes well under a second: 48 examples, 4 steps an epoch."""
