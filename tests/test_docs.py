@@ -104,7 +104,6 @@ def name_of(value):
     return value.name if isinstance(value, Path) else f"line{value.line}"
 
 
-# ---- the quick share: nothing is trained
 
 
 @pytest.mark.parametrize("path", PAGES, ids=IDS)
@@ -147,7 +146,9 @@ def taken(command, path):
         return overrides | {*getattr(module, "KNOWN", ())} | ({"time", "layers", "format"} if command == "plan" else set())
     figures = [p.read_text() for p in config.conf_dir().glob("figure/*.yaml")]
     figures += [block.text for block in blocks(path) if block.kind == "yaml"]
-    more = {key for text in figures for key in yaml.safe_load(text)} if command == "plot" else set()
+    own = "".join(block.text for block in blocks(path) if block.says("file"))
+    more = {key for text in figures for key in yaml.safe_load(text)} | {*re.findall(r"(\w+): \w+ = ", own)}
+    more = more if command == "plot" else set()
     usage = (module.__doc__ or "").split("\n\n")
     return {*COLUMNS, "prune", "test", "val", *re.findall(r"(\w+)=", "".join(usage)), *more}
 
@@ -273,7 +274,6 @@ def test_every_column_of_every_table_is_documented(run, capsys):
         assert columns == documented(name), name
 
 
-# ---- every page as its reader would type it
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from lottery.errors import UsageError
 from lottery.source import Chart, Source
 
 MOST = 12  # masks: more cells than 12 x 12 have no room for their numbers
+CELL = 0.5  # inches that a cell needs at most
 WAYS = ("auto", "levels", "experiments", "replicates")
 Masks = dict[str, dict[int, dict[str, np.ndarray]]]  # word on the axis -> replicate -> mask
 
@@ -128,6 +129,7 @@ def drawn(names: Sequence[str], table: pd.DataFrame, label: str) -> Figure:
     if label:
         axes.set_xlabel(label)
         axes.set_ylabel(label)
-    axes.set_title("overlap of masks: measured below, by chance above", loc="right", fontsize=7)
-    figure.set_figheight(side * (0.95 if not turned else 1.0))
+    figure.suptitle("overlap of masks: measured below, by chance above", fontsize=7)
+    room = 1.5 if turned else 0.7  # inches for the words
+    figure.set_figheight(min(side * (1.0 if turned else 0.95), CELL * len(names) + room))
     return figure
