@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import lottery as door
-from lottery import exports, finding, forms, store, tickets
+from lottery import disk, exports, finding, forms, store, tickets
 from lottery.errors import UsageError
 from lottery.reopen import finished
 
@@ -256,7 +256,7 @@ def test_a_full_disk_leaves_nothing(folder, lottery, tmp_path, monkeypatch, caps
         raise OSError(28, "No space left on device")
 
     before = sorted(tmp_path.rglob("*"))
-    monkeypatch.setattr(store.os, "replace", refuse)
+    monkeypatch.setattr(disk.os, "replace", refuse)
     assert lottery("export", folder, "level=1", "to=x.safetensors") == 5
     assert "No space left" in capsys.readouterr().err
     assert sorted(tmp_path.rglob("*")) == before

@@ -157,7 +157,7 @@ def spawn(
         torch.set_num_threads(1)
         if before:
             before()
-        code = work()
+        code = int(work())
     except BaseException:  # noqa: BLE001 (a child must never come back into the tests)
         traceback.print_exc()
     finally:

@@ -53,8 +53,12 @@ def type_run(folder, overrides, before=None):
             file.write(shelf.key + "\n")
         return train(*arguments, **options)
 
+    def dispatch(_):
+        launch.launch(plan.settings, plan.parts, plan.name, plan.command)
+        return 0
+
     def work():
-        cli.dispatch = lambda _: launch.launch(plan.settings, plan.parts, plan.name, plan.command) or 0
+        cli.dispatch = dispatch
         levels.train = noted
         return cli.main(["run"])
 

@@ -14,6 +14,7 @@ import tempfile
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 import torch
@@ -376,7 +377,7 @@ class RowsMachine(OnDisk):
     def tables_are_written(self, moment):
         wanted = self.tables()
         with dying(moment) as fate:
-            rows.write_tables(self.run)
+            self.write()
         for name, table in wanted.items():
             before = self.possible.get(name, [None]) if fate.killed else []
             self.possible[name] = [*before, table]
@@ -413,9 +414,14 @@ class RowsMachine(OnDisk):
         assert str(self.folder / MANIFEST) in said
         for (level, branch), value in self.noted.items():  # found again by what they are made of
             self.note(level, branch, value)
-        rows.write_tables(self.run)
+        self.write()
         self.possible = {name: [table] for name, table in self.tables().items()}
         self.damaged.clear()
+
+    def write(self):
+        """Write the tables without the columns of cost, for which these levels have no net."""
+        with mock.patch.object(rows, "trained", return_value=None):
+            rows.write_tables(self.run)
 
     def tables(self):
         """Return the tables that the model asks for: a row each, in order."""
@@ -558,6 +564,11 @@ class IdentityMachine(OnDisk):
             run = SimpleNamespace(
                 folder=other, strict=False, spread={}, watch=SimpleNamespace(warn=pytest.fail), warned=[],
                 task=SimpleNamespace(fingerprint="", device=torch.device("cpu")), ledger=Ledger(other),
+                parts=SimpleNamespace(
+                    rewind=lambda states: (SimpleNamespace(mask=None), None),
+                    pruning=SimpleNamespace(nested=False), replicate=0,
+                ),
+                length=None, known={},
             )  # fmt: skip
             if other == folder:
                 launch.refuse_drift(run, self.settings, {})

@@ -18,7 +18,7 @@ from harness import LENET, TINY, Plan, compose, finish, output, whole
 from oracles import acknowledged, bits, files, left, lost, rows_once, torn
 from power import FILE, LINK, State, Whole, joined, played, states, torn_names
 
-from lottery import launch, ledger, store, train
+from lottery import disk, launch, ledger, store, train
 from lottery.checkpoints import Checkpoints
 from lottery.errors import DISK, LotteryError
 from lottery.records import read_signed
@@ -120,7 +120,7 @@ def announce(layer: Layer) -> None:
         folder = next(g.folder for g in given if isinstance(g, Checkpoints))
         layer.mark("trains", place(layer, folder), str(training.step))
 
-    after(store, "write", written)
+    after(disk, "write", written)
     after(store.Shelf, "finish", lambda _, shelf, manifest: layer.mark("level", place(layer, shelf.path)))
     after(ledger.Ledger, "note", lambda _, book, name, **entry: layer.mark("place", place(layer, book.folder), name))
     after(train, "resume", resumed)
