@@ -3,6 +3,7 @@
 import difflib
 import os
 import re
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import yaml
 
 from lottery.errors import DiskError, UsageError
-from lottery.facts import Facts
+from lottery.facts import ALSO, Facts
 from lottery.wording import printable
 
 REPLICATE = re.compile(r"replicate_[0-9]+")
@@ -95,7 +96,10 @@ def is_filter(word: str) -> bool:
 
 
 def matching(outputs: Path, word: str) -> list[Path]:
-    """Return the replicate folders that `word` names: exactly, or else by a part of their name."""
+    """Return the replicate folders that `word` names: by a name, an id's start, a name's part.
+
+    The first of the three that names any counts, as a name may look like the start of an id.
+    """
     if (Path(word) / "run.json").exists():
         place = Path(os.path.abspath(word))
         if not REPLICATE.fullmatch(place.name) or len(place.parents) < 4:
@@ -113,15 +117,19 @@ def matching(outputs: Path, word: str) -> list[Path]:
         if head and (not replicate or f.name == f"replicate_{replicate}")
     ]
 
-    def exactly(folder: Path) -> bool:
-        ident, name = folder.parent.name, folder.parent.parent.name
-        return ident.startswith(head) or head in (name, f"{name}/{ident}")
+    def exactly(ident: str, name: str) -> bool:
+        return head in (name, ident, f"{name}/{ident}")
 
-    def roughly(folder: Path) -> bool:
-        name = folder.parent.parent.name
+    def begins(ident: str, name: str) -> bool:
+        return ident.startswith(head)
+
+    def roughly(ident: str, name: str) -> bool:
         return fnmatchcase(name, head) if "*" in head else head in name
 
-    return [f for f in folders if exactly(f)] or [f for f in folders if roughly(f)]
+    for fits in (exactly, begins, roughly):
+        if found := [f for f in folders if fits(f.parent.name, f.parent.parent.name)]:
+            return found
+    return []
 
 
 def runs_in(place: Path) -> list[Path]:
@@ -143,9 +151,22 @@ def narrowed(facts: Sequence[Facts], word: str, head: str) -> list[Facts]:
     asked = alternatives(text)
     kept = [one for one, values in found if any(same(v, t) for v in values for t in asked)]
     if kept:
+        for one in lost(found, kept, key):
+            warnings.warn(
+                f"{printable(one.folder / 'run.json')} is damaged, so that nobody can tell whether "
+                f"{printable(word)} fits; it is left out",
+                stacklevel=2,
+            )
         return kept
     there = dict.fromkeys(spelled(values[0]) for _, values in found if values)
     raise UsageError(f"{head}no run with {word}; {key} is {brief(there)}")
+
+
+def lost(found: Sequence[tuple[Facts, list[Any]]], kept: Sequence[Facts], key: str) -> list[Facts]:
+    """Return the runs left out though they may fit: their damaged record would have the option."""
+    if not any(key in one.choices or ALSO.get(key) == "method" or key == "method" for one in kept):
+        return []
+    return [one for one, _ in found if one not in kept and one.record.get("state") == "damaged"]
 
 
 def alternatives(text: str) -> list[str]:
@@ -199,10 +220,16 @@ def none_there(outputs: Path) -> str:
 def listed(folders: Sequence[Path]) -> str:
     """Return runs in one line, as they can be typed; many as one a config."""
     groups = list(configs(folders))
+    bases = {base for base, _ in groups}
+    twice = {base for base in bases if sum(base.name == other.name for other in bases) > 1}
+
+    def typed(base: Path) -> str:
+        return f"{printable(base.parent.name)}/{base.name}" if base in twice else base.name
+
     if len(folders) <= LISTED or len(groups) == 1:
-        names = [f"{f.parent.name}/{f.name} ({printable(f.parent.parent.name)})" for f in folders]
+        names = [f"{typed(f.parent)}/{f.name} ({printable(f.parent.parent.name)})" for f in folders]
     else:
-        names = [f"{base.name} ({printable(base.parent.name)})" for base, _ in groups]
+        names = [f"{typed(base)} ({printable(base.parent.name)})" for base, _ in groups]
     more = [f"and {len(names) - LISTED} more (lottery ls)"] if len(names) > LISTED else []
     return "; ".join([*names[:LISTED], *more])
 

@@ -143,10 +143,12 @@ def compare(
 
 
 def reached(group: Group, level: int, metric: str, tolerance: float) -> dict[str, Any]:
-    """Return what a group reached at a level, and how that stands to its dense level."""
+    """Return what a group reached at a level, and how a sparse one stands to its dense level."""
     values, dense = group.values(level, metric), group.values(0, metric)
+    if group.density(level) == 1 or 0 not in group.levels or group.density(0) < 1:
+        dense = {}
     mean, low, high = stats.interval(list(values.values()))
-    changes = [values[k] - dense[k] for k in values if k in dense] if level else []
+    changes = [values[k] - dense[k] for k in values if k in dense]
     found = dict(zip(("dense_difference", "dense_low", "dense_high"),
                      stats.interval(changes), strict=True))  # fmt: skip
     judged = stats.verdict(changes, tolerance) if metric.endswith("accuracy") else ""

@@ -4,13 +4,20 @@ import dataclasses
 import re
 
 import yaml
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
 from lottery.components import near
 from lottery.config import conf_dir
+from lottery.defaults import LISTS
 from lottery.errors import LotteryError, UsageError
 from lottery.skeleton import Config, Host, Prune, Train
+
+KINDS = {  # omegaconf's words, and ours
+    "converted to Integer": "no whole number",
+    "converted to Float": "no number",
+    "is not a valid bool": "neither true nor false",
+}
 
 
 def translated(error: Exception) -> LotteryError:
@@ -35,6 +42,16 @@ def translated(error: Exception) -> LotteryError:
         return UsageError(f"config: '{match[1]}' has several values; add -m to run them all")
     if match := re.search(r"Error parsing override '([^']+)'", text):
         return UsageError(f"config: '{match[1]}' is no override; write KEY=VALUE or GROUP=NAME")
+    if match := re.search(r"Error merging override ([^\n]*)", text):
+        said = "\n".join([text, *cause])
+        if kind := next((words for name, words in KINDS.items() if name in said), ""):
+            return UsageError(f"config: {match[1]}: the value is {kind}")
+    if isinstance(error, OverrideParseException):
+        return UsageError(
+            f"config: '{error.override}' is no override that hydra can read; a list has a value on "
+            "both sides of a comma, and text with spaces or signs has quotes of its own: "
+            "name=\"'my run'\""
+        )
     lines = [line.strip() for line in text.splitlines() + cause if line.strip()]
     return UsageError("config: " + "; ".join(dict.fromkeys(lines[:3])))
 
@@ -55,6 +72,8 @@ def unknown_key(key: str, cause: list[str]) -> str:
         return "config: a run draws no figure; draw it afterwards: lottery plot figure=accuracy"
     parent, _, last = key.rpartition(".")
     inner = re.match(r"Key '([^']+)'", cause[0]) if cause else None
+    if inner and inner[1] in key.split(".")[:-1]:
+        return unknown_part(key, inner[1])
     if inner and inner[1] != last:
         return f"config: {key} has no '{inner[1]}' yet; to add it: +{key}.{inner[1]}=VALUE"
     if parent and parent not in ("train", "prune", "host"):
@@ -63,6 +82,23 @@ def unknown_key(key: str, cause: list[str]) -> str:
         return f"config: {parent} has no setting '{last}'{near(last, others) or seen}"
     hint = near(key, settings()) or " (all settings: lottery run --cfg job)"
     return f"config: there is no setting '{key}'{hint}"
+
+
+def unknown_part(key: str, part: str) -> str:
+    """Return the line for a key that goes through one that the config does not have."""
+    before = key.split(".")[: key.split(".").index(part)]
+    parent = ".".join(before)
+    known = [name for name in settings() if name.split(".")[:-1] == before]
+    known += [f"{parent}.{name}" for name in keys_of(parent)] if parent else []
+    if parent in LISTS:  # what is in them was chosen by name
+        names = [p.stem for p in (conf_dir() / LISTS[parent]).glob("*.yaml")]
+        if part in names:
+            return f"config: {key}: type {LISTS[parent]}=[{part}], too"
+        known += [f"{parent}.{name}" for name in names]
+    if not parent:
+        return f"config: there is no setting '{part}'{near(part, known)}"
+    seen = f" (what it has: lottery run --cfg job --package {parent})"
+    return f"config: {parent} has no '{part}'{near(f'{parent}.{part}', known) or seen}"
 
 
 def keys_of(group: str) -> list[str]:

@@ -9,7 +9,7 @@ from lottery import mask as masks
 from lottery.counting import Forward
 from lottery.errors import DamagedError
 from lottery.levels import place, ticket_on, understood
-from lottery.lineage import followed, level_span, needs
+from lottery.lineage import followed, level_span, needs, rewound
 from lottery.runs import Run
 from lottery.scoring import effort_of
 from lottery.search import steps_in
@@ -152,7 +152,9 @@ def columns(
     training_macs_kept and energy (joule). The ticket's are all that had to be trained or scored to
     have it, whoever did so, and its own training. Levels count as far as they are needed, once.
     A branch needs what its level's ticket needs, and level 0 as far as the step that it starts
-    from. What a rollback trains again is left out. Empty where a level that it needs is gone.
+    from. What a rollback trains again is left out. The ticket's are left out, NaN in the tables,
+    where a level that it needs is gone, and where it follows from one that was found elsewhere
+    (rewind=ticket), whose search nobody counted here.
     """
     index, branch = at
     own = there.get(at)
@@ -168,6 +170,8 @@ def columns(
         "training_macs_kept": mine.macs_kept,
         "energy": mine.energy,
     }
+    if index and rewound(run).brings:
+        return found
     wanted = needs(run, index)
     if branch:
         wanted = wanted.also(0, own.span.start)

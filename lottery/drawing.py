@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import math
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from lottery.tidy import Runs
 
 WIDTHS = {"column": 3.3, "page": 6.75}  # inches, of a two-column paper
 NARROWEST, WIDEST = 2.0, 20.0
+SIGN = 2  # columns by which a table is known as one of this figure
 PASSES = 2  # until the layout has settled
 SHAPE = 0.76  # height over width of a column; a wider figure is not as much higher
 DATELESS: dict[str, dict[str, Any]] = {  # the same data, the same bytes
@@ -44,15 +46,36 @@ class Drawn:
     def save(self, path: Path | str) -> list[Path]:
         """Write the figure as its suffix says (.png .svg .pdf), and the table as CSV beside it.
 
-        Returns both paths. Raises UsageError for another suffix.
+        Returns both paths. Raises UsageError for another suffix, a place among the records of a
+        run, and where a CSV of another's has the name of the table.
         """
         path = Path(path)
         kind = check_suffix(path)
+        beside = self.beside(path)
         disk.make_folder(path.absolute().parent)
-        beside = path.with_suffix(".csv")
         disk.write(path, self.render(kind))
         disk.write(beside, self.table.to_csv(index=False, lineterminator="\n").encode())
         return [path, beside]
+
+    def beside(self, path: Path) -> Path:
+        """Return where the table of a figure at `path` goes; raises UsageError as `save` does."""
+        if (path.parent / "run.json").exists():
+            raise UsageError(f"to={path}: {path.parent} is the folder of a run; choose another")
+        place = path.with_suffix(".csv")
+        if not os.path.lexists(place):
+            return place
+        own = ",".join(map(str, self.table.columns[:SIGN]))
+        try:
+            with place.open(encoding="utf-8") as file:
+                ours = file.readline(len(own) + 1).rstrip("\n").startswith(own)
+        except (OSError, ValueError):
+            ours = False
+        if not ours:
+            raise UsageError(
+                f"to={path}: the table of the figure would be {place}, and that is there and not "
+                "the table of such a figure; choose another name"
+            )
+        return place
 
     def render(self, kind: str, transparent: bool = False) -> bytes:
         """Return the file of a kind: png, svg or pdf."""

@@ -1,6 +1,7 @@
 """Write a net for others, read it back, and put it in place where it computes the same."""
 
 import contextlib
+import glob
 import os
 import shutil
 import warnings
@@ -46,7 +47,7 @@ def write(source: Source, how: str, target: Path, smaller: bool) -> Report:
     disk.make_folder(target.parent)
     given = replace(source, net=compacted(source)) if smaller else source
     try:
-        with quiet(how):
+        with disk.touching(target), quiet(how):
             again = FORMS[how](given, temporary)
             small = again._replace(small=given.net) if smaller else again
             report = compare(source, small, temporary)
@@ -62,7 +63,9 @@ def clear(temporary: Path) -> None:
     """Remove what an export that failed has left."""
     if temporary.is_dir():
         shutil.rmtree(temporary)
-    for path in temporary.parent.glob(f"{temporary.name}*"):  # onnx may have put data beside it
+    for path in temporary.parent.glob(
+        f"{glob.escape(temporary.name)}*"
+    ):  # onnx may have put data beside it
         path.unlink()
 
 

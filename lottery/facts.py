@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from lottery import records
+from lottery import pulse, records
 from lottery.errors import DamagedError, DiskError
 from lottery.files import CONFIG, read_plain
 from lottery.identity import flat
@@ -45,8 +45,11 @@ class Facts:
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """config.yaml as data; {} where it cannot be read."""
-        return read_settings(self.folder)
+        """config.yaml as data, `levels` as asked for since; {} where it cannot be read."""
+        found, asked = read_settings(self.folder), self.record.get("levels_asked")
+        if isinstance(found.get("levels"), int) and isinstance(asked, int):
+            found["levels"] = asked
+        return found
 
     @cached_property
     def flat(self) -> dict[str, Any]:
@@ -116,11 +119,14 @@ class Facts:
 
     @cached_property
     def state(self) -> str:
-        """How the run stands; one that is not at work any more was killed."""
+        """How the run stands; one that is not at work any more was killed.
+
+        A lock of another machine may not be seen here; its fresh sign of life tells then.
+        """
         said = str(self.record.get("state", "?"))
-        if said == "running" and not records.locked(self.folder / ".lock"):
-            return "killed"
-        return said
+        if said != "running" or records.locked(self.folder / ".lock") or pulse.read(self.folder):
+            return said
+        return "killed"
 
     def values(self, key: str) -> list[Any]:
         """Return what a key of a filter stands for: a column, an option, a setting; [] for none.
@@ -194,7 +200,5 @@ def number(value: object) -> float | None:
 
 def time_left(folder: Path) -> float | None:
     """Return the seconds to the end of a run that is at work, as it reckons; None for unknown."""
-    from lottery import pulse
-
     found: Mapping[str, Any] = pulse.read(folder) or {}
     return number(found.get("left"))

@@ -109,6 +109,8 @@ def shelf_at(path: Path, level: int | None, branch: str, number: int) -> Shelf |
         return None
     folder = path if (path / records.RUN).exists() else path / f"replicate_{number}"
     if not (folder / records.RUN).exists():
+        if there := sorted(run.parent.name for run in path.glob(f"replicate_*/{records.RUN}")):
+            raise UsageError(f"{printable(path)} has no {folder.name}, it has {some(there)}")
         raise UsageError(f"{printable(path)} is neither a ticket file nor the folder of a run")
     if level is None:
         raise UsageError(f"{printable(folder)} is a run: say which of its levels, like level=3")

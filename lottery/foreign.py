@@ -22,6 +22,7 @@ TORCH = (".pt", ".pth", ".bin", ".ckpt")
 WRAPPED = ("state_dict", "model_state_dict", "model")  # where a checkpoint keeps its state_dict
 WRAPPERS = ("module.", "_orig_mod.", "model.")  # what DataParallel, compile and trainers put before
 STEP = re.compile(r"model_ep(\d+)_it(\d+)\.pth")
+GLOBAL = re.compile(r"GLOBAL ([\w.]{1,99})")  # in torch's error: what a pickle asks for
 ORIG, MASKED = "_orig", "_mask"  # of torch.nn.utils.prune
 
 
@@ -129,6 +130,8 @@ def tensors_in(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors, about = safetensors(read_bytes(path), path)
     elif path.suffix in TORCH:
         tensors, about = state_dict(read_bytes(path), path), {}
+    elif not path.exists():
+        raise UsageError(f"import: {printable(path)} is not there")
     else:
         raise UsageError(
             f"import: {printable(path)}: give a .safetensors file, a state_dict saved by torch "
@@ -173,9 +176,12 @@ def state_dict(data: bytes, path: Path) -> dict[str, Tensor]:
             warnings.simplefilter("ignore")
             found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # noqa: BLE001 (a file from anywhere raises anything)
+        held = GLOBAL.search(str(error))
+        why = f"it holds {printable(held[1])}" if held else first_line(error)
         raise UsageError(
-            f"import: torch.load(weights_only=True) refuses {where} ({first_line(error)}); it is "
-            "read in no other way, since a pickle can run code"
+            f"import: torch.load(weights_only=True) refuses {where} ({why}); it is read in no "
+            "other way, since a pickle can run code: save tensors alone, "
+            "torch.save(net.state_dict(), FILE)"
         ) from error
     inside = [
         found[k]

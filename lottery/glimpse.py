@@ -63,6 +63,7 @@ class Followed:
         if not self.memory.searching:
             signals.leave_if_asked()
         self.losses += 1
+        self.watch.scoring(self.losses)
         now = time.monotonic()
         if now - self.said >= SAY_EVERY:
             self.said = now

@@ -39,14 +39,20 @@ class Jobs:
             ran = self.execute(job, words)
         except Stopped as error:
             self.stopped = error
+        except SystemExit as error:  # of a component or a board; hydra would end without a word
+            self.fail(words, RuntimeError(f"a component called sys.exit({error.code!r})"))
         except Exception as error:  # noqa: BLE001 (raised again at the end, or listed there)
-            self.failures.append((words, error))
-            self.course.end(failed=True)
-            if self.sweep:
-                print(f"lottery: {one_line(error)}", file=sys.stderr)
+            self.fail(words, error)
         else:
             self.ran.append((words, ran))
             self.course.end(failed=False)
+
+    def fail(self, words: str, error: Exception) -> None:
+        """Note that a config failed; of a sweep, say so now."""
+        self.failures.append((words, error))
+        self.course.end(failed=True)
+        if self.sweep:
+            print(f"lottery: {one_line(error)}", file=sys.stderr)
 
     def execute(self, job: Composed, words: str) -> Ran:
         """Bind, check, lock and run one config."""

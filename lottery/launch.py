@@ -28,7 +28,7 @@ from lottery.opening import open_run, pick_device
 from lottery.parts import Parts
 from lottery.pulse import Pulse
 from lottery.records import RUN, digest, read_run, signed
-from lottery.results import level_table
+from lottery.results import branches, level_table, metrics
 from lottery.resume import refuse_or_warn
 from lottery.rows import read_rows, write_overlaps
 from lottery.runs import Run
@@ -216,7 +216,7 @@ def keep_record(
         record |= {"seconds": spent + time.monotonic() - clock, "ended": records.now()}
         close_record(run, record)
     print(closing(run, read_rows(run)))
-    if verdicts := judged(run.folder.parent):
+    if verdicts := judged(run):
         print(verdicts)
 
 
@@ -236,18 +236,31 @@ def close_record(run: Run, record: dict[str, Any]) -> None:
         run.watch.warn(str(error))
 
 
-def judged(base: Path) -> str:
+def judged(run: Run) -> str:
     """Return the verdicts on a config over its replicates, and keep them in sanity.csv.
 
-    Empty where no level has a control of other positions.
+    Empty where no level has a control of other positions. Damage in another replicate is a
+    warning, and no error of this one.
     """
-    rows = judge(sorted(base.glob("replicate_*")))
+    base = run.folder.parent
+    rows = judge([f for f in sorted(base.glob("replicate_*")) if readable(run, f)])
     if not rows:
         return ""
     with locks.lock(base / ".lock"):  # against the other replicates
         disk.sweep(base)
         disk.write_if_new(base / "sanity.csv", table(rows))
     return f"\n{HEADING}\n{sanity_table(rows)}"
+
+
+def readable(run: Run, folder: Path) -> bool:
+    """Say whether the tables of a replicate can be read; warn where they cannot."""
+    try:
+        metrics(folder)
+        branches(folder)
+    except (DamagedError, DiskError) as error:
+        run.watch.warn(f"the verdict leaves out {folder.name}: {error}")
+        return False
+    return True
 
 
 def origin(device: torch.device) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from lottery.mask import Mask
 from lottery.tickets import form, some
 from lottery.wording import printable
 
-COUNTER = "num_batches_tracked"  # of BatchNorm; older files lack it, and nothing depends on it
+COUNTER = "num_batches_tracked"  # of BatchNorm; older files lack it, and few nets use it
 
 
 def matched(
@@ -21,8 +21,38 @@ def matched(
 
     A kind is the last part of a name: weight, bias, running_mean. Where `ordered` says that both
     stand in the order of their nets, kinds and shapes have to be the same one by one; else no two
-    may be alike. Raises UsageError, with what does not fit, where neither is so.
+    may be alike. The counters of BatchNorm follow their layers, where the file has them. Raises
+    UsageError, with what does not fit, where neither is so, and where the
+    file has a tensor that fits by its name, and another would take its place.
     """
+    pairs = paired(found, own, ordered)
+    there = [
+        name for name in pairs if name in found and alike((name, found[name]), (name, own[name]))
+    ]
+    if swapped := next((name for name in there if pairs[name] != name), ""):
+        raise UsageError(
+            f"import: by order and shape {printable(pairs[swapped])} would become "
+            f"{printable(swapped)}, and the file has a {printable(swapped)} of its own; give every "
+            "tensor there the model's name, or none"
+        )
+    return pairs | counters(pairs, found, own)
+
+
+def counters(
+    pairs: Mapping[str, str], found: Mapping[str, Tensor], own: Mapping[str, Tensor]
+) -> dict[str, str]:
+    """Return own name -> name there of the counters of BatchNorm that the file has."""
+    layers = {name.rpartition(".")[0]: there.rpartition(".")[0] for name, there in pairs.items()}
+    result = {}
+    for name in [name for name in own if name.endswith(COUNTER)]:
+        there = f"{layers.get(name.rpartition('.')[0], '')}.{COUNTER}".lstrip(".")
+        if there in found and found[there].shape == own[name].shape:
+            result[name] = there
+    return result
+
+
+def paired(found: Mapping[str, Tensor], own: Mapping[str, Tensor], ordered: bool) -> dict[str, str]:
+    """Return what `matched` does, without counters, and whatever the names say."""
     wanted = {name: t for name, t in own.items() if not name.endswith(COUNTER)}
     there = {name: t for name, t in found.items() if not name.endswith(COUNTER)}
     if wanted.keys() == there.keys() and all(there[n].shape == t.shape for n, t in wanted.items()):
@@ -116,6 +146,11 @@ def zeros_of(weights: Mapping[str, Tensor]) -> Mask:
     return {name: w != 0 for name, w in weights.items() if w.dim() > 1 and w.is_floating_point()}
 
 
+def prunable(mask: Mask, names: Mapping[str, str], dense: Mask) -> Mask:
+    """Return the masks, by the names there, of what a model can prune: `dense` has its layers."""
+    return {there: mask[there] for name, there in names.items() if name in dense and there in mask}
+
+
 def emptied(weights: Mapping[str, Tensor], mask: Mask) -> tuple[dict[str, Tensor], int]:
     """Return the weights with the pruned ones 0.0, and how many of those were not."""
     result, count = dict(weights), 0
@@ -132,13 +167,13 @@ def renamed(
     """Return weights and mask by the names of a model, in its order and types.
 
     `dense` has the layers that it can prune; one without a mask keeps everything. Raises UsageError
-    for a mask of any other.
+    for a mask of any other that prunes.
     """
     taken = {
         name: weights[names[name]].to(t.dtype) if name in names else t for name, t in own.items()
     }
     back = {there: name for name, there in names.items()}
-    if odd := [name for name in mask if back[name] not in dense]:
+    if odd := [n for n, keep in mask.items() if back[n] not in dense and not bool(keep.all())]:
         raise UsageError(f"import: this model has no weights to prune in {some(odd)}")
     given = {back[name]: keep for name, keep in mask.items()}
     return taken, {name: given.get(name, keep) for name, keep in dense.items()}

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,8 @@ from lottery.mask import Mask, Scores
 from lottery.step import Span, Step
 from lottery.task import Task
 from lottery.units import Units
+
+T = TypeVar("T")
 
 Criterion = Callable[[nn.Module, Mask, Task, torch.Generator, float], Scores]
 Structure = Callable[[nn.Module, Task, Scores, Mask], Units]
@@ -54,6 +56,10 @@ class States(Protocol):
 
     def inverted(self) -> Mask:
         """Return the mask of this level with the lowest scores kept in place of the highest."""
+        ...
+
+    def once(self, what: str, make: Callable[[], T]) -> T:
+        """Return what `make` gives the first time, for the whole run: a file may change."""
         ...
 
 

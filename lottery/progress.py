@@ -141,19 +141,32 @@ class Progress:
         return "  ".join(words)
 
     def beat(self, pulse: Pulse) -> None:
-        """Leave a sign of life."""
-        pulse.beat(
-            {
-                "level": self.index,
-                "levels": self.levels,
-                "branch": self.branch,
-                "density": self.density,
-                "step": self.done,
-                "steps": self.total,
-                "left": self.left(),
-                "row": self.newest,
-            }
-        )
+        """Leave a sign of life from the midst of training."""
+        told: dict[str, Any] = {
+            "step": self.done,
+            "steps": self.total,
+            "left": self.left(),
+            "row": self.newest,
+        }
+        pulse.beat(self.place() | told)
+
+    def scoring(self, batches: int) -> None:
+        """Leave a sign of life, where one is due, while the level of `level` is scored for a mask.
+
+        A criterion may do that for hours, and nobody can tell how long it will.
+        """
+        if self.pulse is not None and self.pulse.due():
+            told: dict[str, Any] = {"step": batches, "steps": 0, "left": None, "row": {}}
+            self.pulse.beat(self.place() | told)
+
+    def place(self) -> dict[str, Any]:
+        """Return where in the run it is, as a sign of life says it."""
+        return {
+            "level": self.index,
+            "levels": self.levels,
+            "branch": self.branch,
+            "density": self.density,
+        }
 
     def say(self, text: str) -> None:
         """Print a line beside the bar."""

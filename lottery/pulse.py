@@ -26,7 +26,7 @@ KINDS: dict[str, Any] = {  # what a sign says
     "branch": str,
     "density": (int, float),
     "step": int,
-    "steps": int,
+    "steps": int,  # of the level; 0 while it is scored for a mask, and `step` counts batches
     "left": (int, float, type(None)),  # seconds to the end of the run; None while nobody can tell
     "at": (int, float),  # seconds since 1970
     "host": str,

@@ -28,18 +28,19 @@ CONTROLS = {  # what those branches have to be for that, as branches.csv has it
 }
 
 
-def judge(folders: Sequence[Path]) -> list[dict[str, Any]]:
+def judge(folders: Sequence[Path], tolerance: float = TOLERANCE) -> list[dict[str, Any]]:
     """Return a row a level that has controls of other positions, over replicates of one config.
 
     Accuracies are those of the test split at the end of training. `difference` is ticket minus
     the mean of its shuffle and random masks, replicate by replicate, with the 95 % interval of its
-    mean; `initial` the same for ticket minus re-initialisation.
+    mean; `initial` the same for ticket minus re-initialisation. A difference of `tolerance`, a
+    share of accuracy, or less counts as none.
     """
     found = [seen for f in folders if len(seen := accuracies(f))]
     if not found:
         return []
     table = pd.concat(found)
-    rows = [level_row(int(str(level)), group) for level, group in table.groupby("level")]
+    rows = [level_row(int(str(level)), group, tolerance) for level, group in table.groupby("level")]
     return [row for row in rows if results.number(row["difference"])]
 
 
@@ -65,7 +66,7 @@ def plain(folder: Path) -> bool:
         return False  # of another version, or damaged
 
 
-def level_row(level: int, group: pd.DataFrame) -> dict[str, Any]:
+def level_row(level: int, group: pd.DataFrame, tolerance: float) -> dict[str, Any]:
     """Return the numbers and the verdict of one level."""
     there = [name for name in POSITIONS if name in group]
     elsewhere = group[there].mean(axis=1, skipna=False) if there else pd.Series(dtype=float)
@@ -82,19 +83,19 @@ def level_row(level: int, group: pd.DataFrame) -> dict[str, Any]:
     initial = interval((group["ticket"] - fresh).dropna().tolist())
     row |= dict(zip(("difference", "low", "high"), positions, strict=True))
     row |= dict(zip(("initial", "initial_low", "initial_high"), initial, strict=True))
-    return row | {"verdict": verdict(row["replicates"], *positions)}
+    return row | {"verdict": verdict(row["replicates"], *positions, tolerance)}
 
 
-def verdict(replicates: int, mean: float, low: float, high: float) -> str:
+def verdict(replicates: int, mean: float, low: float, high: float, tolerance: float) -> str:
     """Return what the mean of ticket minus control and its 95 % interval say.
 
     Fewer than three replicates say nothing: two that agree by chance have an interval of no width.
     """
     if replicates < LEAST:
         return UNKNOWN
-    if low > 0 and mean >= TOLERANCE:
+    if low > 0 and mean > tolerance:
         return WEIGHTS
-    return DENSITIES if high < TOLERANCE else UNKNOWN
+    return DENSITIES if high <= tolerance else UNKNOWN
 
 
 def sanity_table(rows: Sequence[dict[str, Any]]) -> str:

@@ -51,11 +51,13 @@ def heading(run: Facts) -> str:
     left = f", {about(row['left'])} left" if row["left"] is not None else ""
     none = row["density"] is None
     reached = [f"no level of {asked} yet" if none else f"level {row['levels']} of {asked}"]
+    if row["state"] == "damaged":
+        reached = ["not known: the record of its levels or of the run is damaged"]
     reached += [] if none else [f"density {row['density']:.4g}"]
     for split in ("val", "test"):
         value = row[f"{split}_accuracy"]
         reached += [f"{split} accuracy {100 * value:.2f} %"] if value is not None else []
-    lines = [str(run.folder), f"  {'state':<11} {run.state}{left}"]
+    lines = [str(run.folder), f"  {'state':<11} {row['state']}{left}"]
     lines.append(f"  {'reached':<11} {', '.join(reached)}")
     for key in RECORD:
         value = run.record.get(key)

@@ -12,7 +12,7 @@ from lottery.glimpse import Followed
 from lottery.loop import build
 from lottery.mask import Mask
 from lottery.memory import Memory
-from lottery.parts import Pruning, State
+from lottery.parts import Pruning, State, T
 from lottery.pause import Pause
 from lottery.prune import inverted, prune
 from lottery.runs import Run
@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 
 INVERTED = "_inverted"  # the end of such a name for the mask of the lowest scores
 SCORING = "scoring_level_"  # and the level: where the making of its mask is remembered
+
+
+def once(run: Run, what: str, make: Callable[[], T]) -> T:
+    """Return what `make` has given the first time in this run."""
+    if what not in run.known:
+        run.known[what] = make()
+    return run.known[what]  # type: ignore[no-any-return]
 
 
 def forget_scoring(run: Run, index: int) -> None:
@@ -66,6 +73,9 @@ class Chain:
 
     def inverted(self) -> Mask:
         return self.mask(inverted(self.run.parts.pruning), INVERTED)
+
+    def once(self, what: str, make: Callable[[], T]) -> T:
+        return once(self.run, what, make)
 
     def mask(self, how: Pruning, kind: str = "") -> Mask:
         """Return the mask of this level: a state is scored, and its mask pruned further.
@@ -121,6 +131,9 @@ class Wish:
                 "level 1 out (branch_levels=[2]) or the branch"
             )
         return self.run.dense
+
+    def once(self, what: str, make: Callable[[], T]) -> T:
+        return once(self.run, what, make)
 
 
 class Need(Wish):

@@ -1,5 +1,6 @@
 """Fit a ticket to a net with another output layer."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from lottery.mask import Mask
 from lottery.tickets import Portable, form, some
 from lottery.wording import printable
 
+OPTION = re.compile(r"[\w./-]{1,99}")
 OUTPUTS = ("auto", "fresh", "ticket")
 
 
@@ -31,8 +33,7 @@ def fitted(
     ]:
         side = "this model alone has" if odd[0] in own else "it alone has"
         raise UsageError(
-            f"{place} is a ticket of another model: {side} {some(odd)}; choose the model that it "
-            "was made with"
+            f"{place} is a ticket of another model: {side} {some(odd)}; {made_with(ticket)}"
         )
     last = output_layer(own)
     classes = {name for name in last if ticket.weights[name].shape != own[name].shape}
@@ -50,6 +51,15 @@ def fitted(
         name: tensor if name in fresh else ticket.weights[name] for name, tensor in own.items()
     }
     return weights, {name: keep for name, keep in ticket.mask.items() if name not in fresh}
+
+
+def made_with(ticket: Portable) -> str:
+    """Say which model to choose, by what a ticket says of itself, which anyone may have written."""
+    chosen = ticket.about.get("choices")
+    model = chosen.get("model") if isinstance(chosen, dict) else None
+    if isinstance(model, str) and OPTION.fullmatch(model):
+        return f"it was made with model={model}"
+    return "choose the model that it was made with"
 
 
 def output_layer(weights: Mapping[str, Tensor]) -> set[str]:

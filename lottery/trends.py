@@ -1,5 +1,6 @@
 """Turn tables of levels into lines with their intervals: what several figures draw. No torch."""
 
+import math
 import shlex
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import ScaledTranslation
 
 from lottery import charts, stats
 from lottery.charts import SERIES, Look
@@ -15,7 +17,7 @@ from lottery.source import Chart, Source
 
 DENSITIES = ("density", "compression")
 BANDS = 2  # lines whose intervals are bands; more of them would cover each other
-APART = 0.009  # of the whole axis, between the bars of two lines
+APART = 1.3  # points of 1/72 inch, between the bars of two lines
 WHO = ["line", "series", "name", "id", "branch"]  # of every row: which line it is on, and whose
 
 
@@ -42,14 +44,20 @@ def trend(
     drawing = Figure()
     axes = drawing.subplots()
     drawn = charts.in_percent(means, ["density", x, y])
+    if charts.is_share(y):  # an interval knows nothing of 0 and 100 %
+        drawn[f"{y}_low"], drawn[f"{y}_high"] = (
+            drawn[f"{y}_{end}"].clip(0, 100) for end in ("low", "high")
+        )
     prepare(axes, drawn)
     styles = charts.looks(list(drawn["line"].unique()))
-    moved = shifts(drawn[x], len(styles), x in DENSITIES)
+    moved = shifts(len(styles), x in DENSITIES)
     if moved[0] is not None and len(dense_nets(rows)) == 1:
         at_dense = (drawn["density"] == 100) & (drawn["branch"] == "")
         drawn.loc[at_dense, [f"{y}_low", f"{y}_high"]] = float("nan")  # the band across says it
     for (name, look), shift in zip(styles.items(), moved, strict=True):
         draw_line(axes, drawn[drawn["line"] == name], x, y, look, name, shift)
+    if any(moved) and (drawn["replicates"] > 1).any():
+        runs.note("bars of one density stand side by side, so that none hides another")
     dense_lines(axes, rows, y, styles)
     charts.y_axis(axes, y, ylim)
     charts.legend(drawing, axes)
@@ -116,8 +124,13 @@ def need(table: pd.DataFrame, column: str, figure: str, setting: str) -> None:
             f"{', '.join(map(str, numbers))})"
         )
     if not table[column].notna().any():
+        unsplit = column.startswith(("val_", "best_")) and not (
+            "val_loss" in table and table["val_loss"].notna().any()
+        )
+        why = "since they have no validation split (dataset.validation=0)" if unsplit else ""
         raise UsageError(
-            f"{figure}: these runs have no value of {column}; choose another {setting}="
+            f"{figure}: these runs have no value of {column}{why and ', '}{why}; choose another "
+            f"{setting}="
         )
 
 
@@ -171,9 +184,10 @@ def draw_line(
 ) -> None:
     """Draw means with their intervals: `y` against `x`, as columns of `summary`.
 
-    The intervals are a band, or with `shift` bars, moved by that factor so that none hides another.
+    The intervals are a band, or with `shift` bars, moved by so many points of 1/72 inch so that
+    none hides another; the means stand where they are.
     """
-    across = rows[x].to_numpy(float) * (shift or 1)
+    across = rows[x].to_numpy(float)
     mean, low, high = (rows[c].to_numpy(float) for c in (y, f"{y}_low", f"{y}_high"))
     style: dict[str, Any] = {"color": look.colour, "linestyle": look.dashes, "zorder": 3}
     axes.plot(across, mean, marker=look.marker, markeredgewidth=0, label=name, **style)
@@ -181,23 +195,28 @@ def draw_line(
         axes.fill_between(across, low, high, color=look.colour, alpha=0.18, linewidth=0, zorder=2)
     else:
         reach = [mean - low, high - mean]
+        ends = [(a, e) for y in (low, high) for a, e in zip(across, y, strict=True)]
+        axes.update_datalim(
+            [end for end in ends if math.isfinite(end[1])] or [(across[0], mean[0])]
+        )
+        inches = axes.figure.dpi_scale_trans
+        beside = axes.transData + ScaledTranslation(shift / 72, 0, inches)
         axes.errorbar(
             across, mean, reach, fmt="none", ecolor=look.colour, elinewidth=0.7, capsize=1.6,
-            capthick=0.7, zorder=2,
+            capthick=0.7, zorder=2, transform=beside,
         )  # fmt: skip
 
 
-def shifts(x: "pd.Series[float]", lines: int, shared: bool) -> list[float | None]:
-    """Return for each line by which factor its bars are moved; None for the two that bands suit.
+def shifts(lines: int, shared: bool) -> list[float | None]:
+    """Return for each line by how many points its bars are moved; None for two, that bands suit.
 
     Where lines do not share their x, bars stay where they are.
     """
     if lines <= BANDS and shared:
         return [None] * lines
     if not shared:
-        return [1.0] * lines
-    whole = float(x.max() / x.min()) if x.min() > 0 else 1.0
-    return [whole ** (APART * (number - (lines - 1) / 2)) for number in range(lines)]
+        return [0.0] * lines
+    return [APART * (number - (lines - 1) / 2) for number in range(lines)]
 
 
 def dense_of(rows: pd.DataFrame) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """Say sizes, paths and commands to people: on one line, short, and safe to print and to type."""
 
 import os
+import re
 import shlex
 from pathlib import Path
 
@@ -27,6 +28,26 @@ def near(path: Path | str) -> str:
     absolute = os.path.abspath(path)
     inside = absolute.startswith(os.getcwd().rstrip(os.sep) + os.sep)
     return os.path.relpath(absolute) if inside else str(path)
+
+
+def public(command: str) -> str:
+    """Return a typed command as it may travel: without its loggers, and no URI with its password.
+
+    Where a run is written besides its folder changes no number, and may name a private server.
+    """
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        words = command.split()
+    kept = (
+        word for word in words if not word.lstrip("+~").startswith(("loggers.", "log=", "log@"))
+    )
+    return shlex.join(map(without_password, kept))
+
+
+def without_password(text: str) -> str:
+    """Return text in which no URI has its user and password."""
+    return re.sub(r"(?<=://)[^/\s]*@", "***@", text)
 
 
 def rm(path: Path) -> str:

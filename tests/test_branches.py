@@ -292,6 +292,16 @@ def test_the_verdict_follows_the_interval(tmp_path, differences, verdict):
     assert verdict in sanity.sanity_table([row])
 
 
+def test_a_difference_within_the_tolerance_is_none(tmp_path):
+    for number, difference in enumerate((0.04, 0.05, 0.06)):
+        write_levels(tmp_path / f"replicate_{number}", 0.8 + difference)
+        write_controls(tmp_path / f"replicate_{number}", shuffle=0.8, random=0.8)
+    (row,) = sanity.judge(sorted(tmp_path.iterdir()), 0.045)
+    assert row["verdict"] == sanity.WEIGHTS
+    (row,) = sanity.judge(sorted(tmp_path.iterdir()), 0.1)
+    assert row["verdict"] == sanity.DENSITIES
+
+
 def test_replicates_without_the_control_do_not_count(tmp_path):
     folders = [tmp_path / str(number) for number in range(3)]
     for folder in folders:
@@ -364,3 +374,13 @@ def test_the_interval_is_students():
     """Mean 2, deviation 1, t(2) = 4.302653: 2 -+ 4.302653 / sqrt(3)."""
     mean, low, high = sanity.interval([1.0, 2.0, 3.0])
     assert (mean, low, high) == pytest.approx((2, 2 - 4.302653 / 3**0.5, 2 + 4.302653 / 3**0.5))
+
+
+def test_damage_in_another_replicate_leaves_its_verdict_out(run, lottery, tiny, capsys):
+    first = run("sanity=true", "levels=1")
+    (first / "metrics.csv").write_text("level\n0\n")
+    capsys.readouterr()
+    assert lottery("run", *tiny, "sanity=true", "levels=1", "replicate=1") == 0
+    said = capsys.readouterr()
+    assert "the verdict leaves out replicate_0" in said.err
+    assert "ticket - controls" in said.out

@@ -163,6 +163,32 @@ def test_filters_stay_among_the_words_and_typos_of_options_do_not():
             selection([odd], "", known)
 
 
+def test_a_name_comes_before_the_start_of_an_id(fabricate, tmp_path):
+    fabricate("27bf", "1111111111")
+    fabricate("other", "27bf000000")
+    outputs = tmp_path / "outputs"
+    assert [f.parent.parent.name for f in choice.choose(outputs, ["27bf"])] == ["27bf"]
+    assert [f.parent.parent.name for f in choice.choose(outputs, ["27bf0"])] == ["other"]
+
+
+def test_what_is_offered_can_be_typed_where_two_names_share_an_id(fabricate, tmp_path):
+    for name in ("one", "two"):
+        fabricate(name, "27bf000000")
+    with pytest.raises(UsageError) as said:
+        choice.one(tmp_path / "outputs", "27bf000000/replicate_0")
+    assert "one/27bf000000/replicate_0 (one); two/27bf000000/replicate_0 (two)" in str(said.value)
+    found = choice.one(tmp_path / "outputs", "two/27bf000000/replicate_0")
+    assert found.parent.parent.name == "two"
+
+
+def test_a_damaged_record_that_a_filter_leaves_out_is_said(fabricate, tmp_path):
+    fabricate(replicate=0)
+    (fabricate(replicate=1) / "run.json").write_text("{")
+    with pytest.warns(UserWarning, match="replicate_1/run.json is damaged, so that nobody can"):
+        assert len(choice.choose(tmp_path / "outputs", ["prune=imp"])) == 1
+    assert len(choice.choose(tmp_path / "outputs", ["replicate=0"])) == 1
+
+
 def test_a_folder_with_an_equals_sign_is_a_path(fabricate, tmp_path):
     folder = fabricate("lr=0.1")
     assert choice.choose(tmp_path / "outputs", [str(folder)]) == (folder,)

@@ -200,6 +200,22 @@ def test_metrics(fabricate, compare):
     )
 
 
+def test_only_a_sparse_level_is_judged_and_only_against_a_dense_one(fabricate, tmp_path):
+    for k in range(3):
+        fabricate(ident="aaaaaaaaaa", replicate=k, densities=(1.0, 1.0, 0.5))
+        fabricate(ident="bbbbbbbbbb", replicate=k, densities=(0.9, 0.8, 0.5))
+    for folder in (tmp_path / "outputs").glob("*/*"):
+        (group,) = comparison.groups(sorted(folder.glob("replicate_*")))
+        found = [comparison.reached(group, n, "test_accuracy", 0.005)["verdict"] for n in range(3)]
+        assert found == ["", "", "falls below" if folder.name[0] == "a" else ""]
+
+
+def test_no_validation_split_is_said(fabricate, compare):
+    fabricate(val_accuracy=(math.nan,) * 3)
+    said = compare("metric=val_accuracy", code=2)
+    assert "there is no validation split (dataset.validation=0)" in said
+
+
 def test_accuracies_that_are_not_there(fabricate, compare):
     fabricate(ident="a0", test_accuracy=(None,) * 4)
     assert compare(code=2) == (

@@ -104,8 +104,6 @@ def name_of(value):
     return value.name if isinstance(value, Path) else f"line{value.line}"
 
 
-
-
 @pytest.mark.parametrize("path", PAGES, ids=IDS)
 def test_every_block_is_of_a_kind_that_is_checked(path):
     fences = [line for line in path.read_text().splitlines() if line.startswith("```")]
@@ -272,8 +270,6 @@ def test_every_column_of_every_table_is_documented(run, capsys):
     assert found.keys() >= {"metrics.csv", "layers.csv", "branches.csv", "overlaps.csv", "curve.csv", "sanity.csv"}
     for name, columns in found.items():
         assert columns == documented(name), name
-
-
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import lottery as door
-from lottery import disk, exports, finding, forms, store, tickets
+from lottery import disk, exports, finding, forms, records, store, tickets
 from lottery.errors import UsageError
 from lottery.reopen import finished
 
@@ -182,7 +182,8 @@ def test_the_format_follows_from_the_name(folder, lottery, tmp_path):
     (["level=9"], "no finished level 9"),
     (["level=1", "branch=shuffle"], "of branch shuffle"),
     (["level=1", "branch=hold"], "held at values other than 0"),
-    (["level=x"], "name one run and a level"),
+    (["level=x"], "level=x is no level"),
+    (["level=1", "as=dense", "to=x.onnx"], "as=dense writes no .onnx file; give another to= or as=onnx"),
     (["level=1", "to=a.tflite"], "is no format"),
     (["level=1", "as=pickle"], "is no format"),
     (["level=1", "weights=middle", "as=ticket"], "none of start, end"),
@@ -260,6 +261,39 @@ def test_a_full_disk_leaves_nothing(folder, lottery, tmp_path, monkeypatch, caps
     assert lottery("export", folder, "level=1", "to=x.safetensors") == 5
     assert "No space left" in capsys.readouterr().err
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_disk_that_is_full_for_another_library_is_one_line(folder, lottery, tmp_path, monkeypatch, capsys):
+    def refuse(source, path):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setitem(forms.FORMS, "onnx", refuse)
+    assert lottery("export", folder, "level=1", "to=w[1].onnx") == 5
+    said = capsys.readouterr().err
+    assert "w[1].onnx: No space left on device" in said
+    assert said.count("\n") == 1
+    assert not list(tmp_path.glob("*.onnx"))
+
+
+def test_no_secret_of_the_command_travels(folder, lottery, tmp_path):
+    record = records.read_run(folder)
+    typed = f"{record['command']} log=[mlflow] loggers.mlflow.uri=https://me:hunter2@host/ data=s3://me:hunter2@host/"
+    (folder / "run.json").write_text(json.dumps(records.signed(record | {"command": typed})))
+    assert lottery("export", folder, "level=1", "to=hub/") == 0
+    files = [path for path in (tmp_path / "hub").iterdir() if path.is_file()]
+    assert len(files) == 5
+    assert not [path.name for path in files if b"hunter2" in path.read_bytes()]
+    assert f"{record['command']} 'data=s3://***@host/'" in (tmp_path / "hub" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("command", ["export", "bench", "compact"])
+@pytest.mark.parametrize("level", ["²", "-1", "1.0", "٣"])
+def test_a_level_is_typed_in_plain_digits(folder, lottery, capsys, command, level):
+    assert lottery(command, folder, f"level={level}") == 2
+    said = capsys.readouterr().err
+    assert f"{command}: level={level} is no level" in said
+    assert said.count("\n") == 1
 
 
 def test_without_the_extra_onnx_is_one_line(folder, lottery, monkeypatch, capsys, tmp_path):

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from lottery import charts, cli, components, drawing, material, monitor, trends
 from lottery.drawing import draw, figures
 from lottery.errors import UsageError
+from lottery.figures import layers, overlap
 from lottery.levels import mask_of, ticket_on
 from lottery.store import Shelf
 from lottery.tidy import Runs, load
@@ -216,6 +217,57 @@ def test_a_dense_net_that_two_methods_share_counts_once(both, outputs):
         )
         == 2
     )
+
+
+def test_means_stand_at_their_densities_and_bars_beside_each_other(both):
+    drawn = draw("accuracy", both, {"branch": ["reinit"]})
+    (axes,) = drawn.figure.axes
+    for name, own in drawn.table.groupby("line"):
+        (line,) = (each for each in axes.lines if each.get_label() == name)
+        assert line.get_xdata() == pytest.approx(100 * own["density"].to_numpy())
+    assert drawn.notes[-1].startswith("bars of one density stand side by side")
+    assert trends.shifts(3, True) == pytest.approx([-trends.APART, 0, trends.APART])
+    low, high = axes.get_ylim()
+    shown = drawn.table[drawn.table["density"] < 1]
+    assert low <= 100 * max(0, shown["test_accuracy_low"].min())
+    assert high >= 100 * min(1, shown["test_accuracy_high"].max())
+
+
+def test_without_a_validation_split_the_reason_is_said():
+    table = pd.DataFrame({"best_step": [math.nan], "val_loss": [math.nan]})
+    with pytest.raises(UsageError, match="since they have no validation split"):
+        trends.need(table, "best_step", "early_stop", "y")
+
+
+def test_units_leave_other_counts_and_are_the_same_level():
+    """The density of a level differs by replicate; a level that repeats a word has its number."""
+    table = pd.DataFrame(
+        {"level": [1, 1, 2, 2, 3], "density": [0.749, 0.779, 0.5, 0.5, 0.5], "series": "a"}
+    )
+    assert list(overlap.level_words(table)) == [
+        "76.4",
+        "76.4",
+        *["50 (level 2)"] * 2,
+        "50 (level 3)",
+    ]
+
+
+def test_more_levels_than_have_room_are_thinned_out():
+    class Runs:
+        said = []
+        note = said.append
+
+    table = pd.DataFrame({"level": list(range(1, 25)), "density": 0.5})
+    shown = overlap.thinned(table, Runs)
+    assert len(shown) == overlap.MOST
+    assert [shown["level"].min(), shown["level"].max()] == [1, 24]
+    assert Runs.said == ["12 of 24 pruned levels are shown"]
+
+
+def test_a_single_density_is_drawn_bright_and_without_a_warning(outputs):
+    dense = load(outputs, "model=lenet_300_100", "prune=imp")
+    assert layers.scale("density", np.array([[100.0, 100.0]]))(100.0) == 1
+    draw("curves", dense, {"level": [0]}).render("svg")
 
 
 def test_other_columns_and_the_compression(imp):

@@ -1,5 +1,6 @@
 """Imports: masks and weights of other tools, matched, checked, never run."""
 
+import importlib
 import io
 import math
 import os
@@ -209,7 +210,7 @@ def test_openlth_resnet_names_fit_ours():
         foreign_names[name] = value
     pairs = matching.matched(foreign_names, own, True)
     assert pairs["blocks.1.shortcut.conv.weight"] == "blocks.1.shortcut.0.weight"
-    assert len(pairs) == sum(not n.endswith("num_batches_tracked") for n in own)
+    assert pairs.keys() == own.keys()
 
 
 def test_a_file_of_ours_keeps_what_it_says_of_itself(run, lottery, tmp_path, capsys):
@@ -303,6 +304,46 @@ def test_the_same_names_win_over_another_order():
     assert pairs == {"a.weight": "a.weight", "b.weight": "b.weight"}
 
 
+def test_a_name_of_the_model_is_not_overruled_by_order():
+    """l1 and l2 are alike and stand the other way round: by order they would be swapped."""
+    own = {f"{n}.weight": torch.zeros(2, 2) for n in ("l1", "l2", "out")}
+    there = {f"{n}.weight": torch.zeros(2, 2) for n in ("l2", "l1", "head")}
+    with pytest.raises(UsageError, match=r"l2.weight would become l1.weight, and the file has a l1.weight of its own"):
+        matching.matched(there, own, True)
+    others = {"0.weight": torch.zeros(2, 3), "1.weight": torch.zeros(4, 2)}  # a Sequential with a ReLU
+    theirs = {"0.weight": torch.zeros(2, 3), "2.weight": torch.zeros(4, 2)}
+    assert matching.matched(theirs, others, True) == {"0.weight": "0.weight", "1.weight": "2.weight"}
+
+
+@pytest.mark.parametrize("prefix", ["", "net."])
+def test_the_counters_of_batchnorm_come_along(prefix):
+    own = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)).state_dict()
+    there = {f"{prefix}{n}": torch.tensor(77) if n.endswith("tracked") else v for n, v in own.items()}
+    pairs = matching.matched(there, own, True)
+    weights, _ = matching.renamed(there, {}, pairs, own, {})
+    assert weights["1.num_batches_tracked"] == 77
+    del there[f"{prefix}1.num_batches_tracked"]
+    weights, _ = matching.renamed(there, {}, matching.matched(there, own, True), own, {})
+    assert weights["1.num_batches_tracked"] == 0
+
+
+def test_zeros_count_in_the_layers_that_a_model_prunes(monkeypatch):
+    """An embedding that is all 0 is no mask; one that keeps everything harms nothing."""
+    own = {"token": torch.zeros(1, 4), "fc.weight": torch.tensor([[0.0, 1.0, 2.0, 0.0]])}
+    dense = {"fc.weight": torch.ones(1, 4, dtype=torch.bool)}
+    module = importlib.import_module("lottery.commands.import")
+    monkeypatch.setattr(module, "asked", lambda words: {"weights": own, "dense": dense, "about": {}})
+    found = foreign.Found(own, {}, {}, "state_dict", True, ())
+    ticket, _ = module.fitted(found, {"masks": "zeros", "weights": ""}, ["model=x"])
+    assert ticket.mask.keys() == {"fc.weight"}
+    assert ticket.mask["fc.weight"].tolist() == [[False, True, True, False]]
+    same = {n: n for n in own}
+    whole = {"token": torch.ones(1, 4, dtype=torch.bool)}
+    assert matching.renamed(own, whole, same, own, dense)[1]["fc.weight"].all()
+    with pytest.raises(UsageError, match="this model has no weights to prune in token"):
+        matching.renamed(own, {"token": ~whole["token"]}, same, own, dense)
+
+
 def test_a_file_without_order_is_matched_where_no_two_are_alike(lottery, tmp_path, capsys):
     model = net()
     masks = masks_for(model)
@@ -321,6 +362,7 @@ def test_a_file_without_order_is_matched_where_no_two_are_alike(lottery, tmp_pat
     (["n.pt"], "name a file or folder and to="),
     (["n.pt", "to=n.onnx"], "ends with .safetensors"),
     (["n.pt", "to=t.safetensors", "weights=middle"], "none of start, end"),
+    (["gone", "to=t.safetensors"], "gone is not there"),
     (["n.npz", "to=t.safetensors"], "give a .safetensors file"),
     (["nowhere.pt", "to=t.safetensors"], "cannot be read"),
     (["n.pt", "to=old.safetensors"], "a ticket is a new file"),
@@ -330,6 +372,7 @@ def test_a_file_without_order_is_matched_where_no_two_are_alike(lottery, tmp_pat
 def test_a_bad_command_is_one_line(lottery, tmp_path, capsys, words, why):
     torch.save(bad(lambda *_: None), tmp_path / "n.pt")
     (tmp_path / "old.safetensors").write_text("precious")
+    (tmp_path / "n.npz").touch()
     assert lottery("import", *words) == 2
     said = capsys.readouterr().err
     assert why in said
@@ -350,7 +393,8 @@ def test_a_pickle_runs_nothing_and_the_refusal_is_final(lottery, tmp_path, capsy
     torch.save({"fc.weight": Bomb(tmp_path / "canary")}, tmp_path / "n.pt", _use_new_zipfile_serialization=new)
     assert lottery("import", "n.pt", "to=t.safetensors") == 2
     said = capsys.readouterr().err
-    assert "torch.load(weights_only=True) refuses n.pt" in said
+    assert "torch.load(weights_only=True) refuses n.pt (it holds posix.system)" in said
+    assert "torch.save(net.state_dict(), FILE)" in said
     assert said.count("\n") == 1
     assert not (tmp_path / "canary").exists()
     torch.load(tmp_path / "n.pt", weights_only=False)

@@ -206,6 +206,14 @@ def test_two_hundred_runs_and_nothing_heavy_imported(fabricate, tmp_path):
     assert len(done.stdout.splitlines()) == 201
 
 
+def test_a_run_on_another_machine_is_running(fabricate, listed, monkeypatch):
+    """Its lock is not seen from here, its sign of life is."""
+    fabricate(record={"state": "running", "ended": None})
+    monkeypatch.setattr(pulse, "read", lambda folder: {"left": 200.0})
+    (row,) = csv.DictReader(io.StringIO("\n".join(listed("format=csv", "state=running"))))
+    assert (row["state"], float(row["left"])) == ("running", 200)
+
+
 def test_damage_is_a_state(fabricate, listed):
     whole = fabricate()
     first, second, third = (fabricate(ident=f"{x}bbbbbbbbb") for x in "123")

@@ -52,6 +52,22 @@ def test_several_files_and_every_suffix(outputs, lottery, tmp_path, capsys):
         assert (tmp_path / name).read_bytes().startswith(start)
 
 
+def test_files_of_others_are_left_alone(outputs, lottery, tmp_path, capsys):
+    mine = tmp_path / "results.csv"
+    mine.write_text("run,accuracy\n1,0.9\n")
+    assert lottery("plot", "figure=accuracy", "to=new.png,results.pdf") == 2
+    assert "results.csv, and that is there and not the table of such a" in capsys.readouterr().err
+    assert mine.read_text() == "run,accuracy\n1,0.9\n"
+    assert not list(tmp_path.glob("new.*"))
+    (folder,) = outputs.glob("first/*/replicate_0")
+    before = (folder / "metrics.csv").read_bytes()
+    assert lottery("plot", "figure=accuracy", f"to={folder}/metrics.png") == 2
+    assert "is the folder of a run" in capsys.readouterr().err
+    assert (folder / "metrics.csv").read_bytes() == before
+    assert lottery("plot", "figure=accuracy", "to=a.png") == 0
+    assert lottery("plot", "figure=accuracy", "to=a.png", "y=val_loss") == 0  # our own, again
+
+
 def test_runs_filters_and_settings(outputs, lottery, tmp_path, capsys):
     def table(*words):
         assert lottery("plot", "figure=accuracy", "to=a.svg", *words) == 0

@@ -52,12 +52,17 @@ def test_a_sweeper_that_tells_no_number(now):
     ("line", "total", "second"),
     [
         ("prune=imp,random -m", 2, ("prune=random",)),
-        ("-m levels=1 prune=imp,random replicate=range(0,3)", 6, ("prune=imp", "replicate=1")),
-        ("model=lenet5 prune=glob(snip*) --multirun", 3, None),
-        ("prune=imp,random prune=synflow,snip,grasp -m", 3, ("prune=snip",)),
+        pytest.param(
+            "-m levels=1 prune=imp,random replicate=range(0,3)", 6, ("prune=imp", "replicate=1"),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param("model=lenet5 prune=glob(snip*) --multirun", 3, None, marks=pytest.mark.slow),
+        pytest.param(
+            "prune=imp,random prune=synflow,snip,grasp -m", 3, ("prune=snip",), marks=pytest.mark.slow
+        ),
         ("levels=2 -m", 1, None),
     ],
-)
+)  # fmt: skip
 def test_the_number_of_jobs_is_known_from_the_first_on(line, total, second):
     seen = []
     assert compose_each(line.split(), seen.append) == 0

@@ -160,6 +160,18 @@ def test_a_run_gives_signs_that_change_nothing_of_it(run, often, tmp_path):
     assert not list(folder.glob(".tmp-*"))
 
 
+def test_a_long_search_gives_signs_too(run, often, monkeypatch):
+    """Nothing is trained in the meantime; the level that is scored stands in them."""
+    signs, real = [], pulse.Pulse.beat
+    monkeypatch.setattr(pulse.Pulse, "beat", lambda s, news: (signs.append(news), real(s, news)))
+    run("prune=snip", "levels=1")
+    scored = [s for s in signs if not s["steps"]]
+    assert scored
+    assert [s["step"] for s in scored] == list(range(1, len(scored) + 1))
+    assert {s["left"] for s in scored} == {None}
+    assert all(s["level"] in (0, 1) for s in scored)
+
+
 def test_the_bits_of_a_run_are_those_of_one_without_signs(run, often, tmp_path, monkeypatch):
     watched = files(run("name=a", f"outputs={tmp_path}/outputs"))
     assert often

@@ -12,7 +12,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 
 import lottery
-from lottery import config, records, train
+from lottery import config, launch, records, train
 from lottery.errors import DivergedError, LockedError, UsageError
 from lottery.locks import lock
 
@@ -103,6 +103,12 @@ def test_a_string_is_no_list_of_words(here):
 def test_a_run_that_fails_raises_its_error(here):
     with pytest.raises(DivergedError):
         lottery.run([*here, "levels=0", "train.optimizer.lr=1e30"])
+
+
+def test_a_component_that_leaves_the_program_is_an_error_that_says_so(here, monkeypatch):
+    monkeypatch.setattr(launch, "open_run", lambda *_, **__: sys.exit(3))
+    with pytest.raises(RuntimeError, match=r"a component called sys.exit\(3\)"):
+        lottery.run([*here, "levels=0"])
 
 
 def test_a_run_that_is_taken_raises_at_once(here):

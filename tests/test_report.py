@@ -15,7 +15,7 @@ import jinja2
 import pytest
 import torch
 
-from lottery import cli, disk, records, stats
+from lottery import cli, disk, records, sanity, stats
 from lottery.errors import DiskError, UsageError
 from lottery.reports import findings, gather, one, page, sheets, tables
 from lottery.tables import table
@@ -128,8 +128,8 @@ def test_three_replicates_that_match(fabricate, told):
         "test accuracy): 97.40 ± 0.50 % over 3 replicates."
     )
     assert part.finding[1] == (
-        "The best ticket keeps 64 % of the weights and reaches 97.40 ± 0.50 % test accuracy, the "
-        "highest of 3 pruned levels."
+        "The best ticket keeps 64 % of the weights and reaches 97.40 ± 0.50 % test accuracy; of 3 "
+        "pruned levels it is the one picked by validation accuracy."
     )
     assert [(t.value, t.title) for t in part.tiles] == [
         ("64 %", "Matches dense down to"), ("97.20 %", "Dense test accuracy"),
@@ -219,6 +219,73 @@ def test_two_replicates_are_too_few(fabricate, told):
         "2 replicates, which is too few for a verdict: every pruned level lies more than 0.5 points "
         "below the dense net (97.00 ± 0.00 % test accuracy)."
     )
+
+
+def test_replicates_that_are_still_at_work_are_no_verdict(fabricate, told):
+    """Three are dense, two pruned: nothing was judged, so nothing is said to be too far apart."""
+    part = told(replicates(fabricate, (0.97, 0.968), (0.97, 0.97), (0.97,)))
+    assert part.finding[0].startswith(
+        "2 of 3 replicates have a pruned level so far, too few for a verdict: down to 80 % of the"
+    )
+    assert part.tiles[0].note == "needs 3 replicates"
+
+
+def test_verdicts_of_which_none_holds_are_counted(fabricate, told):
+    own = [(0.97, 0.99, 0.90, 0.5), (0.97, 0.97, 0.90, 0.5), (0.97, 0.94, 0.90)]
+    assert told(replicates(fabricate, *own)).finding[0] == (
+        "No pruned level is shown to match the dense net (97.00 ± 0.00 % test accuracy); of 3 "
+        "pruned levels: 1 falling below it, 1 unclear (the replicates lie too far apart for a "
+        "tolerance of 0.5 points), 1 with fewer than 3 replicates."
+    )
+
+
+def test_the_best_ticket_is_picked_by_validation_accuracy(fabricate, told, gathered):
+    """The one that the test split would pick has the lower validation accuracy."""
+    own = (0.97, 0.96, 0.99)
+    part = told([fabricate(test=own, val_accuracy=(0.9, 0.8, 0.7))])
+    (tile,) = (t for t in part.tiles if t.title == "Best ticket")
+    assert (tile.value, tile.note) == (
+        "96.00 %", "at 80 % of the weights, picked by validation accuracy"
+    )  # fmt: skip
+    empty = {"val_accuracy": (math.nan,) * 3}
+    part = told([fabricate(ident="bbbbbbbbbb", test=own, **empty)])
+    (tile,) = (t for t in part.tiles if t.title == "Best ticket")
+    assert tile.value == "99.00 %"
+    assert tile.note.endswith("picked by this very test accuracy, so rather high")
+    assert "picked by this very test accuracy" in part.finding[1]
+    other = {"choices": {"prune": "random"}, "config": {"prune.criterion.name": "random"}}
+    folders = [
+        fabricate("a", "cccccccccc", test=(0.97, 0.95), val_accuracy=(0.9, 0.9)),
+        fabricate("b", "dddddddddd", test=(0.97, 0.99), val_accuracy=(0.9, 0.8), **other),
+    ]
+    (tile,) = (t for t in gathered(folders).tiles if t.title == "Best ticket")
+    assert tile.value == "95.00 %"
+    assert tile.note.endswith("picked by validation accuracy")
+
+
+def test_the_tolerance_reaches_the_controls(outputs):
+    def verdicts(tolerance):
+        (part,) = gather.gather(gather.choice.choose(outputs, ["prune=imp"]), tolerance).parts
+        (made,) = next(s for s in part.sections if s.title == "Sanity").tables
+        return [row[-1].text for row in made.rows], made.note
+
+    assert verdicts(0.99)[0] == [sanity.DENSITIES]
+    assert "more than 99 points" in verdicts(0.99)[1]
+    assert verdicts(0.0)[0] != [sanity.DENSITIES]
+
+
+def test_what_is_private_stays_here(fabricate, told):
+    """A page travels: where a run was written besides, and passwords, do not."""
+    typed = "lottery run log=[mlflow] loggers.mlflow.uri=https://u:hunter2@h/ data=s3://a:b@h/x"
+    config = {"loggers.mlflow.uri": "https://u:hunter2@h/", "data": "s3://a:b@h/x"}
+    part = told([fabricate(record={"command": typed, "followed_by": [typed]}, config=config)])
+    assert [said for _, said in part.sections[-1].commands] == [
+        "lottery run 'data=s3://***@h/x'"
+    ] * 2
+    rows = next(s for s in part.sections if s.title == "Settings").tables[-1].rows
+    found = {row[0].text: row[1].text for row in rows}
+    assert found["data"] == "s3://***@h/x"
+    assert not [key for key in found if key.startswith("loggers")]
 
 
 def test_a_run_on_its_way_is_said(fabricate, told):

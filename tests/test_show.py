@@ -7,6 +7,7 @@ import pytest
 
 from lottery import defaults, formats, origins, pulse, sections
 from lottery.commands.run import main as run_command
+from lottery.facts import Facts
 from lottery.identity import flat
 
 
@@ -162,6 +163,9 @@ def test_damaged_and_odd_runs(fabricate, show):
     (folder / "metrics.csv").write_text("x")
     said = show("aaaa", code=4)
     assert "metrics.csv is damaged" in said
+    heading = sections.heading(Facts(folder))
+    assert "state       damaged\n" in heading
+    assert "reached     not known" in heading
     assert len(said.splitlines()) == 1
     (folder / "run.json").write_text("{")
     (folder / "metrics.csv").unlink()
@@ -174,6 +178,11 @@ def test_damaged_and_odd_runs(fabricate, show):
     assert "  train.batch_size " in text
     (old / "run.json").unlink()
     assert "names no run" in show("bbbb", code=2)
+
+
+def test_levels_are_those_asked_for_last(fabricate, show):
+    fabricate(config={"levels": 2}, record={"levels_asked": 3})
+    assert re.search(r"^  levels +3 \(default null\)$", show("aaaa"), re.MULTILINE)
 
 
 def test_damage_of_another_replicate_does_not_stop_it(fabricate, show):

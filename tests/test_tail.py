@@ -167,6 +167,12 @@ def test_a_run_on_another_machine_is_told_by_its_sign(run, lottery, capsys, step
     assert lines[-1].startswith("killed; to go on: ")
 
 
+def test_a_search_for_a_mask_has_no_steps():
+    said = {"level": 1, "levels": 2, "branch": "", "density": 0.8, "step": 1234, "steps": 0,
+            "left": None, "row": {}}  # fmt: skip
+    assert tail.line(said) == "level 1/2  density 0.8  scoring for a mask, 1,234 batches"
+
+
 def test_ctrl_c_leaves_quietly(run, lottery, capsys, steps):
     folder = run("levels=0")
     say(folder, state="running")

@@ -1,6 +1,7 @@
 """Tickets on other tasks: what is taken, what is fresh, what is refused, and that bits stay."""
 
 import re
+import shlex
 import shutil
 from types import SimpleNamespace
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from lottery import composing, config, finding, launch, tickets
+from lottery import composing, config, experiment, finding, launch, tickets
 from lottery import mask as masks
 from lottery.errors import UsageError
 from lottery.reopen import finished
@@ -202,6 +203,68 @@ def test_a_ticket_that_has_changed_is_refused(run, lottery, source, ticket, caps
     assert "cannot be read" in capsys.readouterr().err
 
 
+def test_a_ticket_that_changes_during_the_run_is_not_mixed_in(run, source, ticket, monkeypatch):
+    """The file is read once: what is written over it before level 2 is the next command's matter."""
+    reads, plain, make = [], finding.find, experiment.next_ticket
+
+    def find(place, *more, **named):
+        reads.append(place)
+        return plain(place, *more, **named)
+
+    def next_ticket(of, states):
+        if states.index == 2:
+            found = tickets.unpack(ticket.read_bytes(), ticket)
+            doubled = {name: 2 * w for name, w in found.weights.items()}
+            ticket.write_bytes(tickets.pack(tickets.Portable(doubled, found.mask, found.about)))
+        return make(of, states)
+
+    monkeypatch.setattr(finding, "find", find)
+    monkeypatch.setattr(experiment, "next_ticket", next_ticket)
+    folder = run(*OTHER, *start(ticket), "levels=2")
+    assert len(reads) == 1
+    level, original = finished(folder, 2, "", "x"), weights_of(source, 2).weights
+    for name in LAYERS:
+        assert torch.equal(level.ticket.weights[name], original[name] * level.mask[name])
+
+
+def test_what_a_ticket_from_elsewhere_cost_is_not_known(run, lottery, source, ticket, capsys, tmp_path):
+    folder = run(*OTHER, *start(ticket), "levels=2", "branch=[reinit]")
+    levels = pd.read_csv(folder / "metrics.csv").set_index("level")
+    known = [c for c in levels if c.startswith("ticket_")]
+    assert len(known) == 6
+    assert levels.loc[0, known].notna().all()
+    assert levels.loc[1:, known].isna().all(axis=None)
+    assert levels.loc[1:, ["steps", "training_macs", "energy"]].notna().all(axis=None)
+    branches = pd.read_csv(folder / "branches.csv")
+    assert branches["steps"].notna().all()
+    assert not [c for c in known if c in branches and branches[c].notna().any()]
+    capsys.readouterr()
+    assert lottery("plot", "figure=cost", "to=c.svg") == 0
+    drawn = pd.read_csv(tmp_path / "c.csv")
+    assert drawn["ticket_macs_kept"].notna().all()
+    assert set(drawn[drawn["level"] > 0]["id"]) == {source.parent.name}
+    assert "what its ticket cost is not known" in capsys.readouterr().out
+    assert lottery("plot", folder, "figure=cost", "to=d.svg") == 0  # alone: by what the levels cost
+    assert len(pd.read_csv(tmp_path / "d.csv")) == 3
+    assert lottery("report", folder, "to=r.html") == 0
+    assert lottery("show", folder) == 0
+
+
+def test_the_command_that_export_prints_works(lottery, source, capsys):
+    assert lottery("export", source, "level=2", "as=ticket", "to=u.safetensors") == 0
+    said = capsys.readouterr().out
+    (line,) = [line for line in said.splitlines() if line.startswith("another task starts")]
+    words = shlex.split(line.partition(": ")[2])
+    assert words[:2] == ["lottery", "run"]
+    assert {"model=lenet_300_100", "model.hidden=[4]"} < set(words)
+    assert lottery(*words[1:], "levels=1", "train.length=1ep") == 0
+
+
+def test_a_ticket_of_another_model_names_its_own(lottery, ticket, capsys):
+    assert lottery("run", "rewind=ticket", f"rewind.path={ticket}") == 2
+    assert "it was made with model=lenet_300_100" in capsys.readouterr().err
+
+
 def test_a_level_can_be_looked_at_when_its_ticket_is_gone(run, lottery, ticket, tmp_path):
     folder = run(*OTHER, *start(ticket))
     ticket.unlink()
@@ -240,6 +303,7 @@ def settings(tiny, tmp_path_factory):
 
 @pytest.mark.parametrize(("changes", "why"), [
     ({"rewind.path": "nowhere.safetensors"}, "cannot be read"),
+    ({"rewind.path": "CONFIG", "rewind.level": 2, "replicate": 7}, "has no replicate_7, it has replicate_0"),
     ({"rewind.path": "SOURCE"}, "say which of its levels"),
     ({"rewind.path": "SOURCE", "rewind.level": 9}, "no such finished level"),
     ({"rewind.path": "SOURCE", "rewind.level": 2, "rewind.branch": "x"}, "no such finished level"),
@@ -265,7 +329,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(settings, sourc
         node = settings
         for part in path:
             node = node[part]
-        node[last] = str(source) if value == "SOURCE" else value
+        node[last] = {"SOURCE": str(source), "CONFIG": str(source.parent)}.get(str(value), value)
     with pytest.raises(UsageError, match=re.escape(why)) as refused:
         launch.launch(settings, config.parts(settings), "moved", "lottery run")
     assert "\n" not in str(refused.value)

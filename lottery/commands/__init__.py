@@ -2,11 +2,31 @@
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from lottery.errors import UsageError
 
+DIGITS = 19  # of a typed number; more are none of steps or bytes
 FILTER = re.compile(r"[A-Za-z_][\w./]*")  # a column, an option, or a setting with dots
+
+
+def whole(text: str, least: int = 0) -> int | None:
+    """Return a number typed with the digits 0 to 9; None for anything else, or one below `least`.
+
+    What str.isdigit takes besides, like a superscript two, int refuses.
+    """
+    found = int(text) if text.isascii() and text.isdecimal() and len(text) < DIGITS else -1
+    return found if found >= least else None
+
+
+def one_level(words: Sequence[str], level: str, command: str) -> int:
+    """Return the level of a command on one; raises UsageError where it or the run is missing."""
+    found = whole(level)
+    if not words or not level:
+        raise UsageError(f"{command}: name one run and a level: lottery {command} RUN level=3")
+    if found is None:
+        raise UsageError(f"{command}: level={level} is no level; type a number, like level=3")
+    return found
 
 
 def options(

@@ -15,7 +15,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lottery.commands import selection
+from lottery.commands import one_level, selection, whole
 from lottery.errors import UsageError
 from lottery.formats import aligned, as_json
 from lottery.wording import in_words
@@ -32,8 +32,7 @@ def main(arguments: list[str]) -> int:
     words, chosen = selection(arguments, __doc__, KNOWN)
     if words is None:
         return 0
-    if not words or not chosen["level"].isdigit():
-        raise UsageError("bench: name one run and a level: lottery bench RUN level=3")
+    wanted = one_level(words, chosen["level"], "bench")
     if chosen["format"] not in ("table", "json"):
         raise UsageError(f"bench: format={chosen['format']} is none of table, json")
     numbers = {key: number(chosen, key, least) for key, least in LEAST.items()}
@@ -47,7 +46,7 @@ def main(arguments: list[str]) -> int:
     folder = choice.one(Path(chosen["outputs"]), words, "bench")
     set_up(threads, False)
     device = pick_device(chosen["device"])
-    level = finished(folder, int(chosen["level"]), chosen["branch"], "bench")
+    level = finished(folder, wanted, chosen["branch"], "bench")
     report = describe(level, chosen["branch"], device, **numbers)
     print(as_json(report) if chosen["format"] == "json" else text(report))
     return 0
@@ -55,9 +54,10 @@ def main(arguments: list[str]) -> int:
 
 def number(chosen: dict[str, str], key: str, least: int) -> int:
     """Return a setting as a number; raises UsageError for one that is none, or too small."""
-    if not chosen[key].isdigit() or int(chosen[key]) < least:
+    found = whole(chosen[key], least)
+    if found is None:
         raise UsageError(f"bench: {key}={chosen[key]} is no number from {least} on")
-    return int(chosen[key])
+    return found
 
 
 def text(report: dict[str, Any]) -> str:

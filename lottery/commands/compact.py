@@ -12,8 +12,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lottery.commands import selection
-from lottery.errors import UsageError
+from lottery.commands import one_level, selection
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,8 +28,7 @@ def main(arguments: list[str]) -> int:
     words, chosen = selection(arguments, __doc__, KNOWN)
     if words is None:
         return 0
-    if not words or not chosen["level"].isdigit():
-        raise UsageError("compact: name one run and a level: lottery compact RUN level=3")
+    number = one_level(words, chosen["level"], "compact")
     from lottery import choice, disk, store
     from lottery.compact import compact
     from lottery.levels import place
@@ -38,7 +36,7 @@ def main(arguments: list[str]) -> int:
     from lottery.reopen import finished
 
     folder = choice.one(Path(chosen["outputs"]), words, "compact")
-    level = finished(folder, int(chosen["level"]), chosen["branch"], "compact")
+    level = finished(folder, number, chosen["branch"], "compact")
     task = level.run.task
     model = build(level.run.parts, task)
     model.load_state_dict(level.end.weights)

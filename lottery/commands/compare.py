@@ -106,6 +106,8 @@ def check(some: Sequence[Group], metric: str) -> None:
     hint = suggestion(metric, known)
     if metric == "test_accuracy" and "val_accuracy" in known:
         hint = "; type metric=val_accuracy"
+    elif "val_" in metric and "val_accuracy" not in known:
+        hint = "; there is no validation split (dataset.validation=0)"
     raise UsageError(f"compare: no run has a number of metric={metric}{hint}")
 
 
@@ -198,7 +200,7 @@ def results_table(
         other = change(row, "difference", "difference_low", "difference_high", percent)
         if other and row["pairs"] < row["replicates"]:
             other += f" n={row['pairs']}"
-        verdict = row["verdict"] if row["level"] else "(dense)"
+        verdict = row["verdict"] if row["density"] < 1 else "(dense)"
         line = [f"{row['density']:.4g}", row["run"], mean, dense, verdict, other,
                 probability(row["p"])]  # fmt: skip
         cells.append(line[: len(heads)])

@@ -5,7 +5,7 @@ usage: lottery export RUN level=N [as=FORMAT] [to=PATH] [branch=NAME] [weights=s
 
 RUN is a path, an id or a name, or filters, as for `lottery show`. FORMAT is
   ticket       weights at the rewind point and the mask, from which another task can start
-               (lottery run rewind=ticket rewind.path=PATH)
+               (lottery run model=MODEL rewind=ticket rewind.path=PATH)
   safetensors  the same of the trained net; the file is a plain state_dict with mask/NAME beside
   dense        the state_dict of a smaller dense net, without what was pruned whole
   onnx         ONNX, the number of images free (pip install 'lottery[onnx]')
@@ -20,11 +20,13 @@ every pruned weight is 0.
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lottery.commands import selection
+from lottery.commands import one_level, selection
 from lottery.errors import UsageError
+from lottery.wording import near, public
 
 if TYPE_CHECKING:
     from lottery.exports import Report
@@ -52,8 +54,7 @@ def main(arguments: list[str]) -> int:
     words, chosen = selection(arguments, __doc__, KNOWN)
     if words is None:
         return 0
-    if not words or not chosen["level"].isdigit():
-        raise UsageError("export: name one run and a level: lottery export RUN level=3 to=net.onnx")
+    number = one_level(words, chosen["level"], "export")
     how = format_of(chosen["as"], chosen["to"])
     if chosen["compact"] not in ("true", "false") or (
         chosen["compact"] == "true" and how not in SMALLER
@@ -69,7 +70,7 @@ def main(arguments: list[str]) -> int:
     from lottery.reopen import finished
 
     folder = choice.one(Path(chosen["outputs"]), words, "export")
-    level = finished(folder, int(chosen["level"]), chosen["branch"], "export")
+    level = finished(folder, number, chosen["branch"], "export")
     name = f"export_{place(level.index, chosen['branch'])}_{how}{FORMATS[how]}"
     target = Path(chosen["to"] or folder / name).expanduser()
     ticket = described(level, folder, chosen["branch"], weights)
@@ -77,7 +78,7 @@ def main(arguments: list[str]) -> int:
     report = exports.write(source, how, target, chosen["compact"] == "true")
     print(text(report, ticket, how))
     if how == "ticket":
-        print(f"another task starts from it: lottery run rewind=ticket rewind.path={target}")
+        print(f"another task starts from it: {starting(ticket.about, target)}")
     print(target)
     return 0
 
@@ -91,6 +92,11 @@ def format_of(asked: str, to: str) -> str:
         raise UsageError(
             f"export: '{asked or to}' is no format; give as={', as='.join(FORMATS)}, or a to= that "
             f"ends with {', '.join(SUFFIXES)} or /"
+        )
+    suffix = Path(to).suffix
+    if suffix in SUFFIXES and suffix != FORMATS[how]:
+        raise UsageError(
+            f"export: as={how} writes no {suffix} file; give another to= or as={SUFFIXES[suffix]}"
         )
     return how
 
@@ -115,11 +121,28 @@ def described(level: Level, folder: Path, branch: str, weights: str) -> Portable
         "data": level.run.task.fingerprint,
         "result": {k: v for k, v in level.manifest["result"].items() if v == v},  # no NaN
         "choices": record.get("choices", {}),
-        "command": record.get("command", "?"),
+        "command": public(str(record.get("command", "?"))),
         "versions": {"lottery": __version__, "torch": torch.__version__},
     }
     about |= {key: settings[key] for key in PARTS}
     return replace(found, about=found.about | about)
+
+
+def starting(about: dict[str, Any], target: Path) -> str:
+    """Return the command that trains a ticket again, on its own model and data set."""
+    from lottery.choice import spelled
+    from lottery.defaults import changed
+
+    chosen = about["choices"]
+    made = {group: chosen[group] for group in ("model", "dataset") if group in chosen}
+    if chosen.get("train", chosen.get("dataset")) != chosen.get("dataset"):
+        made["train"] = chosen["train"]
+    layers = {key: about["prune"][key] for key in ("include", "exclude") if key in about["prune"]}
+    settings = {group: about[group] for group in ("model", "dataset") if group in made}
+    differ = changed(settings | {"prune": layers}, {**made, "prune": "imp"})
+    words = [f"{group}={name}" for group, name in made.items()]
+    words += [f"{key}={spelled(value)}" for key, (value, _) in differ.items()]
+    return shlex.join(["lottery", "run", *words, "rewind=ticket", f"rewind.path={near(target)}"])
 
 
 PARTS = ("model", "dataset", "train", "prune", "schedule", "rewind", "replicate")  # of the config

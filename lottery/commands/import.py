@@ -9,10 +9,10 @@ PATH is
                          masks.safetensors
 masks=FILE has the masks in a file of their own, NAME -> 0 and 1; masks=zeros takes every weight
 that is 0 as pruned. With model=NAME (and dataset=NAME, model.SETTING=...: as for lottery run) the
-names become those of that model: by name, else by order and shape where every one fits. weights
-says what the weights are (start, the default: of the rewind point, from which lottery run
-rewind=ticket trains; end: trained ones), and picks the file of an OpenLTH level; a file of ours
-knows. Torch files are read with weights_only=True.
+names become those of that model: by name, else by order and shape where every one fits; zeros then
+count in the layers that it prunes. weights says what the weights are (start, the default: of the
+rewind point, from which lottery run rewind=ticket trains; end: trained ones), and picks the file of
+an OpenLTH level; a file of ours knows. Torch files are read with weights_only=True.
 """
 
 # ruff: noqa: N999 (a command is its file's name)
@@ -95,6 +95,8 @@ def fitted(
         model = asked(overrides)
         own, dense = model["weights"], model["dense"]
         names = matching.matched(weights, own, found.ordered)
+        if chosen["masks"] == "zeros":  # a parameter of no layer may hold zeros
+            mask = matching.prunable(mask, names, dense)
         weights, mask = matching.renamed(weights, mask, names, own, dense)
         notes.append(f"names {matching.in_words(names)}")
         about |= model["about"]

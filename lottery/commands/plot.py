@@ -50,6 +50,8 @@ def main(arguments: list[str]) -> int:
     from lottery.tidy import Runs
 
     drawn = draw(name, Runs(folders), typed | {"width": chosen["width"]})
+    for path in paths:  # all of them before the first is written
+        drawn.beside(path)
     for note in drawn.notes:
         print(f"note: {note}")
     written = [path for target in paths for path in drawn.save(target)]

@@ -51,10 +51,11 @@ def seconds(text: str) -> float:
 def found(outputs: Path, words: Sequence[str]) -> Path:
     """Return the run that the words name; without words the only one that is at work."""
     from lottery import choice
+    from lottery.facts import Facts
 
     if words:
         return choice.one(outputs, words, "tail")
-    working = [folder for folder in choice.choose(outputs, ()) if state(folder) == "running"]
+    working = [f for f in choice.choose(outputs, ()) if Facts(f).state == "running"]
     if len(working) == 1:
         return working[0]
     raise UsageError(
@@ -63,20 +64,14 @@ def found(outputs: Path, words: Sequence[str]) -> Path:
     )
 
 
-def state(folder: Path) -> str:
-    """Return how a run stands; a fresh sign of life is one though no lock is seen."""
-    from lottery.facts import Facts
-
-    said = Facts(folder).state
-    return "running" if said == "killed" and pulse.read(folder) else said
-
-
 def follow(folder: Path, every: float) -> int:
     """Print the run's levels and rows as they come, until it is not at work any more."""
+    from lottery.facts import Facts
+
     print(printable(near(folder)), flush=True)
     levels, shown, said_at = 0, None, 0.0
     while True:
-        now = state(folder)  # before the tables: else the last level may come in between
+        now = Facts(folder).state  # before the tables: else the last level may come in between
         levels = new_levels(folder, levels)
         if now != "running":
             print(ending(folder, now), flush=True)
@@ -109,7 +104,8 @@ def line(said: Mapping[str, Any]) -> str:
     from lottery.sweep import clock
 
     words = [title(said["level"], said["levels"], said["branch"], said["density"])]
-    words.append(f"step {said['step']}/{said['steps']}")
+    scored = f"scoring for a mask, {said['step']:,} batches"
+    words.append(f"step {said['step']}/{said['steps']}" if said["steps"] else scored)
     words += [words_of(said["row"])] if said["row"] else []
     words += [] if said["left"] is None else [f"run {clock(said['left'])} left"]
     return printable("  ".join(words))

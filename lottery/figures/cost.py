@@ -18,8 +18,12 @@ def cost(
     and for columns and branches that are not there.
     """
     levels = trends.rows_of(runs.levels, "cost")
+    pruned = levels[levels["level"] > 0] if (levels["level"] > 0).any() else levels
     if x == "auto":
-        x = next((c for c in AUTO if c in levels and levels[c].notna().any()), "seconds")
+        x = next((c for c in AUTO if c in levels and pruned[c].notna().any()), "seconds")
+    for name, rows in pruned.groupby("series", sort=False) if x in pruned else ():
+        if rows[x].isna().all() and x.startswith("ticket_"):
+            runs.note(f"{name}: left out, what its ticket cost is not known (rewind=ticket)")
 
     def prepare(axes: Axes, table: DataFrame) -> None:
         charts.logarithmic(axes, "x", table[x])

@@ -72,8 +72,9 @@ def drawn(means: pd.DataFrame, x: str, y: str, ylim: list[float]) -> Figure:
     figure = Figure()
     axes = figure.subplots()
     low, high = table["density"].min(), table["density"].max()
+    bottom = low if low < high else low / 2
     colours = ScalarMappable(
-        LogNorm(low if low < high else low / 2, high),
+        LogNorm(bottom, high),
         LinearSegmentedColormap.from_list("density", charts.RAMP[::-1]),
     )
     for _, part in table.groupby("density", sort=True):
@@ -85,6 +86,6 @@ def drawn(means: pd.DataFrame, x: str, y: str, ylim: list[float]) -> Figure:
     bar = figure.colorbar(colours, ax=axes, aspect=30, pad=0.02)
     bar.outline.set_visible(False)
     charts.logarithmic(bar.ax, "y", [low, high], flip=True)
-    bar.ax.set_ylim(high, low)
+    bar.ax.set_ylim(high, bottom)
     bar.set_label("weights kept (%)")
     return figure

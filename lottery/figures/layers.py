@@ -73,4 +73,6 @@ def scale(value: str, cells: np.ndarray) -> Normalize:
     """Return how values become colours."""
     some = cells[np.isfinite(cells) & (cells > 0)] if logs(value, cells) else cells
     low, high = float(np.nanmin(some)), float(np.nanmax(some))
-    return LogNorm(low, high) if logs(value, cells) else Normalize(low, high)
+    if logs(value, cells):
+        return LogNorm(low, high)
+    return Normalize(low if low < high else min(0.0, low), high)  # what is all one is bright

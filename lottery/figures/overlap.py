@@ -36,8 +36,8 @@ def overlap(runs: Source, *, between: str, at: float) -> Chart:
     else:
         trends.few(pruned, "series", "overlap", most=1)
         if way == "levels":
-            words = (100 * pruned["density"]).map(charts.short)
-            rows = pruned.assign(word=words)
+            rows = thinned(pruned, runs)
+            rows = rows.assign(word=level_words(rows))
         else:
             rows = near(pruned, at, runs).assign(
                 word=lambda t: "replicate " + t["replicate"].astype(str)
@@ -52,7 +52,39 @@ def overlap(runs: Source, *, between: str, at: float) -> Chart:
     for row in rows.to_dict("records"):
         masks[row["word"]][0 if way == "replicates" else row["replicate"]] = runs.mask(row)
     table = pairs(names, masks)
-    return drawn(names, table, "weights kept (%)" if way == "levels" else ""), table
+    heading = "masks of levels" if way == "levels" else f"masks with {ends(rows)} kept"
+    return drawn(names, table, "weights kept (%)" if way == "levels" else "", heading), table
+
+
+def thinned(levels: pd.DataFrame, runs: Source) -> pd.DataFrame:
+    """Return the rows of as many levels as have room, both ends and some evenly between."""
+    there = sorted(levels["level"].unique())
+    if len(there) <= MOST:
+        return levels
+    chosen = {there[round(place)] for place in np.linspace(0, len(there) - 1, MOST)}
+    runs.note(f"{len(chosen)} of {len(there)} pruned levels are shown")
+    return levels[levels["level"].isin(chosen)]
+
+
+def ends(rows: pd.DataFrame) -> str:
+    """Return the smallest and the largest density of rows in words: 41 % to 42 %."""
+    words = [
+        f"{charts.short(100 * end)} %" for end in (rows["density"].min(), rows["density"].max())
+    ]
+    return " to ".join(dict.fromkeys(words))
+
+
+def level_words(levels: pd.DataFrame) -> "pd.Series[str]":
+    """Return the mean density of each row's level in per cent; its number too where that repeats.
+
+    Whole units leave another density in each replicate, and a level is the same level in all.
+    """
+    means = (100 * levels.groupby("level")["density"].mean()).map(charts.short)
+    twice = means.duplicated(keep=False)
+    named = means.where(
+        ~twice, means + means.index.map(" (level {})".format).to_series(means.index)
+    )
+    return levels["level"].map(named)
 
 
 def near(levels: pd.DataFrame, at: float, runs: Source) -> pd.DataFrame:
@@ -104,7 +136,7 @@ def compared(
     return both / either, expected / (total - expected)
 
 
-def drawn(names: Sequence[str], table: pd.DataFrame, label: str) -> Figure:
+def drawn(names: Sequence[str], table: pd.DataFrame, label: str, heading: str) -> Figure:
     """Return the matrix: below the diagonal what was measured, above it what chance gives."""
     place = {name: index for index, name in enumerate(names)}
     cells = np.full((len(names), len(names)), np.nan)
@@ -129,7 +161,7 @@ def drawn(names: Sequence[str], table: pd.DataFrame, label: str) -> Figure:
     if label:
         axes.set_xlabel(label)
         axes.set_ylabel(label)
-    figure.suptitle("overlap of masks: measured below, by chance above", fontsize=7)
+    figure.suptitle(f"{heading}: overlap below, by chance above", fontsize=7)
     room = 1.5 if turned else 0.7  # inches for the words
     figure.set_figheight(min(side * (1.0 if turned else 0.95), CELL * len(names) + room))
     return figure

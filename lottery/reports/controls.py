@@ -80,7 +80,7 @@ def overlap_table(overlaps: pd.DataFrame) -> Table:
     )
 
 
-def sanity_table(rows: Sequence[dict[str, Any]]) -> Table:
+def sanity_table(rows: Sequence[dict[str, Any]], tolerance: float) -> Table:
     """Return a row a level: the ticket, its controls, and what they say of the method."""
     made = [
         [
@@ -96,4 +96,13 @@ def sanity_table(rows: Sequence[dict[str, Any]]) -> Table:
     columns = [Column(t) for t in ("Level", "Density", "Replicates")]
     columns += [Column(t, "%") for t in ("Ticket", "Shuffled", "Random", "Re-initialised")]
     columns += [Column("Ticket against both masks", "points"), Column("Verdict", numeric=False)]
-    return Table("Tickets against their controls, test accuracy", columns, made, by_first=True)
+    return Table(
+        "Tickets against their controls, test accuracy",
+        columns,
+        made,
+        note="Against both masks: mean of the differences, replicate by replicate, with its 95 % "
+        "interval. The method chooses weights where the interval lies above 0 and the mean is more "
+        f"than {findings.points(tolerance)}, layer densities only where the whole interval is no "
+        f"more than that; from {stats.LEAST} replicates on.",
+        by_first=True,
+    )

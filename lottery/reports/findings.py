@@ -12,6 +12,7 @@ from lottery.reports.sheets import Tile, kept, missing, percent, several, times
 MEASURES = ("test_accuracy", "val_accuracy")  # the first that the runs have
 SPLIT = {"test_accuracy": "test", "val_accuracy": "validation"}
 HOLDS = (stats.MATCHES, stats.BEATS)
+VERDICTS = (*HOLDS, stats.FALLS, stats.UNCLEAR)
 DIFFERENCE = ("dense_difference", "dense_low", "dense_high")
 Interval = tuple[float, float, float]  # mean, and the ends of its 95 % interval
 
@@ -27,6 +28,13 @@ class Reached:
     accuracy: Interval
     difference: Interval  # to dense, replicate by replicate
     verdict: str  # "" for the dense level
+    pairs: int  # replicates that have it and their dense level
+    choice: float  # mean validation accuracy, by which a level is picked; NaN for none
+
+    @property
+    def judged(self) -> bool:
+        """Whether there is a verdict, and not only how many replicates are too few for one."""
+        return self.verdict in VERDICTS
 
     @property
     def holds(self) -> bool:
@@ -59,6 +67,8 @@ def reached(group: Group, tolerance: float) -> list[Reached]:
                 accuracy,
                 (mean, low, high),
                 verdict,
+                found["dense_pairs"],
+                stats.interval(list(group.values(level, "val_accuracy").values()))[0],
             )
         )
     return rows
@@ -75,9 +85,35 @@ def sparsest(rows: Sequence[Reached]) -> Reached | None:
 
 
 def best(rows: Sequence[Reached]) -> Reached | None:
-    """Return the pruned level of the highest mean accuracy; None where none is trained."""
-    pruned = [r for r in rows if r.density < 1 and not missing(r.accuracy[0])]
+    """Return the best pruned level; None where none is trained.
+
+    It is picked by the mean validation accuracy, where all have one: a number of the test split
+    that was picked by that split is too high.
+    """
+    pruned = pruned_of(rows)
+    if by_validation(rows):
+        return max(pruned, key=lambda r: r.choice)
     return max(pruned, key=lambda r: r.accuracy[0], default=None)
+
+
+def pruned_of(rows: Sequence[Reached]) -> list[Reached]:
+    """Return the pruned levels with an accuracy."""
+    return [r for r in rows if r.density < 1 and not missing(r.accuracy[0])]
+
+
+def by_validation(rows: Sequence[Reached]) -> bool:
+    """Say whether the best of these levels can be picked by validation accuracy."""
+    pruned = pruned_of(rows)
+    return bool(pruned) and not any(missing(r.choice) for r in pruned)
+
+
+def picked(rows: Sequence[Reached], split: str) -> str:
+    """Return by what the best of several levels was picked; "" for fewer than two."""
+    if len(pruned_of(rows)) < 2:
+        return ""
+    if by_validation(rows) and split == "test":
+        return "picked by validation accuracy"
+    return f"picked by this very {split} accuracy, so rather high"
 
 
 def sentences(rows: Sequence[Reached], tolerance: float, split: str) -> list[str]:
@@ -85,7 +121,7 @@ def sentences(rows: Sequence[Reached], tolerance: float, split: str) -> list[str
     dense, top = dense_of(rows), best(rows)
     if dense is None or top is None:
         return [begun(rows, split)]
-    if max(r.count for r in rows) < stats.LEAST:
+    if not any(r.judged for r in rows):
         return [few(rows, dense, tolerance, split), highest(rows, top, split)]
     return [matched(rows, dense, tolerance, split), highest(rows, top, split)]
 
@@ -105,13 +141,7 @@ def matched(rows: Sequence[Reached], dense: Reached, tolerance: float, split: st
     found = sparsest(rows)
     of_dense = f"the dense net ({with_reach(dense)} {split} accuracy)"
     if found is None:
-        falls = all(r.verdict == stats.FALLS for r in rows if r.density < 1)
-        if falls:
-            return f"Every pruned level falls below {of_dense}."
-        return (
-            f"No pruned level is shown to match {of_dense}: the replicates lie too far apart for "
-            f"a tolerance of {points(tolerance)}. More of them would tell."
-        )
+        return below(rows, of_dense, tolerance)
     verb = "even beats" if found.verdict == stats.BEATS else "still matches"
     text = (
         f"With {kept(found.density)} of its weights ({times(found.compression)} fewer) the net "
@@ -124,14 +154,39 @@ def matched(rows: Sequence[Reached], dense: Reached, tolerance: float, split: st
     return text
 
 
+def below(rows: Sequence[Reached], of_dense: str, tolerance: float) -> str:
+    """Return the sentence for verdicts of which none holds."""
+    verdicts = [r.verdict for r in rows if r.density < 1]
+    falls, unclear = verdicts.count(stats.FALLS), verdicts.count(stats.UNCLEAR)
+    if falls == len(verdicts):
+        return f"Every pruned level falls below {of_dense}."
+    head = f"No pruned level is shown to match {of_dense}"
+    apart = f"the replicates lie too far apart for a tolerance of {points(tolerance)}"
+    if unclear == len(verdicts):
+        return f"{head}: {apart}. More of them would tell."
+    counts = (
+        (falls, "falling below it"),
+        (unclear, f"unclear ({apart})"),
+        (len(verdicts) - falls - unclear, f"with fewer than {stats.LEAST} replicates"),
+    )
+    said = ", ".join(f"{count} {what}" for count, what in counts if count)
+    return f"{head}; of {several(len(verdicts), 'pruned level')}: {said}."
+
+
 def few(rows: Sequence[Reached], dense: Reached, tolerance: float, split: str) -> str:
     """Return the sentence for one or two replicates, which show no more than themselves."""
-    count = max(r.count for r in rows)
+    count = max(r.pairs for r in rows)
+    if not count:
+        return "No replicate has an accuracy both dense and pruned, so nothing can be compared."
     near = [r for r in rows if r.density < 1 and r.difference[0] >= -tolerance]
     least = min(near, key=lambda r: r.density, default=None)
-    head = "One replicate, so no interval and no verdict" if count == 1 else (
-        f"{several(count, 'replicate')}, which is too few for a verdict"
-    )  # fmt: skip
+    every = max(r.count for r in rows)
+    if count < every:
+        head = f"{count} of {every} replicates have a pruned level so far, too few for a verdict"
+    elif count == 1:
+        head = "One replicate, so no interval and no verdict"
+    else:
+        head = f"{several(count, 'replicate')}, which is too few for a verdict"
     of_dense = f"the dense net ({with_reach(dense)} {split} accuracy)"
     if least is None:
         return f"{head}: every pruned level lies more than {points(tolerance)} below {of_dense}."
@@ -143,12 +198,12 @@ def few(rows: Sequence[Reached], dense: Reached, tolerance: float, split: str) -
 
 
 def highest(rows: Sequence[Reached], top: Reached, split: str) -> str:
-    """Return the sentence about the best level, which was picked by looking at the result."""
-    pruned = sum(r.density < 1 for r in rows)
-    picked = f", the highest of {pruned} pruned levels" if pruned > 1 else ""
+    """Return the sentence about the best level, and by what it was picked."""
+    how = picked(rows, split)
+    of = f"; of {len(pruned_of(rows))} pruned levels it is the one {how}" if how else ""
     return (
         f"The best ticket keeps {kept(top.density)} of the weights and reaches {with_reach(top)} "
-        f"{split} accuracy{picked}."
+        f"{split} accuracy{of}."
     )
 
 
@@ -174,13 +229,14 @@ def tiles(rows: Sequence[Reached], replicates: int, split: str) -> list[Tile]:
         note = f"{times(found.compression)} fewer weights"
         made.append(Tile(kept(found.density), "Matches dense down to", note))
     elif top:
-        why = (
-            "shown at no level" if replicates >= stats.LEAST else f"needs {stats.LEAST} replicates"
-        )
+        judged = any(r.judged for r in rows)
+        why = "shown at no level" if judged else f"needs {stats.LEAST} replicates"
         made.append(Tile("\N{EN DASH}", "Matches dense down to", why))
     for title, row in ((f"Dense {split} accuracy", dense), ("Best ticket", top)):
         if row and not missing(row.accuracy[0]):
-            made.append(Tile(percent(row.accuracy[0]), title, beside(row)))
+            how = picked(rows, split) if row is top else ""
+            note = ", ".join(word for word in (beside(row), how) if word)
+            made.append(Tile(percent(row.accuracy[0]), title, note))
     pruned = [r for r in rows if r.density < 1]
     if pruned:
         last = pruned[-1]

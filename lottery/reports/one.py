@@ -81,7 +81,7 @@ def part(
         *accuracy(member, tolerance, draw),
         *layers(runs, draw),
         *cost(runs, draw),
-        *beside(runs, draw),
+        *beside(runs, tolerance, draw),
         *(learning(member, anchor, problems) if figures else ()),
         *overlaps(runs),
         *provenance.sections(facts),
@@ -168,7 +168,7 @@ def cost(runs: Runs, draw: Callable[..., list[Picture]]) -> Iterator[Section]:
         yield Section("cost", "Cost", words=[text], pictures=drawn, tables=some)
 
 
-def beside(runs: Runs, draw: Callable[..., list[Picture]]) -> Iterator[Section]:
+def beside(runs: Runs, tolerance: float, draw: Callable[..., list[Picture]]) -> Iterator[Section]:
     """Yield branches, and what the controls among them say of the method."""
     if "branch" not in runs.branches:
         return
@@ -178,14 +178,18 @@ def beside(runs: Runs, draw: Callable[..., list[Picture]]) -> Iterator[Section]:
         if len(known) <= MOST_BRANCHES
         else []
     )
-    if judged := sanity.judge(runs.folders):
+    if judged := sanity.judge(runs.folders, tolerance):
         text = (
             "A method that chooses weights makes tickets that beat their own masks at other "
             "positions; one that does not has chosen layer densities only (Frankle et al. 2021, "
             "section 5)."
         )
         yield Section(
-            "sanity", "Sanity", words=[text], pictures=drawn, tables=[controls.sanity_table(judged)]
+            "sanity",
+            "Sanity",
+            words=[text],
+            pictures=drawn,
+            tables=[controls.sanity_table(judged, tolerance)],
         )
         drawn = []
     some = [controls.branch_table(runs.branches, runs.levels)]

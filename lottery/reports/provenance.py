@@ -6,7 +6,7 @@ from lottery import defaults
 from lottery.choice import spelled
 from lottery.facts import Facts
 from lottery.reports.sheets import Column, Section, Table, words
-from lottery.wording import printable
+from lottery.wording import printable, public, without_password
 
 ENVIRONMENT = ("torch", "device", "gpu", "threads", "deterministic", "machine", "capability",
                "python", "platform", "host", "lottery", "git")  # fmt: skip
@@ -33,7 +33,11 @@ def settings(one: Facts) -> Iterator[Section]:
         some.append(Table("Settings that differ from the defaults of these options", heads, rows))
     elif one.choices:
         text.append("No setting differs from the defaults of these options.")
-    every = [[words(key), words(spelled(value), "text")] for key, value in one.flat.items()]
+    every = [
+        [words(key), words(without_password(spelled(value)), "text")]
+        for key, value in one.flat.items()
+        if not key.startswith("loggers.")  # where a run is written besides; may be a private place
+    ]
     some.append(Table("All settings", heads[:2], every, label=f"All {len(every)} settings"))
     yield Section("settings", "Settings", words=text, tables=some)
 
@@ -74,9 +78,9 @@ def reproduce(facts: Sequence[Facts]) -> Section:
     for one in facts:
         replicate = str(one.whose["replicate"])
         if command := one.record.get("command"):
-            made.setdefault(str(command), []).append(replicate)
+            made.setdefault(public(str(command)), []).append(replicate)
         for command in one.record.get("followed_by", []):
-            later.setdefault(str(command), []).append(replicate)
+            later.setdefault(public(str(command)), []).append(replicate)
 
     def which(replicates: Sequence[str]) -> str:
         return f"replicate{'s' if len(replicates) > 1 else ''} {', '.join(replicates)}"

@@ -48,7 +48,7 @@ def title(members: Sequence[Member]) -> str:
 
 def sentences(members: Sequence[Member]) -> list[str]:
     """Return the finding of a comparison: who keeps dense accuracy longest, and who was judged."""
-    judged = [m for m in members if any(r.count >= stats.LEAST for r in m.rows if r.verdict)]
+    judged = [m for m in members if any(r.judged for r in m.rows)]
     holding = [(r, m) for m in judged if (r := findings.sparsest(m.rows))]
     said = []
     if holding:
@@ -92,9 +92,12 @@ def tiles(members: Sequence[Member]) -> list[Tile]:
         made.append(Tile(kept(row.density), "Matches dense down to", member.title))
     tops = [(r, m) for m in members if (r := findings.best(m.rows))]
     if tops:
-        row, member = max(tops, key=lambda pair: pair[0].accuracy[0])
-        where = f"{member.title}, at {kept(row.density)} of the weights"
-        made.append(Tile(percent(row.accuracy[0]), "Best ticket", where))
+        among = [r for r, _ in tops]
+        row = findings.best(among) or among[0]
+        member = next(m for r, m in tops if r is row)
+        how = findings.picked([r for m in members for r in m.rows], member.split)
+        where = [member.title, f"at {kept(row.density)} of the weights", *([how] if how else [])]
+        made.append(Tile(percent(row.accuracy[0]), "Best ticket", ", ".join(where)))
     runs = sum(len(m.runs.folders) for m in members)
     made.append(Tile(str(len(members)), "Configs", several(runs, "run")))
     return made
@@ -124,8 +127,8 @@ def curves(members: Sequence[Member], problems: Problems) -> list[Section]:
         drawn += picture("cost", runs, COST, "all", problems)
     note = (
         f"The figures show the first {len(shown)} configs of the table below, ranked by the "
-        "sparsest level that matches dense and then by the best accuracy; more could not be told "
-        "apart."
+        "sparsest level that matches dense and then by the accuracy of the best ticket; more could "
+        "not be told apart."
     )
     said = [note] if len(members) > len(shown) else []
     return [Section("curves", "Curves", words=said, pictures=drawn)] if drawn else []
@@ -165,7 +168,9 @@ def summary(members: Sequence[Member]) -> Table:
         Column("reaches", "%"),
     ]
     split = "/".join(dict.fromkeys(m.split for m in members))
-    return Table(f"What each config reached, {split} accuracy", columns, made)
+    ways = dict.fromkeys(how for m in members if (how := findings.picked(m.rows, m.split)))
+    note = f"Best ticket: {' or '.join(ways)}." if ways else ""
+    return Table(f"What each config reached, {split} accuracy", columns, made, note=note)
 
 
 def common(members: Sequence[Member], tolerance: float) -> list[Table]:
@@ -176,13 +181,14 @@ def common(members: Sequence[Member], tolerance: float) -> list[Table]:
     metric = findings.measure(members[0].group)
     groups = [replace(m.group, label=str(at)) for at, m in enumerate(members)]
     rows = comparison.compare(groups, metric, tolerance)
-    spots: dict[float, dict[int, dict[str, object]]] = {}
+    spots: list[tuple[float, dict[int, dict[str, object]]]] = []
     for levels in comparison.common(groups):
         anchor = next(iter(sorted(levels)))
-        spots[groups[anchor].density(levels[anchor])] = {
+        own = {
             at: next(r for r in rows if (r["run"], r["level"]) == (str(at), level))
             for at, level in levels.items()
         }
+        spots.append((groups[anchor].density(levels[anchor]), own))
     if not spots:
         return []
     first, *rest = members
@@ -192,12 +198,12 @@ def common(members: Sequence[Member], tolerance: float) -> list[Table]:
             share(key),
             *(cell(own.get(at), "mean", "low", "high") for at in range(len(members))),
         ]
-        for key, own in spots.items()
+        for key, own in spots
     ]
     made = [Table("Accuracy at densities that configs share", heads, means)]
     gaps = [
         [share(key), *(x for at in range(1, len(members)) for x in against(own.get(at)))]
-        for key, own in spots.items()
+        for key, own in spots
         if any(not missing(own[at]["difference"]) for at in own)
     ]
     if gaps:

@@ -87,7 +87,8 @@ def rule(tolerance: float) -> str:
         "Against dense: mean of the paired differences, each replicate with its own dense level. "
         f"It matches where the whole interval is no more than {findings.points(tolerance)} below "
         "0, beats or falls below where the interval lies on one side of 0 and the mean is further "
-        f"from it than that; from {stats.LEAST} replicates on."
+        f"from it than that; from {stats.LEAST} replicates on. Each verdict stands for itself: "
+        "they are not corrected for how many levels there are."
     )
 
 

@@ -1,3 +1,4 @@
+from functools import partial
 from pathlib import Path
 
 from lottery import finding, transfer
@@ -20,10 +21,11 @@ def ticket(
 
     Level 1 trains the ticket as it is, each later level prunes on from there. `path` is a ticket
     file, the folder of a level, or that of a run with `level` and perhaps `branch`; a folder
-    NAME/ID stands for the replicate of this run's number. `weights` is start (the rewind point) or
-    end (after training). `output` is auto (a fresh, unpruned output layer where the number of
-    classes differs, as in Morcos et al. 2019, "One ticket to win them all"), fresh or ticket.
-    Raises UsageError for a ticket of another model, or of images of other channels.
+    NAME/ID stands for the replicate of this run's number. It is read once a run. `weights` is start
+    (the rewind point) or end (after training). `output` is auto (a fresh, unpruned output layer
+    where the number of classes differs, as in Morcos et al. 2019, "One ticket to win them all"),
+    fresh or ticket. Raises UsageError for a ticket of another model, or of images of other
+    channels.
     """
     if path is None:
         raise UsageError(
@@ -31,7 +33,8 @@ def ticket(
             "a level, or that of a run with rewind.level=3"
         )
     place = Path(path).expanduser()
-    found = finding.find(place, level, branch, weights, states.replicate)
+    read = partial(finding.find, place, level, branch, weights, states.replicate)
+    found = states.once("ticket", read)
     values, mask = transfer.fitted(found, states("0it").weights, output, place)
     start = states.step(to)
     return State(start, values, mask=mask), Span(start.iteration, states.length.iteration)
