@@ -14,6 +14,7 @@ from lottery.choice import choose
 from lottery.errors import DamagedError, DiskError, UsageError
 from lottery.facts import COLUMNS, WHOSE, Facts
 from lottery.files import read_plain
+from lottery.wording import printable
 
 NUMBERS = ("density", "val_accuracy", "test_accuracy", "seconds", "left")  # of a run, or NaN
 
@@ -29,6 +30,11 @@ class Runs:
     """
 
     folders: tuple[Path, ...]
+
+    def __repr__(self) -> str:
+        names = sorted({folder.parent.parent.name for folder in self.folders})
+        shown = ", ".join(map(printable, names[:4])) + (", ..." if len(names) > 4 else "")
+        return f"<Runs: {len(self.folders)} of {shown or 'nothing'}>"
 
     @cached_property
     def _facts(self) -> list[Facts]:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import lottery as package
-from lottery import cli
+from lottery import cli, tidy
 from lottery.errors import UsageError
 from lottery.facts import COLUMNS, WHOSE
 
@@ -148,3 +148,9 @@ def test_columns_that_some_runs_lack(fabricate, tmp_path):
     assert levels["energy"].notna().tolist() == [True] * 3 + [False] * 6
     assert levels["test_accuracy"].isna().sum() == 3
     assert levels["test_accuracy"].dtype.kind == "f"
+
+
+def test_runs_say_in_a_line_what_they_are(tmp_path):
+    assert repr(tidy.Runs(())) == "<Runs: 0 of nothing>"
+    folders = [tmp_path / name / "0123456789" / "replicate_0" for name in ("b", "a")]
+    assert repr(tidy.Runs(tuple(folders))) == "<Runs: 2 of a, b>"
