@@ -14,8 +14,8 @@ def cost(
 ) -> Chart:
     """Draw `y` against a cost of each level, on a logarithmic axis, dense nets as lines across.
 
-    The end of each line says the weights kept there. Raises UsageError where no level is finished,
-    and for columns and branches that are not there.
+    The axis says how many weights the ends of the lines keep. Raises UsageError where no level is
+    finished, and for columns and branches that are not there.
     """
     levels = trends.rows_of(runs.levels, "cost")
     pruned = levels[levels["level"] > 0] if (levels["level"] > 0).any() else levels
@@ -27,18 +27,8 @@ def cost(
 
     def prepare(axes: Axes, table: DataFrame) -> None:
         charts.logarithmic(axes, "x", table[x])
-        axes.set_xlabel(charts.words(x))
-        for _, part in table.groupby("line", sort=False):
-            last = part.iloc[-1]
-            inside = -1 if last[x] >= part[x].iloc[0] else 1  # where the axes have room
-            axes.annotate(
-                f"{charts.short(last['density'])} %",
-                (last[x], last[y]),
-                xytext=(4 * inside, 0),
-                textcoords="offset points",
-                ha="right" if inside < 0 else "left",
-                va="center",
-                fontsize=6,
-            )
+        last = table.groupby("line", sort=False)["density"].last()
+        ends = " or ".join(dict.fromkeys(charts.short(d) for d in sorted(last, reverse=True)))
+        axes.set_xlabel(f"{charts.words(x)}\n(lines run down to {ends} % of the weights)")
 
     return trends.trend(runs, "cost", x, y, branch, every, prepare, ylim)
