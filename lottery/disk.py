@@ -30,8 +30,7 @@ def touching(path: Path, verb: str = "write", size: int = 0) -> Iterator[None]:
 def refused(path: Path, verb: str, error: OSError, size: int = 0) -> DiskError:
     """Return the line for an error of the file system: what, why, and what to type."""
     hint = "; type the same command again once the disk answers"
-    needed = f"{in_words(size)} needed, " if size else ""
-    room = f" ({needed}{in_words(free(path))} free)"
+    room = f" ({in_words(size)} needed, {in_words(free(path))} free)"
     if error.errno in FULL:
         hint = f"{room}; free some space and type the same command again"
     elif error.errno in LIMITS:
