@@ -7,14 +7,13 @@ import contextlib
 import json
 import math
 import os
-import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lottery.files import read_plain
-from lottery.records import TEMPORARY, locked
+from lottery.records import TEMPORARY, hostname, locked
 
 NAME = ".pulse"
 EVERY = 2.0  # seconds between signs, and before the first
@@ -50,7 +49,7 @@ class Pulse:
         """Write a sign; `news` holds what KINDS lists, `at` and `host` apart."""
         self.next = time.monotonic() + EVERY
         row = {k: v for k, v in news["row"].items() if math.isfinite(v)}
-        said = {**news, "row": row, "at": time.time(), "host": socket.gethostname()}
+        said = {**news, "row": row, "at": time.time(), "host": hostname()}
         data = json.dumps(said).encode()
         with contextlib.suppress(OSError):  # a disk that is full fails the run where it matters
             try:
@@ -91,7 +90,7 @@ def read(folder: Path) -> dict[str, Any] | None:
         return None
     if not all(isinstance(k, str) and isinstance(v, int | float) for k, v in said["row"].items()):
         return None
-    elsewhere = said["host"] != socket.gethostname() and abs(age(said)) < FRESH
+    elsewhere = said["host"] != hostname() and abs(age(said)) < FRESH
     return said if locked(folder / ".lock") or elsewhere else None
 
 
