@@ -17,6 +17,7 @@ from lottery.records import CHECKPOINT, CORRUPT, digest
 
 NAME = re.compile(rf"{CHECKPOINT}\d+-[0-9a-f]{{32}}\.safetensors")
 KEPT = 2  # the newest, and the one before it
+ANSWERED = 0.1  # seconds within which a signal is answered while a checkpoint is waited for
 
 
 class Checkpoints:
@@ -63,9 +64,15 @@ class Checkpoints:
         self.thread.start()
 
     def settle(self) -> None:
-        """Wait until what was begun is on the disk; raises its DiskError."""
+        """Wait until what was begun is on the disk; raises its DiskError.
+
+        Python answers a signal between two steps of the main thread. One that comes just before
+        the main thread begins to wait, or that another thread gets, does not wake it: so it wakes
+        by itself, and a second signal leaves at once even where the disk hangs.
+        """
         if self.thread is not None:
-            self.thread.join()
+            while self.thread.is_alive():
+                self.thread.join(ANSWERED)
             self.thread = None
         if self.failure is not None:
             error, self.failure = self.failure, None

@@ -6,6 +6,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -148,6 +149,23 @@ def test_a_second_signal_leaves_at_once(tmp_path, tally, reference, name):
     assert not done["levels"]
     assert finish(tmp_path, plan) == 0, output(tmp_path)
     assert_same(tmp_path, expected, done)
+    tally("signals", 1)
+
+
+def test_signals_that_do_not_wake_the_main_thread_are_answered_while_it_waits_for_a_disk(
+    tmp_path, tally, reference
+):
+    def stuck():  # in the thread that writes; the main thread waits for it before the next one
+        time.sleep(0.2)
+        for number in (1, 2):
+            signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+            until(lambda: len(signals.ASKED) == number)
+
+    plan, expected = reference
+    code = finish(tmp_path, plan, lambda: before_rename("checkpoint-", stuck))
+    assert code == CODES["SIGTERM"], output(tmp_path)
+    assert finish(tmp_path, plan) == 0, output(tmp_path)
+    assert_same(tmp_path, expected)
     tally("signals", 1)
 
 
