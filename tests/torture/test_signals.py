@@ -159,7 +159,7 @@ def test_signals_that_do_not_wake_the_main_thread_are_answered_while_it_waits_fo
         time.sleep(0.2)
         for number in (1, 2):
             signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
-            until(lambda: len(signals.ASKED) == number)
+            until(lambda: len(signals.ASKED) == number)  # noqa: B023 (called in the loop)
 
     plan, expected = reference
     code = finish(tmp_path, plan, lambda: before_rename("checkpoint-", stuck))
