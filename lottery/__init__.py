@@ -3,20 +3,20 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lottery.drawing import draw as draw
-    from lottery.finding import keep_masked as keep_masked
-    from lottery.finding import load_ticket as load_ticket
+    from lottery.exchange.finding import keep_masked as keep_masked
+    from lottery.exchange.finding import load_ticket as load_ticket
+    from lottery.looking.tidy import load as load
     from lottery.notebook import run as run
-    from lottery.tidy import load as load
+    from lottery.plotting.drawing import draw as draw
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "draw", "load", "run", "load_ticket", "keep_masked"]
 DOORS = {
-    "draw": "lottery.drawing",
-    "load": "lottery.tidy",
+    "draw": "lottery.plotting.drawing",
+    "load": "lottery.looking.tidy",
     "run": "lottery.notebook",
-    "load_ticket": "lottery.finding",
-    "keep_masked": "lottery.finding",
+    "load_ticket": "lottery.exchange.finding",
+    "keep_masked": "lottery.exchange.finding",
 }  # name -> where it is; opened when asked for, so help needs none
 
 

@@ -9,8 +9,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lottery.components import near
 from lottery.config import conf_dir
-from lottery.defaults import LISTS
 from lottery.errors import LotteryError, UsageError
+from lottery.looking.defaults import LISTS
 from lottery.skeleton import Config, Host, Prune, Train
 
 KINDS = {  # omegaconf's words, and ours

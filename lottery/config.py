@@ -13,15 +13,15 @@ from omegaconf import OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from lottery.components import bind, near
-from lottery.defaults import conf_dir as conf_dir
 from lottery.errors import DamagedError, UsageError
-from lottery.files import CONFIG, read_plain
 from lottery.identity import normalised
-from lottery.yamls import refuse_tricks
+from lottery.looking.defaults import conf_dir as conf_dir
+from lottery.storage.files import CONFIG, read_plain
+from lottery.storage.yamls import refuse_tricks
 
 if TYPE_CHECKING:
-    from lottery.boards import About, Board
     from lottery.parts import Parts
+    from lottery.watching.boards import About, Board
 
 COLUMNS = ("criterion", "structure", "allocation", "update")  # of the method table, components
 SANITY = ("shuffle", "reinit", "random")  # what `sanity=true` trains beside each level

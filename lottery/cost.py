@@ -6,15 +6,15 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from lottery import mask as masks
-from lottery.counting import Forward
 from lottery.errors import DamagedError
 from lottery.levels import place, ticket_on, understood
 from lottery.lineage import followed, level_span, needs, rewound
+from lottery.nets.counting import Forward
 from lottery.runs import Run
 from lottery.scoring import effort_of
 from lottery.search import steps_in
 from lottery.step import Span
-from lottery.store import Shelf
+from lottery.storage.store import Shelf
 
 PASSES = 3  # a backward pass takes about two forward ones: for the inputs and for the weights
 MAC = 3.7 + 0.9  # picojoule: a multiplication and an addition in float32 (45 nm, 0.9 V)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from lottery.errors import UsageError
-from lottery.tables import table
+from lottery.storage.tables import table
 from lottery.wording import printable
 
 FORMATS = ("table", "csv", "json", "markdown")

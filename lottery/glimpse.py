@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from lottery import signals
 from lottery.memory import Memory
-from lottery.progress import Progress
 from lottery.task import Batch, Task
+from lottery.watching.progress import Progress
 
 SAY_EVERY = 10.0  # seconds between lines about a mask in the making
 

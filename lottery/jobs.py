@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from lottery import signals
 from lottery.composing import Composed
 from lottery.errors import LockedError, LotteryError, Stopped
-from lottery.records import busy, locked
-from lottery.sweep import Sweep, clock
+from lottery.storage.records import busy, locked
+from lottery.watching.sweep import Sweep, clock
 from lottery.wording import near, printable
 
 if TYPE_CHECKING:

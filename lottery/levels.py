@@ -9,26 +9,26 @@ from typing import Any
 
 from torch import Tensor
 
-from lottery import disk, links, store
 from lottery import mask as masks
-from lottery.checkpoints import Checkpoints
 from lottery.environment import differences, fingerprint
 from lottery.errors import DamagedError
-from lottery.finding import mask_of as mask_of
-from lottery.finding import ticket_on as ticket_on
-from lottery.finding import understood as understood
+from lottery.exchange.finding import mask_of as mask_of
+from lottery.exchange.finding import ticket_on as ticket_on
+from lottery.exchange.finding import understood as understood
 from lottery.loop import Training, prepare
 from lottery.mask import Mask
 from lottery.outcome import FORMAT, leave, variant_of
 from lottery.parts import State, Ticket
 from lottery.pause import Pause
-from lottery.records import digest
 from lottery.resume import refuse_or_warn
 from lottery.runs import Run
 from lottery.snapshots import pack, state_file, step_of, unpack
 from lottery.states import Wish
 from lottery.step import Step
-from lottery.store import Shelf
+from lottery.storage import disk, links, store
+from lottery.storage.checkpoints import Checkpoints
+from lottery.storage.records import digest
+from lottery.storage.store import Shelf
 from lottery.train import replay, train
 
 

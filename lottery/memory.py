@@ -7,13 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lottery import disk, signals
 from lottery import mask as masks
-from lottery.checkpoints import Checkpoints
+from lottery import signals
 from lottery.errors import DamagedError
 from lottery.mask import Mask
 from lottery.pause import Pause
 from lottery.snapshots import all_finite, load_optimizer_, optimizer_tensors
+from lottery.storage import disk
+from lottery.storage.checkpoints import Checkpoints
 
 
 class Memory:

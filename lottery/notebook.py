@@ -13,7 +13,7 @@ from lottery import signals
 from lottery.composing import compose_each, is_sweep
 from lottery.errors import INTERRUPTED, UsageError
 from lottery.jobs import Jobs, one_line
-from lottery.tidy import Runs
+from lottery.looking.tidy import Runs
 
 ALONE = threading.Lock()  # hydra and torch have one state a process
 

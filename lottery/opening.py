@@ -6,12 +6,12 @@ from typing import Any
 import torch
 
 from lottery.errors import UsageError
-from lottery.ledger import Ledger
 from lottery.parts import Parts, Recipe
-from lottery.progress import Progress
-from lottery.records import whose
 from lottery.runs import Run
-from lottery.sweep import Sweep
+from lottery.storage.ledger import Ledger
+from lottery.storage.records import whose
+from lottery.watching.progress import Progress
+from lottery.watching.sweep import Sweep
 
 
 def open_run(

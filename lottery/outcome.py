@@ -4,18 +4,18 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from lottery import disk
 from lottery import mask as masks
 from lottery.environment import fingerprint
 from lottery.loop import Training
 from lottery.monitor import layer_report
 from lottery.parts import Ticket
-from lottery.records import digest
 from lottery.resume import snapshot
 from lottery.runs import Run
 from lottery.snapshots import pack
-from lottery.store import Shelf
-from lottery.tables import table
+from lottery.storage import disk
+from lottery.storage.records import digest
+from lottery.storage.store import Shelf
+from lottery.storage.tables import table
 from lottery.train import evaluate
 
 FORMAT = 3  # of the store; a change makes every key new

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import torch
 
-from lottery import config, records
-from lottery.differences import Kept
+from lottery import config
 from lottery.environment import set_up
 from lottery.errors import UsageError
 from lottery.levels import Level, current, key_of, place
+from lottery.looking.differences import Kept
 from lottery.opening import open_run, pick_device
 from lottery.runs import Run
+from lottery.storage import records
 
 
 def reopen(folder: Path, kept: Kept) -> tuple[Run, int]:

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from lottery.checkpoints import Checkpoints
 from lottery.environment import differences, fingerprint
 from lottery.errors import DivergedError, UsageError
 from lottery.loop import Back, Training, at_state
 from lottery.parts import State
-from lottery.progress import Progress
 from lottery.snapshots import all_finite, optimizer_tensors, pack, step_of, unpack
 from lottery.step import Step
+from lottery.storage.checkpoints import Checkpoints
+from lottery.watching.progress import Progress
 
 MOST_ROLLBACKS = 8
 

@@ -5,15 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from lottery import mask as masks
-from lottery import records
 from lottery.cost import Trained, columns, trained
 from lottery.errors import DamagedError, DiskError
 from lottery.levels import Level, current, mask_of, place
+from lottery.looking.results import run_folders
 from lottery.monitor import chance, layer_overlap, overlap
-from lottery.results import run_folders
 from lottery.runs import Run
-from lottery.store import Shelf
-from lottery.tables import table
+from lottery.storage import records
+from lottery.storage.store import Shelf
+from lottery.storage.tables import table
 
 NEAR = 0.02  # masks are compared where their counts differ by this share at most
 Place = tuple[int, str, Shelf]  # level, branch ("" for the level itself), where it is

@@ -7,15 +7,15 @@ from typing import Any
 
 from lottery import mask as masks
 from lottery import seeds
-from lottery.counting import Forward, forward
 from lottery.errors import LotteryError
-from lottery.ledger import Ledger
 from lottery.loop import build, length
 from lottery.mask import Mask
+from lottery.nets.counting import Forward, forward
 from lottery.parts import Parts, State
-from lottery.progress import Progress
 from lottery.step import Step
+from lottery.storage.ledger import Ledger
 from lottery.task import Task
+from lottery.watching.progress import Progress
 
 COUNTS = ("trained", "shared", "already there")
 

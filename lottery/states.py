@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from lottery import disk, seeds, store
 from lottery import mask as masks
+from lottery import seeds
 from lottery.errors import UsageError
+from lottery.exchange.tickets import some
 from lottery.glimpse import Followed
 from lottery.loop import build
 from lottery.mask import Mask
@@ -17,7 +18,7 @@ from lottery.pause import Pause
 from lottery.prune import inverted, prune
 from lottery.runs import Run
 from lottery.step import Step, parse
-from lottery.tickets import some
+from lottery.storage import disk, store
 
 if TYPE_CHECKING:
     from lottery.levels import Level

@@ -5,14 +5,12 @@ import time
 
 import torch
 
-from lottery import disk, signals
 from lottery import mask as masks
-from lottery.checkpoints import Checkpoints
+from lottery import signals
 from lottery.errors import DivergedError
 from lottery.loop import Training, precision, prepare, set_rate_, steps
 from lottery.parts import Parts, State, Ticket
 from lottery.pause import Pause
-from lottery.progress import Progress
 from lottery.resume import (
     check_broken,
     checkpoint,
@@ -25,8 +23,11 @@ from lottery.resume import (
 )
 from lottery.snapshots import all_finite, pack, state_file
 from lottery.step import Step, parse
-from lottery.store import Shelf
+from lottery.storage import disk
+from lottery.storage.checkpoints import Checkpoints
+from lottery.storage.store import Shelf
 from lottery.task import Task
+from lottery.watching.progress import Progress
 
 CHECK_EVERY = 100  # steps between looks at what a GPU has noted; the CPU is asked at every step
 

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from lottery import mask as masks
 from lottery.errors import UsageError
-from lottery.initializers import choose
 from lottery.mask import Mask, Scores
+from lottery.nets.initializers import choose
 
 POOLS = ("l1", "l2", "mean", "max")
 

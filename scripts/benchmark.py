@@ -27,9 +27,10 @@ import torch.nn.functional as F
 from lottery import config, loop, skeleton
 from lottery import mask as masks
 from lottery.environment import set_up
-from lottery.images import Images, image_task
 from lottery.opening import channels_last
 from lottery.parts import Ticket
+from lottery.pixels.images import image_task
+from lottery.pixels.splits import Images
 from lottery.step import Span
 
 DENSITY = 0.2

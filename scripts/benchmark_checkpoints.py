@@ -26,13 +26,13 @@ import torch
 
 from lottery import config, skeleton
 from lottery import mask as masks
-from lottery.checkpoints import Checkpoints
 from lottery.environment import set_up
 from lottery.loop import Training, build, prepare, steps
 from lottery.opening import channels_last
 from lottery.parts import Parts, Ticket
 from lottery.resume import checkpoint
 from lottery.step import Span
+from lottery.storage.checkpoints import Checkpoints
 from lottery.task import Task
 
 DENSITY = 0.2

@@ -70,7 +70,7 @@ def resnet50(_: int) -> list[dict[str, Any]]:
     from lottery import mask as masks
     from lottery.allocations.globally import globally
     from lottery.criteria.magnitude import magnitude
-    from lottery.images import torchvision
+    from lottery.pixels.vision import torchvision
 
     model = torchvision("models").resnet50()
     mask = masks.dense(model)

@@ -15,8 +15,8 @@ import matplotlib
 import pandas as pd
 import yaml
 
-from lottery import results, sanity
-from lottery.records import read_json
+from lottery.looking import results, sanity
+from lottery.storage.records import read_json
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402 (after the choice of a backend)

@@ -111,9 +111,9 @@ def fabricate(tmp_path):
     ):  # fmt: skip
         import yaml
 
-        from lottery.ledger import Ledger
-        from lottery.records import signed, whose
-        from lottery.tables import table
+        from lottery.storage.ledger import Ledger
+        from lottery.storage.records import signed, whose
+        from lottery.storage.tables import table
 
         folder = tmp_path / "outputs" / name / ident / f"replicate_{replicate}"
         folder.mkdir(parents=True)

@@ -6,7 +6,7 @@ import tarfile
 
 import pytest
 
-from lottery import archives
+from lottery.pixels import archives
 
 SIZES = {"a.bin": 4, "b.bin": 4}
 

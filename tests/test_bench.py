@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from lottery import latency, twofour
-from lottery.sizes import with_bitmask, with_csr
+from lottery.nets import latency, twofour
+from lottery.nets.sizes import with_bitmask, with_csr
 
 
 @pytest.fixture

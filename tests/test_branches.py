@@ -7,10 +7,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lottery import levels, sanity
-from lottery.ledger import Ledger
-from lottery.links import follow
-from lottery.store import Shelf
+from lottery import levels
+from lottery.looking import sanity
+from lottery.storage.ledger import Ledger
+from lottery.storage.links import follow
+from lottery.storage.store import Shelf
 
 COLUMNS = "level,density,compression,kept,total,test_accuracy"
 DENSE_STEPS = 12  # of the tiny run

@@ -7,9 +7,9 @@ import threading
 import pytest
 import torch
 
-from lottery import records
-from lottery.checkpoints import Checkpoints
 from lottery.errors import DamagedError, DiskError
+from lottery.storage import records
+from lottery.storage.checkpoints import Checkpoints
 
 
 @pytest.fixture

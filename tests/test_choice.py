@@ -2,9 +2,9 @@
 
 import pytest
 
-from lottery import choice
 from lottery.commands import selection
 from lottery.errors import UsageError
+from lottery.looking import choice
 
 
 @pytest.fixture

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from lottery import cli, disk, garbage, locks, records
-from lottery.inventory import Inventory
+from lottery import cli
+from lottery.storage import disk, locks, records
+from lottery.upkeep import garbage
+from lottery.upkeep.inventory import Inventory
 
 STATE = ["rewind=step", "rewind.to=4it"]  # a state of level 0 that later levels start from
 

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from lottery import records
 from lottery.composing import order
+from lottery.storage import records
 
 
 def test_alone_it_lists_the_commands(shell):

@@ -13,8 +13,8 @@ from torch import nn
 
 from lottery import config, units
 from lottery import mask as masks
-from lottery.compact import compact, macs, shrink_
 from lottery.errors import UsageError
+from lottery.nets.compact import compact, macs, shrink_
 
 torch.set_num_threads(1)
 

@@ -10,7 +10,8 @@ import sys
 import pytest
 from scipy import stats as oracle
 
-from lottery import comparison, stats
+from lottery import stats
+from lottery.looking import comparison
 
 RANDOM = {
     "choices": {"prune": "random"},

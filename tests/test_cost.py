@@ -10,9 +10,10 @@ import yaml
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from lottery import config, cost, counting, seeds
+from lottery import config, cost, seeds
 from lottery import mask as masks
 from lottery.components import bind
+from lottery.nets import counting
 from lottery.scoring import effort_of
 
 CONF = config.conf_dir()

@@ -10,7 +10,9 @@ from torch import nn
 from lottery import config, seeds
 from lottery import mask as masks
 from lottery.errors import UsageError
-from lottery.images import ImageOptions, Images, image_task
+from lottery.pixels.augmentation import ImageOptions
+from lottery.pixels.images import image_task
+from lottery.pixels.splits import Images
 
 torch.set_num_threads(1)
 PLAIN: ImageOptions = {

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from lottery import environment
-from lottery.records import read_signed
+from lottery.storage.records import read_signed
 
 CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
 
@@ -98,7 +98,7 @@ def blind_put(*_):
 def test_an_operation_without_a_deterministic_algorithm_is_one_line(
     lottery, tiny, capsys, monkeypatch, place
 ):
-    from lottery.images import ImageTask
+    from lottery.pixels.images import ImageTask
 
     plain = getattr(ImageTask, place)
     monkeypatch.setattr(ImageTask, place, lambda *words: (blind_put(), plain(*words))[1])

@@ -8,9 +8,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lottery import disk, store
-from lottery.differences import first_gap, masks_apart, unlike
-from lottery.records import digest, signed
+from lottery.looking.differences import first_gap, masks_apart, unlike
+from lottery.storage import disk, store
+from lottery.storage.records import digest, signed
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from lottery import cli, config
-from lottery.facts import COLUMNS
+from lottery.looking.facts import COLUMNS
 from lottery.skeleton import Config
 
 ROOT = Path(__file__).parent.parent

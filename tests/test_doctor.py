@@ -14,9 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from lottery import cli, health, locks, records
+from lottery import cli
 from lottery.commands import doctor
-from lottery.inventory import Inventory
+from lottery.storage import locks, records
+from lottery.upkeep import health
+from lottery.upkeep.inventory import Inventory
 from lottery.wording import printable
 
 STATE = ["rewind=step", "rewind.to=4it"]  # a state of level 0 that later levels start from
@@ -464,5 +466,5 @@ def test_many_runs_are_looked_at_quickly(finished):
 
 def test_only_versions_need_torch(tmp_path):
     """What looks at outputs imports no torch, so that clean answers at once."""
-    code = "import sys, lottery.commands.clean, lottery.health; sys.exit('torch' in sys.modules)"
+    code = "import sys, lottery.commands.clean, lottery.upkeep.health; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False).returncode == 0

@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from PIL import Image
 from safetensors.torch import load_file
 
-from lottery import cli, config, seeds, store
+from lottery import cli, config, seeds
 from lottery import mask as masks
+from lottery.storage import store
 
 
 def metrics(folder):

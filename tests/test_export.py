@@ -14,9 +14,10 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import lottery as door
-from lottery import disk, exports, finding, forms, records, store, tickets
 from lottery.errors import UsageError
+from lottery.exchange import exports, finding, forms, tickets
 from lottery.reopen import finished
+from lottery.storage import disk, records, store
 
 torch.set_num_threads(1)
 

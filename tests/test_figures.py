@@ -16,13 +16,14 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from lottery import charts, cli, components, drawing, material, monitor, trends
-from lottery.drawing import draw, figures
+from lottery import cli, components, monitor
 from lottery.errors import UsageError
 from lottery.figures import layers, overlap
 from lottery.levels import mask_of, ticket_on
-from lottery.store import Shelf
-from lottery.tidy import Runs, load
+from lottery.looking.tidy import Runs, load
+from lottery.plotting import charts, drawing, material, trends
+from lottery.plotting.drawing import draw, figures
+from lottery.storage.store import Shelf
 
 TINY = [
     "dataset=synthetic", "dataset.examples=60", "dataset.test_examples=20", "dataset.validation=12",
@@ -652,7 +653,7 @@ def test_figures_leave_the_users_style_as_it_was(imp):
 @pytest.mark.slow
 def test_no_figure_of_tables_imports_pyplot_or_torch(imp):
     script = (
-        "import sys; from lottery.drawing import draw; from lottery.tidy import load\n"
+        "import sys; from lottery.plotting.drawing import draw; from lottery.looking.tidy import load\n"
         f"draw('accuracy', load({str(imp.folders[0].parents[2])!r}, 'prune=imp')).render('pdf')\n"
         "sys.exit(len({'matplotlib.pyplot', 'torch'} & set(sys.modules)))"
     )

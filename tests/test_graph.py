@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from lottery.errors import UsageError
-from lottery.graph import trace
+from lottery.nets.graph import trace
 
 torch.set_num_threads(1)
 

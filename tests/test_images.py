@@ -7,9 +7,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lottery import images, seeds
+from lottery import seeds
 from lottery.errors import UsageError
-from lottery.images import ImageOptions, Images, image_task
+from lottery.pixels import augmentation, examples, images, splits
+from lottery.pixels.augmentation import ImageOptions
+from lottery.pixels.images import image_task
+from lottery.pixels.splits import Images
 
 torch.set_num_threads(1)
 PLAIN: ImageOptions = {
@@ -80,7 +83,7 @@ def test_subsample_is_balanced_and_leaves_validation_alone(asked, counts):
 
 def test_subsample_takes_from_large_classes_what_small_ones_lack():
     labels = torch.tensor([0] * 2 + [1] * 50)
-    some = images.subsample(Images(torch.zeros(52, 1, 1, 1), labels), 20, 2, 0)
+    some = splits.subsample(Images(torch.zeros(52, 1, 1, 1), labels), 20, 2, 0)
     assert some.labels.bincount().tolist() == [2, 18]
 
 
@@ -88,7 +91,7 @@ def test_subsample_takes_from_large_classes_what_small_ones_lack():
 @settings(max_examples=40, deadline=None)
 def test_label_noise_changes_exactly_its_share(share, n, seed):
     before = numbered(n)
-    after = images.add_label_noise(before, share, 5, seed)
+    after = splits.add_label_noise(before, share, 5, seed)
     assert int((before.labels != after.labels).sum()) == round(share * n)
     assert after.labels.min() >= 0
     assert after.labels.max() < 5
@@ -161,13 +164,13 @@ def augmented_slowly(raw, draw, options):
 def test_augment_against_a_slow_reference(crop, flip, cutout):
     raw = torch.randint(1, 256, (6, 2, 5, 7), dtype=torch.uint8, generator=seeds.generator(0))
     options = PLAIN | {"crop": crop, "flip": flip, "cutout": cutout}
-    fast = images.augment(raw, seeds.generator(1), options)
+    fast = augmentation.augment(raw, seeds.generator(1), options)
     assert torch.equal(fast, augmented_slowly(raw, seeds.generator(1), options))
 
 
 def test_normalise_four_pixels():
     raw = torch.tensor([0, 51, 102, 255], dtype=torch.uint8).view(1, 1, 2, 2)
-    got = images.normalise(raw, PLAIN | {"mean": [0.2], "std": [0.5]})
+    got = augmentation.normalise(raw, PLAIN | {"mean": [0.2], "std": [0.5]})
     torch.testing.assert_close(got.view(-1), torch.tensor([-0.4, 0.0, 0.4, 1.6]))
 
 
@@ -188,10 +191,10 @@ def test_evaluate_counts_and_restores_the_mode():
 
 def test_scoring_batches_take_turns_and_survive_small_and_absent_classes():
     labels = torch.tensor([0] * 10 + [1] * 2 + [3] * 10)
-    picked = images.pick_examples(labels, 4, seeds.generator(0), 0, 3)
+    picked = examples.pick_examples(labels, 4, seeds.generator(0), 0, 3)
     assert labels[picked].tolist() == [0, 1, 3, 0, 1, 3, 0, 3]
     assert len(set(picked.tolist())) == 8
-    assert len(images.pick_examples(labels, 4, seeds.generator(0), 6, 0)) == 6
+    assert len(examples.pick_examples(labels, 4, seeds.generator(0), 6, 0)) == 6
     batches = task_of().scoring_batches(seeds.generator(0), per_class=4)
     assert [len(y) for _, y in batches] == [16, 4]
     assert torch.cat([y for _, y in batches]).bincount().tolist() == [4] * 5

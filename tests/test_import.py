@@ -15,8 +15,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn.utils import prune
 
-from lottery import config, foreign, matching, tickets
+from lottery import config
 from lottery.errors import UsageError
+from lottery.exchange import foreign, matching, tickets
 from lottery.reopen import finished
 
 torch.set_num_threads(1)

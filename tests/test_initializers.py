@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lottery.errors import UsageError
-from lottery.initializers import BN_SCALES, INITS, at_least, choose, image_shape, initialize
+from lottery.nets.initializers import BN_SCALES, INITS, at_least, choose, image_shape, initialize
 
 # fan_in 8 * 9 = 72, fan_out 200 * 9 = 1800; 14,400 weights, so that a std is known to 2 %.
 KAIMING, XAVIER = math.sqrt(2 / 72), math.sqrt(2 / (72 + 1800))

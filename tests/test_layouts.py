@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lottery import layouts
+from lottery.pixels import layouts
 
 
 def idx_file(*sizes, kind=8):

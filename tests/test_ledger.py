@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from lottery import records
 from lottery.errors import DamagedError
-from lottery.ledger import Ledger
+from lottery.storage import records
+from lottery.storage.ledger import Ledger
 
 KEY = "0123456789abcdef" * 2
 

@@ -8,11 +8,13 @@ import struct
 import pandas as pd
 import pytest
 
-from lottery import components, config, logbook, progress, records, signals
-from lottery.boards import About, numbers
+from lottery import components, config, signals
 from lottery.errors import DamagedError, UsageError
-from lottery.links import follow
 from lottery.loggers.tensorboard import EventFiles
+from lottery.storage import records
+from lottery.storage.links import follow
+from lottery.watching import logbook, progress
+from lottery.watching.boards import About, numbers
 
 HOW = {
     "tensorboard": ["log=tensorboard"],

@@ -9,9 +9,9 @@ import sys
 
 import pytest
 
-from lottery import pulse
 from lottery.commands import ls
-from lottery.facts import COLUMNS
+from lottery.looking.facts import COLUMNS
+from lottery.watching import pulse
 
 
 @pytest.fixture
@@ -161,7 +161,7 @@ def test_a_running_one_shows_the_time_left(fabricate, listed, monkeypatch):
     fabricate(record={"state": "running"})
     assert "killed" in listed()[1]
     assert "left" not in listed()[0]
-    monkeypatch.setattr("lottery.records.locked", lambda path: True)
+    monkeypatch.setattr("lottery.storage.records.locked", lambda path: True)
     monkeypatch.setattr(pulse, "read", lambda folder: {"left": 7300.0})
     heads, line = listed()
     assert heads.split()[-2:] == ["age", "left"]

@@ -14,8 +14,8 @@ from lottery.memory import Memory
 from lottery.models.lenet import lenet
 from lottery.parts import Pruning
 from lottery.pause import Pause
-from lottery.progress import Progress
 from lottery.prune import prune
+from lottery.watching.progress import Progress
 
 SEARCHES = {
     "gem_miner": {"length": "4ep", "period": "1ep", "lr": 0.5, "momentum": 0.9, "penalty": 0.01},

@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lottery.records import read_run
+from lottery.storage.records import read_run
 
 # Tiny gradients whose squares overflow Adam's second moment: infinity that no weight shows.
 OVERFLOW = ["train/optimizer=adam", "train.optimizer.lr=0.001", "dataset.std=[1e-23]", "levels=1"]

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from lottery import cli, components
-from lottery.drawing import figures
+from lottery.plotting.drawing import figures
 
 TINY = [
     "dataset=synthetic", "dataset.examples=60", "dataset.test_examples=20", "dataset.validation=12",

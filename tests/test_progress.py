@@ -5,12 +5,12 @@ import sys
 
 import pytest
 
-from lottery import sweep
 from lottery.composing import compose_each
 from lottery.jobs import Jobs
 from lottery.launch import Ran
-from lottery.progress import Progress, title, words_of
-from lottery.sweep import Sweep, clock
+from lottery.watching import sweep
+from lottery.watching.progress import Progress, title, words_of
+from lottery.watching.sweep import Sweep, clock
 
 
 @pytest.fixture

@@ -8,9 +8,10 @@ import time
 
 import pytest
 
-from lottery import locks, pulse, records
-from lottery.inventory import Inventory
-from lottery.progress import Progress
+from lottery.storage import locks, records
+from lottery.upkeep.inventory import Inventory
+from lottery.watching import pulse
+from lottery.watching.progress import Progress
 
 NEWS = {
     "level": 1,

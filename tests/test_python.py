@@ -12,9 +12,10 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 
 import lottery
-from lottery import config, launch, records, train
+from lottery import config, launch, train
 from lottery.errors import DivergedError, LockedError, UsageError
-from lottery.locks import lock
+from lottery.storage import records
+from lottery.storage.locks import lock
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 

@@ -15,10 +15,12 @@ import jinja2
 import pytest
 import torch
 
-from lottery import cli, disk, records, sanity, stats
+from lottery import cli, stats
 from lottery.errors import DiskError, UsageError
+from lottery.looking import sanity
 from lottery.reports import findings, gather, one, page, sheets, tables
-from lottery.tables import table
+from lottery.storage import disk, records
+from lottery.storage.tables import table
 from lottery.wording import printable
 
 T = {2: 12.706205, 3: 4.302653}  # 97.5 % of Student's t, by the number of values

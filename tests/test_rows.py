@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from lottery import levels
-from lottery.links import follow
-from lottery.store import Shelf
+from lottery.storage.links import follow
+from lottery.storage.store import Shelf
 
 
 def mask(folder, index):

@@ -7,11 +7,14 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
 
-from lottery import folders, images, scoring, seeds
 from lottery import mask as masks
+from lottery import scoring, seeds
 from lottery.errors import UsageError
-from lottery.images import ImageOptions, Images, image_task
-from lottery.streams import stream_task
+from lottery.pixels import augmentation, decoding, folders
+from lottery.pixels.augmentation import ImageOptions
+from lottery.pixels.images import image_task
+from lottery.pixels.splits import Images
+from lottery.pixels.streams import stream_task
 
 torch.set_num_threads(1)
 PLAIN: ImageOptions = {
@@ -75,7 +78,7 @@ def test_augmentation_is_drawn_after_the_examples():
     raw = (plain[0][0] * 255).round().to(torch.uint8)
     draw = seeds.generator(0)
     torch.randperm(20, generator=draw)
-    again = images.normalise(images.augment(raw, draw, task.options), task.options)
+    again = augmentation.normalise(augmentation.augment(raw, draw, task.options), task.options)
     torch.testing.assert_close(wild[0][0], again)
 
 
@@ -90,7 +93,7 @@ def test_images_read_from_disk_are_scored_the_same_way(tmp_path):
     tree = folders.find_tree(tmp_path)
     rgb = PLAIN | {"mean": [0.0] * 3, "std": [1.0] * 3}
     plain, wild = (
-        stream_task(tree, folders.form_of(tree, 3, 8), 0, rgb | more).prepare(
+        stream_task(tree, decoding.form_of(tree, 3, 8), 0, rgb | more).prepare(
             batch_size=5, device=torch.device("cpu")
         )
         for more in ({}, {"crop": 1, "flip": True, "cutout": 3})

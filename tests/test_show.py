@@ -5,10 +5,12 @@ import re
 
 import pytest
 
-from lottery import defaults, formats, origins, pulse, sections
+from lottery import formats
 from lottery.commands.run import main as run_command
-from lottery.facts import Facts
 from lottery.identity import flat
+from lottery.looking import defaults, origins, sections
+from lottery.looking.facts import Facts
+from lottery.watching import pulse
 
 
 @pytest.fixture
@@ -198,7 +200,7 @@ def test_damage_of_another_replicate_does_not_stop_it(fabricate, show):
 def test_a_running_one_says_when_it_ends(fabricate, show, monkeypatch):
     fabricate(record={"state": "running", "ended": None})
     assert "state       killed" in show("aaaa")
-    monkeypatch.setattr("lottery.records.locked", lambda path: True)
+    monkeypatch.setattr("lottery.storage.records.locked", lambda path: True)
     monkeypatch.setattr(pulse, "read", lambda folder: {"left": 200.0})
     assert "state       running, 3 min left\n  reached     level 2 of 3, density 0.64" in show(
         "aaaa"

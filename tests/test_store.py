@@ -4,9 +4,9 @@ import os
 import pytest
 import torch
 
-from lottery import disk, links, store
 from lottery.errors import DamagedError, DiskError
-from lottery.store import Shelf
+from lottery.storage import disk, links, store
+from lottery.storage.store import Shelf
 
 TENSORS = {"weights/a": torch.arange(6.0).view(2, 3), "mask/a": torch.tensor([3], dtype=torch.uint8)}
 

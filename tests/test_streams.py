@@ -4,10 +4,12 @@ import pytest
 import torch
 from PIL import Image
 
-from lottery import folders, seeds
+from lottery import seeds
 from lottery.errors import DiskError, UsageError
-from lottery.images import Images, image_task
-from lottery.streams import random_crop, stream_task
+from lottery.pixels import decoding, folders
+from lottery.pixels.images import image_task
+from lottery.pixels.splits import Images
+from lottery.pixels.streams import random_crop, stream_task
 
 torch.set_num_threads(1)
 CPU = torch.device("cpu")
@@ -41,7 +43,7 @@ def tree(tmp_path_factory):
 
 
 def task_of(tree, workers=0, size=8, **options):
-    form = folders.form_of(tree, 3, size)
+    form = decoding.form_of(tree, 3, size)
     return stream_task(tree, form, workers, PLAIN | options).prepare(batch_size=5, device=CPU)
 
 
@@ -108,8 +110,8 @@ def test_the_global_generator_is_left_alone(tree):
 
 def in_memory(tree, options):
     """Return the same images as a task that keeps them."""
-    form = folders.form_of(tree, 3, 0)
-    tensors = folders.decode(tree, form, 1)
+    form = decoding.form_of(tree, 3, 0)
+    tensors = decoding.decode(tree, form, 1)
     train, test = (
         Images(tensors[f"{s}_pixels"], tensors[f"{s}_labels"].long()) for s in ("train", "test")
     )
@@ -158,16 +160,16 @@ def test_flips_are_half_and_exact(tree):
 def test_evaluation_zooms_in_by_256_to_224(tree):
     task = task_of(tree, size=7)  # the shorter side of 10 becomes 8, of which 7 are cut out
     path = tree.name(tree.splits["test"][0])
-    image = folders.read_image(path, 3)
+    image = decoding.read_image(path, 3)
     box = (6 - 7 * 10 / 8 / 2, 5 - 7 * 10 / 8 / 2, 6 + 7 * 10 / 8 / 2, 5 + 7 * 10 / 8 / 2)
-    expected = folders.to_tensor(image.resize((7, 7), Image.Resampling.BILINEAR, box))
+    expected = decoding.to_tensor(image.resize((7, 7), Image.Resampling.BILINEAR, box))
     assert torch.equal(task.reader[(None, task.splits["test"].pixels[:1].tolist())][0], expected)
 
 
 def test_random_crops_vary_and_have_the_asked_size():
     noise = torch.randint(0, 256, (20, 40), generator=seeds.generator(0)).to(torch.uint8)
     image = Image.fromarray(noise.numpy())
-    form = folders.Form(1, 6, 6, 7)
+    form = decoding.Form(1, 6, 6, 7)
     crops = [random_crop(image, seeds.generator(i), form).tobytes() for i in range(20)]
     assert len(set(crops)) > 15
     sliver = Image.new("L", (400, 2), 9)  # nothing of a ratio near 1 and 8 % of the area fits
@@ -198,7 +200,7 @@ def test_the_fingerprint_is_of_the_listing_and_the_options(tree):
     }
     assert len(prints) == 4
     moved = tree._replace(folder=tree.folder / "elsewhere")
-    form = folders.Form(3, 8, 8, 8)
+    form = decoding.Form(3, 8, 8, 8)
     assert stream_task(moved, form, 0, PLAIN).fingerprint == task_of(tree).fingerprint
     with pytest.raises(UsageError, match=r"dataset\.workers=-1"):
         stream_task(tree, form, -1, PLAIN)

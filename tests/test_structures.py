@@ -13,7 +13,7 @@ from torch import nn
 from lottery import config, units
 from lottery import mask as masks
 from lottery.errors import UsageError
-from lottery.graph import trace
+from lottery.nets.graph import trace
 
 torch.set_num_threads(1)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lottery.tables import FORMULA, table
+from lottery.storage.tables import FORMULA, table
 
 
 def cells(data):

@@ -9,8 +9,9 @@ import time
 
 import pytest
 
-from lottery import locks, pulse, records
 from lottery.commands import tail
+from lottery.storage import locks, records
+from lottery.watching import pulse
 
 HEAVY = """
 import sys

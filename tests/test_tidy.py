@@ -8,9 +8,10 @@ import pytest
 import torch
 
 import lottery as package
-from lottery import cli, tidy
+from lottery import cli
 from lottery.errors import UsageError
-from lottery.facts import COLUMNS, WHOSE
+from lottery.looking import tidy
+from lottery.looking.facts import COLUMNS, WHOSE
 
 NUMBERS = ("level", "density", "kept", "total", "step", "test_accuracy")
 
@@ -120,8 +121,8 @@ def test_no_runs_are_empty_tables(tmp_path):
 
 
 def test_ids_that_look_like_numbers_stay_words(fabricate, tmp_path):
-    from lottery.ledger import Ledger
-    from lottery.tables import table
+    from lottery.storage.ledger import Ledger
+    from lottery.storage.tables import table
 
     folder = fabricate(ident="0123456789")
     ledger = Ledger(folder)

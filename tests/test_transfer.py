@@ -10,11 +10,12 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from lottery import composing, config, experiment, finding, launch, tickets
+from lottery import composing, config, experiment, launch
 from lottery import mask as masks
 from lottery.errors import UsageError
+from lottery.exchange import finding, tickets
+from lottery.exchange.transfer import fitted, output_layer
 from lottery.reopen import finished
-from lottery.transfer import fitted, output_layer
 
 torch.set_num_threads(1)
 

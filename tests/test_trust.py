@@ -25,13 +25,13 @@ IMPORTERS = {
     ("cli.py", "dispatch"),  # a command, of those that lie in lottery/commands
     ("components.py", "find"),  # a component, of those that lie in its folder, and installed ones
     ("__init__.py", "__getattr__"),  # what Python users ask the package for, of those it names
-    ("images.py", "torchvision"),  # a module of torchvision, named by two callers
+    ("pixels/vision.py", "torchvision"),  # a module of torchvision, named by two callers
 }
 YAML = {
-    ("yamls.py", "parse"),  # by one of the two safe loaders
+    ("storage/yamls.py", "parse"),  # by one of the two safe loaders
 }
 STARTERS = {
-    ("launch.py", "git"),  # which commit this is
+    ("recording.py", "git"),  # which commit this is
 }
 
 
@@ -68,7 +68,7 @@ def findings(source, file="x.py"):
         if isinstance(node, ast.Constant) and node.value == "_target_":
             found.append(f"{place}: _target_")
         if isinstance(node, ast.Call):
-            found += [f"{place}: {what}" for what in called(node, (Path(file).name, inside))]
+            found += [f"{place}: {what}" for what in called(node, (file, inside))]
     return found
 
 

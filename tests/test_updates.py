@@ -10,9 +10,9 @@ from safetensors.torch import load_file
 
 from lottery import config, levels, regrow, seeds
 from lottery import mask as masks
-from lottery.links import follow
 from lottery.step import Step
-from lottery.store import Shelf
+from lottery.storage.links import follow
+from lottery.storage.store import Shelf
 
 FAST = ["prune.update.every=2it", "prune.update.until=0.8", "levels=1", "schedule.keep=0.4"]
 

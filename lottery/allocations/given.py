@@ -4,8 +4,8 @@ from pathlib import Path
 
 from lottery import mask as masks
 from lottery.errors import UsageError
-from lottery.files import TABLE, read_plain
 from lottery.mask import Mask, Scores, some
+from lottery.storage.files import TABLE, read_plain
 
 
 def given(

@@ -45,7 +45,7 @@ def selection(
 ) -> tuple[list[str] | None, dict[str, str]]:
     """Return what `options` does; KEY=VALUE of another key stays among the words, as a filter.
 
-    The words are for `lottery.choice.choose`, which knows whether there is such a column or
+    The words are for `lottery.looking.choice.choose`, which knows whether there is such a column or
     setting.
     """
     return parsed(arguments, usage, known, filters=True)
@@ -76,7 +76,7 @@ def parsed(
 
 def filtering(key: str, known: Iterable[str]) -> bool:
     """Say whether a key may be that of a filter: none that is a misspelt option."""
-    from lottery.facts import ALSO, COLUMNS
+    from lottery.looking.facts import ALSO, COLUMNS
 
     if key in COLUMNS or key in ALSO:
         return True

@@ -37,9 +37,9 @@ def main(arguments: list[str]) -> int:
         raise UsageError(f"bench: format={chosen['format']} is none of table, json")
     numbers = {key: number(chosen, key, least) for key, least in LEAST.items()}
     threads = number(chosen, "threads", 1) if chosen["threads"] else None
-    from lottery import choice
     from lottery.environment import set_up
-    from lottery.measuring import describe
+    from lottery.looking import choice
+    from lottery.nets.measuring import describe
     from lottery.opening import pick_device
     from lottery.reopen import finished
 

@@ -29,8 +29,9 @@ def main(arguments: list[str]) -> int:
         return 0
     if len(words) != 1 or not chosen["branch"]:
         raise UsageError("branch: name one run and a branch: lottery branch RUN branch=shuffle")
-    from lottery import config, launch, results
+    from lottery import config, launch
     from lottery.identity import run_id
+    from lottery.looking import results
 
     nodes = {name: config.branch(name) for name in chosen["branch"].strip("[]").split(",")}
     override(nodes, [a for a in arguments if a not in plain])

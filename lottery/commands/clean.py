@@ -19,12 +19,13 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from lottery import garbage
 from lottery.commands import options
 from lottery.errors import DONE, DamagedError, UsageError
-from lottery.garbage import Piece
-from lottery.health import again
-from lottery.inventory import Inventory, Replicate, held
+from lottery.upkeep import garbage
+from lottery.upkeep.entries import Replicate, held
+from lottery.upkeep.garbage import Piece
+from lottery.upkeep.health import again
+from lottery.upkeep.inventory import Inventory
 from lottery.wording import in_words, near, outputs_word, printable
 
 KNOWN = {"outputs": "outputs", "run": ""}

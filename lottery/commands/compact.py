@@ -29,11 +29,12 @@ def main(arguments: list[str]) -> int:
     if words is None:
         return 0
     number = one_level(words, chosen["level"], "compact")
-    from lottery import choice, disk, store
-    from lottery.compact import compact
     from lottery.levels import place
+    from lottery.looking import choice
     from lottery.loop import build
+    from lottery.nets.compact import compact
     from lottery.reopen import finished
+    from lottery.storage import disk, store
 
     folder = choice.one(Path(chosen["outputs"]), words, "compact")
     level = finished(folder, number, chosen["branch"], "compact")
@@ -58,7 +59,7 @@ def describe(model: nn.Module, small: nn.Module, task: Task) -> dict[str, Any]:
 
     from lottery import mask as masks
     from lottery import seeds
-    from lottery.compact import macs
+    from lottery.nets.compact import macs
 
     batches = task.scoring_batches(seeds.generator(0, "compact"), size=EXAMPLES)
     model.eval()

@@ -28,7 +28,7 @@ from lottery.errors import UsageError
 from lottery.wording import printable
 
 if TYPE_CHECKING:
-    from lottery.comparison import Group
+    from lottery.looking.comparison import Group
 
 KNOWN = {"against": "", "metric": "test_accuracy", "tolerance": "0.005", "format": "table",
          "outputs": "outputs"}  # fmt: skip
@@ -40,7 +40,8 @@ def main(arguments: list[str]) -> int:
     words, chosen = selection(arguments, __doc__, KNOWN)
     if words is None:
         return 0
-    from lottery import choice, comparison, formats
+    from lottery import formats
+    from lottery.looking import choice, comparison
 
     format = formats.check(chosen["format"], "compare")
     tolerance = share(chosen["tolerance"])
@@ -81,7 +82,7 @@ def share(text: str) -> float:
 
 def grouped(outputs: Path, folders: Sequence[Path], word: str) -> tuple[list[Group], int]:
     """Return the groups, and the number of the one to compare with."""
-    from lottery import choice, comparison
+    from lottery.looking import choice, comparison
 
     if not word:
         return comparison.groups(folders), 0
@@ -94,8 +95,8 @@ def grouped(outputs: Path, folders: Sequence[Path], word: str) -> tuple[list[Gro
 
 def check(some: Sequence[Group], metric: str) -> None:
     """Raise UsageError where there is nothing to compare, or no such metric."""
-    from lottery import comparison
-    from lottery.choice import suggestion
+    from lottery.looking import comparison
+    from lottery.looking.choice import suggestion
 
     if not any(group.levels for group in some):
         why = next((w for g in some for w in g.damaged.values()), "none has finished a level")
@@ -151,7 +152,7 @@ def pages(
 
 def legend(some: Sequence[Group]) -> tuple[list[str], list[list[str]], tuple[str, ...]]:
     """Return what the letters stand for."""
-    from lottery.facts import Facts
+    from lottery.looking.facts import Facts
 
     heads = ["run", "id", "name", "model", "dataset", "method", "rewind", "replicates", "levels"]
     rows = []
@@ -171,7 +172,7 @@ def settings_table(
     some: Sequence[Group], settings: dict[str, list[Any]]
 ) -> tuple[list[str], list[list[str]], tuple[str, ...]]:
     """Return the settings that differ: a line a setting, or of many groups a line a group."""
-    from lottery.choice import spelled
+    from lottery.looking.choice import spelled
 
     cells = {
         key: [
@@ -235,7 +236,7 @@ def probability(p: float) -> str:
 
 def notes(some: Sequence[Group], first: int) -> Iterator[str]:
     """Yield what a reader has to know of these runs before trusting the table, a line each."""
-    from lottery.facts import Facts
+    from lottery.looking.facts import Facts
 
     for group in some:
         for folder, why in group.damaged.items():

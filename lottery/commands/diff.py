@@ -24,7 +24,7 @@ from lottery.errors import DamagedError, UsageError
 from lottery.wording import printable
 
 if TYPE_CHECKING:
-    from lottery.differences import Kept, Parting
+    from lottery.looking.differences import Kept, Parting
 
 KNOWN = {"levels": "", "replay": "false", "outputs": "outputs"}
 PARTED = 1  # the exit code
@@ -42,14 +42,14 @@ class Side:
     @cached_property
     def levels(self) -> dict[str, dict[str, Any]]:
         """What the run's manifest says of its levels and branches."""
-        from lottery import records
+        from lottery.storage import records
 
         return records.levels(self.folder)
 
     @cached_property
     def record(self) -> dict[str, Any]:
         """What run.json says; raises DamagedError, with what to type."""
-        from lottery.records import read_run, resume_hint
+        from lottery.storage.records import read_run, resume_hint
 
         try:
             return read_run(self.folder)
@@ -58,8 +58,8 @@ class Side:
 
     def kept(self, place: str) -> Kept:
         """Return what the run kept of a level; raises UsageError where it cannot be read."""
-        from lottery.differences import Kept
         from lottery.levels import current
+        from lottery.looking.differences import Kept
 
         shelf = current(self.folder.parents[2], self.levels[place])
         if shelf is None:
@@ -79,7 +79,7 @@ def main(arguments: list[str]) -> int:
         raise UsageError("diff: name two runs: lottery diff RUN_A RUN_B (lottery ls lists them)")
     if chosen["replay"] not in ("true", "false"):
         raise UsageError(f"diff: replay={chosen['replay']} is neither true nor false")
-    from lottery import results
+    from lottery.looking import results
 
     wanted = whole_numbers(chosen["levels"])
     outputs = Path(chosen["outputs"])
@@ -114,7 +114,7 @@ def circumstances(one: Side, other: Side) -> Iterator[str]:
     """Yield what two runs differ in beside their numbers: settings, environment, data."""
     from lottery import config
     from lottery.identity import flat, identity, normalised
-    from lottery.records import checked
+    from lottery.storage.records import checked
 
     for side in (one, other):
         checked(side.folder, "config.yaml")
@@ -189,7 +189,7 @@ def walk(one: Side, other: Side, wanted: list[int]) -> tuple[str, Parting] | Non
 
 def order_of(place: str) -> tuple[int, str]:
     """Return level and branch of a place; a level comes before its branches."""
-    from lottery.records import PLACE
+    from lottery.storage.records import PLACE
 
     match = PLACE.fullmatch(place)
     return (int(match[1]), match[2] or "") if match else (0, place)
@@ -203,7 +203,7 @@ def same_place(one: Side, other: Side, place: str) -> bool:
 
 def compared(one: Side, other: Side, place: str) -> Parting | None:
     """Return where a level of two runs parts; None where all that both kept is the same."""
-    from lottery.differences import compare
+    from lottery.looking.differences import compare
 
     return compare(one.kept(place), other.kept(place))
 
@@ -221,8 +221,8 @@ def replayed(one: Side, other: Side, place: str, parting: Parting) -> str:
     """Train a level of both runs again until they part; return what that showed."""
     if parting.by is None:
         return "replay: not needed, since they part before the first step"
+    from lottery.looking.replays import Replay, side_by_side
     from lottery.reopen import reopen
-    from lottery.replays import Replay, side_by_side
 
     pair = []
     for side in (one, other):

@@ -21,12 +21,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lottery import garbage, health
 from lottery.commands import options
 from lottery.errors import DAMAGED, DONE, DamagedError, LotteryError, UsageError
-from lottery.health import Finding
-from lottery.inventory import Inventory, Shelved, size
-from lottery.records import TEMPORARY
+from lottery.storage.records import TEMPORARY
+from lottery.upkeep import garbage, health
+from lottery.upkeep.entries import Shelved, size
+from lottery.upkeep.health import Finding
+from lottery.upkeep.inventory import Inventory
 from lottery.wording import in_words, near, outputs_word, printable
 
 KNOWN = {"outputs": "outputs", "data": "", "fast": "false"}
@@ -108,8 +109,8 @@ def torch_rows() -> Iterator[Row]:
     """Yield torch, torchvision, the GPU, the CPU and the commit."""
     import torch
 
-    from lottery.images import torchvision
-    from lottery.launch import git
+    from lottery.pixels.vision import torchvision
+    from lottery.recording import git
 
     yield "torch", torch.__version__
     try:

@@ -29,9 +29,9 @@ from lottery.errors import UsageError
 from lottery.wording import near, public
 
 if TYPE_CHECKING:
-    from lottery.exports import Report
+    from lottery.exchange.exports import Report
+    from lottery.exchange.tickets import Portable
     from lottery.levels import Level
-    from lottery.tickets import Portable
 
 KNOWN = {
     "level": "", "as": "", "to": "", "branch": "", "weights": "", "compact": "false",
@@ -64,9 +64,10 @@ def main(arguments: list[str]) -> int:
             "as=torch; as=dense writes the weights of the smaller net"
         )
     weights = chosen["weights"] or ("start" if how == "ticket" else "end")
-    from lottery import choice, exports
-    from lottery.forms import Source
+    from lottery.exchange import exports
+    from lottery.exchange.forms import Source
     from lottery.levels import place
+    from lottery.looking import choice
     from lottery.reopen import finished
 
     folder = choice.one(Path(chosen["outputs"]), words, "export")
@@ -107,7 +108,9 @@ def described(level: Level, folder: Path, branch: str, weights: str) -> Portable
 
     import torch
 
-    from lottery import __version__, config, finding, records
+    from lottery import __version__, config
+    from lottery.exchange import finding
+    from lottery.storage import records
 
     found = finding.find(level.shelf.path, weights=weights)
     settings, record = config.read(folder / "config.yaml"), records.read_record(folder)
@@ -130,8 +133,8 @@ def described(level: Level, folder: Path, branch: str, weights: str) -> Portable
 
 def starting(about: dict[str, Any], target: Path) -> str:
     """Return the command that trains a ticket again, on its own model and data set."""
-    from lottery.choice import spelled
-    from lottery.defaults import changed
+    from lottery.looking.choice import spelled
+    from lottery.looking.defaults import changed
 
     chosen = about["choices"]
     made = {group: chosen[group] for group in ("model", "dataset") if group in chosen}
@@ -150,7 +153,7 @@ PARTS = ("model", "dataset", "train", "prune", "schedule", "rewind", "replicate"
 
 def text(report: Report, ticket: Portable, how: str) -> str:
     """Return what was written and how it compares, in words."""
-    from lottery.exports import EXAMPLES
+    from lottery.exchange.exports import EXAMPLES
     from lottery.wording import in_words
 
     about: dict[str, Any] = ticket.about

@@ -28,8 +28,8 @@ from lottery.errors import UsageError
 
 if TYPE_CHECKING:
     from lottery.composing import Composed
-    from lottery.foreign import Found
-    from lottery.tickets import Portable
+    from lottery.exchange.foreign import Found
+    from lottery.exchange.tickets import Portable
 
 KNOWN = {"to": "", "masks": "", "weights": ""}
 
@@ -48,7 +48,8 @@ def main(arguments: list[str]) -> int:
         raise UsageError(f"import: weights={chosen['weights']} is none of start, end")
     if overrides and not any(word.startswith("model=") for word in overrides):
         raise UsageError(f"import: {overrides[0]} says nothing without model=NAME")
-    from lottery import disk, foreign, tickets
+    from lottery.exchange import foreign, tickets
+    from lottery.storage import disk
     from lottery.wording import in_words, rm
 
     target = Path(chosen["to"]).expanduser()
@@ -75,9 +76,10 @@ def fitted(
     found: Found, chosen: dict[str, str], overrides: list[str]
 ) -> tuple[Portable, list[str]]:
     """Return the ticket, by the names of the model where one is asked for, and what to say."""
-    from lottery import __version__, matching, tickets
-    from lottery.files import read_plain
-    from lottery.records import digest
+    from lottery import __version__
+    from lottery.exchange import matching, tickets
+    from lottery.storage.files import read_plain
+    from lottery.storage.records import digest
     from lottery.wording import printable
 
     raw = matching.zeros_of(found.weights) if chosen["masks"] == "zeros" else found.mask

@@ -32,7 +32,7 @@ from lottery.errors import UsageError
 from lottery.wording import printable
 
 if TYPE_CHECKING:
-    from lottery.facts import Facts
+    from lottery.looking.facts import Facts
 
 KNOWN = {"sort": "", "columns": "", "format": "table", "outputs": "outputs"}
 SHOWN = ("name", "id", "replicate", "model", "dataset", "method", "rewind", "levels", "density",
@@ -48,8 +48,9 @@ def main(arguments: list[str]) -> int:
     words, chosen = selection(arguments, __doc__, KNOWN)
     if words is None:
         return 0
-    from lottery import choice, formats
-    from lottery.facts import COLUMNS, Facts
+    from lottery import formats
+    from lottery.looking import choice
+    from lottery.looking.facts import COLUMNS, Facts
 
     format = formats.check(chosen["format"], "ls")
     outputs = Path(chosen["outputs"])
@@ -126,7 +127,7 @@ def laid_out(runs: Sequence[Facts], columns: Sequence[str]) -> tuple[list[str], 
 
 def renamed(key: str) -> str:
     """Return the column that a short name stands for."""
-    from lottery.facts import ALSO
+    from lottery.looking.facts import ALSO
 
     return key if key == "age" else ALSO.get(key, key)
 

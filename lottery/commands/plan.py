@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from lottery.composing import compose_each, is_sweep
 from lottery.errors import UsageError
+from lottery.foresight.plans import Plans
 from lottery.formats import about, aligned, as_json
-from lottery.plans import Plans
 from lottery.wording import in_words, near
 
 if TYPE_CHECKING:
-    from lottery.planning import Plan, Planned
-    from lottery.timing import Timing
+    from lottery.foresight.planning import Plan, Planned
+    from lottery.foresight.timing import Timing
 
 CHOICES = {"time": ("yes", "no"), "layers": ("no", "yes"), "format": ("table", "json")}
 
@@ -64,7 +64,7 @@ def taken(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
 
 def sweep(plans: Plans) -> str:
     """Return a line a job and what they come to, for people."""
-    from lottery.planning import SHARED, THERE, TRAIN
+    from lottery.foresight.planning import SHARED, THERE, TRAIN
 
     heads: tuple[str, ...] = ("job", "train", "shared", "there", "steps", "time", "disk")
     lines = []
@@ -99,7 +99,7 @@ def sweep(plans: Plans) -> str:
 
 def single(plan: Plan, layers: bool) -> str:
     """Return the plan of one run, for people."""
-    from lottery.planning import TRAIN
+    from lottery.foresight.planning import TRAIN
 
     heads: tuple[str, ...] = ("level", "density", "kept", "steps", "to score", "")
     lines: list[tuple[str, ...]] = [
@@ -141,7 +141,7 @@ def scored(row: Planned) -> str:
 
 def counted(counts: dict[str, Any]) -> str:
     """Return how many levels and branches there are of each kind."""
-    from lottery.planning import SHARED, THERE, TRAIN
+    from lottery.foresight.planning import SHARED, THERE, TRAIN
 
     return f"{counts[TRAIN]} to train, {counts[SHARED]} shared, {counts[THERE]} already there"
 
@@ -180,7 +180,7 @@ def in_time(seconds: float | None) -> str:
 
 def disk_line(plan: Plan, left: int, at_work: int) -> str:
     """Return the line on disk space, and whether it suffices."""
-    from lottery import disk
+    from lottery.storage import disk
 
     free = disk.free(plan.run.outputs)
     short = "; that will not fit" if left + at_work > free else ""

@@ -32,8 +32,8 @@ def main(arguments: list[str]) -> int:
         raise UsageError(
             f"plot: name a figure, as in figure=accuracy: {', '.join(components('figure'))}"
         )
-    from lottery import choice
-    from lottery.drawing import check_suffix, defaults, draw
+    from lottery.looking import choice
+    from lottery.plotting.drawing import check_suffix, defaults, draw
 
     own = {key: value for key, value in defaults(name).items() if key != "name"}
     words, chosen = selection(arguments, None, KNOWN | dict.fromkeys(own, ""))
@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
     folders = select(outputs, words or [], name, list(own))
     if not folders:
         raise UsageError(f"plot: {choice.none_there(outputs)}")
-    from lottery.tidy import Runs
+    from lottery.looking.tidy import Runs
 
     drawn = draw(name, Runs(folders), typed | {"width": chosen["width"]})
     for path in paths:  # all of them before the first is written
@@ -62,7 +62,7 @@ def main(arguments: list[str]) -> int:
 
 def select(outputs: Path, words: list[str], name: str, settings: list[str]) -> tuple[Path, ...]:
     """Return the runs that the words name; what is no filter may be a misspelt setting."""
-    from lottery.choice import choose, is_filter
+    from lottery.looking.choice import choose, is_filter
 
     try:
         return choose(outputs, words, "plot")
@@ -109,7 +109,7 @@ def help_of(name: str) -> str:
     """Return what a figure shows and its settings: its yaml."""
     from lottery.components import own_components
     from lottery.config import conf_dir
-    from lottery.drawing import defaults
+    from lottery.plotting.drawing import defaults
 
     settings = defaults(name)
     if name in own_components("figure"):
@@ -121,7 +121,7 @@ def help_of(name: str) -> str:
 def complete(start: str, words: list[str]) -> list[str]:
     """Return what a word that begins with `start` can become: figures, then their settings."""
     from lottery.components import components
-    from lottery.drawing import defaults
+    from lottery.plotting.drawing import defaults
 
     chosen = next((w.partition("=")[2] for w in words if w.startswith("figure=")), "")
     known = components("figure")

@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> int:
     words, chosen = selection(arguments, __doc__, KNOWN)
     if words is None:
         return 0
-    from lottery.choice import choose, none_there
+    from lottery.looking.choice import choose, none_there
 
     refuse_place(chosen["to"])
     folders = choose(Path(chosen["outputs"]), words, "report")
@@ -68,8 +68,8 @@ def share(text: str) -> float:
 
 def write(place: Path, made: bytes, asked: bool) -> None:
     """Write the page, whole or not at all; a file of another's in the usual place is left alone."""
-    from lottery import disk
     from lottery.reports.page import is_ours
+    from lottery.storage import disk
 
     if not asked and place.exists() and not is_ours(place):
         raise UsageError(

@@ -18,7 +18,7 @@ from lottery.commands import selection
 from lottery.errors import UsageError
 
 if TYPE_CHECKING:
-    from lottery.facts import Facts
+    from lottery.looking.facts import Facts
 
 KNOWN = {"layers": "", "format": "text", "outputs": "outputs"}
 
@@ -32,8 +32,8 @@ def main(arguments: list[str]) -> int:
         raise UsageError("show: name one run (lottery ls lists them)")
     if chosen["format"] not in ("text", "json"):
         raise UsageError(f"show: format={chosen['format']} is none of text, json")
-    from lottery import choice
-    from lottery.facts import Facts
+    from lottery.looking import choice
+    from lottery.looking.facts import Facts
 
     run = Facts(choice.one(Path(chosen["outputs"]), words, "show"))
     if chosen["format"] == "json":
@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> int:
 
         print(as_json(everything(run)))
         return 0
-    from lottery.sections import sections
+    from lottery.looking.sections import sections
 
     for section in sections(run, chosen["layers"]):
         print(section)
@@ -50,8 +50,8 @@ def main(arguments: list[str]) -> int:
 
 def everything(run: Facts) -> dict[str, Any]:
     """Return all that is known of a run, for a program."""
-    from lottery import defaults, origins, results
-    from lottery.sections import judged
+    from lottery.looking import defaults, origins, results
+    from lottery.looking.sections import judged
 
     changed = defaults.changed(run.settings, run.choices) if run.choices else {}
     return {

@@ -17,9 +17,9 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
-from lottery import pulse
 from lottery.commands import selection
 from lottery.errors import INTERRUPTED, UsageError
+from lottery.watching import pulse
 from lottery.wording import near, printable
 
 QUIET = 10.0  # seconds without a new row after which the step is shown
@@ -50,8 +50,8 @@ def seconds(text: str) -> float:
 
 def found(outputs: Path, words: Sequence[str]) -> Path:
     """Return the run that the words name; without words the only one that is at work."""
-    from lottery import choice
-    from lottery.facts import Facts
+    from lottery.looking import choice
+    from lottery.looking.facts import Facts
 
     if words:
         return choice.one(outputs, words, "tail")
@@ -66,7 +66,7 @@ def found(outputs: Path, words: Sequence[str]) -> Path:
 
 def follow(folder: Path, every: float) -> int:
     """Print the run's levels and rows as they come, until it is not at work any more."""
-    from lottery.facts import Facts
+    from lottery.looking.facts import Facts
 
     print(printable(near(folder)), flush=True)
     levels, shown, said_at = 0, None, 0.0
@@ -88,8 +88,8 @@ def follow(folder: Path, every: float) -> int:
 
 def new_levels(folder: Path, before: int) -> int:
     """Print the levels that were not there before, with the table's head at first; count them."""
-    from lottery.facts import level_rows
-    from lottery.results import level_table
+    from lottery.looking.facts import level_rows
+    from lottery.looking.results import level_table
 
     rows = level_rows(folder)
     if len(rows) > before:
@@ -100,8 +100,8 @@ def new_levels(folder: Path, before: int) -> int:
 
 def line(said: Mapping[str, Any]) -> str:
     """Return a sign of life as the run itself would put it."""
-    from lottery.progress import title, words_of
-    from lottery.sweep import clock
+    from lottery.watching.progress import title, words_of
+    from lottery.watching.sweep import clock
 
     words = [title(said["level"], said["levels"], said["branch"], said["density"])]
     scored = f"scoring for a mask, {said['step']:,} batches"
@@ -113,8 +113,8 @@ def line(said: Mapping[str, Any]) -> str:
 
 def ending(folder: Path, now: str) -> str:
     """Return how a run stands that is not at work, and what to type to go on with it."""
-    from lottery.facts import Facts
     from lottery.formats import about
+    from lottery.looking.facts import Facts
 
     record = Facts(folder).record
     took = record.get("seconds")

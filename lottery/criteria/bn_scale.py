@@ -1,10 +1,10 @@
 import torch
 from torch import Tensor, nn
 
-from lottery import graph
 from lottery.errors import UsageError
-from lottery.graph import Graph
 from lottery.mask import Mask, Scores, some
+from lottery.nets import graph
+from lottery.nets.graph import Graph
 from lottery.task import Task
 from lottery.units import output_axes
 

@@ -4,9 +4,10 @@ from functools import partial
 from pathlib import Path
 from typing import Unpack
 
-from lottery.downloads import Published, Source, downloaded
-from lottery.images import ImageOptions, ImageTask
-from lottery.layouts import record_files
+from lottery.pixels.augmentation import ImageOptions
+from lottery.pixels.downloads import Published, Source, downloaded
+from lottery.pixels.images import ImageTask
+from lottery.pixels.layouts import record_files
 
 RECORDS = 10_000 * (1 + 3 * 32 * 32)  # bytes of a file
 BATCHES = (*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin")

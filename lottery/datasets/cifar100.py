@@ -4,9 +4,10 @@ from functools import partial
 from pathlib import Path
 from typing import Unpack
 
-from lottery.downloads import Published, Source, downloaded
-from lottery.images import ImageOptions, ImageTask
-from lottery.layouts import record_files
+from lottery.pixels.augmentation import ImageOptions
+from lottery.pixels.downloads import Published, Source, downloaded
+from lottery.pixels.images import ImageTask
+from lottery.pixels.layouts import record_files
 
 RECORD = 2 + 3 * 32 * 32  # bytes: the coarse label, the fine one, the pixels
 EXAMPLES = {"train": 50_000, "test": 10_000}

@@ -9,7 +9,9 @@ from safetensors.torch import load
 
 from lottery import seeds
 from lottery.errors import DamagedError
-from lottery.images import ImageOptions, Images, ImageTask, image_task
+from lottery.pixels.augmentation import ImageOptions
+from lottery.pixels.images import ImageTask, image_task
+from lottery.pixels.splits import Images
 
 FILE = Path(__file__).parent.parent / "data" / "digits.safetensors"
 SHA256 = "b9df9f0ed50574f8918a7edc0e06c9b9b447080dc48c262bf524d7a9c50e75b3"

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Unpack
 
-from lottery.downloads import Published, Source, downloaded
-from lottery.images import ImageOptions, ImageTask
-from lottery.layouts import idx_files
+from lottery.pixels.augmentation import ImageOptions
+from lottery.pixels.downloads import Published, Source, downloaded
+from lottery.pixels.images import ImageTask
+from lottery.pixels.layouts import idx_files
 
 FILES = Published(
     title="Fashion-MNIST",

@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Unpack
 
-from lottery import folders
 from lottery.errors import UsageError
-from lottery.images import ImageOptions, ImageTask
-from lottery.streams import StreamTask, stream_task
+from lottery.pixels import decoding, folders
+from lottery.pixels.augmentation import ImageOptions
+from lottery.pixels.images import ImageTask
+from lottery.pixels.streams import StreamTask, stream_task
 
 
 def image_folder(
@@ -31,8 +32,8 @@ def image_folder(
     if stream not in ("auto", "yes", "no"):
         raise UsageError(f"dataset.stream: '{stream}' is none of auto, yes, no")
     tree = folders.find_tree(folders.located(root, path))
-    form = folders.form_of(tree, channels, size)
-    large = folders.pixels_bytes(tree, form) > memory * 2**30
+    form = decoding.form_of(tree, channels, size)
+    large = decoding.pixels_bytes(tree, form) > memory * 2**30
     if stream == "yes" or (stream == "auto" and large):
         return stream_task(tree, form, workers, options)
-    return folders.decoded_task(root, tree, form, workers, options)
+    return decoding.decoded_task(root, tree, form, workers, options)

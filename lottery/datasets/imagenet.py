@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Unpack
 
-from lottery import folders
-from lottery.images import ImageOptions
-from lottery.streams import StreamTask, stream_task
+from lottery.pixels import decoding, folders
+from lottery.pixels.augmentation import ImageOptions
+from lottery.pixels.streams import StreamTask, stream_task
 
 
 def imagenet(
@@ -18,4 +18,4 @@ def imagenet(
     0 asks for random resized crops.
     """
     tree = folders.find_tree(folders.located(root, path))
-    return stream_task(tree, folders.form_of(tree, 3, size), workers, options)
+    return stream_task(tree, decoding.form_of(tree, 3, size), workers, options)

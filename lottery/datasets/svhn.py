@@ -7,9 +7,10 @@ from typing import Unpack
 import numpy as np
 import torch
 
-from lottery.cache import Tensors
-from lottery.downloads import Published, Source, downloaded
-from lottery.images import ImageOptions, ImageTask
+from lottery.pixels.augmentation import ImageOptions
+from lottery.pixels.cache import Tensors
+from lottery.pixels.downloads import Published, Source, downloaded
+from lottery.pixels.images import ImageTask
 
 FILES = Published(
     title="SVHN",

@@ -7,8 +7,10 @@ import torch
 
 from lottery import seeds
 from lottery.errors import UsageError
-from lottery.images import ImageOptions, Images, ImageTask, image_task
-from lottery.store import tensor_digest
+from lottery.pixels.augmentation import ImageOptions
+from lottery.pixels.images import ImageTask, image_task
+from lottery.pixels.splits import Images
+from lottery.storage.store import tensor_digest
 
 COARSE = 4  # a prototype is a grid of so many patches a side
 SWING = 48  # grey levels of one standard deviation of the prototypes

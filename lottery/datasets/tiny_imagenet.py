@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Unpack
 
-from lottery import folders
 from lottery.errors import DamagedError, UsageError
-from lottery.folders import File, Tree
-from lottery.images import ImageOptions, ImageTask
+from lottery.pixels import decoding, folders
+from lottery.pixels.augmentation import ImageOptions
+from lottery.pixels.folders import File, Tree
+from lottery.pixels.images import ImageTask
 
 FOLDER = "tiny-imagenet-200"
 FETCH = f"wget http://cs231n.stanford.edu/{FOLDER}.zip && unzip {FOLDER}.zip"
@@ -31,7 +32,7 @@ def tiny_imagenet(root: Path, *, workers: int, **options: Unpack[ImageOptions]) 
         for file in folders.files_below(folder, folder / "train" / name / "images", label)
     ]
     tree = Tree(folder, {"train": train, "test": annotated(folder, names)}, len(names))
-    return folders.decoded_task(root, tree, folders.Form(3, SIDE, SIDE, SIDE), workers, options)
+    return decoding.decoded_task(root, tree, decoding.Form(3, SIDE, SIDE, SIDE), workers, options)
 
 
 def annotated(folder: Path, names: list[str]) -> list[File]:

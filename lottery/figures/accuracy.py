@@ -1,7 +1,7 @@
 """Accuracy against density, over replicates, beside the dense net and the controls."""
 
-from lottery import charts, trends
-from lottery.source import Chart, Source
+from lottery.plotting import charts, trends
+from lottery.plotting.source import Chart, Source
 
 
 def accuracy(

@@ -3,8 +3,8 @@
 from matplotlib.axes import Axes
 from pandas import DataFrame
 
-from lottery import charts, trends
-from lottery.source import Chart, Source
+from lottery.plotting import charts, trends
+from lottery.plotting.source import Chart, Source
 
 AUTO = ("ticket_macs_kept", "ticket_steps", "ticket_seconds", "training_macs_kept", "seconds")
 

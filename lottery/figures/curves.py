@@ -6,9 +6,9 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.figure import Figure
 
-from lottery import charts, trends
 from lottery.errors import UsageError
-from lottery.source import Chart, Source
+from lottery.plotting import charts, trends
+from lottery.plotting.source import Chart, Source
 
 EARLY = 0.1  # of training
 FLAT = 3  # how many times as high the axis would be with that

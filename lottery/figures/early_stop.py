@@ -1,7 +1,7 @@
 """The step at which the validation loss is lowest, against density."""
 
-from lottery import charts, trends
-from lottery.source import Chart, Source
+from lottery.plotting import charts, trends
+from lottery.plotting.source import Chart, Source
 
 
 def early_stop(

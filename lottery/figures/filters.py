@@ -10,9 +10,9 @@ from matplotlib.colors import Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from lottery import trends
 from lottery.errors import UsageError
-from lottery.source import Chart, Source
+from lottery.plotting import trends
+from lottery.plotting.source import Chart, Source
 
 PRUNED = "#8a8a8a"  # no colour of the map
 MAP = "PuOr"  # white is 0; the ends differ for every eye

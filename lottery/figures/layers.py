@@ -5,8 +5,8 @@ import pandas as pd
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
-from lottery import charts, trends
-from lottery.source import Chart, Source
+from lottery.plotting import charts, trends
+from lottery.plotting.source import Chart, Source
 
 ROW = 0.17  # inches
 WORDED = 10  # columns that have room for numbers in their cells

@@ -8,9 +8,10 @@ import pandas as pd
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from lottery import charts, stats, trends
+from lottery import stats
 from lottery.errors import UsageError
-from lottery.source import Chart, Source
+from lottery.plotting import charts, trends
+from lottery.plotting.source import Chart, Source
 
 MOST = 12  # masks: more cells than 12 x 12 have no room for their numbers
 CELL = 0.5  # inches that a cell needs at most

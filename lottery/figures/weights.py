@@ -8,9 +8,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from lottery import charts, trends
 from lottery.errors import UsageError
-from lottery.source import Chart, Source
+from lottery.plotting import charts, trends
+from lottery.plotting.source import Chart, Source
 
 TAIL = 0.001  # share of weights that may lie outside of the histograms, at both ends together
 STAGES = {"start": "before", "end": "after"}

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from lottery.boards import About, Board, missing
+from lottery.watching.boards import About, Board, missing
 
 TAG = "lottery.run"  # ID_replicate_K, by which a resumed run finds its own again
 MOST = 100  # parameters in one call

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lottery.boards import About, Board, missing
+from lottery.watching.boards import About, Board, missing
 
 
 def tensorboard(about: About, *, dir: str | None, layers: bool) -> Board:

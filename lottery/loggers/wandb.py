@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lottery.boards import About, Board, missing
 from lottery.errors import UsageError
+from lottery.watching.boards import About, Board, missing
 
 MODES = ("online", "offline")
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lottery.initializers import at_least, image_shape, initialize
+from lottery.nets.initializers import at_least, image_shape, initialize
 from lottery.task import Task
 
 

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lottery.errors import UsageError
-from lottery.initializers import at_least, image_shape, initialize
+from lottery.nets.initializers import at_least, image_shape, initialize
 from lottery.task import Task
 
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lottery.initializers import at_least, initialize
+from lottery.nets.initializers import at_least, initialize
 from lottery.task import Task
 
 

@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lottery.initializers import at_least, choose, image_shape, initialize
+from lottery.nets.initializers import at_least, choose, image_shape, initialize
 from lottery.task import Task
 
 # Channels after each pair of convolutions, and its stride (Howard et al. 2017, table 1).

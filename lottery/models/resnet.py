@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lottery.initializers import at_least, choose, image_shape, initialize
+from lottery.nets.initializers import at_least, choose, image_shape, initialize
 from lottery.task import Task
 
 STAGES = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}  # blocks (He et al. 2016, table 1)

@@ -5,9 +5,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from lottery import images
 from lottery.errors import UsageError
-from lottery.initializers import choose, image_shape, initialize
+from lottery.nets.initializers import choose, image_shape, initialize
+from lottery.pixels import vision
 from lottery.task import Task
 
 
@@ -19,7 +19,7 @@ def torchvision(task: Task, *, net: str, init: str, bn_scale: str) -> nn.Module:
     its query, key and value weights in a bare parameter, which is neither initialised here nor
     prunable. Raises UsageError for an unknown net and for images too small for it.
     """
-    models = images.torchvision("models")
+    models = vision.torchvision("models")
     names = models.list_models(module=models)
     choose({name: name for name in names}, net, "model.net")
     shape = image_shape(task.input_shape, net)

@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lottery.initializers import at_least, choose, image_shape, initialize
+from lottery.nets.initializers import at_least, choose, image_shape, initialize
 from lottery.task import Task
 
 # Convolutions in each of the five stages (Simonyan and Zisserman 2015, table 1: A, B, D, E).

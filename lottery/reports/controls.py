@@ -6,7 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from lottery import sanity, stats
+from lottery import stats
+from lottery.looking import sanity
 from lottery.reports import findings
 from lottery.reports.sheets import Column, Table, number, share, spread, words
 from lottery.reports.tables import mean_of, shared

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lottery import comparison, stats
-from lottery.comparison import Group, has
+from lottery import stats
+from lottery.looking import comparison
+from lottery.looking.comparison import Group, has
 from lottery.reports.sheets import Tile, kept, missing, percent, several, times
 
 MEASURES = ("test_accuracy", "val_accuracy")  # the first that the runs have

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from lottery import __version__, choice, records, results
+from lottery import __version__
 from lottery.errors import DamagedError, DiskError, UsageError
-from lottery.material import labels
+from lottery.looking import choice, results
+from lottery.plotting.material import labels
 from lottery.reports import findings, several
 from lottery.reports.one import Member, member, part
 from lottery.reports.sheets import Report
+from lottery.storage import records
 
 FULL = 8  # configs whose own sections have figures; more of them would be slow to make and to open
 TABLES = ("metrics.csv", "branches.csv", "layers.csv", "overlaps.csv")

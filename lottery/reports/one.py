@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lottery import drawing, sanity, tidy
-from lottery.comparison import Group, gathered
 from lottery.errors import DamagedError, DiskError, LotteryError, UsageError
-from lottery.facts import Facts
+from lottery.looking import sanity, tidy
+from lottery.looking.comparison import Group, gathered
+from lottery.looking.facts import Facts
+from lottery.looking.tidy import Runs
+from lottery.plotting import drawing
 from lottery.reports import controls, costs, findings, provenance, tables
 from lottery.reports.findings import Reached
 from lottery.reports.sheets import Part, Picture, Section, kept, several
-from lottery.tidy import Runs
 
 Problems = list[str]
 BROKEN = (TypeError, ValueError, KeyError, OverflowError)  # what odd numbers do to a figure

@@ -11,8 +11,8 @@ from xml.etree import ElementTree
 import jinja2
 from markupsafe import Markup
 
-from lottery.files import read_plain
 from lottery.reports.sheets import Report
+from lottery.storage.files import read_plain
 from lottery.wording import printable
 
 GENERATOR = b'<meta name="generator" content="lottery '

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from lottery import defaults
-from lottery.choice import spelled
-from lottery.facts import Facts
+from lottery.looking import defaults
+from lottery.looking.choice import spelled
+from lottery.looking.facts import Facts
 from lottery.reports.sheets import Column, Section, Table, words
 from lottery.wording import printable, public, without_password
 

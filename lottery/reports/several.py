@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from lottery import charts, comparison, stats
-from lottery.choice import spelled
+from lottery import stats
+from lottery.looking import comparison
+from lottery.looking.choice import spelled
+from lottery.looking.tidy import Runs
+from lottery.plotting import charts
 from lottery.reports import findings
 from lottery.reports.one import COST, Member, Problems, picture
 from lottery.reports.sheets import (
@@ -22,7 +25,6 @@ from lottery.reports.sheets import (
     spread,
     words,
 )
-from lottery.tidy import Runs
 
 LARGE = 4.0  # inches of the first figure, so that its legend has room and a phone shows its text
 LONGEST_TITLE = 60  # characters

@@ -1,8 +1,8 @@
 from functools import partial
 from pathlib import Path
 
-from lottery import finding, transfer
 from lottery.errors import UsageError
+from lottery.exchange import finding, transfer
 from lottery.parts import State, States
 from lottery.step import Span
 

@@ -1,8 +1,9 @@
 from torch import nn
 
-from lottery import channels, graph, units
-from lottery.initializers import choose
+from lottery import units
 from lottery.mask import Mask, Scores
+from lottery.nets import channels, graph
+from lottery.nets.initializers import choose
 from lottery.task import Task
 from lottery.units import Units
 

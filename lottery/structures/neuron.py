@@ -3,9 +3,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from lottery import channels, graph, units
-from lottery.initializers import choose
+from lottery import units
 from lottery.mask import Mask, Scores
+from lottery.nets import channels, graph
+from lottery.nets.initializers import choose
 from lottery.task import Task
 from lottery.units import Units
 

@@ -14,7 +14,7 @@ import yaml
 from PIL import Image
 
 from lottery import config, seeds
-from lottery.downloads import Source
+from lottery.pixels.downloads import Source
 
 torch.set_num_threads(1)
 DATASETS = config.conf_dir() / "dataset"

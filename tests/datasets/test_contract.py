@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from lottery import components, config
-from lottery.images import ImageOptions
+from lottery.pixels.augmentation import ImageOptions
 
 YAMLS = sorted((config.conf_dir() / "dataset").glob("*.yaml"))
 

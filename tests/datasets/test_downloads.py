@@ -19,10 +19,12 @@ import pytest
 import torch
 import yaml
 
-from lottery import cache, config, disk, downloads, images, layouts, records, signals, store
+from lottery import config, signals
 from lottery.datasets import svhn
 from lottery.errors import DamagedError, DiskError, Stopped, UsageError
-from lottery.records import digest
+from lottery.pixels import cache, downloads, layouts, vision
+from lottery.storage import disk, records, store
+from lottery.storage.records import digest
 
 FLIPPED = 4000  # a byte within the tensors
 PUBLISHED = ["mnist", "fashion_mnist", "cifar10", "cifar100", "svhn"]
@@ -153,7 +155,7 @@ def test_a_full_disk_costs_one_warning(tmp_path, monkeypatch, capsys):
 
 def test_only_one_process_makes_a_cache(tmp_path):
     code = (
-        "import time, torch; from pathlib import Path; from lottery.cache import cached\n"
+        "import time, torch; from pathlib import Path; from lottery.pixels.cache import cached\n"
         "def make():\n"
         "    print('made'); time.sleep(0.5); return {'a': torch.arange(9)}\n"
         f"assert cached(Path({str(tmp_path)!r}), 'x', make, id)[0]['a'].sum() == 36"
@@ -421,7 +423,7 @@ def same(ours, theirs):
 
 
 def test_mnist_is_what_torchvision_makes_of_it(mnist_files, tmp_path):
-    kind = images.torchvision("datasets").MNIST
+    kind = vision.torchvision("datasets").MNIST
     parts = {path.name: path.read_bytes() for path in mnist_files.iterdir()}
     same(
         layouts.idx_files(parts),
@@ -435,7 +437,7 @@ def test_cifar_is_what_torchvision_makes_of_its_pickles(load, tmp_path, cifar, n
     (tmp_path / files_of(name).sources[0].name).write_bytes(archive)
     load(name, validation=0)
     ours, _ = cache.read(tmp_path / "cache" / f"{name}.safetensors", id)
-    kind = getattr(images.torchvision("datasets"), name.upper())
+    kind = getattr(vision.torchvision("datasets"), name.upper())
     folder = tmp_path / kind.base_folder
     folder.mkdir()
     lists = {"train_list": [], "test_list": []}
@@ -464,7 +466,7 @@ def test_svhn_is_what_torchvision_makes_of_it(load, publish, tmp_path, monkeypat
     scipy.io, scipy_io.loadmat = scipy_io, fake
     monkeypatch.setitem(sys.modules, "scipy", scipy)
     monkeypatch.setitem(sys.modules, "scipy.io", scipy_io)
-    kind = images.torchvision("datasets").SVHN
+    kind = vision.torchvision("datasets").SVHN
     draw = np.random.default_rng(0)
     files, listed = {}, {}
     for split, number in (("train", 40), ("test", 20)):

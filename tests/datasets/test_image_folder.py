@@ -7,10 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
-from lottery import folders
 from lottery.errors import UsageError
-from lottery.images import ImageTask
-from lottery.streams import StreamTask
+from lottery.pixels import decoding, folders
+from lottery.pixels.images import ImageTask
+from lottery.pixels.streams import StreamTask
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_the_fingerprint_is_of_content_not_of_place_or_time(load, tree, tmp_path
 def test_the_second_start_decodes_nothing(load, tree, monkeypatch, capsys):
     first = load("image_folder", size=8)
     assert "decoding 16 images" in capsys.readouterr().err
-    monkeypatch.setattr(folders, "read_image", None)
+    monkeypatch.setattr(decoding, "read_image", None)
     assert load("image_folder", size=8).fingerprint == first.fingerprint
     assert capsys.readouterr().err == ""
 
@@ -101,7 +101,7 @@ def test_hidden_files_are_skipped_links_followed_and_folders_within_taken(load, 
 def test_every_mode_is_converted(tmp_path, mode, channels):
     path = tmp_path / ("a.tif" if mode == "CMYK" else "a.png")
     Image.new("RGB", (4, 3), (204, 204, 204)).convert(mode).save(path)
-    pixels = folders.to_tensor(folders.read_image(str(path), channels))
+    pixels = decoding.to_tensor(decoding.read_image(str(path), channels))
     assert pixels.shape == (channels, 3, 4)
     if mode != "1":  # dithered; 204 is a colour of the palette
         assert bool(((pixels.int() - 204).abs() <= 3).all())
@@ -110,18 +110,18 @@ def test_every_mode_is_converted(tmp_path, mode, channels):
 def test_a_palette_with_transparency_and_16_bits(tmp_path):
     palette = Image.new("P", (2, 2))
     palette.save(tmp_path / "p.png", transparency=b"\x00\x80")
-    assert folders.read_image(str(tmp_path / "p.png"), 3).mode == "RGB"
+    assert decoding.read_image(str(tmp_path / "p.png"), 3).mode == "RGB"
     deep = torch.full((2, 2), 200 * 256, dtype=torch.int32).numpy().astype("uint16")
     Image.fromarray(deep).save(tmp_path / "deep.png")
-    assert folders.read_image(str(tmp_path / "deep.png"), 1).getpixel((0, 0)) == 200
+    assert decoding.read_image(str(tmp_path / "deep.png"), 1).getpixel((0, 0)) == 200
 
 
 def test_scaling_takes_the_centre(tmp_path):
     wide = Image.new("L", (12, 4))
     wide.paste(255, (4, 0, 8, 4))
-    pixels = folders.to_tensor(folders.centre(wide, folders.Form(1, 4, 4, 4)))
+    pixels = decoding.to_tensor(decoding.centre(wide, decoding.Form(1, 4, 4, 4)))
     assert pixels.unique().tolist() == [255]
-    assert folders.centre(wide, folders.Form(1, 2, 2, 2)).size == (2, 2)
+    assert decoding.centre(wide, decoding.Form(1, 2, 2, 2)).size == (2, 2)
 
 
 def test_images_of_several_sizes_need_a_size(load, tree):

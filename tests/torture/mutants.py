@@ -9,9 +9,11 @@ from typing import Any
 
 import torch
 
-from lottery import disk, experiment, images, ledger, resume, store, train
-from lottery.checkpoints import Checkpoints
-from lottery.store import Shelf
+from lottery import experiment, resume, train
+from lottery.pixels import images
+from lottery.storage import disk, ledger, store
+from lottery.storage.checkpoints import Checkpoints
+from lottery.storage.store import Shelf
 
 Change = Callable[[dict[str, Any], dict[str, Any]], Any]
 

@@ -23,7 +23,7 @@ import torch
 from harness import Plan, spawn
 
 from lottery import cli, launch
-from lottery.records import digest, signed
+from lottery.storage.records import digest, signed
 
 SECONDS = 20  # after which a command counts as hanging
 MARK = "-- the next command --"

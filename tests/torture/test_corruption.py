@@ -17,10 +17,12 @@ from pathlib import Path
 import pytest
 from harness import LENET, assert_same, bits, compose, launch, output, spawn, torn, wait, whole
 
-from lottery import cli, health, identity, levels, records
+from lottery import cli, identity, levels
 from lottery.commands import doctor
 from lottery.errors import LotteryError
-from lottery.inventory import Inventory
+from lottery.storage import records
+from lottery.upkeep import health
+from lottery.upkeep.inventory import Inventory
 
 A = LENET
 B = (*LENET, "train.optimizer.lr=0.02")  # of the same shapes: what is swapped with it would load

@@ -9,7 +9,8 @@ from harness import finish, output
 from power import parent
 from trials import BRIEF, LATER, SCORING, Bench, followed, prepared, trial, watched
 
-from lottery import experiment, pulse
+from lottery import experiment
+from lottery.watching import pulse
 
 HOWS = (KILL, ENOSPC, EIO)  # and TORN where something is written
 CHUNKS = 12

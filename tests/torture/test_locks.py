@@ -36,7 +36,7 @@ from harness import (
 from points import after_step, die
 
 from lottery import cli
-from lottery.records import read_signed
+from lottery.storage.records import read_signed
 
 WORDS = [*LENET, "levels=1", "branch=[]", "host.progress=lines"]
 HOST = socket.gethostname()

@@ -43,10 +43,11 @@ from poison import (
 )
 from safetensors.torch import save
 
-from lottery import cli, components, config, identity, store
-from lottery.downloads import Source
+from lottery import cli, components, config, identity
 from lottery.errors import UsageError
-from lottery.records import digest
+from lottery.pixels.downloads import Source
+from lottery.storage import store
+from lottery.storage.records import digest
 
 pytestmark = pytest.mark.torture
 ROW = "malicious corpus"

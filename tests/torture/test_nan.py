@@ -20,11 +20,11 @@ from oracles import files
 from points import after_step, die
 from safetensors.torch import load_file
 
-from lottery import launch, loop, train
-from lottery.images import ImageTask
+from lottery import loop, recording, train
 from lottery.levels import existing
-from lottery.records import read_signed
+from lottery.pixels.images import ImageTask
 from lottery.step import Step
+from lottery.storage.records import read_signed
 
 RATE = 0.01
 CURED = RATE / 3  # below this learning rate nothing breaks: after two rollbacks
@@ -132,13 +132,13 @@ def watch(step, path):
 
 def ask_for(step):
     """Ask for a state of level 1 once the levels are there."""
-    real = launch.run_levels
+    real = recording.run_levels
 
     def run_levels(run):
         real(run)
         existing(run, 1).state(Step(step, run.task.steps_per_epoch))
 
-    launch.run_levels = run_levels
+    recording.run_levels = run_levels
 
 
 @pytest.mark.torture

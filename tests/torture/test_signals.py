@@ -31,7 +31,7 @@ from harness import (
 from points import after_step, before_rename, in_criterion, in_evaluation
 
 from lottery import cli, experiment, signals
-from lottery.records import read_signed
+from lottery.storage.records import read_signed
 
 CODES = {"SIGTERM": 143, "SIGINT": 130, "SIGUSR1": 75, "SIGUSR2": 75}
 WORDS = [*LENET, "levels=1", "branch=[]", "host.progress=lines"]

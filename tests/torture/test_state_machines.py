@@ -29,16 +29,18 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from lottery import config, disk, garbage, launch, records, rows
+from lottery import config, launch, rows
 from lottery import mask as masks
-from lottery.checkpoints import Checkpoints
 from lottery.errors import DamagedError, UsageError
 from lottery.identity import run_folder, run_id
-from lottery.inventory import Inventory
-from lottery.ledger import Ledger
 from lottery.outcome import FORMAT
-from lottery.records import MANIFEST, digest
-from lottery.store import Shelf, pack_tensors, unpack_tensors
+from lottery.storage import disk, records
+from lottery.storage.checkpoints import Checkpoints
+from lottery.storage.ledger import Ledger
+from lottery.storage.records import MANIFEST, digest
+from lottery.storage.store import Shelf, pack_tensors, unpack_tensors
+from lottery.upkeep import garbage
+from lottery.upkeep.inventory import Inventory
 
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # 2,000 files are synced a second
 EXAMPLES = 200

@@ -18,10 +18,11 @@ from harness import LENET, TINY, Plan, compose, finish, output, whole
 from oracles import acknowledged, bits, files, left, lost, rows_once, torn
 from power import FILE, LINK, State, Whole, joined, played, states, torn_names
 
-from lottery import disk, launch, ledger, store, train
-from lottery.checkpoints import Checkpoints
+from lottery import recording, train
 from lottery.errors import DISK, LotteryError
-from lottery.records import read_signed
+from lottery.storage import disk, ledger, store
+from lottery.storage.checkpoints import Checkpoints
+from lottery.storage.records import read_signed
 
 BRIEF = (*LENET, "levels=1", "branch=[]")  # two levels with a saved state, about 180 calls
 RIGL = (  # masks that move while a level trains, momentum, a checkpoint at every other step
@@ -124,7 +125,7 @@ def announce(layer: Layer) -> None:
     after(store.Shelf, "finish", lambda _, shelf, manifest: layer.mark("level", place(layer, shelf.path)))
     after(ledger.Ledger, "note", lambda _, book, name, **entry: layer.mark("place", place(layer, book.folder), name))
     after(train, "resume", resumed)
-    after(launch, "closing", lambda _, run, rows: layer.mark("done", place(layer, run.folder)))
+    after(recording, "closing", lambda _, run, rows: layer.mark("done", place(layer, run.folder)))
 
 
 def place(layer: Layer, path: Path) -> str:

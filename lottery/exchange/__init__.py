@@ -1,0 +1,1 @@
+"""Tickets and nets that come from elsewhere or go there."""

@@ -1,0 +1,158 @@
+"""Carry a ticket from one place to another: its mask, its weights, and what it says of itself.
+
+A ticket file is safetensors: the state_dict under its own names, for each layer NAME that was
+pruned its mask as bool under mask/NAME, and in the header, as JSON, a description.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lottery import mask as masks
+from lottery.errors import DamagedError, UsageError
+from lottery.mask import Mask
+from lottery.snapshots import all_finite
+from lottery.storage import store
+from lottery.storage.files import read_plain
+from lottery.wording import printable
+
+FORMAT = 1  # of the description
+MASK = "mask/"
+WEIGHTS = ("start", "end")  # at the rewind point, after training
+LARGEST = 8 * 2**30  # bytes of a file that is read
+NUMBERS = frozenset(
+    (torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.bool)
+    + (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+)  # types that a weight or a mask may have
+SHOWN = 4  # names in an error
+LONGEST = 200  # characters of another library's error
+FOLDER = ("model.safetensors", "masks.safetensors")  # of a folder for others: weights, masks
+
+
+@dataclass(frozen=True)
+class Portable:
+    """A mask, the weights of a whole state_dict that are 0.0 where pruned, and a description.
+
+    `about` says model, data, density, level, run, method and versions, as far as they are known;
+    its `weights` is start (at the rewind point) or end (after training).
+    """
+
+    weights: dict[str, Tensor]
+    mask: Mask
+    about: dict[str, Any]
+
+
+def pack(ticket: Portable) -> bytes:
+    """Return a ticket file; raises UsageError for one that `unpack` would refuse."""
+    refuse_odd(ticket, "the ticket")
+    tensors = ticket.weights | {MASK + name: m for name, m in ticket.mask.items()}
+    return store.pack_tensors(tensors, ticket.about | {"names": list(ticket.weights)})
+
+
+def unpack(data: bytes, where: object) -> Portable:
+    """Undo `pack`; raises UsageError, which names `where` it lies, for any other file."""
+    tensors, about = opened(data, where)
+    mask = {name: m for name, m in tensors.items() if name.startswith(MASK)}
+    weights = {name: w for name, w in tensors.items() if name not in mask}
+    return checked(weights, {name.removeprefix(MASK): m for name, m in mask.items()}, about, where)
+
+
+def opened(data: bytes, where: object) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return tensors and description of a file of ours; raises UsageError for any other."""
+    try:
+        tensors, about = store.unpack_tensors(data)
+        if about["ticket"] != FORMAT:
+            raise ValueError(f"it is of format {about['ticket']!r}, this version reads {FORMAT}")
+        if "compacted" in about:
+            raise ValueError("it is the smaller dense net of lottery export as=dense")
+        return tensors, dict(about)
+    except (DamagedError, LookupError, TypeError, ValueError, AttributeError) as error:
+        raise UsageError(
+            f"{printable(where)} is no ticket file ({first_line(error)}); lottery export makes "
+            "one, and lottery import makes one of other files"
+        ) from error
+
+
+def checked(
+    weights: dict[str, Tensor], mask: Mask, about: dict[str, Any], where: object
+) -> Portable:
+    """Return a ticket that was read, in the model's order; raises UsageError for an odd one."""
+    names = about.pop("names", None)
+    if not lists(names, weights):
+        raise UsageError(f"{printable(where)} is no ticket file: it does not list its weights")
+    if lost := mask.keys() - weights.keys():
+        raise UsageError(f"{printable(where)}: it masks {some(lost)}, of which it has no weights")
+    in_order = {name: mask[name] for name in names if name in mask}
+    ticket = Portable({name: weights[name] for name in names}, in_order, about)
+    refuse_odd(ticket, where)
+    return ticket
+
+
+def lists(names: Any, weights: dict[str, Tensor]) -> bool:
+    """Say whether `names` is a list of the names of all weights, each once."""
+    whole = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    return whole and sorted(names) == sorted(weights)
+
+
+def refuse_odd(ticket: Portable, where: object) -> None:
+    """Raise UsageError unless masks are bool and fit, weights finite and 0 where pruned."""
+    place = printable(where)
+    if not ticket.mask:
+        raise UsageError(f"{place}: it has no mask")
+    for name, weight in ticket.weights.items():
+        if weight.dtype not in NUMBERS:
+            raise UsageError(
+                f"{place}: {printable(name)} is {form(weight)}, which is no number here"
+            )
+    for name, keep in ticket.mask.items():
+        weight = ticket.weights[name]
+        if keep.dtype != torch.bool or keep.shape != weight.shape:
+            raise UsageError(
+                f"{place}: the mask of {printable(name)} is {form(keep)}, its weight {form(weight)}"
+            )
+        if int(torch.count_nonzero(weight.masked_fill(keep, 0))):
+            raise UsageError(f"{place}: pruned weights of {printable(name)} are not 0")
+    if not all_finite(ticket.weights):
+        raise UsageError(f"{place}: a weight is not finite")
+    if not masks.kept(ticket.mask):
+        raise UsageError(f"{place}: its mask keeps nothing")
+
+
+def form(tensor: Tensor) -> str:
+    """Return type and shape in words."""
+    shape = "x".join(map(str, tensor.shape)) or "1"
+    return f"{str(tensor.dtype).removeprefix('torch.')} {shape}"
+
+
+def some(names: Iterable[str]) -> str:
+    """Return a few names, safe to print."""
+    listed = list(map(printable, names))
+    more = f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else ""
+    return ", ".join(listed[:SHOWN]) + more
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error, safe to print."""
+    lines = str(error).splitlines() or [type(error).__name__]
+    return printable(lines[0].removeprefix("it is no tensor file of ours: "))[:LONGEST]
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the bytes of a file that may come from anywhere; raises UsageError."""
+    try:
+        return read_plain(path, LARGEST)
+    except OSError as error:
+        raise UsageError(f"{printable(path)} cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise UsageError(f"{printable(path)} cannot be read ({error})") from error
+
+
+def described(mask: Mask, weights: str) -> dict[str, Any]:
+    """Return what every ticket says of itself."""
+    kept, total = masks.kept(mask), masks.total(mask)
+    numbers = {"kept": kept, "total": total, "density": kept / total}
+    return {"ticket": FORMAT, "weights": weights, **numbers}

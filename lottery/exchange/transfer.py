@@ -1,0 +1,69 @@
+"""Fit a ticket to a net with another output layer."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import Tensor
+
+from lottery.errors import UsageError
+from lottery.exchange.tickets import Portable, form, some
+from lottery.mask import Mask
+from lottery.wording import printable
+
+OPTION = re.compile(r"[\w./-]{1,99}")
+OUTPUTS = ("auto", "fresh", "ticket")
+
+
+def fitted(
+    ticket: Portable, own: Mapping[str, Tensor], output: str, where: Path
+) -> tuple[dict[str, Tensor], Mask]:
+    """Return a ticket's weights and mask for a net whose weights are `own`, in that order.
+
+    With `output` fresh, or auto where the number of classes differs, the output layer stays as it
+    is in `own`, and without a mask. Raises UsageError unless all else is the same by name and
+    shape.
+    """
+    if output not in OUTPUTS:
+        raise UsageError(f"rewind.output: '{output}' is none of {', '.join(OUTPUTS)}")
+    place = f"rewind.path: {printable(where)}"
+    if odd := [
+        *(n for n in own if n not in ticket.weights),
+        *(n for n in ticket.weights if n not in own),
+    ]:
+        side = "this model alone has" if odd[0] in own else "it alone has"
+        raise UsageError(
+            f"{place} is a ticket of another model: {side} {some(odd)}; {made_with(ticket)}"
+        )
+    last = output_layer(own)
+    classes = {name for name in last if ticket.weights[name].shape != own[name].shape}
+    fresh = last if output == "fresh" or (output == "auto" and classes) else set()
+    for name, tensor in own.items():
+        there = ticket.weights[name]
+        narrow = name in fresh and there.shape[1:] == tensor.shape[1:]
+        if not narrow and (there.shape != tensor.shape or there.dtype != tensor.dtype):
+            raise UsageError(
+                f"{place}: {printable(name)} is {form(there)} in the ticket, {form(tensor)} in "
+                "this model; a ticket fits the same model and images of the same channels (and "
+                "size, where the first layer is linear)"
+            )
+    weights = {
+        name: tensor if name in fresh else ticket.weights[name] for name, tensor in own.items()
+    }
+    return weights, {name: keep for name, keep in ticket.mask.items() if name not in fresh}
+
+
+def made_with(ticket: Portable) -> str:
+    """Say which model to choose, by what a ticket says of itself, which anyone may have written."""
+    chosen = ticket.about.get("choices")
+    model = chosen.get("model") if isinstance(chosen, dict) else None
+    if isinstance(model, str) and OPTION.fullmatch(model):
+        return f"it was made with model={model}"
+    return "choose the model that it was made with"
+
+
+def output_layer(weights: Mapping[str, Tensor]) -> set[str]:
+    """Return the names of the parameters of the last layer, which is one with weights."""
+    last = [name for name, tensor in weights.items() if tensor.dim() > 1][-1]
+    prefix = last.rpartition(".")[0]
+    return {name for name in weights if name.rpartition(".")[0] == prefix}

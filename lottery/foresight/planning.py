@@ -1,0 +1,254 @@
+"""Say what a run would train, share and find there, before anything is written."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from lottery import mask as masks
+from lottery.cost import PASSES, Cost, masked, scoring, seen
+from lottery.errors import DamagedError, DiskError, UsageError
+from lottery.foresight.forecast import Kept, kept_counts
+from lottery.foresight.space import at_work, left_by
+from lottery.foresight.timing import Timing
+from lottery.levels import current, in_branches, place, wanted_states
+from lottery.lineage import (
+    followed,
+    level_span,
+    name_of,
+    name_of_branch,
+    parent_of,
+    rewound,
+    scored_at,
+)
+from lottery.looking.results import run_folders
+from lottery.runs import Run
+from lottery.snapshots import step_of
+from lottery.step import Span, parse
+from lottery.storage.records import levels as entries_of
+from lottery.storage.records import whose
+from lottery.storage.store import Shelf
+
+TRAIN, SHARED, THERE = "train", "shared", "already there"
+Reopen = Callable[[Run, Path], Run]  # another run on the disk, of the same data
+
+
+@dataclass(frozen=True)
+class Known:
+    """A training that is done, or will be when the jobs before have run."""
+
+    by: str  # run id and replicate of who trains it
+    start: int
+    kept: frozenset[int]  # the steps whose states it leaves
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One level or branch of a plan."""
+
+    index: int
+    branch: str
+    density: float
+    kept: int
+    layers: dict[str, int] | None
+    what: str  # train, shared or already there
+    by: str  # who trains it, where that is another run
+    span: Span
+    examples: int
+    evaluated: int  # examples that are looked at beside training
+    scored: Cost  # what the making of its mask takes
+    replayed: int  # steps, to states that nobody kept
+
+    @property
+    def steps(self) -> int:
+        """The steps that its training has."""
+        return self.span.stop - self.span.start
+
+
+@dataclass
+class Plan:
+    """What one run would do."""
+
+    run: Run
+    overrides: tuple[str, ...]
+    total: int  # prunable weights
+    bound: str  # of `kept`: "" exact, or "at most", or "about"
+    rows: list[Planned] = field(default_factory=list)
+    timing: Timing | None = None
+
+    def counts(self) -> dict[str, int]:
+        """Return how many levels and branches there are of each kind."""
+        return {w: sum(row.what == w for row in self.rows) for w in (TRAIN, SHARED, THERE)}
+
+    def steps(self, *what: str) -> int:
+        """Return the steps of the trainings of these kinds."""
+        return sum(row.steps for row in self.rows if row.what in what)
+
+    def examples(self) -> int:
+        """Return the examples that will be trained on."""
+        return sum(row.examples for row in self.rows if row.what == TRAIN)
+
+    def scored(self) -> Cost:
+        """Return what making masks will take; a shared level needs its mask too, to be found."""
+        return sum((row.scored for row in self.rows if row.what != THERE), Cost())
+
+    def replayed(self) -> int:
+        """Return the steps that are trained again to reach states that nobody kept."""
+        return sum(row.replayed for row in self.rows if row.what != THERE)
+
+    def seconds(self, *what: str) -> float | None:
+        """Return the time of the trainings of these kinds; None where nothing was timed.
+
+        To those that will be trained belongs what makes the masks, whose gradients take as long
+        as those of training.
+        """
+        if self.timing is None:
+            return None
+        rows = [row for row in self.rows if row.what in what]
+        found = self.timing.seconds(sum(r.steps for r in rows), sum(r.evaluated for r in rows))
+        if TRAIN in what:
+            step = PASSES * self.run.forward.macs * self.run.parts.recipe.batch_size
+            found += self.timing.seconds(self.replayed() + self.scored().macs / step, 0)
+        return found
+
+    def disk(self) -> int:
+        """Return the bytes that will be left."""
+        return left_by(self.run, self.counts()[TRAIN])
+
+    def checkpoints(self) -> int:
+        """Return the bytes of checkpoints while it is at work."""
+        return at_work(self.run) if self.counts()[TRAIN] else 0
+
+
+class Planner:
+    """Plans runs one after the other, each after those before it."""
+
+    def __init__(self, reopen: Reopen, warn: Callable[[str], None]) -> None:
+        self.reopen, self.warn = reopen, warn
+        self.known: dict[str, Known] = {}
+        self.looked: set[Path] = set()
+
+    def plan(self, run: Run, overrides: tuple[str, ...]) -> Plan:
+        """Return the plan of a checked run; its trainings count as done for the next ones."""
+        self.look(run)
+        counts = kept_counts(run)
+        found = Plan(run, overrides, masks.total(run.dense), counts[0].bound)
+        entries = entries_of(run.folder)
+        for index, kept in enumerate(counts):
+            name = name_of(run, index)
+            shelf = current(run.outputs, entries.get(place(index), {}))
+            row = self.level(run, index, kept, shelf)
+            found.rows.append(self.settle(run, row, name, wanted_states(run, index), shelf))
+            if index and in_branches(run, index):
+                found.rows += self.branches(run, found.rows[-1], kept, entries, shelf)
+        return found
+
+    def level(self, run: Run, index: int, kept: Kept, shelf: Shelf | None) -> Planned:
+        """Return a level as it is to be trained."""
+        span = level_span(run, index)
+        takes_ticket = index == 1 and rewound(run).brings
+        made = index and not takes_ticket
+        parent = parent_of(run, index) if made else 0
+        wanted = [(parent, scored_at(run, index))] if made else []
+        wanted += [(0, step) for step in rewound(run).steps] if index else []
+        net = masked(run.forward, {})
+        return Planned(
+            index, "", kept.density, kept.kept, kept.layers, TRAIN, "", span, seen(run, span),
+            evaluated(run, span), scoring(run, net, math.inf) if made else Cost(),
+            self.replays(run, wanted) if shelf is None else 0,
+        )  # fmt: skip
+
+    def branches(
+        self, run: Run, level: Planned, kept: Kept, entries: dict[str, Any], of: Shelf | None
+    ) -> Iterator[Planned]:
+        """Yield the branches of a level."""
+        for branch, settings in run.parts.branch_settings.items():
+            follow = followed(run, branch)
+            entry = entries.get(place(level.index, branch), {})
+            made = of is not None and {"of": of.key, "settings": settings}.items() <= entry.items()
+            shelf = current(run.outputs, entry) if made else None
+            wanted = [(0, step) for step in follow.steps]
+            row = replace(
+                level, branch=branch, what=TRAIN, by="", span=follow.span,
+                examples=seen(run, follow.span), evaluated=evaluated(run, follow.span),
+                scored=level.scored if follow.inverted else Cost(),
+                replayed=self.replays(run, wanted) if shelf is None else 0,
+            )  # fmt: skip
+            name = name_of_branch(run, level.index, branch, settings)
+            yield self.settle(run, row, name, set(), shelf)
+
+    def settle(
+        self, run: Run, row: Planned, name: str, leaves: set[int], shelf: Shelf | None
+    ) -> Planned:
+        """Return a row with what becomes of it: its own, another's, or trained, and so known."""
+        own = whose(run.folder)
+        if shelf is not None:
+            self.known.setdefault(name, known(shelf, row.span))
+            return replace(row, what=THERE)
+        if name in self.known:
+            by = self.known[name].by
+            return replace(row, what=THERE if by == own else SHARED, by="" if by == own else by)
+        self.known[name] = Known(own, row.span.start, frozenset(leaves))
+        return row
+
+    def replays(self, run: Run, wanted: list[tuple[int, int]]) -> int:
+        """Return the steps to train again for states of levels; from now on they are kept."""
+        steps = 0
+        for level, step in wanted:
+            name, span = name_of(run, level), level_span(run, level)
+            there = self.known.get(name)
+            if there is None or not span.start < step < span.stop or step in there.kept:
+                continue
+            steps += step - max((k for k in there.kept if k < step), default=there.start)
+            self.known[name] = replace(there, kept=there.kept | {step})
+        return steps
+
+    def look(self, run: Run) -> None:
+        """Note the trainings that runs on the disk have, of those with the same level 0."""
+        dense = name_of(run, 0)
+        shelf = Shelf(run.outputs, dense)
+        if shelf.complete and dense not in self.known:
+            self.known[dense] = known(shelf, level_span(run, 0))
+        for folder in run_folders(run.outputs):
+            if folder in self.looked:
+                continue
+            try:
+                entries = entries_of(folder)
+                if entries.get(place(0), {}).get("key") == dense:
+                    self.looked.add(folder)
+                    other = self.reopen(run, folder)
+                    other.known["name 0"] = dense
+                    self.note(other, entries)
+            except (DamagedError, DiskError, UsageError) as error:
+                self.looked.add(folder)
+                self.warn(f"left out of the plan: {folder}: {error}")
+
+    def note(self, run: Run, entries: dict[str, Any]) -> None:
+        """Note the trainings that a run has."""
+        for name, entry in entries.items():
+            shelf = current(run.outputs, entry)
+            index, _, branch = name.removeprefix("level_").partition("_")
+            if shelf is None:
+                continue
+            if branch:
+                called = name_of_branch(run, int(index), branch, entry["settings"])
+            else:
+                called = name_of(run, int(index))
+            self.known.setdefault(called, known(shelf, level_span(run, int(index))))
+
+
+def known(shelf: Shelf, span: Span) -> Known:
+    """Return what is known of a training in the store."""
+    manifest = shelf.manifest()
+    kept = frozenset(step_of(f) for f in manifest["files"] if f.endswith("it.safetensors"))
+    return Known(manifest["trained_by"], span.start, kept)
+
+
+def evaluated(run: Run, span: Span) -> int:
+    """Return how many examples are looked at for the curve of a level, and at its end."""
+    end = run.length.iteration
+    every = parse(run.parts.recipe.evaluate_every, run.length.steps_per_epoch, end).iteration
+    between = (span.stop - 1) // every - span.start // every
+    curve = (between + 2) * (run.task.size("val") + run.task.size("test"))
+    return curve + run.task.size("train")

@@ -1,0 +1,1 @@
+"""Runs read back from the disk: found, told, compared, judged."""

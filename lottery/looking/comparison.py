@@ -1,0 +1,177 @@
+"""Compare configs over their replicates, density by density. Imports neither torch nor pandas."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from lottery import stats
+from lottery.errors import DamagedError, DiskError
+from lottery.identity import flat, identity
+from lottery.looking import choice
+from lottery.looking.facts import WHOSE, Facts, level_rows, number
+
+NEAR = 0.02  # densities that differ by this share at most count as one
+WHAT = tuple(column for column in WHOSE if column != "replicate")
+
+
+@dataclass(frozen=True)
+class Group:
+    """The replicates of one config, and what they reached: level -> replicate -> row."""
+
+    label: str
+    folders: tuple[Path, ...]
+    levels: dict[int, dict[int, dict[str, Any]]]
+    damaged: dict[Path, str] = field(default_factory=dict)  # replicates left out, and why
+
+    @cached_property
+    def facts(self) -> Facts:
+        """What the first replicate says of itself."""
+        return Facts(self.folders[0])
+
+    @property
+    def ident(self) -> str:
+        return self.folders[0].parent.name
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """The settings that decide the numbers, with dotted keys."""
+        found = self.facts.settings
+        return flat(identity(found)) if isinstance(found.get("dataset"), dict) else {}
+
+    @cached_property
+    def data(self) -> set[str]:
+        """The fingerprints of the data that the replicates were trained on."""
+        return {str(d) for f in self.folders if (d := Facts(f).record.get("data"))}
+
+    def density(self, level: int) -> float:
+        """Return the density of a level, the mean over replicates."""
+        return fmean(float(row["density"]) for row in self.levels[level].values())
+
+    def values(self, level: int, metric: str) -> dict[int, float]:
+        """Return the finite values of a metric at a level, by replicate."""
+        found = {k: number(row.get(metric)) for k, row in self.levels.get(level, {}).items()}
+        return {k: value for k, value in found.items() if value is not None}
+
+
+def groups(folders: Sequence[Path]) -> list[Group]:
+    """Return runs as groups, one a config, labelled A, B, ...; damaged ones are left out."""
+    return [
+        gathered(letters(index), some) for index, (_, some) in enumerate(choice.configs(folders))
+    ]
+
+
+def gathered(label: str, folders: Sequence[Path]) -> Group:
+    """Return the replicates of one config with their levels."""
+    levels: dict[int, dict[int, dict[str, Any]]] = {}
+    damaged = {}
+    for folder in folders:
+        try:
+            for row in level_rows(folder):
+                levels.setdefault(int(row["level"]), {})[Facts(folder).replicate] = row
+        except (DamagedError, DiskError, KeyError, TypeError, ValueError) as error:
+            damaged[folder] = str(error)
+    return Group(label, tuple(folders), dict(sorted(levels.items())), damaged)
+
+
+def letters(index: int) -> str:
+    """Return A, B, ..., Z, AA, AB, ..."""
+    before, last = divmod(index, 26)
+    return (letters(before - 1) if before else "") + chr(ord("A") + last)
+
+
+def differing(some: Sequence[Group]) -> dict[str, list[Any]]:
+    """Return the settings that are not the same in all groups: key -> a value a group.
+
+    None where a group has no such setting; what belongs together (model.*) stands together.
+    """
+    keys = dict.fromkeys(key for group in some for key in group.settings)
+    parts = list(dict.fromkeys(key.partition(".")[0] for key in keys))
+    found = {}
+    for key in sorted(keys, key=lambda key: parts.index(key.partition(".")[0])):
+        values = [(key in group.settings, group.settings.get(key)) for group in some]
+        if any(value != values[0] for value in values):
+            found[key] = [value for _, value in values]
+    return found
+
+
+def common(some: Sequence[Group], first: int = 0) -> list[dict[int, int]]:
+    """Return the densities that two groups or more reached, falling: group -> its level.
+
+    A level belongs to the nearest density of a group before it within `NEAR`, the group number
+    `first` counting as the first. Of a single group every level is returned.
+    """
+    anchors: list[tuple[float, dict[int, int]]] = []
+    for index in sorted(range(len(some)), key=lambda i: i != first):
+        for level in some[index].levels:
+            density = some[index].density(level)
+            near = [a for a in anchors if abs(a[0] - density) <= NEAR * a[0] and index not in a[1]]
+            if near:
+                min(near, key=lambda a: abs(a[0] - density))[1][index] = level
+            else:
+                anchors.append((density, {index: level}))
+    anchors.sort(key=lambda anchor: -anchor[0])
+    return [levels for _, levels in anchors if len(levels) > 1 or len(some) == 1]
+
+
+def compare(
+    some: Sequence[Group],
+    metric: str = "test_accuracy",
+    tolerance: float = stats.TOLERANCE,
+    first: int = 0,
+) -> list[dict[str, Any]]:
+    """Return a row a common density and group.
+
+    `mean` of the metric over replicates with its 95 % interval `low` to `high`; `dense_difference`
+    to the same replicates' level 0, with its interval, and the verdict of `stats.RULE`, which is
+    for accuracies; `difference` to the group number `first` over the replicates that both have,
+    with its interval and the p of a paired t-test. NaN for what there is not.
+    """
+    rows = []
+    for levels in common(some, first):
+        for index in sorted(levels):
+            group, level = some[index], levels[index]
+            other = some[first].values(levels[first], metric) if first in levels else {}
+            row = {"run": group.label, **{key: group.facts.whose[key] for key in WHAT}}
+            row |= {"level": level, "density": group.density(level), "metric": metric}
+            row |= reached(group, level, metric, tolerance)
+            row |= {"against": some[first].label}
+            row |= against(group.values(level, metric), other if index != first else {})
+            rows.append(row)
+    return rows
+
+
+def reached(group: Group, level: int, metric: str, tolerance: float) -> dict[str, Any]:
+    """Return what a group reached at a level, and how a sparse one stands to its dense level."""
+    values, dense = group.values(level, metric), group.values(0, metric)
+    if group.density(level) == 1 or 0 not in group.levels or group.density(0) < 1:
+        dense = {}
+    mean, low, high = stats.interval(list(values.values()))
+    changes = [values[k] - dense[k] for k in values if k in dense]
+    found = dict(zip(("dense_difference", "dense_low", "dense_high"),
+                     stats.interval(changes), strict=True))  # fmt: skip
+    judged = stats.verdict(changes, tolerance) if metric.endswith("accuracy") else ""
+    head = {"replicates": len(values), "mean": mean, "low": low, "high": high}
+    return {**head, "dense_pairs": len(changes), **found, "verdict": judged}
+
+
+def against(values: dict[int, float], other: dict[int, float]) -> dict[str, Any]:
+    """Return the paired difference to another group over the replicates that both have."""
+    both = [k for k in values if k in other]
+    found = stats.paired([values[k] for k in both], [other[k] for k in both])
+    keys = ("difference", "difference_low", "difference_high", "p")
+    return {"pairs": len(both), **dict(zip(keys, found, strict=True))}
+
+
+def has(some: Sequence[Group], metric: str) -> bool:
+    """Say whether any level of any group has a number of this metric."""
+    return any(group.values(level, metric) for group in some for level in group.levels)
+
+
+def metrics(some: Sequence[Group]) -> list[str]:
+    """Return the names of the columns that hold numbers."""
+    rows = (row for g in some for level in g.levels.values() for row in level.values())
+    found = dict.fromkeys(k for row in rows for k, v in row.items() if number(v) is not None)
+    return [key for key in found if key != "level"]

@@ -1,0 +1,122 @@
+"""Say which settings of a run differ from the defaults of its options. Imports no hydra.
+
+The defaults are read from conf/ as hydra composes them: the skeleton, run.yaml, the yaml file of
+each option that run.json names, parts before the whole, an experiment last.
+"""
+
+import dataclasses
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lottery.identity import flat, normalised
+from lottery.skeleton import Config
+from lottery.storage.yamls import parse
+
+PACKAGE = Path(__file__).parent.parent
+ENVIRONMENT = re.compile(r'\$\{oc\.env:(\w+),"([^"]*)"\}')
+FIRST = ("experiment", "model", "dataset", "train", "prune", "schedule", "rewind")  # in a line
+OPTION = re.compile(r"\w[\w./-]{0,99}")
+LISTS = {"branches": "branch", "loggers": "log"}  # settings by name -> the group they come from
+ABSENT = "not set"
+
+
+def conf_dir() -> Path:
+    """Return the folder of yaml files: inside an installed package, beside it in a checkout."""
+    inside = PACKAGE / "conf"
+    return inside if inside.is_dir() else PACKAGE.parent / "conf"
+
+
+def changed(settings: Mapping[str, Any], choices: Mapping[str, str]) -> dict[str, tuple[Any, Any]]:
+    """Return the settings that are not their default: dotted key -> (value, default).
+
+    `ABSENT` is the default of what no yaml file of ours sets, as in an option of the user's own.
+    """
+    defaults = composed(choices)
+    for key, group in LISTS.items():
+        names = settings.get(key)
+        if isinstance(names, dict) and names:
+            defaults[key] = {name: option(group, str(name)) or {} for name in names}
+    known = flat(defaults)
+    found = {key: (value, known.get(key, ABSENT)) for key, value in flat(dict(settings)).items()}
+    return {key: pair for key, pair in found.items() if not same(*pair)}
+
+
+def composed(choices: Mapping[str, str]) -> dict[str, Any]:
+    """Return the config of these options, nothing overridden."""
+    found: dict[str, Any] = dataclasses.asdict(Config())
+    merge(found, contents(conf_dir() / "run.yaml"))
+    for group in sorted(choices, key=lambda g: (g == "experiment", -g.count("/"))):
+        node = option(group, choices[group])
+        for part in reversed(group.split("/")) if group != "experiment" else ():
+            node = {part: node}
+        merge(found, node or {})
+    return found
+
+
+def option(group: str, name: str) -> dict[str, Any] | None:
+    """Return what the yaml file of an option sets; None where conf/ has none of this name."""
+    path = file_of(group, name)
+    return contents(path) if path else None
+
+
+def file_of(group: str, name: str) -> Path | None:
+    """Return the yaml file of an option; both words may come from anywhere."""
+    if any(not OPTION.fullmatch(word) or ".." in word for word in (group, name)):
+        return None
+    path = conf_dir() / group / f"{name}.yaml"
+    return path if path.is_file() else None
+
+
+def contents(path: Path) -> dict[str, Any]:
+    """Return a yaml file of conf/ without what is said to hydra; the environment is filled in."""
+    found = parse(path.read_text())
+    return {k: filled(v) for k, v in (found or {}).items() if k not in ("defaults", "hydra")}
+
+
+def filled(value: Any) -> Any:
+    """Return a value with a variable of the environment in place."""
+    match = ENVIRONMENT.fullmatch(value) if isinstance(value, str) else None
+    return os.environ.get(match[1], match[2]) if match else value
+
+
+def merge(into: dict[str, Any], node: Mapping[str, Any]) -> None:
+    """Put the values of `node` over those of `into`, in place."""
+    for key, value in node.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            merge(into[key], value)
+        else:
+            into[key] = value
+
+
+def same(value: Any, default: Any) -> bool:
+    """Say whether a setting is its default; 1e-4, which plain YAML takes for text, is a number."""
+    if isinstance(default, str) and isinstance(value, int | float) and type(value) is not bool:
+        try:
+            return float(default) == value
+        except ValueError:
+            return False
+    kinds = (type(value) is bool) == (type(default) is bool)
+    return kinds and bool(normalised(value) == normalised(default))
+
+
+def options(choices: Mapping[str, str]) -> list[str]:
+    """Return the options as typed, without what the whole or run.yaml brings: prune=imp."""
+    found = []
+    for group in sorted(choices, key=lambda g: (FIRST.index(g) if g in FIRST else len(FIRST), g)):
+        whole, _, part = group.rpartition("/")
+        brought = usual(whole, choices.get(whole, ""), part) if whole else None
+        if choices[group] != brought and f"{group}={choices[group]}" != "host=local":
+            found.append(f"{group}={choices[group]}")
+    return found
+
+
+def usual(group: str, name: str, part: str) -> str | None:
+    """Return the part that an option brings by itself: weight, for the structure of prune=imp."""
+    path = file_of(group, name)
+    listed = parse(path.read_text()) if path else {}
+    brought = {k: v for each in listed.get("defaults", ()) if isinstance(each, dict)
+               for k, v in each.items()}  # fmt: skip
+    return brought.get(part)

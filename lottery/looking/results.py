@@ -1,0 +1,96 @@
+"""Read outputs/ back as tidy pandas tables. Imports no torch."""
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lottery.errors import DamagedError
+from lottery.looking import choice
+from lottery.looking.choice import run_folders as run_folders
+from lottery.storage.records import checked
+
+NUMBERS = ("level", "density", "compression", "kept", "total")  # columns of every table of levels
+WORDS = dict.fromkeys(("key", "other_run", "other_id", "branch", "settings", "layer"), str)
+
+
+def metrics(folder: Path) -> pd.DataFrame:
+    """Return metrics.csv of a run, a row a level; empty where nothing is done yet."""
+    return level_rows(folder, "metrics.csv")
+
+
+def branches(folder: Path) -> pd.DataFrame:
+    """Return branches.csv of a run, a row a level and branch; empty where there is none."""
+    return level_rows(folder, "branches.csv", "branch", "settings")
+
+
+def level_rows(folder: Path, name: str, *more: str) -> pd.DataFrame:
+    """Return a table of trained levels with the columns `more`; raises DamagedError for others."""
+    found = read_table(folder, name)
+    if len(found) and not {*more} <= {*found}:
+        raise DamagedError(f"{folder / name} is no table of levels (columns {more} are missing)")
+    for column in NUMBERS if len(found) else ():
+        if column not in found or not pd.api.types.is_numeric_dtype(found[column]):
+            raise DamagedError(f"{folder / name} is no table of levels (its {column} is no number)")
+    return found
+
+
+def read_table(folder: Path, name: str) -> pd.DataFrame:
+    """Return a table of a run; empty where there is none, or nothing in it.
+
+    Raises DamagedError where it is not as it was written.
+    """
+    data = checked(folder, name)
+    try:
+        return pd.read_csv(io.BytesIO(data or b""), dtype=WORDS)
+    except pd.errors.EmptyDataError:
+        return pd.DataFrame()
+    except ValueError as error:
+        why = str(error).splitlines()[0]
+        raise DamagedError(f"{folder / name} is no table ({why})") from error
+
+
+def find_run(outputs: Path, word: str, asked_by: str = "show") -> Path:
+    """Return the replicate folder that `word` names; see choice.one."""
+    return choice.one(outputs, word, asked_by)
+
+
+def find_replicates(outputs: Path, word: str) -> list[Path]:
+    """Return the replicate folders of the one config that `word` names; see choice.replicates."""
+    return choice.replicates(outputs, word, "branch")
+
+
+def level_table(rows: Sequence[Mapping[Any, Any]]) -> str:
+    """Return the rows of metrics.csv as a table for people."""
+    dense = rows[0].get("test_accuracy")
+    lines = [
+        f"{'level':>5} {'density':>9} {'compression':>11} {'kept/total':>21} "
+        f"{'val acc':>8} {'test acc':>8} {'vs dense':>8}"
+    ]
+    for entry in rows:
+        test, change = entry.get("test_accuracy"), ""
+        if number(test) and number(dense) and entry is not rows[0]:
+            change = f"{100 * (float(test) - float(dense)):+.2f}"  # type: ignore[arg-type]
+        lines.append(
+            f"{entry['level']:>5} {entry['density']:>9.4f} {times(entry['compression']):>11} "
+            f"{entry['kept']:>10,}/{entry['total']:<10,} {percent(entry.get('val_accuracy')):>8} "
+            f"{percent(test):>8} {change:>8}"
+        )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def times(compression: float) -> str:
+    """Return how many times smaller a net is: 1.25x, 15.3x."""
+    return f"{compression:.2f}x" if compression < 10 else f"{compression:.1f}x"
+
+
+def number(value: Any) -> bool:
+    """Say whether a cell holds a number."""
+    return value is not None and value == value
+
+
+def percent(value: Any) -> str:
+    """Return a share as per cent; empty where there is none."""
+    return f"{100 * value:.2f}" if number(value) else ""

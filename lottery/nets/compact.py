@@ -1,0 +1,124 @@
+"""Cut what a mask removed whole out of a net: a smaller dense net that computes the same."""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd
+
+from lottery.errors import UsageError
+from lottery.mask import Mask
+from lottery.nets.channels import cut
+from lottery.nets.counting import forward
+from lottery.nets.graph import Graph, trace
+from lottery.task import Task
+from lottery.units import output_axes
+
+
+def compact(model: nn.Module, mask: Mask, task: Task) -> nn.Module:
+    """Return a smaller copy of `model` with the same outputs in evaluation mode.
+
+    A channel is cut off where every weight that reads it is pruned, or is itself cut off; whatever
+    the channel carries then reaches no output. So masks of structure channel and neuron shrink to
+    what they keep. A filter that is pruned alone stays: its bias and BatchNorm pass a constant. So
+    do channels whose number the net's code relies on (padding, splits), and one channel of a layer
+    that would lose all. Raises UsageError for pruned weights that are not 0, and for a net whose
+    channels cannot be followed.
+    """
+    weights = dict(model.named_parameters())
+    for name, keep in mask.items():
+        if weights[name].detach().masked_fill(keep.to(weights[name].device), 0.0).any():
+            raise UsageError(
+                f"compact: pruned weights of {name} are not 0, so they cannot be cut; the branch "
+                "hold keeps them on purpose"
+            )
+    net = trace(model, task)
+    tensors = sliced(model, net, remaining(net, model, mask))
+    result = copy.deepcopy(model)
+    shrink_(result, tensors)
+    return result
+
+
+def remaining(net: Graph, model: nn.Module, mask: Mask) -> Tensor:
+    """Return the channels that have to stay, [size]."""
+    axes, parameters = output_axes(model), dict(model.named_parameters())
+    read = torch.zeros(net.size, dtype=torch.bool)
+    for channels in net.inputs.values():
+        read[channels] = True
+    stays = net.fixed | net.held | ~read
+    full = {n: mask.get(n, torch.ones_like(parameters[n], dtype=torch.bool)) for n in net.inputs}
+    fewer = torch.ones(net.size, dtype=torch.bool)
+    while True:
+        used = stays.clone()
+        for name, channels in net.inputs.items():
+            live = cut(full[name], fewer, name, net, axes[name])
+            used[channels[live.movedim(1 - axes[name], 0).flatten(1).any(1).cpu()]] = True
+        if torch.equal(used, fewer):
+            break
+        fewer = used
+    for side in (net.outputs, net.inputs, net.norms):
+        for channels in side.values():
+            if not fewer[channels].any():
+                fewer[channels[0]] = True
+    return fewer
+
+
+def sliced(model: nn.Module, net: Graph, stays: Tensor) -> dict[str, Tensor]:
+    """Return the parameters and buffers that lose channels, by name, without them."""
+    axes, state = output_axes(model), model.state_dict()
+    result: dict[str, Tensor] = {}
+
+    def take(name: str, axis: int, channels: Tensor) -> None:
+        tensor = result.get(name, state.get(name))
+        if tensor is not None and not stays[channels].all():
+            index = torch.nonzero(stays[channels]).squeeze(1).to(tensor.device)
+            result[name] = tensor.index_select(axis, index).clone()
+
+    for name, channels in net.outputs.items():
+        take(name, axes[name], channels)
+        take(name.removesuffix("weight") + "bias", 0, channels)
+    for name, channels in net.inputs.items():
+        take(name, 1 - axes[name], channels)
+    for name, channels in net.norms.items():
+        for leaf in ("weight", "bias", "running_mean", "running_var"):
+            take(f"{name}.{leaf}".lstrip("."), 0, channels)
+    return result
+
+
+def shrink_(model: nn.Module, tensors: dict[str, Tensor]) -> None:
+    """Give a net parameters and buffers of other sizes, in place, and tell its layers.
+
+    With all tensors of a compacted net this makes a new net of the model into that net.
+    """
+    for name, tensor in tensors.items():
+        path, _, leaf = name.rpartition(".")
+        module = model.get_submodule(path)
+        old = getattr(module, leaf)
+        value = nn.Parameter(tensor, old.requires_grad) if isinstance(old, nn.Parameter) else tensor
+        setattr(module, leaf, value)
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            module.out_features, module.in_features = module.weight.shape
+        elif isinstance(module, _BatchNorm):
+            held = module.weight if module.affine else module.running_mean
+            module.num_features = module.num_features if held is None else len(held)
+        elif isinstance(module, _ConvNd):
+            resize_(module)
+
+
+def resize_(layer: _ConvNd) -> None:
+    """Set a convolution's numbers of channels and groups from its weight, in place."""
+    first, second = layer.weight.shape[:2]
+    if layer.transposed:
+        layer.in_channels, layer.out_channels = first, second * layer.groups
+    elif layer.groups > 1 and layer.groups == layer.in_channels:
+        layer.groups = first * layer.in_channels // layer.out_channels
+        layer.in_channels, layer.out_channels = layer.groups, first
+    else:
+        layer.in_channels, layer.out_channels = second * layer.groups, first
+
+
+def macs(model: nn.Module, task: Task) -> dict[str, int]:
+    """Return the multiply-accumulates of one example, by the weights of `mask.prunable`."""
+    return forward(model, task).layers

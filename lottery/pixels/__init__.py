@@ -1,0 +1,1 @@
+"""Images as tasks: files fetched, unpacked, decoded and kept, and the batches made of them."""

@@ -1,0 +1,273 @@
+"""Read an image task from disk batch by batch, where the pixels do not fit into memory.
+
+What a batch holds is a function of (seed, epoch, example), never of which worker read it or how
+many there are.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from lottery import seeds
+from lottery.environment import reader_ended
+from lottery.errors import UsageError
+from lottery.pixels.augmentation import ImageOptions, check_options, cut_out, normalise
+from lottery.pixels.decoding import Form, centre, read_image, to_tensor
+from lottery.pixels.examples import in_batches, pick_examples
+from lottery.pixels.folders import Tree, listing_digest
+from lottery.pixels.images import EVALUATION_BATCH, batches_in, evaluate
+from lottery.pixels.splits import Images, split_up
+from lottery.task import Batch
+
+ZOOM = 256 / 224  # evaluation scales the shorter side to this many times the side that is cut out
+AREA = (0.08, 1.0)  # of a random resized crop, as share of the image (Szegedy et al. 2015)
+RATIO = (3 / 4, 4 / 3)  # width to height of it
+ATTEMPTS = 10  # at a crop that lies within the image, before the centre is taken
+
+Key = tuple[tuple[int, int] | None, list[int]]  # (seed, epoch) of an augmented batch; its files
+
+
+class Plan(Sampler[Key]):
+    """What a loader reads next. Its workers live on while the plan changes."""
+
+    def __init__(self) -> None:
+        self.keys: list[Key] = []
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self.keys)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
+class Reader(Dataset[Tensor | UsageError]):
+    """The files, read a batch at a time into uint8 [B, C, H, W].
+
+    An error is returned: raised in a worker, it would arrive as a page of traceback.
+    """
+
+    def __init__(self, paths: list[str], form: Form, crop: bool, flip: bool) -> None:
+        self.paths, self.form, self.crop, self.flip = paths, form, crop, flip
+
+    def __getitem__(self, key: Key) -> Tensor | UsageError:
+        words, files = key
+        try:
+            return torch.stack([self.read(file, words) for file in files])
+        except UsageError as error:
+            return error
+
+    def read(self, file: int, words: tuple[int, int] | None) -> Tensor:
+        """Return one image, augmented by what (seed, epoch, file) draws if there are words."""
+        image = read_image(self.paths[file], self.form.channels)
+        try:
+            if words is None:
+                return to_tensor(centre(image, self.form))
+            seed, epoch = words
+            draw = seeds.generator(seed, "augment", epoch, file)
+            mirrored = bool(torch.randint(0, 2, (), generator=draw)) and self.flip
+            pixels = to_tensor(
+                random_crop(image, draw, self.form) if self.crop else centre(image, self.form)
+            )
+        except ValueError as error:
+            raise UsageError(f"{self.paths[file]}: {error}") from error
+        return pixels.flip(2) if mirrored else pixels
+
+
+def random_crop(image: Image.Image, draw: torch.Generator, form: Form) -> Image.Image:
+    """Return a random part of the image at the size of `form`; the centre if none was found.
+
+    Szegedy et al. 2015, as torchvision's RandomResizedCrop has it.
+    """
+    width, height = image.size
+    for share, shape, across, down in torch.rand((ATTEMPTS, 4), generator=draw).tolist():
+        area = width * height * (AREA[0] + share * (AREA[1] - AREA[0]))
+        low, high = map(math.log, RATIO)
+        ratio = math.exp(low + shape * (high - low))
+        w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if 0 < w <= width and 0 < h <= height:
+            left, top = int(across * (width - w + 1)), int(down * (height - h + 1))
+            box = (left, top, left + w, top + h)
+            return image.resize((form.width, form.height), Image.Resampling.BILINEAR, box)
+    return centre(image, form._replace(shorter=min(form.height, form.width)))
+
+
+@dataclass(frozen=True, eq=False)
+class StreamTask:
+    """A task of image classification whose images stay on disk until a batch wants them.
+
+    In `splits` the number of its file stands for the pixels of an example, int64 [N].
+    """
+
+    splits: dict[str, Images]
+    reader: Reader
+    outputs: int
+    fingerprint: str
+    options: ImageOptions
+    workers: int
+    batch_size: int = 0
+    device: torch.device = torch.device("cpu")
+    label_smoothing: float = 0.0
+    channels_last: bool = False
+    idle: list[Any] = field(default_factory=list, init=False)  # loaders that nobody reads from
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        return tuple(self.reader.form[:3])
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return batches_in(self.size("train"), self.batch_size)
+
+    def size(self, split: str) -> int:
+        return len(self.splits[split]) if split in self.splits else 0
+
+    def prepare(
+        self,
+        *,
+        batch_size: int,
+        device: torch.device,
+        label_smoothing: float = 0.0,
+        channels_last: bool = False,
+    ) -> "StreamTask":
+        """Set the device and what the training recipe decides."""
+        return replace(
+            self,
+            batch_size=batch_size,
+            device=device,
+            label_smoothing=label_smoothing,
+            channels_last=channels_last,
+        )
+
+    def batches(self, split: str, epoch: int, seed: int, start: int = 0) -> Iterator[Batch]:
+        """Yield (float32 [B, C, H, W], int64 [B]); train is shuffled and augmented."""
+        if split != "train":
+            yield from self.evaluation_batches(split, start)
+            return
+        order = torch.randperm(self.size("train"), generator=seeds.generator(seed, "order", epoch))
+        steps, side = range(start, self.steps_per_epoch), self.options["cutout"]
+        rows = [order[step * self.batch_size : (step + 1) * self.batch_size] for step in steps]
+        for step, (raw, labels) in zip(steps, self._read("train", rows, (seed, epoch))):
+            if side:
+                draw = seeds.generator(seed, "cutout", epoch, step)
+                raw = cut_out(raw, torch.rand((2, len(raw), 1), generator=draw), side)
+            yield self._normalise(raw), labels
+
+    def evaluation_batches(self, split: str, start: int = 0) -> Iterator[Batch]:
+        """Yield a split in its order, neither shuffled nor augmented."""
+        rows = list(torch.split(torch.arange(self.size(split)), EVALUATION_BATCH))[start:]
+        for raw, labels in self._read(split, rows, None):
+            yield self._normalise(raw), labels
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        pixels, labels = batch
+        return F.cross_entropy(model(pixels), labels, label_smoothing=self.label_smoothing)
+
+    def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
+        """Return the mean cross-entropy (never smoothed) and the share of right answers."""
+        return evaluate(self, model, split)
+
+    def scoring_batches(
+        self,
+        generator: torch.Generator,
+        *,
+        size: int = 0,
+        per_class: int = 0,
+        batch: int = 0,
+        augment: bool = False,
+        by_class: bool = False,
+    ) -> list[Batch]:
+        """Return `per_class` training examples of each class, or `size` of any, in batches."""
+        labels = self.splits["train"].labels
+        picked = pick_examples(labels, self.outputs, generator, size, per_class, by_class)
+        rows = in_batches(picked, batch or self.batch_size)
+        side = self.options["cutout"] if augment else 0
+        seed = int(torch.randint(2**62, (), generator=generator)) if augment else 0
+        batches: list[Batch] = []
+        for raw, ys in self._read("train", rows, (seed, 0) if augment else None):
+            if side:
+                raw = cut_out(raw, torch.rand((2, len(raw), 1), generator=generator), side)
+            batches.append((self._normalise(raw), ys))
+        return batches
+
+    def _read(
+        self, split: str, rows: list[Tensor], words: tuple[int, int] | None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield pixels uint8 [B, C, H, W] and labels of the examples in `rows`, on the device.
+
+        Takes an idle loader or makes one, and gives it back: evaluation in the midst of an epoch
+        must not disturb the loader of that epoch.
+        """
+        examples = self.splits[split]
+        loader = self.idle.pop() if self.idle else self._loader()
+        loader.sampler.keys = [(words, examples.pixels[picked].tolist()) for picked in rows]
+        finished = False
+        try:
+            for picked, raw in zip(rows, loader):
+                if isinstance(raw, UsageError):
+                    raise raw
+                labels = examples.labels[picked].to(self.device)
+                yield raw.to(self.device, non_blocking=True), labels
+            finished = True
+        except GeneratorExit:
+            finished = True
+        except (ConnectionError, EOFError) as error:  # a worker died while it handed over a batch
+            raise reader_ended(f"{type(error).__name__}: {error}") from error
+        finally:
+            if finished:  # else a worker may be dead
+                self.idle.append(loader)
+
+    def _loader(self) -> Any:
+        return DataLoader(
+            self.reader,
+            batch_size=None,
+            sampler=Plan(),
+            num_workers=self.workers,
+            persistent_workers=self.workers > 0,
+            pin_memory=self.device.type == "cuda",
+            collate_fn=as_is,
+            generator=torch.Generator(),  # else each epoch takes a number from the global one
+        )
+
+    def _normalise(self, raw: Tensor) -> Tensor:
+        return normalise(raw, self.options, self.channels_last)
+
+
+def as_is(batch: Any) -> Any:
+    """Return what the reader returned."""
+    return batch
+
+
+def stream_task(tree: Tree, form: Form, workers: int, options: ImageOptions) -> StreamTask:
+    """Return a task that reads its images as they are wanted.
+
+    Its fingerprint knows the listing (relative paths and sizes), not the content of the files.
+    With `crop` above 0, random resized crops stand for the padded ones of smaller sets.
+    """
+    if workers < 0:
+        raise UsageError(f"dataset.workers={workers} is below 0")
+    listed = {split: [tree.name(file) for file in files] for split, files in tree.splits.items()}
+    check_options(options, form.channels, len(listed["train"]), tree.classes)
+    numbered: dict[str, Images] = {}
+    paths: list[str] = []
+    for split, files in tree.splits.items():
+        numbers = torch.arange(len(paths), len(paths) + len(files))
+        numbered[split] = Images(numbers, torch.tensor([file.label for file in files]))
+        paths += listed[split]
+    splits = split_up(
+        numbered["train"], numbered["test"], tree.classes, options, numbered.get("val")
+    )
+    if form.shorter:
+        form = form._replace(shorter=round(form.shorter * ZOOM))
+    reader = Reader(paths, form, options["crop"] > 0, options["flip"])
+    words = json.dumps(["stream", listing_digest(tree, form, times=False), options], sort_keys=True)
+    fingerprint = hashlib.sha256(words.encode()).hexdigest()
+    return StreamTask(splits, reader, tree.classes, fingerprint, options, workers)

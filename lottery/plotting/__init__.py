@@ -1,0 +1,1 @@
+"""What every figure shares: its data, its lines, its style, its files."""

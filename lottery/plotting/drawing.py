@@ -1,0 +1,175 @@
+"""Draw a figure of runs, and write it: PNG, SVG and PDF, with the table behind it."""
+
+import dataclasses
+import io
+import math
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import matplotlib.style
+import pandas as pd
+from matplotlib.figure import Figure
+from omegaconf import OmegaConf
+
+from lottery.components import bind, components, find, near, settings_of
+from lottery.config import conf_dir
+from lottery.errors import UsageError
+from lottery.looking.tidy import Runs
+from lottery.plotting import charts
+from lottery.plotting.material import Material
+from lottery.storage import disk
+
+WIDTHS = {"column": 3.3, "page": 6.75}  # inches, of a two-column paper
+NARROWEST, WIDEST = 2.0, 20.0
+SIGN = 2  # columns by which a table is known as one of this figure
+PASSES = 2  # until the layout has settled
+SHAPE = 0.76  # height over width of a column; a wider figure is not as much higher
+DATELESS: dict[str, dict[str, Any]] = {  # the same data, the same bytes
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None, "Format": None, "Type": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+SUFFIXES = tuple(f".{kind}" for kind in DATELESS)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure, the table behind it, and what a reader of it has to know."""
+
+    figure: Figure
+    table: pd.DataFrame
+    notes: list[str] = field(default_factory=list)
+
+    def save(self, path: Path | str) -> list[Path]:
+        """Write the figure as its suffix says (.png .svg .pdf), and the table as CSV beside it.
+
+        Returns both paths. Raises UsageError for another suffix, a place among the records of a
+        run, and where a CSV of another's has the name of the table.
+        """
+        path = Path(path)
+        kind = check_suffix(path)
+        beside = self.beside(path)
+        disk.make_folder(path.absolute().parent)
+        disk.write(path, self.render(kind))
+        disk.write(beside, self.table.to_csv(index=False, lineterminator="\n").encode())
+        return [path, beside]
+
+    def beside(self, path: Path) -> Path:
+        """Return where the table of a figure at `path` goes; raises UsageError as `save` does."""
+        if (path.parent / "run.json").exists():
+            raise UsageError(f"to={path}: {path.parent} is the folder of a run; choose another")
+        place = path.with_suffix(".csv")
+        if not os.path.lexists(place):
+            return place
+        own = ",".join(map(str, self.table.columns[:SIGN]))
+        try:
+            with place.open(encoding="utf-8") as file:
+                ours = file.readline(len(own) + 1).rstrip("\n").startswith(own)
+        except (OSError, ValueError):
+            ours = False
+        if not ours:
+            raise UsageError(
+                f"to={path}: the table of the figure would be {place}, and that is there and not "
+                "the table of such a figure; choose another name"
+            )
+        return place
+
+    def render(self, kind: str, transparent: bool = False) -> bytes:
+        """Return the file of a kind: png, svg or pdf."""
+        buffer = io.BytesIO()
+        with styled(self.figure.get_figwidth()):
+            self.figure.savefig(
+                buffer, format=kind, metadata=DATELESS[kind], transparent=transparent
+            )
+        return buffer.getvalue()
+
+    def _repr_png_(self) -> bytes:
+        """Show the figure in a notebook."""
+        return self.render("png")
+
+    def svg(self, prefix: str) -> str:
+        """Return the figure for a page of HTML: an <svg> whose ink is the colour of the text.
+
+        It is transparent, so it stands on light and dark alike; `prefix` makes its ids its own.
+        """
+        text = self.render("svg", transparent=True).decode()
+        text = text[text.index("<svg") :]
+        text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
+        text = re.sub(r'\bid="', f'id="{prefix}-', text)
+        text = re.sub(r'(url\(|href=")#', rf"\g<1>#{prefix}-", text)
+        text = text.replace(charts.INK, "currentColor")
+        return text.replace("<svg", '<svg fill="currentColor" role="img"', 1)
+
+
+def check_suffix(path: Path) -> str:
+    """Return the kind of file that a path ends in; raises UsageError for one that is none."""
+    kind = path.suffix.lower().removeprefix(".")
+    if kind not in DATELESS:
+        raise UsageError(f"to={path}: a figure is a file that ends in {', '.join(SUFFIXES)}")
+    return kind
+
+
+def figures() -> list[str]:
+    """Return the names of the figures, installed ones included."""
+    return components("figure")
+
+
+def draw(name: str, runs: Runs, settings: Mapping[str, Any] | None = None) -> Drawn:
+    """Draw a figure of runs; `settings` are those of conf/figure/NAME.yaml that are to differ.
+
+    `width` is one of every figure: column, page, or inches. Raises UsageError for a figure or a
+    setting that is not there, and where the runs have nothing to draw.
+    """
+    wanted = dict(settings or {})
+    wide = width_of(wanted.pop("width", "column"))
+    function = bind("figure", defaults(name) | wanted, "figure")
+    if not runs.folders:
+        raise UsageError(f"{name}: there is no run to draw; lottery ls lists the runs")
+    material = Material(runs)
+    with styled(wide):
+        figure, table = function(material)
+        for _ in range(PASSES):
+            figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # else each file that is written would move things a bit
+    return Drawn(figure, table, material.notes)
+
+
+def defaults(name: str) -> dict[str, Any]:
+    """Return the settings of a figure as its yaml gives them, or a user's own function does.
+
+    Raises UsageError for a figure that is not there.
+    """
+    if name not in figures():
+        listed = ", ".join(figures())
+        raise UsageError(
+            f"there is no figure '{name}'{near(name, figures())} (there are: {listed})"
+        )
+    path = conf_dir() / "figure" / f"{name}.yaml"
+    if path.exists():
+        return OmegaConf.to_container(OmegaConf.load(path))  # type: ignore[return-value]
+    own = settings_of(find("figure", name, "figure"))
+    return {"name": name} | {k: v for k, (_, v) in own.items() if v is not dataclasses.MISSING}
+
+
+def width_of(word: str | float) -> float:
+    """Return a width in inches; raises UsageError for one that is none."""
+    try:
+        inches = WIDTHS[str(word)] if str(word) in WIDTHS else float(word)
+    except ValueError:
+        inches = 0.0
+    if not NARROWEST <= inches <= WIDEST:
+        raise UsageError(
+            f"width={word}: it is column ({WIDTHS['column']} in), page ({WIDTHS['page']} in), or "
+            f"inches from {NARROWEST:g} to {WIDEST:g}"
+        )
+    return inches
+
+
+def styled(width: float) -> Any:
+    """Return a context in which matplotlib draws as ours do, whatever the user's own settings."""
+    size = {"figure.figsize": (width, SHAPE * math.sqrt(width * WIDTHS["column"]))}
+    return matplotlib.style.context([charts.STYLE | size], after_reset=True)

@@ -1,0 +1,165 @@
+"""Give figures what they draw: tables that say whose line a row is on, and tensors of levels."""
+
+import warnings
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lottery.identity import NOT_IDENTITY
+from lottery.looking.facts import Facts
+from lottery.looking.tidy import Runs
+from lottery.wording import printable
+
+MOST = 2  # settings in a label; where more differ, the id says it
+
+
+class Material:
+    """Runs as a figure sees them (`lottery.plotting.source.Source`)."""
+
+    def __init__(self, runs: Runs) -> None:
+        self._runs = runs
+        self.notes: list[str] = []
+
+    @cached_property
+    def runs(self) -> pd.DataFrame:
+        return self._table("runs")
+
+    @cached_property
+    def levels(self) -> pd.DataFrame:
+        return self._table("levels")
+
+    @cached_property
+    def branches(self) -> pd.DataFrame:
+        return self._table("branches")
+
+    @cached_property
+    def layers(self) -> pd.DataFrame:
+        return self._table("layers")
+
+    @cached_property
+    def overlaps(self) -> pd.DataFrame:
+        return self._table("overlaps")
+
+    @cached_property
+    def curves(self) -> pd.DataFrame:
+        return self._table("curves")
+
+    def mask(self, row: Mapping[Any, Any]) -> dict[str, np.ndarray]:
+        """Return the mask that a level ended with: layer -> bools, True = kept."""
+        from lottery.levels import mask_of
+
+        return {name: mask.numpy() for name, mask in mask_of(self._shelf(row)).items()}
+
+    def weights(self, row: Mapping[Any, Any], at: str = "end") -> dict[str, np.ndarray]:
+        """Return the weights of a level at the "start" or the "end" of its training, by name.
+
+        Those of the start come in the model's order.
+        """
+        from lottery.levels import ticket_on, understood
+        from lottery.snapshots import unpack
+        from lottery.step import Step
+
+        shelf = self._shelf(row)
+        if at == "start":
+            found = ticket_on(shelf).weights
+        else:
+            tensors, about = shelf.read_tensors("end.safetensors")
+            with understood(shelf, "end.safetensors"):
+                found = unpack(tensors, Step(about["step"], 1)).weights
+        return {name: tensor.float().numpy() for name, tensor in found.items()}
+
+    def channels(self, row: Mapping[Any, Any]) -> int | None:
+        """Return how many channels the images of a row's run have; None where that is unknown.
+
+        Every data set of images has a mean a channel among its settings.
+        """
+        mean = Facts(self._folder(row)).flat.get("dataset.mean")
+        return len(mean) if isinstance(mean, list) else None
+
+    def note(self, line: str) -> None:
+        """Keep what a reader of the figure has to know."""
+        self.notes.append(printable(line))
+
+    def _shelf(self, row: Mapping[Any, Any]) -> Any:
+        from lottery.storage.store import Shelf
+
+        return Shelf(self._folder(row).absolute().parents[2], str(row["key"]))
+
+    def _folder(self, row: Mapping[Any, Any]) -> Path:
+        return self._folders[(row["name"], row["id"], row["replicate"])]
+
+    @cached_property
+    def _folders(self) -> dict[tuple[str, str, int], Path]:
+        return {
+            (f.parent.parent.name, f.parent.name, int(f.name.removeprefix("replicate_"))): f
+            for f in self._runs.folders
+        }
+
+    @cached_property
+    def _labels(self) -> dict[tuple[str, str], str]:
+        return labels(self._runs.folders)
+
+    def _table(self, which: str) -> pd.DataFrame:
+        """Return a table with the series of each row in front; what is left out is noted."""
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            table: pd.DataFrame = getattr(self._runs, which).copy()
+        for warning in said:
+            self.note(str(warning.message))
+        series = [self._labels[of] for of in zip(table["name"], table["id"], strict=True)]
+        table.insert(0, "series", series)
+        return table
+
+
+def labels(folders: tuple[Path, ...]) -> dict[tuple[str, str], str]:
+    """Return a short label for each experiment, (name, id) -> what tells it from the others.
+
+    That is its method, with model and dataset where there are several; where that does not tell
+    them apart its rewind, then its name, the one or two settings that differ, or its id.
+    """
+    first: dict[tuple[str, str], Path] = {}
+    for folder in folders:
+        first.setdefault((folder.parent.parent.name, folder.parent.name), folder)
+    about = {key: Facts(folder).whose for key, folder in first.items()}
+    several = [c for c in ("model", "dataset") if len({a[c] for a in about.values()}) > 1]
+    found = {k: ", ".join(str(row[c]) for c in (*several, "method")) for k, row in about.items()}
+    for same in alike(found):
+        if len({about[key]["rewind"] for key in same}) > 1:
+            found |= {key: f"{found[key]}, rewind {about[key]['rewind']}" for key in same}
+    for same in alike(found):
+        found |= {key: f"{found[key]}, {more}" for key, more in apart(same, first).items()}
+    return {key: printable(label) for key, label in found.items()}
+
+
+def alike(found: Mapping[tuple[str, str], str]) -> list[list[tuple[str, str]]]:
+    """Return the experiments that still have the same label, in groups."""
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for key, label in found.items():
+        groups.setdefault(label, []).append(key)
+    return [keys for keys in groups.values() if len(keys) > 1]
+
+
+def apart(
+    keys: list[tuple[str, str]], folders: Mapping[tuple[str, str], Path]
+) -> dict[tuple[str, str], str]:
+    """Return what tells experiments apart: their names, a setting or two, or their ids."""
+    if len({name for name, _ in keys}) == len(keys):
+        return {key: key[0] for key in keys}
+    settings = {key: Facts(folders[key]).flat for key in keys}
+    known = list(dict.fromkeys(k for own in settings.values() for k in own))
+    known = [k for k in known if k.split(".")[0] not in NOT_IDENTITY]
+    differing = [k for k in known if len({str(own.get(k)) for own in settings.values()}) > 1]
+    if 0 < len(differing) <= MOST:
+        said = {
+            key: ", ".join(f"{k.split('.')[-1]} {own.get(k)}" for k in differing)
+            for key, own in settings.items()
+        }
+        if len(set(said.values())) == len(keys):
+            return said
+    return {
+        key: key[1] if len({i for _, i in keys}) == len(keys) else "/".join(key) for key in keys
+    }

@@ -1,0 +1,158 @@
+"""Keep the record of a run while its levels are made: run.json, and the closing table."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lottery import __version__
+from lottery.environment import differences, fingerprint
+from lottery.errors import DamagedError, DiskError, LotteryError
+from lottery.experiment import run_levels
+from lottery.looking.results import branches, level_table, metrics
+from lottery.looking.sanity import HEADING, judge, sanity_table
+from lottery.rows import read_rows, write_overlaps
+from lottery.runs import Run
+from lottery.states import fingerprint_of_ticket
+from lottery.storage import disk, locks, records
+from lottery.storage.records import RUN, signed
+from lottery.storage.tables import table
+
+
+def keep_record(
+    run: Run, command: str, choices: dict[str, str], follow: bool, before: dict[str, Any]
+) -> None:
+    """Run the levels, with run.json telling how it stands."""
+    clock = time.monotonic()
+    now = fingerprint(run.task.device)
+    changed = differences(before.get("environment", {}), now)
+    drift = [f"{records.now()}: {', '.join(changed)}"] if changed else []
+    longest = run.parts.levels >= before.get("levels_asked", 0)  # what finishes it is on record
+    record = {
+        "run": run.identity,
+        "state": "running",
+        "command": command if longest and not follow else before.get("command", command),
+        "choices": choices or before.get("choices", {}),
+        "followed_by": [*before.get("followed_by", []), *([command] if follow else [])],
+        "started": before.get("started", records.now()),
+        "resumed": [*before.get("resumed", []), records.now()] if before else [],
+        "seconds": before.get("seconds", 0.0),
+        "levels_asked": max(run.parts.levels, before.get("levels_asked", 0)),
+        "replicate": run.parts.replicate,
+        "data": run.task.fingerprint,
+        "spread": run.spread,
+        "ticket": fingerprint_of_ticket(run),
+        "environment": now,
+        "drift": [*before.get("drift", []), *drift],
+        **origin(run.task.device),
+    }
+    write_record(run, record)
+    spent = record["seconds"]
+    try:
+        run_levels(run)
+        write_overlaps(run)
+        record["state"] = before.get("state", "done") if follow else "done"
+    except LotteryError as error:
+        record |= {"state": "stopped" if error.code >= 75 else "failed", "error": str(error)}
+        raise
+    except KeyboardInterrupt:
+        record |= {"state": "stopped", "error": "interrupted at once, by a second signal"}
+        raise
+    except BaseException as error:
+        record |= {"state": "failed", "error": f"{type(error).__name__}: {error}"}
+        raise
+    finally:
+        run.watch.close()
+        record |= {"seconds": spent + time.monotonic() - clock, "ended": records.now()}
+        close_record(run, record)
+    print(closing(run, read_rows(run)))
+    if verdicts := judged(run):
+        print(verdicts)
+
+
+def write_record(run: Run, record: dict[str, Any]) -> None:
+    """Write run.json."""
+    disk.write_json(run.folder / RUN, signed(record))
+
+
+def close_record(run: Run, record: dict[str, Any]) -> None:
+    """Write run.json at the end; where an error is on its way, a full disk adds no second one."""
+    failing = sys.exc_info()[0] is not None
+    try:
+        write_record(run, record)
+    except DiskError as error:
+        if not failing:
+            raise
+        run.watch.warn(str(error))
+
+
+def judged(run: Run) -> str:
+    """Return the verdicts on a config over its replicates, and keep them in sanity.csv.
+
+    Empty where no level has a control of other positions. Damage in another replicate is a
+    warning, and no error of this one.
+    """
+    base = run.folder.parent
+    rows = judge([f for f in sorted(base.glob("replicate_*")) if readable(run, f)])
+    if not rows:
+        return ""
+    with locks.lock(base / ".lock"):  # against the other replicates
+        disk.sweep(base)
+        disk.write_if_new(base / "sanity.csv", table(rows))
+    return f"\n{HEADING}\n{sanity_table(rows)}"
+
+
+def readable(run: Run, folder: Path) -> bool:
+    """Say whether the tables of a replicate can be read; warn where they cannot."""
+    try:
+        metrics(folder)
+        branches(folder)
+    except (DamagedError, DiskError) as error:
+        run.watch.warn(f"the verdict leaves out {folder.name}: {error}")
+        return False
+    return True
+
+
+def origin(device: torch.device) -> dict[str, Any]:
+    """Return where and with what a run was made."""
+    return {
+        "lottery": __version__,
+        "git": git(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "platform": platform.platform(),
+        "host": records.hostname(),
+        "pid": os.getpid(),
+        "device": str(device),
+        "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def git() -> str | None:
+    """Return the commit of this checkout, with "+" where files have changed; None outside one."""
+    here = Path(__file__).parent
+    if not (here.parent / ".git").exists():
+        return None
+    try:
+        ask = ["git", "-C", str(here.parent), "describe", "--always", "--abbrev=40", "--dirty=+"]
+        return subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def closing(run: Run, rows: list[dict[str, Any]]) -> str:
+    """Return the table of the levels, what was trained and shared, and the path."""
+    counts = ", ".join(f"{number} {how}" for how, number in run.counts.items())
+    try:
+        path = run.folder.relative_to(Path.cwd())
+    except ValueError:
+        path = run.folder
+    return f"{level_table(rows)}\n\nlevels: {counts}\n{path}"

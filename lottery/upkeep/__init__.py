@@ -1,0 +1,1 @@
+"""What lies under outputs/: what is damaged, what can go."""
