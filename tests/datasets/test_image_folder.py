@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from lottery.errors import UsageError
-from lottery.pixels import decoding, folders
+from lottery.pixels import decoding
 from lottery.pixels.images import ImageTask
 from lottery.pixels.streams import StreamTask
 
