@@ -20,6 +20,11 @@ DOORS = {
 }  # name -> where it is; opened when asked for, so help needs none
 
 
+def __dir__() -> list[str]:
+    """Return the names of the API, so that they can be completed."""
+    return __all__
+
+
 def __getattr__(name: str) -> Any:
     """Import what users of Python ask for when they ask for it."""
     import importlib

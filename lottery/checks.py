@@ -1,7 +1,6 @@
 """Check the values of a run against each other before anything is written."""
 
 import contextlib
-from collections.abc import Iterator
 
 import torch
 from torch import nn
@@ -13,13 +12,15 @@ from lottery.glimpse import Enough, Glimpse
 from lottery.live import bn_scales
 from lottery.loop import build, prepare
 from lottery.mask import Mask
+from lottery.named import named
+from lottery.nets.narrow import too_narrow
 from lottery.parts import Ticket
-from lottery.pause import Pause
 from lottery.prune import check
 from lottery.runs import Run
-from lottery.states import Wish, brought, densities
-from lottery.step import Span, Step, parse
+from lottery.states import brought, densities
+from lottery.step import Span, Step
 from lottery.task import Task
+from lottery.timetable import check_branches, check_lengths, check_rewind, warn_of_last_rate
 from lottery.units import allocate
 
 
@@ -29,6 +30,7 @@ def validate(run: Run) -> None:
     A run that has begun had its model tried then; its folder is named for the config.
     """
     check_lengths(run)
+    check_precision(run)
     if not (run.folder / "config.yaml").exists():
         check_model(run)
     span = check_rewind(run)
@@ -37,32 +39,21 @@ def validate(run: Run) -> None:
     first = 2 if start else 1  # the level that is pruned first
     if run.parts.levels >= first and not (run.folder / "config.yaml").exists():
         check_pruning(run, span, start or run.dense, first)
-    check_branches(run, span)
+    spans = {"rewind": span} if run.parts.levels else {}
+    warn_of_last_rate(run, spans | check_branches(run, span))
 
 
-@contextlib.contextmanager
-def named(setting: str) -> Iterator[None]:
-    """Let an error of a component say, in one line, which setting it is about."""
-    try:
-        yield
-    except UsageError as error:
-        text = str(error)
-        raise UsageError(text if text.startswith(setting) else f"{setting}: {text}") from error
-    except (ValueError, IndexError, TypeError, RuntimeError, ArithmeticError) as error:
-        raise UsageError(f"{setting}: {str(error).splitlines()[0]}") from error
-
-
-def check_lengths(run: Run) -> None:
-    """Raise UsageError for steps that cannot be read or lie outside of training."""
-    recipe, end = run.parts.recipe, run.length.iteration
-    size = run.length.steps_per_epoch
-    if parse(recipe.evaluate_every, size, end, "evaluate_every").iteration < 1:
-        raise UsageError(f"evaluate_every={recipe.evaluate_every} is no length; write 1ep or 500it")
-    if parse(recipe.warmup, size, end, "train.warmup").iteration > end:
-        raise UsageError(f"train.warmup={recipe.warmup} is longer than training ({run.length})")
-    Pause(run.checkpoint_every, size)
-    with named("train.lr"):
-        recipe.lr(Step(0, size), run.length)
+def check_precision(run: Run) -> None:
+    """Raise UsageError for a model whose gradients torch would get wrong in bf16 on the CPU."""
+    if run.parts.recipe.precision != "bf16" or run.task.device.type != "cpu":
+        return
+    model = build(run.parts, run.task)
+    if odd := too_narrow(model, torch.zeros(2, *run.task.input_shape)):
+        raise UsageError(
+            f"train.precision=bf16: this model has a convolution that steps over {odd[0]} pixels "
+            f"where its input is {odd[1]} wide, and torch gets the gradient of such a one wrong in "
+            "bf16 on the CPU; type train.precision=fp32, or choose larger images or another model"
+        )
 
 
 def check_model(run: Run) -> None:
@@ -92,28 +83,16 @@ def try_model(model: nn.Module, task: Task, examples: int) -> None:
             "choose another model, dataset or train.batch_size"
         ) from error
     if shape != (examples, task.outputs):
-        raise UsageError(f"model: gives {shape} for {examples} examples of {task.outputs} classes")
-
-
-def check_rewind(run: Run) -> Span:
-    """Return the span of steps of a pruned level; raise UsageError where there is none."""
-    wish, end = Wish(run), run.length.iteration
-    with named("rewind"):
-        _, span = run.parts.rewind(wish)
-    with named("prune.at"):
-        scored = wish.step(run.parts.pruning.at).iteration
-    for name, steps in {"rewind": wish.asked, "prune.at": {scored}}.items():
-        if max(steps, default=0) > end:
-            raise UsageError(
-                f"{name}: step {max(steps)} is after the end of training, "
-                f"{end} steps ({run.length}); choose an earlier one"
-            )
-    if span.start >= span.stop:
         raise UsageError(
-            f"rewind: from step {span.start} to {span.stop} there is nothing left to "
-            "train; rewind to an earlier step"
+            f"model: gives {shape} for {examples} examples of {task.outputs} classes, where "
+            f"({examples}, {task.outputs}) is wanted; give its last layer task.outputs outputs"
         )
-    return span
+
+
+def settings_of(run: Run) -> str:
+    """Return the settings of the schedule, as they are typed."""
+    known = getattr(run.parts.schedule, "keywords", {})
+    return " or ".join(f"schedule.{key}" for key in known) or "schedule="
 
 
 def check_ticket(run: Run) -> Mask | None:
@@ -136,19 +115,22 @@ def check_densities(run: Run) -> None:
     parts, total, density_of = run.parts, masks.total(run.dense), densities(run)
     before = 1.0
     if parts.schedule(0) != 1:
-        raise UsageError(f"schedule: level 0 is the dense net, not density {parts.schedule(0):g}")
+        raise UsageError(
+            f"schedule: level 0 is the dense net, of density 1, not {parts.schedule(0):g}; let the "
+            "schedule give 1 for level 0"
+        )
     for index in range(1, parts.levels + 1):
         density = density_of(index)
         if density > 1:
             raise UsageError(
                 f"schedule: level {index} has density {density:.4g}; the dense net's "
-                "is 1, and pruning cannot add to it"
+                f"is 1, and pruning cannot add to it; change {settings_of(run)}"
             )
         if density <= 0 or masks.count(density, run.dense) < 1:
             raise UsageError(
                 f"schedule: level {index} has density {density:.4g}, which keeps "
-                f"{max(0, round(density * total))} of {total} weights; ask for fewer "
-                "levels or a slower schedule"
+                f"{max(0, round(density * total))} of {total} weights; type levels={index - 1}, or "
+                f"prune more slowly: change {settings_of(run)}"
             )
         if parts.pruning.nested and density > before:
             raise UsageError(
@@ -187,34 +169,11 @@ def check_pruning(run: Run, span: Span, start: Mask, first: int) -> None:
     if span.start >= run.length.iteration and how.update_settings["name"] != "static":
         raise UsageError(
             f"prune.update: {how.update_settings['name']} moves the mask before the end of "
-            "training, where this rewind starts; choose another rewind"
+            "training, where this rewind starts; type rewind=lr or prune/update=static"
         )
     bound = units.whole or masks.kept(units.mask) < masks.kept(mask)
     if bound and how.update_settings["name"] != "static":
         raise UsageError(
             f"prune.update: {how.update_settings['name']} moves single weights to any place, which "
             "this structure forbids; choose prune/structure=weight or prune/update=static"
-        )
-
-
-def check_branches(run: Run, span: Span) -> None:
-    """Raise UsageError for a branch that cannot be made, or a level that is none."""
-    for name, branch in run.parts.branches.items():
-        wish = Wish(run)
-        ticket = branch(Ticket(run.initial.weights, run.dense, span), wish, seeds.generator(name))
-        late = max(wish.asked, default=0) > run.length.iteration
-        if late or ticket.span.start >= ticket.span.stop:
-            raise UsageError(
-                f"branch {name}: from step {ticket.span.start} there is nothing left to train "
-                f"before the end, {run.length}; choose an earlier step"
-            )
-    there = run.parts.branch_levels
-    if run.parts.branches and there and run.parts.levels and min(there) > run.parts.levels:
-        raise UsageError(
-            f"branch_levels={list(there)}: this run has {run.parts.levels} pruned levels, and none "
-            "of them would get a branch"
-        )
-    if min(run.parts.branch_levels or (1,)) < 1:
-        raise UsageError(
-            f"branch_levels={list(run.parts.branch_levels or ())}: pruned levels count from 1"
         )

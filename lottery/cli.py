@@ -1,16 +1,22 @@
 """Dispatch on the command word. Imports neither torch nor hydra: help answers at once."""
 
 import ast
+import contextlib
 import importlib
+import io
 import os
+import signal
 import sys
+import threading
 import traceback
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from lottery import __version__
-from lottery.errors import INTERRUPTED, LotteryError, UsageError
+from lottery.errors import INTERRUPTED, TERMINATED, LotteryError, Stopped, UsageError
 from lottery.wording import printable
 
 COMMANDS = Path(__file__).parent / "commands"
@@ -26,7 +32,7 @@ def commands() -> list[str]:
 
 def summary(command: str) -> str:
     """Return the first line of a command's docstring, without importing it."""
-    text = ast.get_docstring(ast.parse((COMMANDS / f"{command}.py").read_text())) or ""
+    text = ast.get_docstring(ast.parse((COMMANDS / f"{command}.py").read_text("utf-8"))) or ""
     return text.splitlines()[0]
 
 
@@ -55,10 +61,12 @@ def main(argv: list[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     verbose = any(a in ("-v", "--verbose") for a in arguments)
     arguments = [a for a in arguments if a not in ("-v", "--verbose")]
+    print_anything()
     before = warnings.showwarning
     warnings.showwarning = show_warning
     try:
-        return dispatch(arguments)
+        with terminable():
+            return dispatch(arguments)
     except LotteryError as error:
         code, text, trace = error.code, str(error), traceback.format_exc()
     except KeyboardInterrupt:
@@ -68,13 +76,54 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     except Exception as error:  # noqa: BLE001 (the last net: a line, and with -v the traceback)
         trace = traceback.format_exc()
-        code, text = 1, f"{type(error).__name__}: {error} (a bug in lottery? -v shows where)"
+        code, text = last_words(error)
     finally:
         warnings.showwarning = before
     if verbose:
         print(trace, file=sys.stderr)
     print(f"lottery: {printable(' '.join(text.split()))}", file=sys.stderr)
     return code
+
+
+def last_words(error: Exception) -> tuple[int, str]:
+    """Return exit code and line for an error that nobody has put into words."""
+    if isinstance(error, OSError) and error.filename is not None:
+        from lottery.storage.disk import refused
+
+        told = refused(Path(os.fsdecode(error.filename)), "use", error)
+        return told.code, str(told)
+    return 1, f"{type(error).__name__}: {error} (a bug in lottery? -v shows where)"
+
+
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+    """Let TERM end a command as Ctrl-C does, so that nothing half-made stays.
+
+    A run answers it in its own way. Its children, forked, leave at once.
+    """
+    alone = threading.current_thread() is threading.main_thread()
+    if not alone or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    owner = os.getpid()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        if os.getpid() != owner:
+            os._exit(TERMINATED)
+        raise Stopped("terminated", TERMINATED)
+
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def print_anything() -> None:
+    """Let what a terminal cannot show (LC_ALL=C, latin-1) be spelled out, and be no error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
@@ -94,11 +143,10 @@ def dispatch(arguments: list[str]) -> int:
     if word in ("-sc", "--shell-completion"):
         return complete(rest)
     if word not in commands():
-        import difflib
+        from lottery.spelling import suggestion
 
-        close = difflib.get_close_matches(word, commands(), n=1)
-        hint = f"; did you mean '{close[0]}'?" if close else ""
-        raise UsageError(f"there is no command '{word}'{hint} (there are: {', '.join(commands())})")
+        near = suggestion(word, commands())
+        raise UsageError(f"there is no command '{word}'{near} (there are: {', '.join(commands())})")
     module = importlib.import_module(f"lottery.commands.{word}")
     return int(module.main(rest))
 
@@ -118,6 +166,12 @@ def complete(rest: list[str]) -> int:
         print("\n".join(plot.complete("" if line.endswith(" ") else words[-1], words)))
         return 0
     if asking and words[1] not in ("run", "plan"):
+        if words[1] in commands():
+            from lottery.looking import completing
+
+            known = importlib.import_module(f"lottery.commands.{words[1]}").KNOWN
+            begun = "" if line.endswith(" ") else words[-1]
+            print("\n".join(completing.complete(known, begun, words)))
         return 0
     if asking:
         shorter = line.replace(f" {words[1]}", "", 1)

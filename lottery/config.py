@@ -193,11 +193,16 @@ def check_numbers(settings: dict[str, Any]) -> None:
     if settings["host"]["threads"] == 0:
         raise UsageError("host.threads: 0 is below 1; null leaves the choice to torch")
     if train["slimming"] < 0:
-        raise UsageError(f"train.slimming: {train['slimming']} is below 0; a penalty is not")
+        raise UsageError(
+            f"train.slimming: {train['slimming']} is below 0; a penalty is not; type 0 or 1e-4"
+        )
     if train["clip"] is not None and train["clip"] <= 0:
         raise UsageError(f"train.clip: {train['clip']} is no norm; give one above 0, or null")
     if not 0 <= train["label_smoothing"] < 1:
-        raise UsageError(f"train.label_smoothing: {train['label_smoothing']} is outside 0 to 1")
+        raise UsageError(
+            f"train.label_smoothing: {train['label_smoothing']} is outside 0 to "
+            "1; type train.label_smoothing=0.1"
+        )
     for where, value in leaves(settings, ""):
         if isinstance(value, float) and not math.isfinite(value):
             raise UsageError(f"{where}: {value} is no finite number")

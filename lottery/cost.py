@@ -6,12 +6,12 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from lottery import mask as masks
+from lottery.effort import effort_of
 from lottery.errors import DamagedError
 from lottery.levels import place, ticket_on, understood
 from lottery.lineage import followed, level_span, needs, rewound
 from lottery.nets.counting import Forward
 from lottery.runs import Run
-from lottery.scoring import effort_of
 from lottery.search import steps_in
 from lottery.step import Span
 from lottery.storage.store import Shelf

@@ -2,6 +2,8 @@
 
 import os
 import platform
+import signal
+import threading
 from typing import Any
 
 import torch
@@ -62,7 +64,13 @@ def explained(error: RuntimeError) -> LotteryError | None:
 
 
 def reader_ended(why: str) -> DiskError:
-    """Return the line for a process of a data loader that was killed."""
+    """Return the line for a process of a data loader that was killed.
+
+    The run ends with it, and the processes beside it: torch's handler would raise for each of
+    them as well, wherever the program is then.
+    """
+    if hasattr(signal, "SIGCHLD") and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     return DiskError(
         f"a process that reads images has ended ({why.rstrip('. ')}); where memory ran out, "
         "give dataset.workers= a lower number; the same command goes on from a checkpoint"

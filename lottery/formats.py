@@ -1,43 +1,93 @@
-"""Lay rows out for people and for programs: table, CSV, JSON, Markdown."""
+"""Lay rows out for people and for programs: table, CSV, JSON, Markdown, LaTeX."""
 
 import json
 import math
+import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from lottery.errors import UsageError
 from lottery.storage.tables import table
 from lottery.wording import printable
 
-FORMATS = ("table", "csv", "json", "markdown")
-
-
-def check(format: str, asked_by: str) -> str:
-    """Return a format's name; raises UsageError for another."""
-    if format not in FORMATS:
-        raise UsageError(f"{asked_by}: format={format} is none of {', '.join(FORMATS)}")
-    return format
+FORMATS = ("table", "csv", "json", "markdown", "latex")
+MARKS = re.compile(r"[|`]|<(?=[A-Za-z/!?])")  # what Markdown would take for more than text
+LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
+    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$",
+    "<": r"$<$", ">": r"$>$",
+}  # fmt: skip
 
 
 def aligned(heads: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[str] = ()) -> str:
     """Return cells as columns of a terminal; the columns named in `right` end on the right."""
     lines = [list(heads), *([printable(c) for c in row] for row in rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
+    widths = [max(places(line[i]) for line in lines) for i in range(len(heads))]
     push = [head in {*right} for head in heads]
-    return "\n".join(
-        "  ".join(
-            text.rjust(width) if to_right else text.ljust(width)
-            for text, width, to_right in zip(line, widths, push, strict=True)
-        ).rstrip()
-        for line in lines
-    )
+
+    def padded(text: str, width: int, to_right: bool) -> str:
+        blank = " " * (width - places(text))
+        return blank + text if to_right else text + blank
+
+    return "\n".join("  ".join(map(padded, line, widths, push)).rstrip() for line in lines)
+
+
+def places(text: str) -> int:
+    """Return how many places of a terminal a text takes: two a wide sign, as of Chinese."""
+    if text.isascii():
+        return len(text)
+    wide = sum(unicodedata.east_asian_width(c) in "WF" for c in text)
+    return len(text) + wide - sum(unicodedata.combining(c) > 0 for c in text)
+
+
+def shortened(text: str, most: int) -> str:
+    """Return text without its middle where it takes more than `most` places."""
+    if places(text) <= most:
+        return text
+    head, tail = "", ""
+    for c in text:
+        if places(head + c) + 1 > most - (most - 1) // 2:
+            break
+        head += c
+    for c in reversed(text[len(head) :]):
+        if places(head + tail + c) + 1 > most:
+            break
+        tail = c + tail
+    return f"{head}…{tail}"
 
 
 def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[str] = ()) -> str:
     """Return cells as a table of Markdown."""
     rules = ["---:" if head in {*right} else "---" for head in heads]
-    escaped = [[printable(c).replace("|", "\\|") for c in row] for row in rows]
+    escaped = [[MARKS.sub(r"\\\g<0>", printable(c)) for c in row] for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in [heads, rules, *escaped])
+
+
+def latex(heads: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[str] = ()) -> str:
+    """Return cells as a tabular of LaTeX with the rules of the package booktabs."""
+    columns = "".join("r" if head in {*right} else "l" for head in heads)
+    lines = [
+        " & ".join("".join(LATEX.get(c, c) for c in printable(cell)) for cell in line) + r" \\"
+        for line in [heads, *rows]
+    ]
+    body = [r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"]
+    return "\n".join([rf"\begin{{tabular}}{{{columns}}}", *body, r"\end{tabular}"])
+
+
+def page(
+    parts: Iterable[tuple[str, tuple[Sequence[str], Iterable[Sequence[str]], Iterable[str]]]],
+    remarks: Sequence[str],
+    format: str,
+) -> str:
+    """Return tables under their titles, and remarks below them, in one of the formats for people.
+
+    Of a table its heads, rows and the columns that end on the right. Remarks are kept apart line by
+    line: in Markdown as code, in LaTeX as comments.
+    """
+    lay = {"markdown": markdown, "latex": latex}.get(format, aligned)
+    titled = {"markdown": "**{}**\n\n", "latex": "% {}\n"}.get(format, "{}\n\n")
+    said = [(titled.format(title) if title else "") + lay(*table) for title, table in parts]
+    below = {"markdown": ["```text", *remarks, "```"], "latex": [f"% {r}" for r in remarks]}
+    return "\n\n".join([*said, "\n".join(below.get(format, remarks))])
 
 
 def comma_separated(rows: Sequence[dict[str, Any]], columns: Sequence[str] = ()) -> str:
@@ -73,6 +123,23 @@ def about(seconds: float | None) -> str:
         if seconds >= size:
             return f"{seconds / size:.0f} {unit}"
     return f"{max(0, seconds):.0f} s"
+
+
+FEWEST, FIGURES, SURE = 1e-4, 4, 2  # plain digits from, how many, and of what is not sure
+
+
+def numeral(value: float, spread: float = math.nan, sign: str = "") -> str:
+    """Return a number in plain digits: as far as its spread leaves them sure, or four that count.
+
+    What would take too many zeros has an exponent. `sign` "+" is written before what is above 0.
+    """
+    known = math.isfinite(spread) and spread > 0
+    size, figures = (spread, SURE) if known else (abs(value), FIGURES)
+    if 0 < size < FEWEST:
+        return f"{value:{sign}.{FIGURES}g}"
+    after = max(0, figures - 1 - math.floor(math.log10(size))) if size else 0
+    text = f"{value:{sign},.{after}f}"
+    return text if known or "." not in text else text.rstrip("0").rstrip(".")
 
 
 LARGE = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))

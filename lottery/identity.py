@@ -55,7 +55,10 @@ def run_folder(settings: dict[str, Any], name: str) -> Path:
     """
     name = settings["name"] or name
     if name in ("store", ".", "..") or not name.strip() or {"/", "\\", "\0"} & set(name):
-        raise UsageError(f"name: '{name}' is no name for a folder under outputs/")
+        raise UsageError(
+            f"name: '{name}' is no name for a folder under outputs/; type one without slashes, "
+            "other than store"
+        )
     outputs = Path(settings["outputs"]).expanduser().absolute()
     return outputs / name / run_id(settings) / f"replicate_{settings['replicate']}"
 

@@ -148,16 +148,20 @@ def move_mask_(training: Training, weights: dict[str, nn.Parameter], step: int) 
     return True
 
 
-def rate_at(training: Training, step: int) -> float:
-    """Return the learning rate's multiplier at a step: schedule * warm-up * rollbacks.
+def rate(recipe: Recipe, total: Step, step: int) -> float:
+    """Return the learning rate's multiplier at a step: schedule * warm-up.
 
     Warm-up is linear from 0, as OpenLTH's. Past the end of training the rate stays what it was.
     """
-    recipe, total = training.recipe, training.total
     warmup = parse(recipe.warmup, total.steps_per_epoch, total.iteration).iteration
     last = Step(min(step, total.iteration - 1), total.steps_per_epoch)
+    return (min(1.0, step / warmup) if warmup else 1.0) * recipe.lr(last, total)
+
+
+def rate_at(training: Training, step: int) -> float:
+    """Return the multiplier at a step of a training, which its rollbacks have lowered."""
     lower = LOWER ** sum(begun <= step for begun in training.lowered)
-    return (min(1.0, step / warmup) if warmup else 1.0) * recipe.lr(last, total) * lower
+    return rate(training.recipe, training.total, step) * lower
 
 
 def set_rate_(training: Training, step: int) -> None:

@@ -55,7 +55,9 @@ def dense(model: nn.Module, include: Iterable[str] = ("*",), exclude: Iterable[s
         if matches(name, include) and not matches(name, exclude)
     }
     if not mask:
-        raise UsageError("prune: include and exclude leave no layer to prune")
+        raise UsageError(
+            "prune: include and exclude leave no layer to prune; type prune.exclude=[]"
+        )
     return mask
 
 

@@ -34,7 +34,10 @@ def prune(
     """
     start = masks.kept(mask) / masks.total(mask)
     if masks.count(density, mask) < 1:
-        raise UsageError(f"prune: density {density:.6g} of {masks.total(mask)} weights keeps none")
+        raise UsageError(
+            f"prune: density {density:.6g} of {masks.total(mask)} weights keeps none; "
+            "type fewer levels=..."
+        )
     before, first = mask, 1
     if memory:
         first, mask = memory.begin(mask)
@@ -74,7 +77,7 @@ def refuse_more(density: float, mask: Mask, exact: bool) -> None:
         left = masks.kept(mask) / masks.total(mask)
         raise UsageError(
             f"prune: density {density:.6g} is above the {left:.6g} that is left; "
-            "a pruned weight never comes back"
+            "a pruned weight never comes back; ask for fewer levels, or lower densities"
         )
 
 

@@ -7,11 +7,14 @@ import torch
 from lottery import config
 from lottery.environment import set_up
 from lottery.errors import UsageError
+from lottery.exchange import finding
 from lottery.levels import Level, current, key_of, place
 from lottery.looking.differences import Kept
 from lottery.opening import open_run, pick_device
 from lottery.runs import Run
 from lottery.storage import records
+from lottery.storage.settings import read_settings
+from lottery.wording import printable
 
 
 def reopen(folder: Path, kept: Kept) -> tuple[Run, int]:
@@ -22,7 +25,7 @@ def reopen(folder: Path, kept: Kept) -> tuple[Run, int]:
     """
     made = kept.shelf.manifest()["environment"]
     set_up(None, bool(made["deterministic"]))
-    settings = config.read(folder / "config.yaml")
+    settings = read_settings(folder)
     parts = config.parts(settings)
     try:
         device = pick_device(made["device"])
@@ -38,17 +41,19 @@ def reopen(folder: Path, kept: Kept) -> tuple[Run, int]:
 
 
 def finished(folder: Path, index: int, branch: str, asked_by: str) -> Level:
-    """Return a trained level of a run, or a branch of it, opened on the CPU.
+    """Return a trained level of a run, or a branch of it, opened on the CPU; index -1 is the last.
 
     `asked_by` is the command that the error names. Raises UsageError where there is no such level.
     """
-    settings = config.read(folder / "config.yaml")
+    entries = records.levels(folder)
+    index = finding.index_among(entries, index, branch, f"{asked_by}: {printable(folder)}")
+    settings = read_settings(folder)
     parts = config.parts(settings)
     run = open_run(settings, parts, folder, torch.device("cpu"))
-    shelf = current(run.outputs, records.levels(folder).get(place(index, branch), {}))
+    shelf = current(run.outputs, entries[place(index, branch)])
     if shelf is None:
-        of = f" of branch {branch}" if branch else ""
         raise UsageError(
-            f"{asked_by}: {folder} has no finished level {index}{of}; lottery show lists its levels"
+            f"{asked_by}: level {index} of {printable(folder)} is not whole in the store, or of "
+            "another version; type the run's command again"
         )
     return Level(run, index, shelf)

@@ -8,7 +8,7 @@ from lottery import mask as masks
 from lottery.cost import Trained, columns, trained
 from lottery.errors import DamagedError, DiskError
 from lottery.levels import Level, current, mask_of, place
-from lottery.looking.results import run_folders
+from lottery.looking.folders import run_folders
 from lottery.monitor import chance, layer_overlap, overlap
 from lottery.runs import Run
 from lottery.storage import records
@@ -135,7 +135,7 @@ def warn_of_collapse(run: Run, level: Level) -> None:
     end = "; no signal reaches the output" if len(lost) == len(layers) else ""
     run.watch.warn(
         f"level {level.index}: layer collapse at {result['compression']:.4g}x compression: "
-        f"{named} {state}{end}"
+        f"{named} {state}{end} (prune/allocation=uniform prunes every layer alike)"
     )
 
 

@@ -168,6 +168,11 @@ def brought(run: Run) -> Mask | None:
 
     Raises UsageError where it prunes a layer that this run leaves dense.
     """
+    return once(run, "brought", lambda: mask_brought(run))
+
+
+def mask_brought(run: Run) -> Mask | None:
+    """Return what `brought` does, of a ticket that is fitted to the model anew."""
     mask = run.parts.rewind(Wish(run))[0].mask
     if mask is None:
         return None
@@ -197,7 +202,11 @@ def densities(run: Run) -> Callable[[int], float]:
 
 def fingerprint_of_ticket(run: Run) -> str | None:
     """Return the content hash of the ticket that the rewind brings; None where it brings none."""
-    state = run.parts.rewind(Wish(run))[0]
-    if state.mask is None:
-        return None
-    return store.tensor_digest(state.weights | {f"mask {n}": m for n, m in state.mask.items()})
+
+    def digest() -> str | None:
+        state = run.parts.rewind(Wish(run))[0]
+        if state.mask is None:
+            return None
+        return store.tensor_digest(state.weights | {f"mask {n}": m for n, m in state.mask.items()})
+
+    return once(run, "fingerprint of the ticket", digest)

@@ -48,7 +48,10 @@ def allocate(
 
     low, high = 1, masks.kept(units.mask)
     if not high:
-        raise UsageError("prune: no unit of this structure is left to prune")
+        raise UsageError(
+            "prune: no unit of this structure is left to prune; ask for fewer levels, or type "
+            "prune/structure=weight"
+        )
     result = spread(high)
     if masks.kept(result) <= wanted:
         return result
@@ -77,7 +80,8 @@ def single(
     if wanted > most:
         raise UsageError(
             f"prune: density {density:.6g} is above {most / masks.total(units.mask):.6g}, the "
-            "highest that this structure leaves; start from a lower density"
+            "highest that this structure leaves; type schedule=listed schedule.densities=[...], "
+            "none of them above it"
         )
     return allocation(units.scores, units.mask, density)
 

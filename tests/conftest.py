@@ -151,6 +151,7 @@ def fabricate(tmp_path):
 
 # The torture suite counts what it has checked, and compares it with what it is to check.
 COUNTS = "LOTTERY_TORTURE_COUNTS"
+WHOLE = ("torture", "(slow or torture) and not gpu")  # the suite alone, and as .ci/run asks for it
 WANTED = {
     "random SIGKILL runs": 200,
     "random SIGKILL kills": 1500,
@@ -220,7 +221,7 @@ def counted():
 
 def whole(config):
     """Say whether all of the torture suite was asked for, and nothing left out."""
-    asked = config.getoption("-m") == "torture" and not config.getoption("-k")
+    asked = config.getoption("-m") in WHOLE and not config.getoption("-k")
     return asked and not [word for word in config.args if "::" in word or word.endswith(".py")]
 
 

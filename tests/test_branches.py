@@ -191,7 +191,8 @@ def test_the_branch_command_adds_to_a_finished_run(run, lottery, capsys):
     run("prune=magnitude_init", "replicate=1")
     first = json.loads((folder / "run.json").read_text())["levels_asked"]
     name = folder.parent.parent.name
-    assert lottery("-v", "branch", name, "branch=shuffle,reinit", "levels=2", "shuffle.scope=globally") == 0
+    words = ["prune=magnitude_init", f"name={name}"]  # filters name it as well as its name
+    assert lottery("-v", "branch", *words, "branch=shuffle,reinit", "levels=2", "shuffle.scope=globally") == 0
     assert "2 trained, 0 shared, 3 already there" in capsys.readouterr().out
     for replicate in (0, 1):
         table = pd.read_csv(folder.parent / f"replicate_{replicate}" / "branches.csv")
@@ -207,11 +208,12 @@ def test_the_branch_command_adds_to_a_finished_run(run, lottery, capsys):
         (["branch=shuffel"], "there is no 'shuffel'; did you mean 'shuffle'?"),
         ([], "name one run and a branch"),
         (["branch=shuffle", "levels=9"], "has 2 finished pruned levels"),
-        (["branch=shuffle", "levels=x"], "levels=x are no numbers"),
+        (["branch=shuffle", "levels=x"], "levels=x are no whole numbers"),
         (["branch=shuffle", "reinit.scope=x"], "of a branch that is not asked for"),
         (["branch=shuffle", "shuffle.scop=x"], "shuffle has no setting 'scop'; did you mean 'scope'?"),
         (["branch=shuffle", "shuffle.scope=x"], "neither layerwise nor globally"),
-        (["branch=shuffle", "depth=3"], "there is no option 'depth=3'"),
+        (["branch=shuffle", "depth=3"], "no run has 'depth'"),
+        (["branch=shuffle", "prune=random"], "no run with prune=random"),
     ],
 )
 def test_the_branch_command_says_what_is_wrong(run, lottery, words, line, capsys):
@@ -260,10 +262,9 @@ def write_controls(folder, structure="weight", **accuracies):
     ledger = Ledger(folder)
     ledger.read(pytest.fail)
     table = "\n".join([f"{COLUMNS},branch,settings", *lines, ""])
-    ledger.write_files({"branches.csv": table.encode()})
-    (folder / "config.yaml").write_text(
-        f"prune:\n  structure: {{name: {structure}}}\n  update: {{name: static}}\n"
-    )
+    config = "model: {name: lenet}\ndataset: {name: digits}\ntrain: {length: 1ep}\n"
+    config += f"prune:\n  structure: {{name: {structure}}}\n  update: {{name: static}}\n"
+    ledger.write_files({"branches.csv": table.encode(), "config.yaml": config.encode()})
 
 
 @pytest.mark.parametrize(
@@ -301,6 +302,18 @@ def test_a_difference_within_the_tolerance_is_none(tmp_path):
     assert row["verdict"] == sanity.WEIGHTS
     (row,) = sanity.judge(sorted(tmp_path.iterdir()), 0.1)
     assert row["verdict"] == sanity.DENSITIES
+
+
+def test_means_are_of_the_replicates_that_count(tmp_path):
+    """The fourth has no random mask: its ticket of 0.3 is in no mean of the row."""
+    for number, ticket in enumerate((0.84, 0.85, 0.86, 0.3)):
+        folder = tmp_path / f"replicate_{number}"
+        write_levels(folder, ticket)
+        write_controls(folder, shuffle=ticket - 0.02, **({"random": 0.8} if number < 3 else {}))
+    (row,) = sanity.judge(sorted(tmp_path.iterdir()))
+    assert (row["replicates"], row["verdict"]) == (3, sanity.WEIGHTS)
+    assert [row[k] for k in ("ticket", "shuffle", "random")] == pytest.approx([0.85, 0.83, 0.8])
+    assert row["difference"] == pytest.approx(0.85 - (0.83 + 0.8) / 2)
 
 
 def test_replicates_without_the_control_do_not_count(tmp_path):
@@ -351,8 +364,9 @@ def test_the_branch_command_refuses_an_edited_config(run, lottery, capsys):
     folder = run("levels=1")
     path = folder / "config.yaml"
     path.write_text(path.read_text().replace("lr: 0.05", "lr: 0.06"))
-    assert lottery("branch", folder, "branch=signs") == 2
-    assert "is not what this run was made with" in capsys.readouterr().err
+    assert lottery("branch", folder, "branch=signs") == 4
+    err = capsys.readouterr().err
+    assert "config.yaml is damaged (its checksum is wrong); to have it written anew: rm -r " in err
     assert not list(folder.glob("*signs*"))
 
 

@@ -1,10 +1,13 @@
 """Words name runs: ids, names, paths, filters; unclear ones list what is near."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from lottery.commands import selection
 from lottery.errors import UsageError
-from lottery.looking import choice
+from lottery.looking import choice, completing, naming
 
 
 @pytest.fixture
@@ -41,7 +44,7 @@ def outputs(fabricate, tmp_path):
         ("random", "39d9/0"),  # a part of a name
         ("*_imp", "27bf/0 27bf/1 27bf/10 4098/0"),
         ("prune=random", "39d9/0"),
-        ("method=random,imp replicate=0", "27bf/0 4098/0 39d9/0 5e10/0"),
+        ("method=random,imp replicate=0", "39d9/0 27bf/0 4098/0 5e10/0"),
         ("rewind=step", "4098/0"),
         ("rewind.to=2ep", "4098/0"),
         ("train.batch_size=64", "39d9/0"),
@@ -53,10 +56,30 @@ def outputs(fabricate, tmp_path):
         ("schedule=geometric state=failed", "5e10/0"),
         ("27bf replicate=10", "27bf/10"),
         ("levels=0", "5e10/0"),
+        ("levels=0/3", "5e10/0"),
+        ("seconds<=5min seconds=5*min state=failed", "5e10/0"),
         ("test=0.9", "5e10/0"),
+        ("test=90", "5e10/0"),  # per cent
+        ("test=90.00%", "5e10/0"),
+        ("test!=90% rewind=step", "4098/0"),
+        ("train.batch_size>64 rewind!=step replicate<10", "27bf/0 27bf/1 5e10/0"),
+        ("train.batch_size<=64", "39d9/0"),
+        ("prune!=imp,random", ""),
+        ("test<90.5", "5e10/0"),
+        ("test<0.905", "5e10/0"),
+        ("density>=1", "5e10/0"),
+        ("rewind.to>=1ep", "4098/0"),
+        ("rewind.to>=1it", ""),  # another unit
+        ("started>2026-11 model=resnet20", "5e10/0"),
+        ("replicate=10,1", "27bf/1 27bf/10"),  # the replicates of a config stay in order
+        ("model=resnet20,lenet* replicate=0", "5e10/0 27bf/0 4098/0 39d9/0"),
     ],
 )  # fmt: skip
 def test_words_name_runs(outputs, words, found):
+    if not found:
+        with pytest.raises(UsageError, match="no run with "):
+            choice.choose(outputs, words.split())
+        return
     chosen = choice.choose(outputs, words.split())
     assert [
         f"{f.parent.name[:4]}/{f.name.removeprefix('replicate_')}" for f in chosen
@@ -86,11 +109,16 @@ def test_paths_of_runs_configs_and_names(outputs, monkeypatch):
         ("train.batchsize=3", ["no run has 'train.batchsize'; did you mean 'train.batch_size'?"]),
         ("27bf state=failed", ["no run with state=failed; state is done"]),
         ("state=", ["no run with state=; state is done, failed"]),
+        ("sotr=test", ["no run has 'sotr'; did you mean 'sort'?"]),  # an option of the command
+        ("train.lr=3", ["did you mean 'train.optimizer.lr'?"]),
+        ("acc=3", ["did you mean 'val_accuracy' or 'test_accuracy'?"]),
+        ("test>1.5x", ["'test>1.5x' compares with no number; type a number, as in 'density>0.1'"]),
+        ("test>99", ["no run with test>99; test is 95.00%, 90.00%"]),
     ],
 )
 def test_what_names_nothing_lists_the_near_ones(outputs, words, said):
     with pytest.raises(UsageError) as error:
-        choice.choose(outputs, words.split(), "ls")
+        choice.choose(outputs, words.split(), "ls", {"sort": "", "format": ""})
     for text in said:
         assert text in str(error.value)
     assert "\n" not in str(error.value)
@@ -103,9 +131,9 @@ def test_one_run_or_an_error_that_lists_several(outputs):
         UsageError, match=r"^tail: '27bf' names several runs; there are: 27bf000000/"
     ):
         choice.one(outputs, "27bf", "tail")
-    with pytest.raises(UsageError, match="there are no runs under .*; start one: lottery run"):
+    with pytest.raises(UsageError, match="there is no folder .*none"):
         choice.one(outputs / "none", "x", "show")
-    with pytest.raises(UsageError, match="there are no runs under"):
+    with pytest.raises(UsageError, match="there is no folder"):
         choice.one(outputs / "none", "state=done", "show")
 
 
@@ -138,7 +166,7 @@ def test_damaged_runs_are_named_too(fabricate, tmp_path):
     odd = fabricate(ident="37bf000000")
     (odd / "config.yaml").write_text("[" * 1000)
     outputs = tmp_path / "outputs"
-    assert choice.choose(outputs, ["state=damaged"]) == (folder,)
+    assert choice.choose(outputs, ["state=damaged"]) == (folder, odd)
     assert choice.choose(outputs, ["prune=?"]) == (folder,)
     with pytest.raises(UsageError, match="no run has 'train.batch_size'"):
         choice.choose(outputs, ["train.batch_size=96"])
@@ -189,7 +217,120 @@ def test_a_damaged_record_that_a_filter_leaves_out_is_said(fabricate, tmp_path):
     assert len(choice.choose(tmp_path / "outputs", ["replicate=0"])) == 1
 
 
+def test_what_ls_shows_can_be_typed_back(fabricate, tmp_path):
+    fabricate(ident="a0", densities=(1.0, 0.06872509960159362), test=(0.9, 0.9777777777777777))
+    fabricate(ident="b0", densities=(1.0, 0.512), test=(0.9, 0.95))
+
+    def found(word):
+        return [f.parent.name for f in choice.choose(tmp_path / "outputs", [word])]
+
+    for word in ("density=0.06873", "density=0.0687", "density=0.06872509960159362", "test=97.78",
+                 "test=97.8", "test=0.978", "test=97.78%"):  # fmt: skip
+        assert found(word) == ["a0"], word
+    for word in ("density=0.06872", "density=0.5", "test=97.77", "test=0.97"):
+        with pytest.raises(UsageError, match=r"density is 0.06873, 0.512|test is 97.78%, 95.00%"):
+            found(word)
+
+
+def test_ids_that_look_like_numbers_are_words(fabricate, tmp_path):
+    fabricate(ident="12e4567890")
+    folder = fabricate(ident="13e4567890")  # both are beyond any number
+    assert choice.choose(tmp_path / "outputs", ["id=13e4567890"]) == (folder,)
+
+
+def test_runs_stand_in_the_order_of_the_settings_that_differ(fabricate, tmp_path):
+    """Ids are hashes: they would put 0.05 first."""
+    for ident, lr, length in (("1", 0.05, "9ep"), ("2", 0.005, "12ep"), ("3", 0.1, "9ep"),
+                              ("4", 0.005, "9ep")):  # fmt: skip
+        fabricate(ident=ident * 10, config={"train.optimizer.lr": lr, "train.length": length})
+    fabricate("b10", "5" * 10)
+    fabricate("b9", "6" * 10)
+    outputs = tmp_path / "outputs"
+
+    def ids(*words):
+        return "".join(f.parent.name[0] for f in choice.choose(outputs, words))
+
+    assert ids() == "654132"  # the length comes before the rate in a config
+    assert ids("3333", "lenet") == "3412"
+    assert ids("train.optimizer.lr=0.05,0.005") == "142"
+    assert ids("train.optimizer.lr>0.01", "name=lenet*") == "13"
+
+
+def test_a_name_that_looks_like_a_filter_or_an_option_is_a_name(fabricate, tmp_path):
+    outputs = tmp_path / "outputs"
+    for name in ("a=b", "-x"):
+        folder = fabricate(name)
+        for word in (name, f"{name}/aaaaaaaaaa", f"{name}/aaaaaaaaaa/replicate_0"):
+            words, _ = selection([word, f"outputs={outputs}"], "", {"outputs": "outputs"})
+            assert choice.choose(outputs, words) == (folder,)
+    with pytest.raises(UsageError, match="there is no option '-y' here"):
+        selection(["-y", f"outputs={outputs}"], "", {"outputs": "outputs"})
+
+
+def test_a_path_below_a_folder_with_any_sign_is_one(fabricate, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = fabricate("lr=0.1")
+    (tmp_path / "outputs").rename(tmp_path / "my-x%")
+    (word,), _ = selection([str(folder).replace("outputs", "my-x%")], "", {})
+    assert choice.choose(tmp_path / "my-x%", [word])[0].parent.parent.name == "lr=0.1"
+
+
+def test_a_word_longer_than_a_name_may_be_names_no_run(outputs):
+    for word in ("x" * 300, f"a={'x' * 300}", "x/" * 3000):
+        with pytest.raises(UsageError, match="names no run|no run has 'a'"):
+            choice.choose(outputs, [word])
+
+
+def test_a_folder_that_may_not_be_read_is_left_out_with_a_warning(outputs, monkeypatch):
+    real = os.listdir
+
+    def listdir(place):
+        if place == outputs / "mine":
+            raise PermissionError(13, "Permission denied", str(place))
+        return real(place)
+
+    monkeypatch.setattr(os, "listdir", listdir)
+    with pytest.warns(UserWarning, match="mine is left out: Permission denied"):
+        assert len(choice.choose(outputs, ["model!=resnet20"])) == 5
+    monkeypatch.undo()
+    known = os.stat
+
+    def stat(place, *more, **options):
+        if str(place).endswith("replicate_10/run.json"):
+            raise PermissionError(13, "Permission denied", str(place))
+        return known(place, *more, **options)
+
+    monkeypatch.setattr(os, "stat", stat)
+    with pytest.warns(UserWarning, match="replicate_10 is left out: Permission denied"):
+        assert len(choice.choose(outputs, [])) == 5
+
+
+def test_an_outputs_folder_that_is_not_there_is_no_empty_one(outputs, monkeypatch):
+    monkeypatch.chdir(outputs.parent)
+    with pytest.raises(UsageError, match=r"^ls: there is no folder outptus; did you mean 'outputs'"):
+        choice.choose(Path("outptus"), [], "ls")
+    (outputs.parent / "empty").mkdir()
+    assert choice.choose(Path("empty"), [], "ls") == ()
+    assert naming.none_there(Path("empty")).endswith("start one: lottery run outputs=empty")
+
+
 def test_a_folder_with_an_equals_sign_is_a_path(fabricate, tmp_path):
     folder = fabricate("lr=0.1")
     assert choice.choose(tmp_path / "outputs", [str(folder)]) == (folder,)
     assert choice.choose(tmp_path / "outputs", ["name=lr=0.1"]) == (folder,)
+
+
+def test_words_are_completed_by_what_there_is(outputs):
+    def found(start, *words):
+        return completing.complete(["sort", "format", "outputs"], start, [f"outputs={outputs}", *words])
+
+    assert found("so") == ["sort="]
+    assert found("mi") == ["mine"]
+    assert found("27") == ["27bf000000"]
+    assert found("prune=") == ["prune=imp", "prune=random"]
+    assert found("prune=imp,r") == ["prune=imp,random"]
+    assert found("rewind=") == ["rewind=init", "rewind=step"]  # "step 2ep" would be two words
+    assert found("columns=id,dens") == ["columns=id,density"]
+    assert found("format=") == []
+    assert found("train.batch_size=") == ["train.batch_size=96", "train.batch_size=64"]
+    assert completing.complete([], "x", []) == []

@@ -1,5 +1,6 @@
 """The real command line, in its own process: help, typos, exit codes, sweeps, completion."""
 
+import errno
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import time
 
 import pytest
 
+from lottery import cli
 from lottery.composing import order
 from lottery.storage import records
 
@@ -295,3 +297,66 @@ def test_a_changed_config_or_data_set_is_refused(run, lottery, tiny, capsys):
     (folder / "run.json").write_text(json.dumps(records.signed(record)))
     assert lottery("run", *tiny) == 2
     assert "the data set has changed" in capsys.readouterr().err
+
+
+LONG = "x" * 300
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["show", LONG], ["tail", LONG], ["compare", LONG], ["diff", LONG, LONG], ["ls", LONG],
+        ["bench", LONG, "level=1"], ["export", LONG, "level=1"], ["compact", LONG, "level=1"],
+        ["import", LONG, "model=lenet"], ["report", LONG], ["clean", f"run={LONG}"],
+        ["branch", LONG, "branch=shuffle"], ["plot", "figure=accuracy", LONG],
+        ["ls", f"outputs={LONG}"], ["run", f"outputs={LONG}", "dataset=synthetic"],
+    ],
+    ids=lambda words: " ".join(words).replace(LONG, "LONG"),
+)  # fmt: skip
+def test_a_name_that_no_disk_takes_is_a_usage_error(lottery, capsys, words):
+    assert lottery(*words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "a bug in lottery?" not in line
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "said"),
+    [
+        (errno.ENAMETOOLONG, 2, "it is longer than a name may be"),
+        (errno.EACCES, 5, "cannot use a/file: Permission denied"),
+        (errno.EIO, 5, "cannot use a/file: Input/output error"),
+    ],
+)
+def test_what_the_disk_refuses_is_no_bug(monkeypatch, capsys, number, code, said):
+    def refuse(arguments):
+        raise OSError(number, os.strerror(number), "a/file")
+
+    monkeypatch.setattr(cli, "dispatch", refuse)
+    assert cli.main([]) == code
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+    assert "bug" not in line
+
+
+def test_term_ends_a_command_as_ctrl_c_does(monkeypatch, capsys):
+    cleared = []
+
+    def work(arguments):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+        finally:
+            cleared.append(True)
+
+    monkeypatch.setattr(cli, "dispatch", work)
+    assert cli.main([]) == 143
+    assert cleared
+    assert capsys.readouterr().err == "lottery: terminated\n"
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_a_terminal_that_knows_few_letters_is_told_all_the_same(shell, fabricate):
+    fabricate(name="\u00e9\u2603")
+    done = shell("ls", env={"PYTHONIOENCODING": "ascii"})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\\xe9\\u2603" in done.stdout

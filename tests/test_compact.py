@@ -170,8 +170,8 @@ def test_a_stored_net_is_read_back(tmp_path):
     assert difference(small, again) < 1e-5  # kernels are chosen by how the memory is aligned
 
 
-def test_the_command_writes_the_net_and_prints_what_shrank(run, lottery, capsys, tmp_path):
-    folder = run("prune/structure=neuron", "schedule=listed", "schedule.densities=[0.6]", "levels=1")
+def test_the_command_writes_the_net_and_replaces_no_other(run, lottery, capsys, tmp_path):
+    folder = run("prune/structure=neuron", "schedule=listed", "schedule.densities=[0.6,0.3]", "levels=2")
     capsys.readouterr()
     assert lottery("compact", folder, "level=1") == 0
     said = capsys.readouterr().out
@@ -180,7 +180,16 @@ def test_the_command_writes_the_net_and_prints_what_shrank(run, lottery, capsys,
     assert tensors["layers.0.weight"].shape[0] == shapes["layers"]["layers.0"]["weight"][0] < 4
     assert "fc" in said
     assert "largest difference of outputs" in said
-    assert lottery("compact", folder, "level=1", f"to={tmp_path / 'there'}") == 0
-    assert (tmp_path / "there" / "compact.safetensors").exists()
+    for _ in range(2):  # the same net again changes nothing
+        assert lottery("compact", folder, "level=1", "to=small") == 0
+    before = {path.name: path.read_bytes() for path in (tmp_path / "small").iterdir()}
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "compact.json").write_text("precious")
+    capsys.readouterr()
+    for place in ("small", "mine"):
+        assert lottery("compact", folder, "level=2", f"to={place}") == 2
+        assert f"compact: {place}/compact.json is there already" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in (tmp_path / "small").iterdir()} == before
+    assert [path.read_text() for path in (tmp_path / "mine").iterdir()] == ["precious"]
     assert lottery("compact", folder, "level=7") == 2
     assert lottery("compact", folder) == 2

@@ -10,7 +10,7 @@ import sys
 import pytest
 from scipy import stats as oracle
 
-from lottery import stats
+from lottery import formats, stats
 from lottery.looking import comparison
 
 RANDOM = {
@@ -137,11 +137,11 @@ def test_settings_that_are_null_and_that_are_not_there(fabricate, compare):
     fabricate(ident="b0", config={"train.clip": 1.0})
     fabricate(ident="c0", config={"model.depth": 2})
     lines = [line.split() for line in compare().splitlines()]
-    assert ["train.clip", "null", "1", "-"] in lines
+    assert ["train.clip", "1", "-", "null"] in lines
     keys = [line[0] for line in lines if line and "." in line[0] and line[0][0].isalpha()]
-    assert keys == ["model.width", "model.depth", "train.clip"]
+    assert keys == ["model.depth", "model.width", "train.clip"]  # A is b0, B c0, C a0
     settings = json.loads(compare("format=json"))["settings"]
-    assert settings["train.clip"] == {"A": None, "B": 1, "C": None}
+    assert settings["train.clip"] == {"A": 1, "B": None, "C": None}
 
 
 def test_one_replicate_has_no_interval(fabricate, compare):
@@ -176,8 +176,68 @@ def test_no_common_density_is_one_line(fabricate, compare):
     fabricate(ident="b0", densities=(0.8, 0.4), test=(0.9, 0.9))
     said = compare(code=2)
     assert said == (
-        "lottery: compare: these runs have no density in common (a0: 0.9, 0.5; b0: 0.8, 0.4)\n"
+        "lottery: compare: these runs have no density in common (a0: 0.9, 0.5; b0: 0.8, 0.4); "
+        "type every=true to see each by itself, or near=0.1 to take for one what differs by 10 %\n"
     )
+
+
+def test_densities_that_do_not_meet_are_said_or_shown(fabricate, compare, lottery, capsys):
+    """Dense nets meet; 0.5 and 0.512 do not within 2 %."""
+    fabricate(ident="a0", densities=(1, 0.5, 0.2), test=(0.9, 0.8, 0.7))
+    fabricate(ident="b0", densities=(1, 0.512, 0.1), test=(0.9, 0.8, 0.7), choices={"prune": "snip"})
+    text = compare()
+    assert "note: left out, as no other run is within 2 %: A at 0.5, 0.2; B at 0.512, 0.1 (" in text
+    assert "left out" in json.loads(compare("format=json"))["notes"][0]
+    assert lottery("compare", "format=csv") == 0
+    out, err = capsys.readouterr()
+    assert err.startswith("note: left out") and "left out" not in out
+
+    def shown(*words):
+        rows = json.loads(compare("format=json", *words))["rows"]
+        return [(row["run"], row["density"]) for row in rows]
+
+    dense = [("A", 1), ("B", 1)]
+    assert shown() == dense
+    assert shown("near=0.03") == [*dense, ("A", 0.5), ("B", 0.512)]
+    apart = [("B", 0.512), ("A", 0.5), ("A", 0.2), ("B", 0.1)]
+    assert shown("every=true") == [*dense, *apart]
+    assert "left out" not in compare("every=true")
+    assert "in % at each density\n" in compare("every=true")
+    assert "near=two is no share of 1" in compare("near=two", code=2)
+    assert "every=ture is none of true, false; did you mean 'true'?" in compare("every=ture", code=2)
+
+
+def test_groups_stand_in_the_order_typed(two, compare):
+    for words in (["prune=random,imp"], ["bbbb", "aaaa"]):
+        runs = json.loads(compare(*words, "format=json"))["runs"]
+        assert [runs[label]["id"][0] for label in "AB"] == ["b", "a"]
+    assert json.loads(compare("format=json"))["runs"]["A"]["id"][0] == "a"
+
+
+def test_steps_and_counts_stand_in_plain_digits(fabricate, compare):
+    for k, (step, kept) in enumerate(((80, 45_900.0), (120, 45_800.0), (163, 45_970.0))):
+        fabricate(ident="a0", replicate=k, best_step=(168, step, step, 1), macs=(3e6, kept, 1, 1))
+    text = compare("metric=best_step")
+    assert "121 ± 103 (n=3)" in text
+    assert "-47 (-150 to +56)" in text
+    assert "45,890 ± 212 (n=3)" in compare("metric=macs")
+    assert [formats.numeral(v) for v in (0.0, 0.5, 12345.6, 1 / 3, 1e-7, -2.0)] == [
+        "0", "0.5", "12,346", "0.3333", "1e-07", "-2"
+    ]  # fmt: skip
+
+
+def test_markdown_and_latex_are_read_by_what_reads_them(two, compare):
+    marked = compare("aaaa", "bbbb", "format=markdown")
+    assert "\n\n**settings that differ**\n\n| setting | A | B |\n| --- |" in marked
+    code = marked.split("```")
+    assert code[1].startswith("text\nnote: left out") and "\n  beats dense    the" in code[1]
+    assert not code[2].strip()
+    tex = compare("aaaa", "bbbb", "format=latex").splitlines()
+    assert r"0.64 & B & 92.33 $\pm$ 2.87 (n=3) & -3.67 (-5.10 to -2.23) & falls below & " in (
+        "\n".join(tex)
+    )
+    inside = [line for line in tex if line and not line.startswith("%")]
+    assert {line[0] for line in inside if not line.endswith(r"\\")} == {"\\"}
 
 
 def test_other_data_is_said(fabricate, compare):

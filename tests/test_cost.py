@@ -13,8 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from lottery import config, cost, seeds
 from lottery import mask as masks
 from lottery.components import bind
+from lottery.effort import effort_of
 from lottery.nets import counting
-from lottery.scoring import effort_of
 
 CONF = config.conf_dir()
 MODELS = sorted(p.stem for p in (CONF / "model").glob("*.yaml"))

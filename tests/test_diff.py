@@ -105,6 +105,9 @@ def test_a_run_and_itself_do_not_differ(made, diff, outputs):
     folder = made("plain")
     before = files(outputs)
     said = diff("plain", folder, code=0)
+    assert diff("name=plain", folder, "prune=imp", code=0) == said
+    assert "no run with prune=snip" in diff("plain", "name=plain", "prune=snip", code=2)
+    assert "and 'plain' is a third" in diff("plain", folder, "plain", code=2)
     assert "no difference" in said
     assert said.count("shared") == 3
     assert files(outputs) == before

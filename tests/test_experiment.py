@@ -179,8 +179,15 @@ def test_channels_last_trains_as_contiguous_does(run):
         torch.testing.assert_close(value, ends[1][name], rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-@pytest.mark.parametrize("channels_last", ["yes", "no"])
+@pytest.mark.parametrize(
+    ("channels_last", "optimizer"),
+    [
+        ("yes", "sgd"),
+        ("no", "adam"),
+        pytest.param("yes", "adam", marks=pytest.mark.slow),
+        pytest.param("no", "sgd", marks=pytest.mark.slow),
+    ],
+)
 def test_a_convolutional_net_replays_and_resumes_to_the_same_bits(
     run, tmp_path, channels_last, optimizer
 ):
@@ -331,6 +338,68 @@ GOLDEN = [0.9995056, 0.8551216, 0.8578601]
 def test_bf16_and_channels_last_run(run):
     folder = run("train.precision=bf16", "train.channels_last=yes", "levels=1")
     assert metrics(folder)["test_loss"].notna().all()
+
+
+NARROW = ["model=mobilenet_v1", "model.width=0.25", "dataset.size=8", "levels=0", "train.length=1it"]
+
+
+def test_a_net_whose_gradients_torch_gets_wrong_in_bf16_is_refused(lottery, tiny, tmp_path, capsys):
+    """Its last strides step over maps of one pixel: uninitialised memory, in either format."""
+    words = [w for w in tiny if not w.startswith("model")] + [*NARROW, "host.device=cpu"]
+    odd = [*words, "train.precision=bf16"]
+    assert lottery("run", *odd) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "steps over 2 pixels where its input is 1 wide" in line
+    assert "type train.precision=fp32" in line
+    assert not (tmp_path / "outputs").exists()
+    assert lottery("plan", *words, "time=no") == 0
+
+
+@pytest.mark.parametrize(
+    ("width", "stride", "padding", "odd"),
+    [(1, 2, 1, (2, 1)), (2, 3, 1, (3, 2)), (2, 2, 1, None), (1, 1, 1, None), (3, 4, 0, None)],
+)
+def test_which_convolutions_are_too_narrow_for_bf16(width, stride, padding, odd):
+    from lottery.nets.narrow import too_narrow
+
+    net = torch.nn.Conv2d(2, 2, 3, stride, padding)
+    assert too_narrow(net, torch.zeros(2, 2, 5, width)) == odd
+
+
+def test_a_ticket_from_elsewhere_is_fitted_once_a_level_and_hashed_once(run, tmp_path, monkeypatch):
+    from lottery import states
+    from lottery.exchange import transfer
+
+    folder = run("levels=1")
+    fits, hashes = [], []
+    fitted, digest = transfer.fitted, store.tensor_digest
+    monkeypatch.setattr(transfer, "fitted", lambda *w: (fits.append(1), fitted(*w))[1])
+    monkeypatch.setattr(states.store, "tensor_digest", lambda *w: (hashes.append(1), digest(*w))[1])
+    counts = []
+    for levels in (1, 3):
+        fits.clear()
+        hashes.clear()
+        words = ["rewind=ticket", f"rewind.path={folder / 'level_01'}", f"levels={levels}"]
+        run(*words, f"outputs=after_{levels}")
+        counts.append((len(fits), len(hashes)))
+    assert counts[1][0] - counts[0][0] == 2  # levels more, each of which starts from it
+    assert counts[1][1] - counts[0][1] == 2  # the key of each
+
+
+def test_what_trains_past_the_end_at_next_to_no_rate_is_warned_of(lottery, tiny, capsys):
+    """A cosine ends near 0; Renda et al. fine-tune at the last of several drops."""
+
+    def said(*more):
+        assert lottery("plan", *tiny, "time=no", "train.length=20ep", "levels=1", *more) == 0
+        return capsys.readouterr().err
+
+    tuned = ["rewind=finetune", "rewind.steps=1ep"]
+    line = said(*tuned, "train/lr=cosine")
+    assert "rewind: what trains past the end" in line
+    assert "0.039 % of the highest" in line
+    assert "type train.lr.end=0.01, train/lr=milestones or rewind=lr" in line
+    assert said(*tuned, "train/lr=milestones", 'train.lr.at=["0.2","0.5","0.8"]') == ""
+    assert "branch longer: what" in said("train/lr=cosine", "branch=longer")
 
 
 def test_divergence_is_an_exit_of_its_own(lottery, tiny, tmp_path, capsys):

@@ -4,8 +4,14 @@ import builtins
 import importlib.util
 import json
 import math
+import os
 import re
+import shlex
 import shutil
+import subprocess
+import sys
+import warnings
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,8 +20,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import lottery as door
-from lottery.errors import UsageError
-from lottery.exchange import exports, finding, forms, tickets
+from lottery.commands.export import described
+from lottery.errors import DamagedError, UsageError
+from lottery.exchange import cards, exports, finding, foreign, forms, placing, tickets
 from lottery.reopen import finished
 from lottery.storage import disk, records, store
 
@@ -185,9 +192,10 @@ def test_the_format_follows_from_the_name(folder, lottery, tmp_path):
     (["level=1", "branch=hold"], "held at values other than 0"),
     (["level=x"], "level=x is no level"),
     (["level=1", "as=dense", "to=x.onnx"], "as=dense writes no .onnx file; give another to= or as=onnx"),
-    (["level=1", "to=a.tflite"], "is no format"),
-    (["level=1", "as=pickle"], "is no format"),
-    (["level=1", "weights=middle", "as=ticket"], "none of start, end"),
+    (["level=1", "to=a.tflite"], "to=a.tflite says of no format; end it with .safetensors, .onnx, .pt2 or /"),
+    (["level=1", "as=tiket"], "as=tiket is none of ticket, safetensors, dense, onnx, torch, folder; did you mean 'ticket'?"),
+    (["level=1", "weights=strat", "as=ticket"], "weights=strat is none of start, end; did you mean 'start'?"),
+    (["level=1", "compact=yes"], "compact=yes is none of true, false"),
     (["level=1", "compact=true", "as=folder"], "compact=true is for"),
     (["level=1", "too=x"], "there is no option"),
 ])  # fmt: skip
@@ -242,39 +250,212 @@ def test_a_pruned_weight_that_is_not_0_is_not_put_in_place(folder, monkeypatch, 
     written = forms.FORMS["torch"]
 
     def tampered(source, path):
-        again = written(source, path)
+        again = written.read(source, path)
         name, keep = next(iter(source.ticket.mask.items()))
         again.tensors[name] = again.tensors[name].masked_fill(~keep, 1e-9)
         return again
 
-    monkeypatch.setitem(forms.FORMS, "torch", tampered)
+    monkeypatch.setitem(forms.FORMS, "torch", written._replace(read=tampered))
     with pytest.raises(UsageError, match="are not 0; nothing was written"):
         exports.write(source, "torch", tmp_path / "x.pt2", False)
     assert not list(tmp_path.glob("*x.pt2*"))
 
 
-def test_a_full_disk_leaves_nothing(folder, lottery, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("call", ["write", "link"])
+def test_a_full_disk_leaves_nothing_and_names_the_bytes(folder, lottery, tmp_path, monkeypatch, capsys, call):
     def refuse(*args):
         raise OSError(28, "No space left on device")
 
     before = sorted(tmp_path.rglob("*"))
-    monkeypatch.setattr(disk.os, "replace", refuse)
-    assert lottery("export", folder, "level=1", "to=x.safetensors") == 5
-    assert "No space left" in capsys.readouterr().err
+    monkeypatch.setattr(disk.os, call, refuse)
+    if call == "link":  # where there are none, a file that is new takes the place
+        monkeypatch.setattr(disk.os, "open", refusing_new(disk.os.open))
+    assert lottery("export", folder, "level=1", "to=w[1].safetensors") == 5
+    said = capsys.readouterr().err
+    assert "cannot write w[1].safetensors: No space left on device (" in said
+    assert said.count("\n") == 1
+    if call == "write":
+        assert re.search(r"\(\d+\.\d kB needed, ", said)
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_disk_that_is_full_for_another_library_is_one_line(folder, lottery, tmp_path, monkeypatch, capsys):
-    def refuse(source, path):
-        path.write_bytes(b"half")
-        raise OSError(28, "No space left on device")
+def refusing_new(plain):
+    def refuse(path, flags, *more, **named):
+        if flags & os.O_EXCL:
+            raise OSError(28, "No space left on device")
+        return plain(path, flags, *more, **named)
 
-    monkeypatch.setitem(forms.FORMS, "onnx", refuse)
-    assert lottery("export", folder, "level=1", "to=w[1].onnx") == 5
+    return refuse
+
+
+@pytest.mark.parametrize("how", ["ticket", "onnx", "folder"])
+def test_an_export_is_on_the_disk_before_it_has_its_name(folder, lottery, tmp_path, monkeypatch, how):
+    """Every file that a form makes goes through one writer; onnx is made here of a few bytes."""
+    level = finished(folder, 1, "", "test")
+    source = forms.Source.of(level, described(level, folder, "", "end"))
+    again = forms.Again((source.net,), source.ticket.weights)
+    made = lambda source: {"": b"an ONNX program"}  # noqa: E731
+    monkeypatch.setitem(forms.FORMS, "onnx", forms.Form(made, lambda source, path: again))
+    events, sync = [], os.fsync
+    for name in ("link", "rename"):
+        plain = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda a, b, plain=plain: (events.append((a, b)), plain(a, b)))
+    monkeypatch.setattr(os, "fsync", lambda handle: (events.append(os.fstat(handle).st_ino), sync(handle)))
+    exports.write(source, how, tmp_path / "out", False)
+    ((moved, target),) = (event for event in events if isinstance(event, tuple))
+    place = events.index((moved, target))
+    assert Path(target) == tmp_path / "out"
+    written = [tmp_path / "out", *(tmp_path / "out").rglob("*")]
+    assert {path.stat().st_ino for path in written} <= set(events[:place])
+    assert tmp_path.stat().st_ino in events[place:]
+
+
+@pytest.mark.parametrize("as_", ["ticket", "folder"])
+def test_of_two_exports_to_one_place_the_second_is_refused(folder, lottery, tmp_path, monkeypatch, capsys, as_):
+    """The other one ends between the look whether the place is free and the name that is given."""
+    place, target = placing.place, tmp_path / "x"
+
+    def late(made, asked, asked_by):
+        if as_ == "folder":
+            target.mkdir()
+            (target / "README.md").write_text("of the other")
+        else:
+            target.write_text("of the other")
+        place(made, asked, asked_by)
+
+    before = sorted(tmp_path.rglob("*"))
+    monkeypatch.setattr(placing, "place", late)
+    assert lottery("export", folder, "level=1", f"as={as_}", "to=x") == 2
     said = capsys.readouterr().err
-    assert "w[1].onnx: No space left on device" in said
+    assert "export: x is there already; give another to=PATH, or type rm -r x" in said
     assert said.count("\n") == 1
-    assert not list(tmp_path.glob("*.onnx"))
+    other = target / "README.md" if as_ == "folder" else target
+    assert other.read_text() == "of the other"
+    assert sorted({*tmp_path.rglob("*")} - {target, other}) == before
+
+
+@pytest.mark.slow
+def test_two_exports_at_once_leave_one_that_is_whole(folder, tmp_path):
+    """Whichever comes first: one is done, the other refused, and the file is the first one's."""
+    words = [[sys.executable, "-m", "lottery", "export", str(folder), f"level={n}", "to=x.safetensors"] for n in (1, 2)]
+    env = os.environ | {"OMP_NUM_THREADS": "1"}
+    running = [subprocess.Popen(w, cwd=tmp_path, env=env, stdout=-1, stderr=-1, text=True) for w in words]
+    ended = [process.communicate() for process in running]
+    assert sorted(process.returncode for process in running) == [0, 2], ended
+    winner = 1 + [process.returncode for process in running].index(0)
+    assert tickets.unpack((tmp_path / "x.safetensors").read_bytes(), "x").about["level"] == winner
+    assert not list(tmp_path.glob(".tmp-*"))
+
+
+def test_what_a_killed_export_left_goes_and_what_a_living_one_makes_stays(folder, lottery, tmp_path):
+    dead, other, mine = (tmp_path / name for name in (".tmp-1-t.safetensors", ".tmp-1-u.safetensors", ".tmp-x-t.safetensors"))
+    for place in (dead, other, mine):
+        place.mkdir()
+        (place / "half").write_text("half")
+    living = subprocess.Popen([sys.executable, "-c", HOLDS, tmp_path / "t.safetensors"], stdin=-1, stdout=-1, text=True)
+    place = Path(living.stdout.readline().strip())
+    assert lottery("export", folder, "level=1", "to=t.safetensors") == 0
+    assert not dead.exists()
+    assert (other.exists(), mine.exists(), place.exists()) == (True, True, True)
+    living.communicate("end\n")
+    assert not place.exists()
+
+
+HOLDS = """
+import pathlib, sys
+from lottery.storage import disk
+with disk.workplace(pathlib.Path(sys.argv[1])) as place:
+    print(place, flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_a_name_that_no_disk_takes_is_refused_by_that_name(folder, lottery, tmp_path, capsys):
+    assert lottery("export", folder, "level=1", f"to={300 * 'a'}.pt2") == 2
+    assert "cannot write 'aaaaaaaa" in capsys.readouterr().err
+    longest = f"{240 * 'a'}.safetensors"
+    assert lottery("export", folder, "level=1", f"to={longest}") == 0
+    assert (tmp_path / longest).exists()
+
+
+def test_a_place_under_a_file_is_refused(folder, lottery, tmp_path, capsys):
+    (tmp_path / "mine").write_text("precious")
+    assert lottery("export", folder, "level=1", "to=mine/x.pt2") == 2
+    assert "mine is no folder, so that nothing can stand in it" in capsys.readouterr().err
+
+
+def test_weights_that_onnx_cannot_hold_are_one_line(folder, lottery, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(forms, "ONNX_MOST", 300)
+    assert lottery("export", folder, "level=1", "to=x.onnx") == 2
+    assert "at most 300 bytes in one file, and these weights have 352 bytes; give as=torch" in capsys.readouterr().err
+
+
+ODD = "a\x1b[31mb`x`<b>"  # a name that a terminal and Markdown would obey
+
+
+@pytest.mark.parametrize("command", [["export", "as=ticket"], ["export", "as=folder"], ["bench", "repeats=2", "warm=0"], ["compact"]])
+def test_names_from_the_disk_are_safe_to_print(folder, lottery, tmp_path, capsys, command):
+    odd = folder.parent.parent.rename(tmp_path / "outputs" / ODD) / folder.parent.name / folder.name
+    name, *more = command
+    assert lottery(name, odd, "level=1", *more) == 0
+    said = capsys.readouterr()
+    assert "\x1b" not in said.out + said.err
+    assert "\\x1b[31mb" in said.out
+    if "as=folder" in more:
+        card = next(odd.glob("export_*/README.md")).read_text()
+        assert "\x1b" not in card
+        assert f"of the run `` {ODD.encode('unicode_escape').decode()}/" in card
+
+
+def test_a_card_is_what_it_says_whatever_the_record_says(folder, lottery, tmp_path, capsys):
+    record = records.read_run(folder)
+    choices = record["choices"] | {"model": "x`<b>|\n# H", "prune": "y``z"}
+    command = "lottery run 'a\x1b[31m'\n```\n# H\n"
+    (folder / "run.json").write_text(json.dumps(records.signed(record | {"choices": choices, "command": command})))
+    assert lottery("export", folder, "level=1", "to=hub/") == 0
+    card = (tmp_path / "hub" / "README.md").read_text()
+    assert "\x1b" not in card
+    assert "# H" not in card.splitlines()
+    assert "# `` x`<b>|\\n# H ``, " in card
+    assert "method ``` y``z ```, " in card
+    assert "\n```\nlottery run a" not in card  # a longer fence
+    assert "\n````\nlottery run" in card
+    assert yaml.safe_load(card.split("---")[1])["datasets"] == ["synthetic"]
+
+
+def test_a_level_that_the_store_has_lost_is_one_line(folder, lottery, capsys):
+    shutil.rmtree(finished(folder, 1, "", "test").shelf.path)
+    assert lottery("export", folder, "level=1") == 2
+    said = capsys.readouterr().err
+    assert "is not whole in the store, or of another version; type the run's command again" in said
+    assert said.count("\n") == 1
+
+
+def test_a_run_of_a_sweep_has_its_own_command_and_then_that_of_the_sweep(folder, lottery, tmp_path):
+    record = records.read_run(folder)
+    sweep = f"{record['command'].replace('lottery run', 'lottery run -m')} replicate=0,1,2"
+    (folder / "run.json").write_text(json.dumps(records.signed(record | {"command": sweep})))
+    assert lottery("export", folder, "level=1", "as=ticket", "to=t.safetensors") == 0
+    about = tickets.unpack((tmp_path / "t.safetensors").read_bytes(), "t").about
+    words = shlex.split(about["command"])
+    assert {"model=lenet_300_100", "rewind.to=1ep", "branch=[reinit,hold]", "levels=2"} < {*words}
+    assert not [word for word in words if word.startswith(("-m", "replicate"))]
+    assert about["sweep"] == sweep
+    said = cards.commands(about)
+    assert [code.strip() for code in said.split("```")[1::2]] == [about["command"], sweep]
+
+
+@pytest.mark.parametrize("command", ["export", "bench", "compact"])
+def test_a_config_that_is_not_as_it_was_written_is_said_to_be_damaged(folder, lottery, capsys, command):
+    path = folder / "config.yaml"
+    written = path.read_text()
+    for text in (written[:400], written.replace("momentum: 0.9", "momentum: 0.1")):
+        assert text != written
+        path.write_text(text)
+        assert lottery(command, folder, "level=1") == 4
+        said = capsys.readouterr().err
+        assert "config.yaml is damaged" in said
+        assert said.count("\n") == 1
 
 
 def test_no_secret_of_the_command_travels(folder, lottery, tmp_path):
@@ -289,13 +470,34 @@ def test_no_secret_of_the_command_travels(folder, lottery, tmp_path):
 
 
 @pytest.mark.parametrize("command", ["export", "bench", "compact"])
-@pytest.mark.parametrize("level", ["²", "-1", "1.0", "٣"])
+@pytest.mark.parametrize("level", ["²", "-2", "1.0", "٣"])
 def test_a_level_is_typed_in_plain_digits(folder, lottery, capsys, command, level):
     assert lottery(command, folder, f"level={level}") == 2
     said = capsys.readouterr().err
     assert f"{command}: level={level} is no level" in said
     assert said.count("\n") == 1
 
+
+def test_the_last_level_has_a_word(folder, lottery, tmp_path, capsys):
+    assert lottery("export", folder, "level=-1", "as=ticket", "to=t.safetensors") == 0
+    assert tickets.unpack((tmp_path / "t.safetensors").read_bytes(), "t").about["level"] == 2
+    assert lottery("export", folder, "level=last", "branch=reinit", "as=ticket", "to=u.safetensors") == 0
+    assert tickets.unpack((tmp_path / "u.safetensors").read_bytes(), "u").about["level"] == 1
+    for command, more, head in (("bench", ["repeats=2", "warm=0"], "level 2: density"), ("compact", [], "compact_level_02")):
+        capsys.readouterr()
+        assert lottery(command, folder, "level=last", *more) == 0
+        assert head in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["export", "bench", "compact"])
+@pytest.mark.parametrize(("words", "why"), [
+    (["level=99"], "has no finished level 99; it has 0, 1, 2"),
+    (["level=2", "branch=reinit"], "has no finished level 2 of branch reinit; it has 1"),
+    (["level=last", "branch=shuffle"], "has no finished level of branch shuffle; its branches are hold, reinit"),
+])  # fmt: skip
+def test_a_level_that_is_not_there_is_answered_with_those_that_are(folder, lottery, capsys, command, words, why):
+    assert lottery(command, folder, *words) == 2
+    assert why in capsys.readouterr().err
 
 def test_without_the_extra_onnx_is_one_line(folder, lottery, monkeypatch, capsys, tmp_path):
     plain = importlib.util.find_spec
@@ -382,8 +584,10 @@ def test_a_ticket_goes_into_a_net_of_your_own(folder, lottery, tmp_path):
 def test_a_net_of_your_own_that_does_not_fit_stays_as_it_is(folder):
     wrong = nn.Sequential(nn.Linear(16, 4))
     before = {k: v.clone() for k, v in wrong.state_dict().items()}
-    with pytest.raises(UsageError, match=r"it has no 0.weight, 0.bias"):
+    with pytest.raises(UsageError, match=r"it has no 0.weight, 0.bias and the model has no layers.0.weight, .*, fc.bias$"):
         door.load_ticket(wrong, folder / "level_01")
+    with pytest.raises(UsageError, match=r"does not fit the model: in order, layers.0.bias .* stands where"):
+        door.load_ticket(nn.Sequential(nn.Linear(16, 4, bias=False), nn.Linear(4, 4)), folder / "level_01", by_order=True)
     other = nn.Module()
     other.layers, other.fc = nn.ModuleList([nn.Linear(16, 4)]), nn.Linear(4, 3)
     with pytest.raises(UsageError, match="fc.weight is float32 4x4 there, float32 3x4 in the model"):
@@ -393,6 +597,40 @@ def test_a_net_of_your_own_that_does_not_fit_stays_as_it_is(folder):
     with pytest.raises(UsageError, match="cannot be read"):
         door.load_ticket(other, "nowhere.safetensors")
     assert all(torch.equal(v, before[k]) for k, v in wrong.state_dict().items())
+
+
+def test_a_ticket_goes_into_a_net_of_other_names_by_order_and_shape(folder):
+    level = finished(folder, 1, "", "test")
+    mine = nn.Sequential(nn.Flatten(), nn.Linear(16, 4), nn.ReLU(), nn.Linear(4, 4))
+    with pytest.raises(UsageError, match=r"it has no 1.weight, .* and the model has no layers.0.weight, .*load_ticket\(..., by_order=True\) takes them"):
+        door.load_ticket(mine, folder / "level_01")
+    mask = door.load_ticket(mine, folder / "level_01", by_order=True)
+    theirs = {"1.weight": "layers.0.weight", "1.bias": "layers.0.bias", "3.weight": "fc.weight", "3.bias": "fc.bias"}
+    assert all(torch.equal(v, level.ticket.weights[theirs[k]]) for k, v in mine.state_dict().items())
+    assert list(mask) == ["1.weight", "3.weight"]
+    assert all(torch.equal(keep, level.ticket.mask[theirs[name]]) for name, keep in mask.items())
+
+
+def test_by_order_is_by_name_where_the_names_are_the_same(folder):
+    net, mask, _ = net_of(folder)
+    weights = {k: v.clone() for k, v in net.state_dict().items()}
+    nn.init.zeros_(net.fc.weight)
+    found = door.load_ticket(net, folder / "level_01", weights="end", by_order=True)
+    assert all(torch.equal(v, weights[k]) for k, v in net.state_dict().items())
+    assert found.keys() == mask.keys()
+
+
+def test_the_counters_of_batchnorm_come_along_by_order(tmp_path):
+    theirs = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
+    theirs[1].num_batches_tracked += 77
+    keep = {"0.weight": torch.ones(2, 1, 3, 3, dtype=torch.bool)}
+    ticket = tickets.Portable(theirs.state_dict(), keep, tickets.described(keep, "end"))
+    (tmp_path / "t.safetensors").write_bytes(tickets.pack(ticket))
+    mine = nn.Sequential()
+    mine.add_module("conv", nn.Conv2d(1, 2, 3))
+    mine.add_module("norm", nn.BatchNorm2d(2))
+    assert door.load_ticket(mine, tmp_path / "t.safetensors", by_order=True).keys() == {"conv.weight"}
+    assert mine.norm.num_batches_tracked == 77
 
 
 def test_pruned_weights_stay_0_in_a_loop_of_your_own(folder):
@@ -427,7 +665,7 @@ def test_a_ticket_file_of_odd_content_is_refused(tmp_path):
     def refuse(match, tensors, about):
         about = {"ticket": 1, "names": ["fc.weight", "fc.bias"]} | about
         with pytest.raises(UsageError, match=match):
-            tickets.unpack(store.pack_tensors(good.weights | tensors, about), "here")
+            tickets.unpack(tickets.sealed(good.weights | tensors, about), "here")
 
     keep = good.mask["fc.weight"]
     refuse("pruned weights of fc.weight are not 0", {"mask/fc.weight": ~keep}, {})
@@ -445,3 +683,100 @@ def test_a_ticket_file_of_odd_content_is_refused(tmp_path):
     for cut in (0, 4, 20, len(data) - 1):
         with pytest.raises(UsageError, match="is no ticket file"):
             tickets.unpack(data[:cut], "here")
+
+
+@pytest.fixture
+def small():
+    """Return a ticket of a few numbers."""
+    keep = {"fc.weight": torch.tensor([[True, False, True]])}
+    weights = {"fc.weight": torch.tensor([[1.0, 0.0, 2.0]]), "fc.bias": torch.tensor([0.5])}
+    return tickets.Portable(weights, keep, tickets.described(keep, "start") | {"odd": {3: (1, 2)}})
+
+
+def test_no_bit_of_a_ticket_changes_unseen(small, tmp_path):
+    """A file that no more says that it is ours is one of another tool, to import, and that alone."""
+    data, path = tickets.pack(small), tmp_path / "t.safetensors"
+    key = data.index(b"lottery")
+    readers = {finding.find: 0, lambda path: foreign.read(path, None, "start"): 0}
+    for place in range(len(data)):
+        changed = bytearray(data)
+        changed[place] ^= 1 << place % 8
+        path.write_bytes(changed)
+        for reader in readers:
+            try:
+                found = reader(path)
+            except (UsageError, DamagedError, UserWarning):
+                readers[reader] += 1
+            else:
+                assert isinstance(found, foreign.Found)
+                assert place in range(key, key + len("lottery"))
+                assert not found.about
+    ours, theirs = readers.values()
+    assert (ours, theirs >= len(data) - len("lottery")) == (len(data), True)
+
+
+def test_damage_is_said_by_every_reader(small, lottery, tiny, tmp_path, capsys):
+    data = bytearray(tickets.pack(small))
+    data[-1] ^= 1
+    (tmp_path / "t.safetensors").write_bytes(data)
+    words = [*tiny, "rewind=ticket", "rewind.path=t.safetensors", "levels=1"]
+    for command in (["import", "t.safetensors", "to=u.safetensors"], ["run", *words]):
+        assert lottery(*command) == 4
+        said = capsys.readouterr().err
+        assert "t.safetensors is damaged (its checksum is wrong); make it again with lottery export" in said
+        assert said.count("\n") == 1
+    with pytest.raises(DamagedError, match="its checksum is wrong"):
+        door.load_ticket(nn.Module(), tmp_path / "t.safetensors")
+    assert not (tmp_path / "u.safetensors").exists()
+
+
+def test_damage_of_a_folder_is_seen(folder, lottery, tmp_path, capsys):
+    assert lottery("export", folder, "level=1", "to=hub/") == 0
+    for name in tickets.FOLDER:
+        path = tmp_path / "hub" / name
+        data = path.read_bytes()
+        path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+        assert lottery("import", "hub", "to=u.safetensors") == 4
+        assert f"{name} is damaged" in capsys.readouterr().err
+        with pytest.raises(DamagedError, match=name):
+            finding.find(tmp_path / "hub")
+        path.write_bytes(data)
+    assert lottery("import", "hub", "to=u.safetensors") == 0
+
+
+def test_a_ticket_of_an_older_version_is_read_with_a_word(small, lottery, tmp_path, capsys):
+    tensors = small.weights | {f"mask/{n}": m for n, m in small.mask.items()}
+    about = small.about | {"names": list(small.weights)}
+    (tmp_path / "t.safetensors").write_bytes(store.pack_tensors(tensors, about))
+    with pytest.warns(UserWarning, match="t.safetensors has no checksum"):
+        found = finding.find(tmp_path / "t.safetensors")
+    assert torch.equal(found.weights["fc.weight"], small.weights["fc.weight"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert lottery("import", "t.safetensors", "to=u.safetensors") == 0
+    said = capsys.readouterr().err
+    assert said.startswith("lottery: warning: t.safetensors has no checksum")
+    assert said.count("\n") == 1
+    tickets.unpack((tmp_path / "u.safetensors").read_bytes(), "u")  # has one now
+
+
+def test_the_header_is_judged_before_the_tensors_are_read(small, lottery, tmp_path, monkeypatch, capsys):
+    """Files of 4 GiB, sparse on the disk: of no tensors, of another tool, of too few tensors."""
+    monkeypatch.setattr(tickets, "read_plain", lambda *_: pytest.fail("it reads all of it"))
+    size = 2**32
+    whole = {"w": {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}}
+    heads = {
+        "zeros": b"", "no JSON": b"{" * 100, "a list": b"[]", "a tensor that is none": b'{"w": 3}',
+        "deep": b"[" * 50_000, "few": json.dumps({"w": whole["w"] | {"data_offsets": [0, 4]}}).encode(),
+        "another tool": json.dumps(whole).encode(),
+        "another format": json.dumps(whole | {"__metadata__": {"lottery": '{"ticket": 2}'}}).encode(),
+    }  # fmt: skip
+    path = tmp_path / "n.safetensors"
+    for what, head in heads.items():
+        path.write_bytes(len(head).to_bytes(8, "little") + head)
+        os.truncate(path, 8 + len(head) + size)
+        with pytest.raises(UsageError, match="n.safetensors is no ticket file"):
+            finding.find(path)
+        if not what.startswith("another"):  # which import may read
+            assert lottery("import", "n.safetensors", "to=t.safetensors") == 2
+            assert capsys.readouterr().err.count("\n") == 1

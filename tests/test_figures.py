@@ -21,7 +21,7 @@ from lottery.errors import UsageError
 from lottery.figures import layers, overlap
 from lottery.levels import mask_of, ticket_on
 from lottery.looking.tidy import Runs, load
-from lottery.plotting import charts, drawing, material, trends
+from lottery.plotting import charts, drawing, fonts, material, strokes, trends
 from lottery.plotting.drawing import draw, figures
 from lottery.storage.store import Shelf
 
@@ -34,8 +34,10 @@ TINY = [
 LENET = ["model=lenet_300_100", "model.hidden=[4]"]
 T = {2: 12.706205, 3: 4.302653}  # 97.5 % of Student's t, by the number of values
 SOME = [
-    n if n in ("accuracy", "layers") else pytest.param(n, marks=pytest.mark.slow) for n in figures()
+    n if n in ("accuracy", "layers") else pytest.param(n, marks=pytest.mark.slow)
+    for n in figures() if n != "sensitivity"
 ]
+ANY = [name for name in figures() if name != "sensitivity"]  # it needs a setting that differs
 ONE_EXPERIMENT = {"curves", "layers", "weights", "filters"}
 
 
@@ -91,7 +93,7 @@ def ends(row, column):
     return row[column], row[f"{column}_low"], row[f"{column}_high"]
 
 
-@pytest.mark.parametrize("name", figures())
+@pytest.mark.parametrize("name", ANY)
 def test_it_draws_one_run_and_several_replicates(name, outputs, imp):
     one = Runs(imp.folders[:1])
     for runs in (one, imp):
@@ -108,7 +110,7 @@ def test_it_draws_one_run_and_several_replicates(name, outputs, imp):
         assert len(draw(name, load(outputs, "convnet")).table)
 
 
-@pytest.mark.parametrize("name", figures())
+@pytest.mark.parametrize("name", ANY)
 def test_several_experiments_are_drawn_or_one_line_says_how_to_have_one(name, both):
     if name not in ONE_EXPERIMENT:
         assert len(draw(name, both).table)
@@ -147,7 +149,7 @@ def test_the_files_are_what_they_are_called_and_the_same_each_time(name, imp, tm
         assert again.render("pdf") == pdf
 
 
-@pytest.mark.parametrize("name", figures())
+@pytest.mark.parametrize("name", ANY)
 def test_inside_a_page_it_takes_the_ink_of_the_page_and_has_ids_of_its_own(name, imp):
     one = draw(name, imp).svg("a")
     assert one.startswith("<svg")
@@ -223,11 +225,13 @@ def test_a_dense_net_that_two_methods_share_counts_once(both, outputs):
 def test_means_stand_at_their_densities_and_bars_beside_each_other(both):
     drawn = draw("accuracy", both, {"branch": ["reinit"]})
     (axes,) = drawn.figure.axes
+    counts = {"imp": 3, "random": 2, "imp: reinit": 3}  # they differ, so the legend says them
     for name, own in drawn.table.groupby("line"):
-        (line,) = (each for each in axes.lines if each.get_label() == name)
+        (line,) = (each for each in axes.lines if each.get_label() == f"{name} (n={counts[name]})")
         assert line.get_xdata() == pytest.approx(100 * own["density"].to_numpy())
     assert drawn.notes[-1].startswith("bars of one density stand side by side")
-    assert trends.shifts(3, True) == pytest.approx([-trends.APART, 0, trends.APART])
+    assert strokes.shifts(3, True) == pytest.approx([-strokes.APART, 0, strokes.APART])
+    assert strokes.shifts(12, True)[-1] < strokes.REACH / 2
     low, high = axes.get_ylim()
     shown = drawn.table[drawn.table["density"] < 1]
     assert low <= 100 * max(0, shown["test_accuracy_low"].min())
@@ -284,6 +288,154 @@ def test_other_columns_and_the_compression(imp):
     assert steps.loc[steps["level"] == 2, "best_step"].item() == pytest.approx(fmean(own))
 
 
+def changed(runs, **tables):
+    """Return runs whose tables are others."""
+    made = Runs(runs.folders)
+    made.__dict__.update(tables)
+    return made
+
+
+def test_the_dense_line_is_level_0_and_no_later_level_that_keeps_everything(imp):
+    levels = imp.levels[imp.levels["replicate"] == 0].copy()
+    levels.loc[levels["level"] == 1, "density"] = 1.0
+    levels["test_accuracy"] = [0.5, 0.9, 0.6, 0.6]
+    (axes,) = draw("accuracy", changed(imp, levels=levels)).figure.axes
+    (across,) = [line for line in axes.lines if line.get_linewidth() == 0.8 and len(line.get_xdata())]
+    assert set(across.get_ydata()) == {50}
+    assert not axes.patches  # one replicate: two levels are no interval
+
+
+def test_intervals_end_where_values_do(imp):
+    """Early stops at 0, 8 and 8 of 8 steps: the interval of their mean reaches beyond both ends."""
+    levels = imp.levels.assign(
+        best_step=lambda t: np.where((t["replicate"] == 0) & (t["level"] == 1), 0, 8)
+    )
+    assert set(levels["step"]) == set(levels["steps"]) == {8}
+    drawn = draw("early_stop", changed(imp, levels=levels))
+    own = drawn.table[drawn.table["level"] == 1].iloc[0]
+    assert own["best_step_low"] < 0
+    assert own["best_step_high"] > 8
+    (band,) = [c for c in drawn.figure.axes[0].collections if c.get_paths()]
+    shown = band.get_paths()[0].vertices[:, 1]
+    assert (shown.min(), shown.max()) == (0, 8)
+    assert drawn.figure.axes[0].get_ylabel() == "early-stop step of the level"
+
+
+def test_an_early_stop_is_counted_from_where_the_level_begins(imp):
+    """Fine-tuning goes on at step 8 of the schedule for 4 steps."""
+    pruned = imp.levels["level"] > 0
+    levels = imp.levels.assign(best_step=np.where(pruned, 11, 6), step=np.where(pruned, 12, 8),
+                               steps=np.where(pruned, 4, 8))  # fmt: skip
+    drawn = draw("early_stop", changed(imp, levels=levels))
+    assert list(drawn.table["best_step"]) == [6, 3, 3, 3]
+    assert drawn.notes == ["imp: levels begin at step 8 of the schedule; steps count from there"]
+    said = draw("curves", changed(imp, levels=levels)).notes
+    assert "imp: levels begin at step 8 of the schedule; steps are those of the schedule" in said
+
+
+def test_a_line_says_its_replicates_where_they_differ(imp):
+    one = imp.levels.assign(name="lone", id="lone", series="lone")
+    table = pd.concat([imp.levels, one[one["replicate"] == 0]])
+    means = trends.summary(
+        table.assign(line=table["id"], branch=""), [*trends.WHO[:1], "id", "level"], ["test_accuracy"]
+    )
+    (first,) = set(imp.levels["id"])
+    assert strokes.counted(means) == {first: f"{first} (n=3)", "lone": "lone (n=1)"}
+    assert strokes.counted(means[means["line"] == first]) == {first: first}
+    said = []
+    noting = type("Noting", (), {"note": said.append})
+    strokes.say(noting, means, "test_accuracy", moved=False)
+    assert said == ["lone: 1 replicate, so it has no interval"]
+
+
+def test_bars_are_explained_where_there_are_some():
+    said = []
+    noting = type("Noting", (), {"note": said.append})
+    table = pd.DataFrame({"line": ["a", "b"], "replicates": 3, "y_low": [1.0, 1.0], "y_high": [2.0, 1.0]})
+    strokes.say(noting, table, "y", moved=True)
+    assert said == []
+    strokes.say(noting, table.assign(y_high=2.0), "y", moved=True)
+    assert said == ["bars of one density stand side by side, so that none hides another"]
+
+
+def test_no_stroke_leads_over_levels_at_which_a_control_was_not_trained():
+    rows = [("t", "", k) for k in range(4)] + [("c", "reinit", 1), ("c", "reinit", 3)]
+    means = pd.DataFrame(rows, columns=["line", "branch", "level"]).assign(name="n", id="i")
+    assert strokes.joined(means) == [True] * 5 + [False]
+    means["joined"] = strokes.joined(means)
+    figure = Figure()
+    axes = figure.subplots()
+    own = means[means["line"] == "c"].assign(y=5.0, y_low=4.0, y_high=6.0)
+    strokes.draw_line(axes, own, "level", "y", charts.looks("c")["c"], "c", 0.0)
+    assert np.isnan(axes.lines[0].get_xdata()[1])
+    assert [axes.lines[0].get_xdata()[k] for k in (0, 2)] == [1, 3]
+
+
+def test_curves_are_a_line_a_level_also_where_two_keep_as_much(imp):
+    levels = imp.levels.assign(density=imp.levels["density"].replace(0.25, 0.5))
+    drawn = draw("curves", changed(imp, levels=levels))
+    lines = drawn.figure.axes[0].lines
+    assert len(lines) == 4
+    assert all((np.diff(line.get_xdata()) > 0).all() for line in lines)
+    assert drawn.notes[-1] == "levels 1, 2 keep as much as each other, so their colour is one"
+
+
+def test_curves_and_layers_leave_out_levels_that_only_some_replicates_have(imp):
+    def short(table):
+        return table[(table["replicate"] < 2) | (table["level"] < 2)]
+
+    runs = changed(imp, curves=short(imp.curves), layers=short(imp.layers))
+    note = "imp: left out levels 2, 3, not in all replicates (every=false draws them too)"
+    for name in ("curves", "layers"):
+        drawn = draw(name, runs)
+        assert set(drawn.table["level"]) == {0, 1}
+        assert set(drawn.table["replicates"]) == {3}
+        assert note in drawn.notes
+    everything = draw("layers", runs, {"every": False})
+    assert set(everything.table["level"]) == {0, 1, 2, 3}
+    assert everything.notes == []
+
+
+@pytest.mark.parametrize(
+    ("y", "high", "line"), [("test_accuracy", 1.0, "ylim=[0,100]"), ("train_loss", 2.5, "ylim=[0,2.62]")]
+)
+def test_a_cut_axis_says_what_to_type_to_see_all(y, high, line):
+    from lottery.figures.curves import settled
+
+    said = []
+    noting = type("Noting", (), {"note": said.append})
+    means = pd.DataFrame({"step": [0, 50, 100], y: [high, 0.1, 0.2]})
+    assert len(settled(noting, means, y)) == 2
+    assert line in said[0]
+
+
+def test_overlaps_have_three_digits_and_their_interval_where_there_is_room(both, imp):
+    drawn = draw("overlap", both)
+    (row,) = drawn.table.to_dict("records")
+    said = [text.get_text() for text in drawn.figure.axes[0].texts]
+    half = 50 * (row["overlap_high"] - row["overlap_low"])
+    assert charts.short(100 * row["by_chance"]) in said
+    assert f"{charts.short(100 * row['overlap'])}\n± {half:.2g}" in said
+    assert "overlap (%) below" in drawn.figure._suptitle.get_text()
+
+
+def test_letters_that_no_font_has_are_known_and_nothing_raw_is_said(imp, monkeypatch):
+    labels = dict.fromkeys(zip(imp.levels["name"], imp.levels["id"], strict=True), "日本")
+    monkeypatch.setattr(material, "labels", lambda folders: labels)
+    monkeypatch.setattr(fonts, "having", lambda letters: [])
+    drawn = draw("accuracy", imp, {"branch": ["reinit"]})  # a warning would be an error here
+    assert drawn.lacking == "日本"
+    assert drawn.render("png")
+    assert draw("layers", imp).lacking == ""
+
+
+def test_a_font_of_this_machine_that_has_the_letters_is_found():
+    assert fonts.having("a") != []
+    assert fonts.having("\U0010ffff") == []  # no letter
+    both = fonts.having("日a")
+    assert fonts.having("日") == [name for name in both if name in fonts.having("日")]
+
+
 def test_levels_that_only_some_replicates_have_are_left_out_and_said(both):
     shorter = both.levels[~((both.levels["method"] == "imp") & (both.levels["replicate"] == 2)
                             & (both.levels["level"] > 1))]  # fmt: skip
@@ -306,7 +458,10 @@ def test_cost_is_over_what_a_ticket_took_or_over_seconds_in_old_runs(imp):
     old.__dict__["levels"] = imp.levels[
         [c for c in imp.levels if "ticket_" not in c and "macs" not in c]
     ]
-    assert "seconds" in draw("cost", old).table
+    drawn = draw("cost", old)
+    assert "seconds" in drawn.table
+    said = "seconds is of each level alone: the search for its ticket is not in it"
+    assert drawn.notes == [said]
     new = Runs(imp.folders)
     new.__dict__["levels"] = imp.levels.assign(
         ticket_steps=lambda t: 100.0 * (t["level"] + 1), ticket_macs_kept=math.nan
@@ -316,6 +471,7 @@ def test_cost_is_over_what_a_ticket_took_or_over_seconds_in_old_runs(imp):
     (axes,) = drawn.figure.axes
     assert axes.get_xscale() == "log"
     assert "down to 12.5 % of the weights" in axes.get_xlabel()
+    assert drawn.notes == []
     energy = draw("cost", Runs(imp.folders), {"x": "best_step"})
     assert "best_step" in energy.table
 
@@ -433,8 +589,10 @@ def test_weights_count_every_kept_and_pruned_weight_once(imp):
     total = sum(m.numel() for s in shelf.values() for m in mask_of(s).values())
     counts = table.groupby(["net", "training", "which"])["count"].sum()
     for training in ("before", "after"):
-        assert counts["ticket", training, "kept"] == counts["dense", training, "kept"] == kept
-        assert counts["dense", training, "pruned"] == total - kept
+        own = counts["ticket", training, "kept"], counts["dense", training, "kept"]
+        assert own == pytest.approx((kept / 3, kept / 3))  # the mean of three replicates
+        assert counts["dense", training, "pruned"] == pytest.approx((total - kept) / 3)
+    assert set(table["replicates"]) == {3}
     row = table[
         (table["net"] == "dense") & (table["training"] == "before") & (table["which"] == "pruned")
     ].iloc[3]
@@ -444,8 +602,11 @@ def test_weights_count_every_kept_and_pruned_weight_once(imp):
         for name, mask in mask_of(each).items():
             values = weights[name][~mask]
             found += int(((values >= row["low"]) & (values < row["high"])).sum())
-    assert row["count"] == found
-    assert set(draw("weights", imp, {"level": 0}).table["net"]) == {"dense"}
+    assert row["count"] == pytest.approx(found / 3)
+    one = draw("weights", Runs(imp.folders[:1]), {"level": 0})
+    assert set(one.table["net"]) == {"dense"}
+    assert one.table["count"].dtype.kind == "i"
+    assert one.figure.axes[0].get_ylabel() == "dense net\nnumber of weights"
 
 
 def test_filters_are_the_first_layer_and_its_mask(imp, outputs):
@@ -466,6 +627,7 @@ def test_filters_are_the_first_layer_and_its_mask(imp, outputs):
         "of 3 replicates replicate 0 is drawn",
         "2 of 4 are drawn: those that keep most (most=N)",
     ]
+    assert drawn.figure.axes[0].get_title() == "level 3, 12.5 % of the weights, after training"
     convnet = draw("filters", load(outputs, "convnet"), {"at": "start"}).table
     assert convnet.groupby(["filter", "channel"]).size().eq(25).all()
 
@@ -475,7 +637,7 @@ def test_pruned_weights_have_a_colour_that_no_weight_has():
 
     images = np.array([[[[0.5, 0.0], [-0.5, 0.0]]]])
     kept = np.array([[[[True, True], [True, False]]]])
-    picture = filters.drawn(images, kept).axes[0].images[0].get_array()
+    picture = filters.drawn(images, kept, "a").axes[0].images[0].get_array()
     high = picture.shape[0]
     cells = [
         np.array(picture[y * high // 2 + 1, x * high // 2 + 1, :3]) for y, x in np.ndindex(2, 2)
@@ -537,12 +699,13 @@ def test_nothing_to_draw_is_one_line(name, tmp_path, imp):
 
 def test_more_lines_than_can_be_told_apart():
     table = pd.DataFrame(
-        {"series": [f"run {k}" for k in range(7)], "method": list("aaaaaab"), "rewind": "init",
-         "model": "m", "dataset": "d", "name": "n", "id": [str(k) for k in range(7)]}
+        {"series": [f"run {k}" for k in range(13)], "method": list("aaaaaaaaaaaab"),
+         "rewind": "init", "model": "m", "dataset": "d", "name": "n",
+         "id": [str(k) for k in range(13)]}
     )  # fmt: skip
-    assert trends.few(table[:6], "series", "accuracy") == [f"run {k}" for k in range(6)]
+    assert trends.few(table[:12], "series", "accuracy") == [f"run {k}" for k in range(12)]
     with pytest.raises(
-        UsageError, match="shows 6 lines at most, and there are 7 .*; name a RUN, or narrow: id=0"
+        UsageError, match="shows 12 lines at most, and there are 13 .*; name a RUN, or narrow: id=0"
     ):
         trends.few(table, "series", "accuracy")
 
@@ -582,6 +745,11 @@ def test_tick_labels_have_both_ends_and_room_between():
 
 def test_dashes_colours_and_markers_are_all_different_and_grey_tells_the_ramp():
     assert len(set(charts.COLOURS)) == len(set(charts.MARKERS)) == len(set(map(str, charts.DASHES)))
+    many = [(look.colour, look.marker, look.dashes, look.hollow)
+            for look in charts.looks([str(k) for k in range(charts.SERIES)]).values()]  # fmt: skip
+    assert len({*map(str, many)}) == 12
+    for chosen in ((0, 3), (0, 2), (1, 3)):  # any two of these tell the twelve apart
+        assert len({str([each[k] for k in chosen]) for each in many}) == 12
     greys = [
         sum(w * int(c[i : i + 2], 16) for w, i in ((0.3, 1), (0.59, 3), (0.11, 5)))
         for c in charts.RAMP
@@ -639,7 +807,8 @@ def test_a_png_says_nothing_of_when_it_was_made(imp):
         )
         kinds.append(kind)
         place += 12 + length
-    assert set(kinds) <= {b"IHDR", b"pHYs", b"IDAT", b"IEND"}
+    assert set(kinds) <= {b"IHDR", b"pHYs", b"tEXt", b"IDAT", b"IEND"}
+    assert data.count(b"tEXt") == data.count(b"tEXtSoftware\0lottery") == 1
     for kind in ("svg", "pdf"):
         assert not re.search(rb"20\d\d-\d\d-\d\d|CreationDate", draw("accuracy", imp).render(kind))
 
@@ -672,3 +841,114 @@ def test_a_run_called_like_a_formula_or_a_tag_is_drawn_as_it_is_called(imp):
     text = drawing.Drawn(figure, pd.DataFrame()).svg("a")
     ElementTree.fromstring(text)
     assert "$x^{&lt;b&gt;&amp;" in text
+
+
+# Accuracy against a setting
+
+
+@pytest.fixture
+def swept(fabricate, tmp_path):
+    """Write a run for each value, of three replicates; return them. A level keeps 1, 0.8, 0.64."""
+
+    def call(values, key="train.optimizer.lr", method="imp", replicates=3, **more):
+        for place, value in enumerate(values):
+            for replicate in range(replicates):
+                test = [0.9 + 0.01 * replicate, 0.8 + 0.01 * replicate + 0.001 * place, 0.7]
+                net = [f"{method}{place if method == 'own' else ''}{replicate}{k}" for k in range(3)]
+                net[0] = f"dense{replicate}" if method != "own" else net[0]
+                fabricate(
+                    name=f"a_{method}", ident=f"{method[0]}{place:09d}", replicate=replicate,
+                    test=test, choices={"prune": method} | more.get("choices", {}),
+                    config={key: value, "prune.criterion.name": method} | more.get("config", {}),
+                    step=(20, 20, 20), epoch=(2.0, 2.0, 2.0), key=net,
+                )  # fmt: skip
+        return load(tmp_path / "outputs")
+
+    return call
+
+
+def test_accuracy_against_a_rate_is_mean_and_interval_at_shared_densities(swept):
+    drawn = draw("sensitivity", swept([0.01, 0.1, 0.3]))
+    assert list(drawn.table.columns[:3]) == ["line", "setting", "value"]
+    assert list(dict.fromkeys(drawn.table["line"])) == ["dense", "80 % kept", "64 % kept"]
+    assert set(drawn.table["setting"]) == {"train.optimizer.lr"}
+    own = drawn.table[drawn.table["line"] == "80 % kept"]
+    assert list(own["value"]) == [0.01, 0.1, 0.3]
+    for place, row in enumerate(own.to_dict("records")):
+        assert row["replicates"] == 3
+        assert ends(row, "test_accuracy") == by_hand([0.8 + 0.01 * k + 0.001 * place for k in range(3)])
+    (axes,) = drawn.figure.axes
+    assert axes.get_xscale() == "log"  # over a decade
+    assert axes.get_xlabel() == "train.optimizer.lr"
+    named = {line.get_label(): line for line in axes.lines}
+    assert named["80 % kept"].get_ydata() == pytest.approx(100 * own["test_accuracy"].to_numpy())
+    assert named["dense"].get_color() == charts.INK
+    two = draw("sensitivity", load(drawn_of(swept), "train.optimizer.lr>0.05"), {"at": [0.64]})
+    assert two.figure.axes[0].get_xscale() == "linear"
+    assert set(two.table["line"]) == {"64 % kept"}
+
+
+def drawn_of(swept):
+    """Return the outputs that a fixture has written."""
+    return swept([]).folders[0].parents[2]
+
+
+def test_the_step_that_weights_go_back_to_is_a_number_of_steps_and_init_is_0(swept):
+    """20 steps are 2 epochs: 1ep is 10, 0.25 is 5, and late resetting is drawn beside init."""
+    back = {"choices": {"rewind": "step"}, "config": {"rewind.name": "step"}}
+    swept(["1ep", "5it", "0.1"], "rewind.to", **back)
+    runs = swept(["init"], "rewind.name", method="init", choices={"prune": "imp"},
+                 config={"prune.criterion.name": "imp"})  # fmt: skip
+    drawn = draw("sensitivity", runs, {"at": [0.8]})
+    assert list(drawn.table["value"]) == [0, 2, 5, 10]
+    assert set(drawn.table["line"]) == {"80 % kept"}
+    (axes,) = drawn.figure.axes
+    assert axes.get_xlabel() == "step that weights go back to"
+    log = draw("sensitivity", runs, {"axis": "log"}).figure.axes[0]
+    assert log.get_xscale() == "symlog"
+    assert [label.get_text() for label in log.get_xticklabels()][0] == "0"
+
+
+def test_runs_that_do_not_go_back_are_left_out_and_said(swept):
+    swept(["1ep", "5it"], "rewind.to", choices={"rewind": "step"}, config={"rewind.name": "step"})
+    runs = swept(["0it"], "rewind.to", method="lr", choices={"rewind": "lr", "prune": "imp"},
+                 config={"rewind.name": "lr", "prune.criterion.name": "imp"})  # fmt: skip
+    drawn = draw("sensitivity", runs, {"setting": "rewind.to"})
+    assert set(drawn.table["value"]) == {5, 10}
+    assert drawn.notes == ["imp, rewind lr 0it: left out, its rewind.to is no number"]
+
+
+def test_methods_have_lines_of_their_own_and_the_dense_net_that_they_share_has_one(swept):
+    swept([0.1, 0.2])
+    runs = swept([0.1, 0.2], method="random")
+    drawn = draw("sensitivity", runs, {"at": [1, 0.64]})
+    assert set(drawn.table["line"]) == {"dense", "imp, 64 % kept", "random, 64 % kept"}
+    assert set(drawn.table["replicates"]) == {3}
+    own = draw("sensitivity", swept([0.1, 0.2], method="own"), {"at": [1]})
+    assert set(own.table["line"]) == {"imp, dense", "random, dense", "own, dense"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({}, "several differ; name one, as in setting=train.batch_size: train.batch_size, train.optim"),
+        ({"setting": "lrr"}, "setting=lrr is none that differs; did you mean 'lr'?"),
+        ({"setting": "lr", "at": [0.3]}, "no level keeps 0.3 of the weights within 0.02"),
+        ({"setting": "lr", "near": 2}, "near=2.0 is no share of 1"),
+        ({"setting": "lr", "axis": "logg"}, "axis=logg is none of auto, linear, log"),
+        ({"setting": "lr", "y": "lr"}, "y=lr is no column of numbers here"),
+    ],
+)
+def test_what_no_setting_can_be_drawn_against_is_one_line(swept, settings, line):
+    swept([0.1, 0.2], replicates=1)
+    runs = swept([7, 8], "train.batch_size", method="batch", replicates=1,
+                 choices={"prune": "imp"}, config={"prune.criterion.name": "imp"})  # fmt: skip
+    with pytest.raises(UsageError) as error:
+        draw("sensitivity", runs, settings)
+    assert line in str(error.value)
+
+
+def test_runs_that_differ_in_their_method_alone_have_no_setting_to_draw(swept):
+    swept([0.1], replicates=1)
+    with pytest.raises(UsageError, match="differ in no setting that is a number"):
+        draw("sensitivity", swept([0.1], method="random", replicates=1))

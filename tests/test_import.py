@@ -17,7 +17,7 @@ from torch.nn.utils import prune
 
 from lottery import config
 from lottery.errors import UsageError
-from lottery.exchange import foreign, matching, tickets
+from lottery.exchange import foreign, matching, placing, tickets
 from lottery.reopen import finished
 
 torch.set_num_threads(1)
@@ -196,10 +196,6 @@ def test_another_folder_is_refused(lottery, openlth, tmp_path, capsys):
 
 def test_openlth_resnet_names_fit_ours():
     """Of a net with every kind of layer there, in the order there."""
-    own = foreign_names = None
-
-
-
     node = OmegaConf.to_container(OmegaConf.load(config.conf_dir() / "model" / "resnet20.yaml"))
     make = config.bind("model", node | {"depth": 8, "width": 4}, "model")
     own = make(SimpleNamespace(input_shape=(3, 8, 8), outputs=10)).state_dict()
@@ -361,12 +357,13 @@ def test_a_file_without_order_is_matched_where_no_two_are_alike(lottery, tmp_pat
 @pytest.mark.parametrize(("words", "why"), [
     ([], "name a file or folder and to="),
     (["n.pt"], "name a file or folder and to="),
-    (["n.pt", "to=n.onnx"], "ends with .safetensors"),
+    (["n.pt", "to=n.onnx"], "ends with .safetensors; give one"),
     (["n.pt", "to=t.safetensors", "weights=middle"], "none of start, end"),
     (["gone", "to=t.safetensors"], "gone is not there"),
     (["n.npz", "to=t.safetensors"], "give a .safetensors file"),
     (["nowhere.pt", "to=t.safetensors"], "cannot be read"),
-    (["n.pt", "to=old.safetensors"], "a ticket is a new file"),
+    (["n.pt", "to=old.safetensors"], "old.safetensors is there already; give another to=PATH"),
+    (["n.pt", "to=n.npz/t.safetensors"], "n.npz is no folder"),
     (["n.pt", "masks=nowhere.pt", "to=t.safetensors"], "cannot be read"),
     (["n.pt", "--force", "to=t.safetensors"], "there is no option"),
 ])  # fmt: skip
@@ -379,6 +376,21 @@ def test_a_bad_command_is_one_line(lottery, tmp_path, capsys, words, why):
     assert why in said
     assert said.count("\n") == 1
     assert (tmp_path / "old.safetensors").read_text() == "precious"
+
+
+def test_a_ticket_that_has_come_meanwhile_is_not_replaced(lottery, tmp_path, monkeypatch, capsys):
+    torch.save(bad(lambda *_: None), tmp_path / "n.pt")
+    plain = placing.place
+
+    def late(made, target, asked_by):
+        target.write_text("of the other")
+        plain(made, target, asked_by)
+
+    monkeypatch.setattr(placing, "place", late)
+    assert lottery("import", "n.pt", "to=t.safetensors") == 2
+    assert "t.safetensors is there already" in capsys.readouterr().err
+    assert (tmp_path / "t.safetensors").read_text() == "of the other"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["n.pt", "t.safetensors"]
 
 
 class Bomb:

@@ -4,12 +4,14 @@ import builtins
 import json
 import math
 import struct
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from lottery import components, config, signals
 from lottery.errors import DamagedError, UsageError
+from lottery.loggers import tensorboard
 from lottery.loggers.tensorboard import EventFiles
 from lottery.storage import records
 from lottery.storage.links import follow
@@ -218,7 +220,7 @@ def test_logging_is_no_part_of_a_run(run, tmp_path):
     assert "loggers" not in {key.partition(".")[0] for key in About(plain, {}).settings}
 
 
-@pytest.mark.parametrize("broken", ["write", "close", "__init__"])
+@pytest.mark.parametrize("broken", ["write", "close"])
 def test_a_board_that_fails_is_left_out_and_the_run_goes_on(run, monkeypatch, capsys, broken):
     calls = []
 
@@ -226,12 +228,7 @@ def test_a_board_that_fails_is_left_out_and_the_run_goes_on(run, monkeypatch, ca
         calls.append(broken)
         raise ConnectionError("the network\nis away")
 
-    if broken == "__init__":
-        import torch.utils.tensorboard
-
-        monkeypatch.setattr(torch.utils.tensorboard.SummaryWriter, broken, fail)
-    else:
-        monkeypatch.setattr(EventFiles, broken, fail)
+    monkeypatch.setattr(EventFiles, broken, fail)
     folder = run(*HOW["tensorboard"])
     error = capsys.readouterr().err
     assert error.count("warning: log: tensorboard has failed and is left out") == 1
@@ -240,6 +237,20 @@ def test_a_board_that_fails_is_left_out_and_the_run_goes_on(run, monkeypatch, ca
     assert records.read_run(folder)["state"] == "done"
     monkeypatch.undo()
     assert_rows(folder)
+
+
+def test_a_board_on_a_full_disk_is_one_warning(run, monkeypatch, capfd):
+    monkeypatch.setattr(tensorboard, "EventFiles", on_a_full_disk)
+    run(*HOW["tensorboard"], "levels=1")
+    (line,) = capfd.readouterr().err.splitlines()
+    assert "warning: log: tensorboard has failed and is left out from here on" in line
+    assert "No space left on device" in line
+
+
+def on_a_full_disk(folder, layers):
+    board = EventFiles(folder, layers)
+    board.files = dict.fromkeys(["level_00", "level_01", "metrics"], Path("/dev/full"))
+    return board
 
 
 def test_tables_that_cannot_be_read_cost_no_run(run, monkeypatch, capsys):

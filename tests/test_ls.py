@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-from lottery.commands import ls
+from lottery import formats
+from lottery.looking import facts
 from lottery.looking.facts import COLUMNS
 from lottery.watching import pulse
 
@@ -80,14 +81,14 @@ def test_filters_and_sorting(fabricate, listed):
         rows = csv.DictReader(io.StringIO("\n".join(listed(*words, "format=csv"))))
         return " ".join(f"{row['id'][0]}{row['replicate']}" for row in rows)
 
-    assert ids() == "a0 b0 c0 d0 e9 e10"
-    assert ids("sort=test") == "e9 e10 b0 c0 a0 d0"
-    assert ids("sort=-test") == "a0 b0 c0 e9 e10 d0"  # those without a number are last both ways
-    assert ids("sort=-test,-id") == "a0 c0 b0 e9 e10 d0"
-    assert ids("sort=density,-test") == "b0 c0 a0 e9 e10 d0"
-    assert ids("sort=age") == "d0 a0 b0 c0 e9 e10"  # the youngest first
+    assert ids() == "c0 a0 b0 d0 e9 e10"  # by the settings that differ
+    assert ids("sort=test") == "e9 e10 c0 b0 a0 d0"
+    assert ids("sort=-test") == "a0 c0 b0 e9 e10 d0"  # those without a number are last both ways
+    assert ids("sort=-test,id") == "a0 b0 c0 e9 e10 d0"
+    assert ids("sort=density,-test") == "c0 b0 a0 e9 e10 d0"
+    assert ids("sort=age") == "d0 c0 a0 b0 e9 e10"  # the youngest first
     assert ids("sort=train.batch_size", "test=0.93") == "c0 b0"
-    assert ids("prune=imp", "state=done", "replicate=0") == "a0 c0"
+    assert ids("prune=imp", "state=done", "replicate=0") == "c0 a0"
     assert ids("train.batch_size=64") == "c0"
     assert listed("sort=tset", code=2) == [
         "lottery: ls: sort=tset: no run has that; did you mean 'test'? (lottery ls --help)"
@@ -102,6 +103,49 @@ def test_columns_that_are_asked_for(fabricate, listed):
     assert line.split()[:6] == ["aaaaaaaaaa", "87.50", "1/3", "12ep", "[300,", "100]"]
     assert listed("columns=id,train.length", "format=csv") == ["id,train.length", "aaaaaaaaaa,12ep"]
     assert "did you mean 'levels'?" in listed("columns=levls", code=2)[0]
+    (said,) = listed("columns=bogus", code=2)
+    assert "columns=bogus: no run has that; columns are name, id, replicate, model, " in said
+    assert "did you mean 'train.optimizer.lr'?" in listed("columns=train.lr", code=2)[0]
+    assert "did you mean 'val_accuracy' or 'test_accuracy'?" in listed("sort=acc", code=2)[0]
+    assert "no run has 'formta'; did you mean 'format'?" not in listed("formta=csv", code=2)[0]
+    assert "no option 'formta=csv' here; did you mean 'format'?" in listed("formta=csv", code=2)[0]
+
+
+def test_settings_that_tell_runs_apart_are_columns(fabricate, listed):
+    for ident, lr in (("1", 0.05), ("2", 1e-5), ("3", 0.1)):
+        config = {"train.optimizer.lr": lr}
+        fabricate(ident=ident * 10, config=config)
+        fabricate("mine", ident=ident * 9, config=config | {"rewind.name": ident})
+    fabricate("alone", "4" * 10, config={"train.batch_size": 7})
+    lines = [line.split() for line in listed("lenet")]
+    place = lines[0].index("train.optimizer.lr")
+    assert [line[place] for line in lines[1:]] == ["1e-05", "0.05", "0.1"]
+    assert "train.batch_size" not in listed()[0]
+    (row,) = [r for r in csv.DictReader(io.StringIO("\n".join(listed("format=csv")))) if r["id"] == "3" * 10]
+    assert (row["train.optimizer.lr"], "train.batch_size" in row) == ("0.1", False)
+    fabricate("mine", "5" * 10, config={f"train.more{n}": n for n in range(4)})
+    assert listed("mine")[-1] == "3 more settings differ: lottery compare shows them"
+
+
+def test_wide_signs_take_two_places(fabricate, listed, monkeypatch):
+    fabricate("日本語", "a" * 10)
+    fabricate("e\u0301te", "b" * 10)
+    cells = [line.split() for line in listed()]
+    assert [formats.places(line[: line.index("0")]) for line in listed()[1:]] == [
+        len("name    bbbbbbbbbb    ")
+    ] * 2
+    assert cells[1][0] == "e\u0301te"
+    assert formats.shortened("日本語日本語", 8) == "日本…語"
+    assert formats.shortened("日本語", 6) == "日本語"
+
+
+def test_latex_is_a_tabular(fabricate, listed):
+    fabricate("a_b", "c" * 10)
+    lines = listed("format=latex", "columns=name,test")
+    assert lines == [
+        r"\begin{tabular}{lr}", r"\toprule", r"name & test \% \\", r"\midrule", r"a\_b & 95.00 \\",
+        r"\bottomrule", r"\end{tabular}",
+    ]  # fmt: skip
 
 
 def test_formats_have_everything_in_full_precision(fabricate, listed):
@@ -118,7 +162,7 @@ def test_formats_have_everything_in_full_precision(fabricate, listed):
     assert head.startswith("| id | rep | model |")
     assert rule.startswith("| --- | ---: | --- |")
     assert "| 12.35 |" in line
-    assert "format=xml is none of table, csv, json, markdown" in listed("format=xml", code=2)[0]
+    assert "format=xml is none of table, csv, json, markdown, latex" in listed("format=xml", code=2)[0]
 
 
 def test_a_name_is_shown_where_it_says_more_than_the_options(fabricate, listed):
@@ -130,6 +174,7 @@ def test_a_name_is_shown_where_it_says_more_than_the_options(fabricate, listed):
     assert len(lines) == 3
     assert "my|\\x1b[31m_run\\n" in lines[2]
     assert "my\\|" in listed("format=markdown")[-1]
+    assert formats.markdown(["a"], [["`x` <b>1 <2"]]).endswith(r"| \`x\` \<b>1 <2 |")
     assert not any(
         "\x1b" in line for f in ("csv", "markdown", "json") for line in listed(f"format={f}")
     )
@@ -174,16 +219,24 @@ def test_a_running_one_shows_the_time_left(fabricate, listed, monkeypatch):
 @pytest.mark.parametrize(
     ("ago", "said"), [(5, "5 s"), (200, "3 min"), (7300, "2 h"), (200_000, "2 d"), (-5, "0 s")]
 )
-def test_ages(fabricate, listed, ago, said):
-    then = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=ago + 0.4 * (ago > 0))
+def test_ages(ago, said):
+    then = datetime.datetime(2026, 11, 1, 10, tzinfo=datetime.UTC)
+    now = then + datetime.timedelta(seconds=ago)
+    assert formats.about(facts.age(then.isoformat(), now)) == said
+
+
+def test_the_age_is_that_of_the_start(fabricate, listed):
+    then = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=2, hours=6)
     fabricate(record={"started": then.isoformat()})
-    assert listed("columns=age")[1].strip() == said
+    assert listed("columns=age", "age=2 d", "age>1d", "age<1000 h")[1].strip() == "2 d"
+    assert "no run with age<1d" in listed("age<1d", code=2)[0]
+    assert "no run with age>10000min; age is 2 d" in listed("age>10000min", code=2)[0]
 
 
 def test_times_that_are_none_are_empty():
-    assert ls.age("soon") is None
-    assert ls.age("2026-11-01T10:00:00") is None  # of no zone
-    assert ls.age(None) is None
+    assert facts.age("soon") is None
+    assert facts.age("2026-11-01T10:00:00") is None  # of no zone
+    assert facts.age(None) is None
 
 
 HEAVY = """
@@ -220,5 +273,6 @@ def test_damage_is_a_state(fabricate, listed):
     (first / "metrics.csv").write_bytes((whole / "metrics.csv").read_bytes() + b"9")
     (second / "manifest.json").write_text("{}")
     (third / "config.yaml").write_text("{")
-    rows = csv.DictReader(io.StringIO("\n".join(listed("format=csv"))))
-    assert [row["state"] for row in rows] == ["damaged", "damaged", "done", "done"]
+    rows = list(csv.DictReader(io.StringIO("\n".join(listed("format=csv")))))
+    assert [row["state"] for row in rows] == ["damaged", "done", "damaged", "damaged"]
+    assert [row["id"][0] for row in rows] == ["1", "a", "2", "3"]  # without settings the last

@@ -25,7 +25,7 @@ QUICK = {
     "early": ["prune.at=1ep"],
     **dict.fromkeys(("synflow", "synflow_original", "snip_iterative", "force"), ["prune.rounds=3"]),
 }
-WHOLE = {"filter", "channel", "channel_mean", "neuron", "block"}
+WHOLE = {"filter", "channel", "neuron", "block"}
 COUNTED = {"openlth", "grasp_original", "synflow_original"}  # allocations with counts of their own
 
 

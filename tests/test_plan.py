@@ -6,6 +6,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
+from PIL import Image
+
+from lottery.datasets import cifar10, cifar100, fashion_mnist, mnist, svhn
+from lottery.foresight.planned import LEVEL
+from lottery.pixels import downloads
+from lottery.pixels.outline import Outline, outline
 
 COUNTS = ("train", "shared", "already there")
 
@@ -107,7 +114,7 @@ SWEEPS = {
 }  # fmt: skip
 
 
-QUICK = ("the same config twice", "one-shot is the first level of IMP")
+QUICK = ("one-shot is the first level of IMP",)
 SOME = [
     pytest.param(w, id=name, marks=[] if name in QUICK else pytest.mark.slow) for name, w in SWEEPS.items()
 ]
@@ -221,8 +228,8 @@ def test_steps_are_timed_in_memory_only(plan):
     (job,) = plan("levels=1", timed="yes")["jobs"]
     assert not Path("outputs").exists()
     assert job["steps_timed"] == 9  # of 12, after three to warm up
-    assert job["seconds"] > 0
     assert job["seconds_a_step"] > 0
+    assert job["seconds"] > job["steps"] * job["seconds_a_step"] + 2 * LEVEL  # files of two levels
     # 80 weights and 8 biases in float32; SGD has a momentum of each.
     expected = {"weights": 352, "gradients": 352, "optimizer": 352}
     assert {k: job["memory"][k] for k in expected} == expected
@@ -292,3 +299,80 @@ def test_help_and_a_run_at_work(lottery, tiny, capsys):
     assert "usage: lottery plan" in capsys.readouterr().out
     assert lottery("plan", "--cfg", "job", *tiny) == 0
     assert "lenet" in capsys.readouterr().out
+
+
+STEPS = {  # of a training of one epoch, batches of 1,000, by the sizes that the papers give
+    "cifar10": 45, "cifar100": 45, "mnist": 55, "fashion_mnist": 55, "svhn": 69, "tiny_imagenet": 95,
+    "imagenet": 1272,
+}  # fmt: skip
+
+
+REST = [n for n in STEPS if n not in ("cifar10", "imagenet")]
+
+
+@pytest.mark.parametrize(
+    "dataset", ["cifar10", "imagenet", *(pytest.param(n, marks=pytest.mark.slow) for n in REST)]
+)
+def test_data_that_are_not_there_are_planned_by_their_sizes(lottery, capsys, monkeypatch, dataset):
+    def refused(*words, **more):
+        raise AssertionError("plan has touched the network")
+
+    monkeypatch.setattr(downloads.urllib.request, "urlopen", refused)
+    words = ["data=nowhere", f"dataset={dataset}", "model=lenet_300_100", "model.hidden=[4]", "host.threads=1",
+             "train.length=1ep", "train.batch_size=1000", "train.warmup=0it", "levels=1", "time=no"]  # fmt: skip
+    assert lottery("plan", *words, "format=json", "host.device=cpu") == 0
+    (job,) = json.loads(capsys.readouterr().out)["jobs"]
+    assert [row["steps"] for row in job["levels"]] == [STEPS[dataset]] * 2
+    assert "is not in" in job["data_missing"]
+    assert not Path("nowhere").exists()
+    assert not Path("outputs").exists()
+
+
+def test_the_sizes_that_stand_for_a_data_set_are_those_of_its_files():
+    for module in (mnist, fashion_mnist):
+        pixels = {name: size for s in module.FILES.sources for name, size in s.parts.items() if "idx3" in name}
+        assert list(pixels.values()) == [16 + n * 28 * 28 for n in module.FILES.examples.values()]
+    for module, labels in ((cifar10, 1), (cifar100, 2)):
+        read = sum(size for source in module.FILES.sources for size in source.parts.values())
+        assert read == sum(module.FILES.examples.values()) * (labels + 3 * 32 * 32)
+    for module in (cifar10, cifar100, svhn):
+        assert module.FILES.shape == (3, 32, 32)
+
+
+def test_images_that_were_never_decoded_are_not_decoded_for_a_plan(lottery, capsys, tmp_path):
+    for number, split in enumerate(("train", "val")):
+        for name in ("cat", "dog"):
+            folder = tmp_path / "pets" / split / name
+            folder.mkdir(parents=True)
+            for index in range(6):
+                Image.new("RGB", (6, 6), (number, 40 * index, 9)).save(folder / f"{index}.png")
+    words = ["dataset=image_folder", f"dataset.path={tmp_path / 'pets'}", "data=cache", "dataset.size=8",
+             "dataset.validation=2", "model=lenet_300_100", "model.hidden=[4]", "train.length=1ep", "levels=1",
+             "train.batch_size=5", "host.threads=1", "host.progress=none", "host.device=cpu"]  # fmt: skip
+    assert lottery("plan", *words) == 0
+    said = capsys.readouterr().out
+    assert "data: the images of " in said
+    assert "are not decoded yet: planned by its sizes" in said
+    assert "steps: 4, 20 examples" in said
+    assert "ms a step" in said
+    assert not Path("cache").exists()
+    assert lottery("run", *words) == 0
+    assert lottery("plan", *words) == 0
+    said = capsys.readouterr().out
+    assert "data:" not in said
+    assert "0 to train, 0 shared, 2 already there" in said
+
+
+def test_an_outline_gives_batches_of_its_shape():
+    options = {"validation": 4, "split_seed": 0, "subsample": 9, "label_noise": 0.0, "crop": 0, "flip": False,
+               "cutout": 0, "mean": [0.5], "std": [0.5]}  # fmt: skip
+    task = outline((1, 2, 3), 3, {"train": 16, "test": 700}, options, "all of it")
+    task = task.prepare(batch_size=4, device=torch.device("cpu"))
+    assert isinstance(task, Outline)
+    assert [task.size(split) for split in ("train", "val", "test", "other")] == [9, 4, 700, 0]
+    assert task.steps_per_epoch == 2  # the lone ninth is left out
+    assert [tuple(x.shape) for x, _ in task.batches("train", 0, 0)] == [(4, 1, 2, 3)] * 2
+    assert len(list(task.evaluation_batches("test"))) == 2
+    ((pixels, labels),) = task.scoring_batches(torch.Generator(), per_class=1)
+    assert (tuple(pixels.shape), labels.tolist()) == ((3, 1, 2, 3), [0, 1, 2])
+    assert 0 <= task.evaluate(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(6, 3)), "val")["accuracy"] <= 1

@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from lottery import cli, components
-from lottery.plotting.drawing import figures
+from lottery.errors import UsageError
+from lottery.plotting.drawing import Drawn, figures
 
 TINY = [
     "dataset=synthetic", "dataset.examples=60", "dataset.test_examples=20", "dataset.validation=12",
@@ -59,13 +60,25 @@ def test_files_of_others_are_left_alone(outputs, lottery, tmp_path, capsys):
     assert "results.csv, and that is there and not the table of such a" in capsys.readouterr().err
     assert mine.read_text() == "run,accuracy\n1,0.9\n"
     assert not list(tmp_path.glob("new.*"))
+    (tmp_path / "photo.png").write_bytes(b"mine")
+    assert lottery("plot", "figure=accuracy", "to=new.png,photo.png") == 2
+    assert "to=photo.png: that is there and no figure that lottery drew" in capsys.readouterr().err
+    assert (tmp_path / "photo.png").read_bytes() == b"mine"
+    assert not list(tmp_path.glob("new.*"))
+    for name in ("drawing.svg", "paper.pdf"):
+        (tmp_path / name).write_bytes(b"mine")
+        with pytest.raises(UsageError, match=f"to=.*{name}: that is there and no figure"):
+            Drawn(None, None).beside(tmp_path / name)
     (folder,) = outputs.glob("first/*/replicate_0")
     before = (folder / "metrics.csv").read_bytes()
     assert lottery("plot", "figure=accuracy", f"to={folder}/metrics.png") == 2
     assert "is the folder of a run" in capsys.readouterr().err
     assert (folder / "metrics.csv").read_bytes() == before
     assert lottery("plot", "figure=accuracy", "to=a.png") == 0
-    assert lottery("plot", "figure=accuracy", "to=a.png", "y=val_loss") == 0  # our own, again
+    (tmp_path / "a.svg").touch()  # nothing in it is lost
+    again = "to=a.png,a.svg,a.pdf"
+    assert lottery("plot", "figure=accuracy", again) == 0
+    assert lottery("plot", "figure=accuracy", again, "y=val_loss") == 0  # our own, again
 
 
 def test_runs_filters_and_settings(outputs, lottery, tmp_path, capsys):
@@ -107,7 +120,7 @@ def test_notes_are_said(outputs, lottery, capsys):
         ("figure=weights first level=x", ["level: 'x' is no int"]),
         ("figure=weights first level=7", ["level=7 is not finished; the last one is 1"]),
         ("figure=overlap first", ["compares 2 to 12 masks, these are 1 levels"]),
-        ("figure=accuracy outputs=elsewhere", ["there are no runs under elsewhere"]),
+        ("figure=accuracy outputs=elsewhere", ["there is no folder elsewhere"]),
         ("figure=accuracy --nope", ["no option '--nope'"]),
     ],
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import io
 import json
 import math
 import re
@@ -18,7 +19,8 @@ import torch
 from lottery import cli, stats
 from lottery.errors import DiskError, UsageError
 from lottery.looking import sanity
-from lottery.reports import findings, gather, one, page, sheets, tables
+from lottery.looking.choice import choose
+from lottery.reports import findings, gather, one, page, sheets
 from lottery.storage import disk, records
 from lottery.storage.tables import table
 from lottery.wording import printable
@@ -141,25 +143,25 @@ def test_three_replicates_that_match(fabricate, told):
     assert f"{reach:.2f}" == "0.50"
     levels = next(s for s in part.sections if s.title == "Levels").tables[0]
     assert [c.title for c in levels.columns][:5] == [
-        "Level", "Density", "Test accuracy", "Against dense", "Verdict"
+        "Level", "Density", "Test accuracy", "Verdict", "Against dense"
     ]  # fmt: skip
     assert [row[:5] for row in texts(levels)] == [
-        [("0", ""), ("1.0000", ""), ("97.20", "± 0.50"), ("", ""), ("dense", "")],
+        [("0", ""), ("1.0000", ""), ("97.20", "± 0.50"), ("dense", ""), ("", "")],
         [
             ("1", ""),
             ("0.8000", ""),
             ("97.30", "± 0.50"),
-            ("+0.10", "± 0.00"),
             ("matches dense", ""),
+            ("+0.10", "± 0.00"),
         ],
         [
             ("2", ""),
             ("0.6400", ""),
             ("97.40", "± 0.50"),
-            ("+0.20", "± 0.00"),
             ("matches dense", ""),
+            ("+0.20", "± 0.00"),
         ],
-        [("3", ""), ("0.5120", ""), ("91.00", "± 2.48"), ("−6.20", "± 1.99"), ("falls below", "")],
+        [("3", ""), ("0.5120", ""), ("91.00", "± 2.48"), ("falls below", ""), ("−6.20", "± 1.99")],
     ]
 
 
@@ -176,8 +178,8 @@ def test_numbers_are_those_of_the_tables(outputs, told):
         assert row[2] == (f"{100 * fmean(values):.2f}", f"± {100 * reach:.2f}")
         gaps = [own[level] - own[0] for own in by_hand]
         if level:
-            assert float(row[3][0].replace("−", "-")) == pytest.approx(100 * fmean(gaps), abs=0.005)
-            assert row[4][0] == stats.verdict(gaps)
+            assert row[3][0] == stats.verdict(gaps)
+            assert float(row[4][0].replace("−", "-")) == pytest.approx(100 * fmean(gaps), abs=0.005)
 
 
 def test_a_denser_level_that_does_not_match_is_said(fabricate, told):
@@ -265,9 +267,9 @@ def test_the_best_ticket_is_picked_by_validation_accuracy(fabricate, told, gathe
     assert tile.note.endswith("picked by validation accuracy")
 
 
-def test_the_tolerance_reaches_the_controls(outputs):
+def test_the_tolerance_reaches_the_controls(outputs, gathered):
     def verdicts(tolerance):
-        (part,) = gather.gather(gather.choice.choose(outputs, ["prune=imp"]), tolerance).parts
+        (part,) = gather.gather(choose(outputs, ["prune=imp"]), tolerance).parts
         (made,) = next(s for s in part.sections if s.title == "Sanity").tables
         return [row[-1].text for row in made.rows], made.note
 
@@ -422,6 +424,100 @@ def test_comparison_ranks_configs_and_says_what_differs(fabricate, gathered):
     assert ["train.batch_size", "64", "96", "96"] in [[c.text for c in r] for r in differing.rows]
 
 
+def test_a_config_whose_dense_net_was_trained_badly_does_not_win(fabricate, gathered):
+    """It keeps its own accuracy down to 64 %, and that is 40 points below the other's dense net."""
+    rate = "train.optimizer.lr"
+    weak = replicates(fabricate, *[(0.40, 0.41, 0.42)] * 3, ident="aaaaaaaaaa", config={rate: 0.001})
+    good = replicates(fabricate, *[(0.80, 0.80, 0.70)] * 3, ident="bbbbbbbbbb", config={rate: 0.5})
+    found = gathered([*weak, *good])
+    assert [part.title for part in found.parts] == ["imp, lr 0.5", "imp, lr 0.001"]
+    assert found.finding[:2] == [
+        "Of 2 configs, imp, lr 0.5 goes furthest: with 80 % of its weights it still matches its "
+        "dense net (80.00 ± 0.00 %): 80.00 ± 0.00 % test accuracy over 3 replicates.",
+        "Matching only a dense net of their own, with more than 0.5 points less than the best one "
+        "(80.00 %, imp, lr 0.5): imp, lr 0.001 (42.00 % at 64 % of the weights, dense 40.00 %).",
+    ]
+    assert [(t.value, t.title, t.note) for t in found.tiles][:2] == [
+        ("80 %", "Matches dense down to", "imp, lr 0.5"), ("80.00 %", "Best dense net", "imp, lr 0.5")
+    ]  # fmt: skip
+    summary = next(s for s in found.sections if s.title == "Comparison").tables[0]
+    assert summary.note.startswith("Sparsest match: of its own dense net.")
+    bad = replicates(fabricate, *[(0.90, 0.50)] * 3, ident="cccccccccc", config={rate: 0.9})
+    found = gathered([*weak, *bad])
+    assert found.finding[0] == "No config is shown to match its dense net and the best of these."
+    assert "(90.00 %, imp, lr 0.9): imp, lr 0.001 (42.00 % at" in found.finding[1]
+
+
+def test_a_dense_net_that_configs_share_is_one_whatever_its_replicates(fabricate, gathered):
+    """The two replicates of snip are the better two of imp's three: that is no better net."""
+    own = [(0.80, 0.80), (0.90, 0.90), (0.90, 0.90)]
+    folders = [fabricate(ident="aaaaaaaaaa", replicate=k, test=test, key=(f"d{k}", f"i{k}"))
+               for k, test in enumerate(own)]  # fmt: skip
+    folders += [fabricate(ident="bbbbbbbbbb", replicate=k, test=own[k], key=(f"d{k}", f"s{k}"),
+                          choices={"prune": "snip"}) for k in (1, 2)]  # fmt: skip
+    found = gathered(folders)
+    assert found.finding[0].startswith("Of 2 configs, imp goes furthest: with 80 % of its weights")
+    assert "Best dense net" not in [t.title for t in found.tiles]
+
+
+def test_nets_of_other_data_are_no_measure(fabricate, gathered):
+    mine = replicates(fabricate, *[(0.5, 0.5)] * 3, ident="aaaaaaaaaa", record={"data": "d2"})
+    other = replicates(fabricate, *[(0.9, 0.5)] * 3, ident="bbbbbbbbbb", choices={"prune": "snip"})
+    assert "imp goes furthest" in gathered([*mine, *other]).finding[0]
+
+
+def test_many_verdicts_are_said_to_be_many(fabricate, gathered):
+    densities = tuple(0.9**k for k in range(22))
+    folders = replicates(fabricate, *[(0.9,) * 22] * 3, densities=densities)
+    folders += [fabricate(ident="bbbbbbbbbb", choices={"prune": "snip"})]
+    assert gathered(folders).finding[-1].startswith("These are 21 verdicts, each for itself")
+    assert "verdicts" not in gathered(folders[2:]).finding[-1]
+
+
+def test_levels_that_keep_as_much_as_each_other_are_rows_of_their_own(fabricate, told, gathered):
+    """LR rewinding at density 1, a common control, and two levels at 0.5."""
+    own, densities = [(0.90, 0.95, 0.94, 0.93)] * 3, (1.0, 1.0, 0.5, 0.5)
+    folders = replicates(fabricate, *own, densities=densities)
+    part = told(folders)
+    levels = next(s for s in part.sections if s.title == "Levels").tables[0]
+    assert [[cell.text for cell in row[:5]] for row in levels.rows] == [
+        ["0", "1.0000", "90.00", "dense", ""],
+        ["1", "1.0000", "95.00", "nothing pruned", ""],
+        ["2", "0.5000", "94.00", "beats dense", "+4.00"],
+        ["3", "0.5000", "93.00", "beats dense", "+3.00"],
+    ]
+    assert [t.value for t in part.tiles if t.title == "Dense test accuracy"] == ["90.00 %"]
+    spread = next(s for s in part.sections if s.title == "Layers").tables[1]
+    assert [c.title for c in spread.columns[1:]] == ["Level 0", "Level 1", "Level 2", "Level 3"]
+    other = replicates(fabricate, *own, ident="bbbbbbbbbb", densities=densities,
+                       choices={"prune": "random"})  # fmt: skip
+    both = next(s for s in gathered([*folders, *other]).sections if s.title == "Comparison")
+    shared = both.tables[1]
+    assert [[cell.text for cell in row] for row in shared.rows] == [
+        ["1.0000", "90.00", "90.00"], ["1.0000", "95.00", "95.00"],
+        ["0.5000", "94.00", "94.00"], ["0.5000", "93.00", "93.00"],
+    ]  # fmt: skip
+
+
+def test_means_over_differing_replicates_are_said_to_be_such(fabricate, told):
+    part = told(replicates(fabricate, (0.9, 0.8), (0.9, 0.8), (0.9,)))
+    spread = next(s for s in part.sections if s.title == "Layers").tables[1]
+    said = "Density of each layer, means of the 2 to 3 replicates that have each level"
+    assert spread.caption == said
+    last = next(s for s in part.sections if s.title == "Layers").tables[0]
+    assert last.caption == "Layers at level 1, mean of 2 replicates"
+
+
+def test_the_caption_of_the_cost_promises_no_search_that_is_not_known(fabricate):
+    levels = {"step": (84, 84), "seconds": (9.0, 8.0), "key": ("a", "b")}
+    for ident, cost, said in (
+        ("aaaaaaaaaa", (84.0, 168.0), "the ticket cost, search included"),
+        ("bbbbbbbbbb", (84.0, math.nan), "each level cost"),
+    ):
+        folder = fabricate(ident=ident, test=(0.9, 0.8), ticket_steps=cost, **levels)
+        assert one.cost_caption(one.Runs((folder,))) == f"Accuracy against what {said}."
+
+
 def test_other_data_are_not_compared_in_silence(fabricate, gathered):
     mine = fabricate(ident="aaaaaaaaaa")
     other = fabricate(ident="bbbbbbbbbb", record={"data": "d2"}, choices={"dataset": "mnist"})
@@ -443,6 +539,7 @@ def test_many_configs_are_rows_and_their_parts_have_no_figures(fabricate):
     assert curves.words[0].startswith("The figures show the first 6 configs of the table below")
     assert len(comparison.tables) == 1
     assert [c.title for c in differences.tables[0].columns] == ["Config", "train.batch_size"]
+    assert [row[1].text for row in differences.tables[0].rows] == [str(k) for k in range(1, 10)]
     assert not [p for part in found.parts for s in part.sections for p in s.pictures]
     best = [row[6].order for row in comparison.tables[0].rows]
     assert best == sorted(best, reverse=True)
@@ -482,7 +579,7 @@ def test_odd_tables_are_damage(fabricate, gathered, column, values, why):
     assert found.tiles[-1].value == "1"
 
 
-def test_a_damaged_curve_leaves_out_its_figure(outputs, tmp_path):
+def test_a_damaged_curve_leaves_out_its_figure(outputs, gathered, tmp_path):
     copy = tmp_path / "outputs"
     shutil.copytree(outputs, copy, symlinks=True)
     folder = next(copy.glob("*_random/*/replicate_0"))
@@ -537,7 +634,8 @@ def test_a_figure_that_cannot_be_drawn_leaves_its_section_out(fabricate, monkeyp
     )
 
 
-def test_letters_that_our_font_has_not_are_drawn_as_text(fabricate):
+def test_letters_that_our_font_has_not_are_drawn_as_text(fabricate, monkeypatch):
+    monkeypatch.setattr(gather, "FULL", 1)  # the comparison alone has figures: it is quicker
     keys = {"key": ("a", "b", "c")}
     folders = [fabricate(**keys), fabricate(ident="bbbbbbbbbb", choices={"prune": "中文"}, **keys)]
     found = gather.gather(folders, 0.005)  # a warning would be an error here
@@ -573,13 +671,18 @@ def test_a_file_of_another_is_left_alone(fabricate, gathered, lottery, tmp_path,
     )
     assert (folder / "report.html").read_text() == "mine"
     (folder / "report.html").unlink()
+    Path("mine.html").write_text("mine")
+    assert lottery("report", "to=mine.html") == 2
+    assert Path("mine.html").read_text() == "mine"
     assert lottery("report") == 0
     first = (folder / "report.html").stat().st_ino
     assert lottery("report") == 0
     assert (folder / "report.html").stat().st_ino != first  # replaced as a whole
 
 
-def test_outputs_that_cannot_be_written_ask_for_a_place(fabricate, lottery, monkeypatch, capsys):
+def test_outputs_that_cannot_be_written_ask_for_a_place(
+    fabricate, gathered, lottery, monkeypatch, capsys
+):
     fabricate()
 
     def refuse(path, data):
@@ -596,7 +699,7 @@ def test_outputs_that_cannot_be_written_ask_for_a_place(fabricate, lottery, monk
 @pytest.mark.parametrize(
     ("word", "hint"),
     [("to=metrics.csv", "to=metrics.csv.html"), ("to=outputs", "to=outputs/report.html"),
-     ("tolerance=2", "0.005 is half a point"), ("tolerance=x", "0.005 is half a point"),
+     ("tolerance=2", "half a hundredth is tolerance=0.005"), ("tolerance=x", "is no share of 1"),
      ("torelance=0.1", "no run has 'torelance'")],
 )  # fmt: skip
 def test_bad_words_are_one_line(fabricate, lottery, capsys, word, hint):
@@ -743,7 +846,7 @@ def test_more_than_a_drawing_is_refused(inner):
         (lambda: sheets.duration(12000), "3 h 20 min"), (lambda: sheets.duration(190000), "2 d 4 h"),
         (lambda: sheets.duration(math.nan), ""), (lambda: sheets.scale([2e9, math.nan])[1], "G"),
         (lambda: sheets.scale([0.0])[1], ""), (lambda: findings.points(0.01), "1 point"),
-        (lambda: tables.mean_of(1), ""), (lambda: sheets.several(2, "level"), "2 levels"),
+        (lambda: sheets.several(2, "level"), "2 levels"),
     ],
 )  # fmt: skip
 def test_numbers_for_people(call, text):
@@ -855,10 +958,10 @@ def test_browser_sorts_numbers_by_value_both_ways_and_by_keyboard(visit, reports
         found = values(titles.index("Kept weights"))
         assert found == sorted([80, 32, 13, 5], reverse=wanted == "descending")  # 5 before 13
     for reverse in (False, True):
-        heads.nth(3).locator("button").click()
-        assert column(opened, table, 4)[-1] == ""  # dense has no distance to itself: stays below
-        assert values(3) == sorted(values(3), reverse=reverse)
-        assert len(values(3)) == 3
+        heads.nth(4).locator("button").click()
+        assert column(opened, table, 5)[-1] == ""  # dense has no distance to itself: stays below
+        assert values(4) == sorted(values(4), reverse=reverse)
+        assert len(values(4)) == 3
 
 
 def test_browser_folds_links_copies_and_prints(visit, reports):
@@ -895,6 +998,27 @@ def test_browser_has_contrast_and_no_sideways_scroll(visit, reports, name, schem
         assert {n: r for n, r in ratios.items() if r < 4.5} == {}
     dark = opened.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (int(re.findall(r"\d+", dark)[0]) < 60) == (scheme == "dark")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_browser_shows_the_verdict_on_a_phone_and_that_there_is_more(visit, reports, scheme):
+    opened = visit(reports / "one.html", 400, scheme)
+    box = opened.locator("#c1-levels > .scroll").first
+    verdict = box.locator("tbody tr").nth(1).locator("td").nth(2)
+    assert verdict.inner_text().split()[0] in ("unclear", "matches", "falls", "beats")
+    edge = verdict.bounding_box()
+    assert edge["x"] + edge["width"] <= 400
+    assert box.evaluate("at => at.scrollWidth > at.clientWidth")
+
+    def shade():  # the pixels of the box's right edge, half-way down
+        from PIL import Image
+
+        picture = Image.open(io.BytesIO(box.screenshot())).convert("L")
+        return picture.getpixel((picture.width - 4, picture.height - 12))
+
+    there = shade()
+    box.evaluate("at => at.scrollLeft = at.scrollWidth")
+    assert shade() - there > (20 if scheme == "light" else 4)
 
 
 def test_browser_shows_all_without_scripts(visit, reports):

@@ -158,10 +158,23 @@ def test_options_that_come_from_anywhere_name_no_file_outside():
     assert defaults.option("model", "lenet5")["name"] == "lenet5"
 
 
+def test_a_config_that_was_changed_is_damage(fabricate, lottery, capsys):
+    """It is still YAML, and most of the run can be shown."""
+    folder = fabricate()
+    config = (folder / "config.yaml").read_text()
+    (folder / "config.yaml").write_text(config.replace("batch_size: 96", "batch_size: 9"))
+    assert lottery("show", "aaaa") == 4
+    out, err = capsys.readouterr()
+    assert "settings: config.yaml is damaged\n" in out
+    assert "level   density" in out
+    assert "config.yaml is damaged (its checksum is wrong); " in err
+    assert lottery("show", "aaaa", "format=json") == 4
+    assert capsys.readouterr().out == ""
+    assert Facts(folder).row["state"] == "damaged"
+
+
 def test_damaged_and_odd_runs(fabricate, show):
     folder = fabricate()
-    (folder / "config.yaml").write_text("a: [")
-    assert "settings: config.yaml cannot be read" in show("aaaa")
     (folder / "metrics.csv").write_text("x")
     said = show("aaaa", code=4)
     assert "metrics.csv is damaged" in said
@@ -201,10 +214,30 @@ def test_a_running_one_says_when_it_ends(fabricate, show, monkeypatch):
     fabricate(record={"state": "running", "ended": None})
     assert "state       killed" in show("aaaa")
     monkeypatch.setattr("lottery.storage.records.locked", lambda path: True)
-    monkeypatch.setattr(pulse, "read", lambda folder: {"left": 200.0})
-    assert "state       running, 3 min left\n  reached     level 2 of 3, density 0.64" in show(
-        "aaaa"
-    )
+    sign = {"level": 3, "levels": 3, "branch": "", "density": 0.512, "step": 7, "steps": 12}
+    sign |= {"left": 200.0, "row": {"step": 4, "epoch": 1, "val_accuracy": 0.5}}
+    monkeypatch.setattr(pulse, "read", lambda folder: sign)
+    text = show("aaaa")
+    assert "state       running, 3 min left\n  reached     level 2 of 3, density 0.64" in text
+    assert "  at work     level 3/3  density 0.512  step 7/12  epoch 1  val 0.5000  run 3:20" in text
+    assert "to go on" not in text
+
+
+def test_a_run_that_was_stopped_says_how_to_go_on_and_no_error(fabricate, show):
+    stop = "stopped; to go on from here: lottery run prune=imp"
+    fabricate(record={"state": "stopped", "error": stop, "command": "lottery run prune=imp"})
+    text = show("aaaa")
+    assert "  to go on    lottery run prune=imp\n" in text
+    assert "  error" not in text
+
+
+def test_the_command_of_one_run_of_a_sweep_comes_first(fabricate, show):
+    sweep = "lottery run -m prune=imp,random replicate=0,1"
+    fabricate(replicate=1, record={"command": sweep})
+    text = show("aaaa")
+    command = re.search("^  command     (.*)$", text, re.MULTILINE)[1]
+    assert " -m" not in command and "prune=imp " in command and "replicate=1" in command
+    assert f"  the sweep   {sweep}\n" in text
 
 
 def test_a_run_without_levels(fabricate, show):

@@ -35,6 +35,7 @@ def looks(soak):
     return call
 
 
+@pytest.mark.slow
 def test_thirty_levels_leave_nothing_behind(tmp_path):
     done = subprocess.run(
         [sys.executable, SCRIPT, "30", tmp_path / "soak"],

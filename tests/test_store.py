@@ -1,11 +1,12 @@
 import errno
 import os
+import shutil
 
 import pytest
 import torch
 
-from lottery.errors import DamagedError, DiskError
-from lottery.storage import disk, links, store
+from lottery.errors import DamagedError, DiskError, UsageError
+from lottery.storage import disk, links, locks, records, store
 from lottery.storage.store import Shelf
 
 TENSORS = {"weights/a": torch.arange(6.0).view(2, 3), "mask/a": torch.tensor([3], dtype=torch.uint8)}
@@ -85,6 +86,108 @@ def test_temporary_files_are_swept(tmp_path):
     (shelf.path / ".tmp-1-x").write_text("")
     shelf.sweep()
     assert not list(shelf.path.iterdir())
+
+
+def test_what_was_half_made_is_swept_whatever_it_is(tmp_path):
+    (tmp_path / ".tmp-1-folder" / "deep").mkdir(parents=True)
+    (tmp_path / ".tmp-1-folder" / "deep" / "file").write_text("")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / ".tmp-1-link").symlink_to(tmp_path / "elsewhere")
+    os.mkfifo(tmp_path / ".tmp-1-pipe")
+    disk.sweep(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["elsewhere"]
+
+
+def test_a_folder_in_which_a_process_works_is_not_swept(tmp_path):
+    with disk.workplace(tmp_path / "made") as place:
+        (place / "part").write_text("")
+        disk.sweep(tmp_path)
+        assert (place / "part").exists()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_workplace_that_was_taken_for_a_left_over_is_made_again(tmp_path, monkeypatch):
+    real, times = disk.claimed, []
+
+    def late(path):  # between the making of the folder and the claim on it
+        times.append(path)
+        if len(times) == 1:
+            path.rmdir()
+        return real(path)
+
+    monkeypatch.setattr(disk, "claimed", late)
+    with disk.workplace(tmp_path / "made") as place:
+        disk.sweep(tmp_path)
+        assert place.is_dir()
+
+
+def test_a_file_that_was_swept_while_it_was_written_is_written_again(tmp_path, monkeypatch):
+    real, times = os.replace, []
+
+    def swept(source, target):
+        times.append(target)
+        if len(times) == 1:
+            disk.sweep(tmp_path)
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", swept)
+    disk.write(tmp_path / "f", b"whole")
+    assert (tmp_path / "f").read_bytes() == b"whole"
+    assert len(times) == 2
+
+
+def test_what_is_published_replaces_nothing(tmp_path, monkeypatch):
+    def make(kind):
+        made = tmp_path / "made"
+        made.mkdir() if kind == "folder" else made.write_bytes(b"new")
+        if kind == "folder":
+            (made / "part").write_bytes(b"new")
+        return made
+
+    for kind in ("file", "folder"):
+        for there in ("file", "folder"):
+            target = tmp_path / f"{kind} onto {there}"
+            target.mkdir() if there == "folder" else target.write_bytes(b"old")
+            with pytest.raises(FileExistsError):
+                disk.publish(make(kind), target)
+            assert target.is_dir() if there == "folder" else target.read_bytes() == b"old"
+            disk.publish(tmp_path / "made", tmp_path / f"{kind} {there}")
+            part = tmp_path / f"{kind} {there}" / ("part" if kind == "folder" else "")
+            assert part.read_bytes() == b"new"
+            (tmp_path / "made").unlink(missing_ok=True)
+    (tmp_path / "folder file" / "more").write_bytes(b"")
+    monkeypatch.setattr(os.path, "lexists", lambda path: False)  # it came just after the look
+    with pytest.raises(FileExistsError):
+        disk.publish(make("folder"), tmp_path / "folder file")
+    shutil.rmtree(tmp_path / "made")
+
+    def no_links(*_):
+        raise OSError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr(os, "link", no_links)
+    disk.publish(make("file"), tmp_path / "without links")
+    assert (tmp_path / "without links").read_bytes() == b"new"
+    with pytest.raises(FileExistsError):
+        disk.publish(make("file"), tmp_path / "without links")
+
+
+def test_the_longest_name_that_a_disk_takes_can_be_written(tmp_path):
+    for name in ("x" * 255, "\u00e9" * 127):
+        disk.write(tmp_path / name, b"whole")
+        assert (tmp_path / name).read_bytes() == b"whole"
+    with pytest.raises(UsageError, match=r"'x{40}\.\.\.': it is longer than a name may be"):
+        disk.write(tmp_path / ("x" * 256), b"")
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_who_holds_a_lock_need_not_be_written_down(tmp_path, monkeypatch):
+    def full(path, data, sync=True):
+        raise DiskError("no space left")
+
+    monkeypatch.setattr(disk, "write", full)
+    with locks.lock(tmp_path / ".lock", run=True):
+        assert records.locked(tmp_path / ".lock")
+    assert not records.locked(tmp_path / ".lock")
 
 
 def test_the_digest_is_of_names_types_shapes_and_bytes():

@@ -8,8 +8,9 @@ from lottery import seeds
 from lottery.errors import DiskError, UsageError
 from lottery.pixels import decoding, folders
 from lottery.pixels.images import image_task
+from lottery.pixels.reading import random_crop
 from lottery.pixels.splits import Images
-from lottery.pixels.streams import random_crop, stream_task
+from lottery.pixels.streams import stream_task
 
 torch.set_num_threads(1)
 CPU = torch.device("cpu")

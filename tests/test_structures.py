@@ -133,9 +133,19 @@ def test_a_neuron_with_nothing_left_is_gone():
 def test_channel_pools_the_side_that_is_asked(of):
     model = chain(1, 2, 1)
     scores = {"0.weight": torch.tensor([[3.0], [2]]), "2.weight": torch.tensor([[1.0, 4]])}
-    made = structure("channel", of=of)(model, vector(1, 1), scores, masks.dense(model))
+    made = structure("channel", of=of, pool="l1")(model, vector(1, 1), scores, masks.dense(model))
     expected = {"out": [3, 2], "in": [1, 4], "both": [4, 6]}
     assert made.scores["0.weight"].tolist() == expected[of]
+
+
+@pytest.mark.parametrize("name", ["filter", "channel"])
+@pytest.mark.parametrize("pool", [None, "l1"])
+def test_by_default_a_narrow_layer_of_large_weights_outlives_a_wide_one_of_small(name, pool):
+    """Its units are small, so that their sums are the lowest of the net, and their means the highest."""
+    model = chain(1, 2, 8, 2)
+    nn.init.constant_(model[0].weight, 1.5)
+    kept = keep(structure(name, **({"pool": pool} if pool else {})), model, vector(1, 2), 0.7)
+    assert bool(kept["0.weight"].all()) == (pool is None)
 
 
 def test_channels_of_an_excluded_layer_stay():

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from lottery.commands import tail
+from lottery.looking import living
 from lottery.storage import locks, records
 from lottery.watching import pulse
 
@@ -71,16 +72,18 @@ def test_a_run_that_is_done_is_shown_whole(run, lottery, capsys):
         ({"state": "failed", "error": "it broke"}, "failed; it broke; to go on: lottery run"),
         (
             {"state": "stopped", "error": "stopped; to go on from here: x"},
-            "stopped; stopped; to go on from here: x",
+            "stopped; to go on: lottery run",
+        ),
+        (
+            {"state": "stopped", "error": "interrupted at once, by a second signal"},
+            "stopped; interrupted at once, by a second signal; to go on: lottery run",
         ),
         ({"state": "running"}, "killed; to go on: lottery run"),
     ],
 )
-def test_a_run_that_is_not_at_work_says_how_it_stands(run, lottery, capsys, said, line):
-    folder = run("levels=1")
-    say(folder, **said)
-    capsys.readouterr()
-    assert lottery("tail", "lenet_300_100_synthetic_imp") == 0
+def test_a_run_that_is_not_at_work_says_how_it_stands(fabricate, lottery, capsys, said, line):
+    fabricate(record=said)
+    assert lottery("tail", "lenet_300_100_digits_imp") == 0
     assert capsys.readouterr().out.splitlines()[-1].startswith(line)
 
 
@@ -171,7 +174,7 @@ def test_a_run_on_another_machine_is_told_by_its_sign(run, lottery, capsys, step
 def test_a_search_for_a_mask_has_no_steps():
     said = {"level": 1, "levels": 2, "branch": "", "density": 0.8, "step": 1234, "steps": 0,
             "left": None, "row": {}}  # fmt: skip
-    assert tail.line(said) == "level 1/2  density 0.8  scoring for a mask, 1,234 batches"
+    assert living.line(said) == "level 1/2  density 0.8  scoring for a mask, 1,234 batches"
 
 
 def test_ctrl_c_leaves_quietly(run, lottery, capsys, steps):
@@ -199,26 +202,42 @@ def test_ctrl_c_leaves_quietly(run, lottery, capsys, steps):
         ("tail --nope", "--nope"),
     ],
 )
-def test_what_is_wrong_is_one_line(run, lottery, capsys, line, said):
-    run("levels=0")
-    capsys.readouterr()
-    words = [w.replace("x", "lenet_300_100_synthetic_imp") if w == "x" else w for w in line.split()]
-    assert lottery(*words) == 2
+def test_what_is_wrong_is_one_line(fabricate, lottery, capsys, line, said):
+    fabricate()
+    assert lottery(*line.replace(" x", " aaaa").split()) == 2
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1
 
 
-def test_what_a_record_says_is_printable(run, lottery, capsys):
-    folder = run("levels=0")
-    say(folder, state="failed", error="\x1b[2Jgone", command="lottery run\n\x1b[31m")
-    capsys.readouterr()
+def test_a_damaged_run_has_an_exit_code_of_its_own(fabricate, lottery, capsys):
+    folder = fabricate()
+    (folder / "run.json").write_text("{}")
+    assert lottery("tail", "aaaa") == 4
+    assert "\ndamaged\n" not in capsys.readouterr().out
+
+
+def test_what_to_type_names_the_outputs_of_the_run(fabricate, lottery, capsys, tmp_path, monkeypatch):
+    typed = "lottery run prune=imp 'name=a b'"
+    for k, more in enumerate(("", " outputs=outputs", " outputs=elsewhere/out")):
+        fabricate(replicate=k, record={"state": "running", "command": typed + more})
+    whole = f"killed; to go on: {typed} outputs={tmp_path}/outputs"
+    for place, ends in ((tmp_path, [typed, f"{typed} outputs=outputs", typed]), ("/", [whole] * 3)):
+        monkeypatch.chdir(place)
+        for k, end in enumerate(ends):
+            assert lottery("tail", f"aaaa/replicate_{k}", f"outputs={tmp_path}/outputs") == 0
+            assert capsys.readouterr().out.splitlines()[-1].endswith(end)
+
+
+def test_what_a_record_says_is_printable(fabricate, lottery, capsys):
+    said = {"error": "\x1b[2Jgone", "command": "lottery run\n\x1b[31m"}
+    folder = fabricate(record={"state": "failed", **said})
     assert lottery("tail", folder) == 0
     assert "\x1b" not in capsys.readouterr().out
 
 
-def test_it_imports_neither_torch_nor_hydra(run, tmp_path):
-    folder = run("levels=0")
+def test_it_imports_neither_torch_nor_hydra(fabricate, tmp_path):
+    folder = fabricate()
     for words in (["--help"], [str(folder)]):
         done = subprocess.run(
             [sys.executable, "-c", HEAVY, "tail", *words],
@@ -250,6 +269,6 @@ def test_two_real_processes(tmp_path, tiny):
     assert error == ""
     assert lines[1].startswith("level 0/2  density 1  step ")
     assert " left" in lines[2]
-    assert rest.splitlines()[-1].startswith("stopped; stopped; to go on from here: lottery run")
+    assert rest.splitlines()[-1].startswith("stopped; to go on: lottery run")
     assert follower.returncode == 0
     assert trained.returncode == 130

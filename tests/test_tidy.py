@@ -116,8 +116,51 @@ def test_no_runs_are_empty_tables(tmp_path):
     (tmp_path / "outputs").mkdir()
     runs = package.load(tmp_path / "outputs")
     assert tuple(runs.runs.columns) == COLUMNS
-    for table in (runs.levels, runs.branches, runs.layers, runs.overlaps, runs.curves):
-        assert (len(table), tuple(table.columns)) == (0, WHOSE)
+    for name in tidy.EMPTY:
+        table = getattr(runs, name)
+        assert len(table) == len(table[table["level"] == 2].groupby("method")["id"].count()) == 0
+    assert runs.levels["test_accuracy"].dtype == float
+    assert tuple(runs.settings.columns) == WHOSE
+
+
+@pytest.mark.parametrize("name", list(tidy.EMPTY))
+def test_empty_tables_have_the_columns_of_full_ones(outputs, name):
+    full, empty = getattr(package.load(outputs), name), tidy.empty(name)
+    assert list(empty.columns) == list(full.columns)
+    words = [c for c in full if full[c].map(type).eq(str).any()]
+    assert [c for c in empty if empty[c].dtype == object] == words
+    whole = [c for c in full if full[c].dtype.kind in "ib" and c in tidy.WHOLE | tidy.YES_OR_NO]
+    assert [c for c in empty if empty[c].dtype.kind in "ib"] == ["replicate", *whole]
+
+
+def test_settings_that_differ_are_columns(fabricate, tmp_path):
+    for ident, lr, hidden in (("a", 0.05, [300]), ("b", 0.005, None)):
+        for k in (0, 1):
+            config = {"train.optimizer.lr": lr, "model.hidden": hidden}
+            fabricate(ident=ident * 10, replicate=k, config=config | {"model.more": 1} if hidden else config)
+    runs = package.load(tmp_path / "outputs")
+    settings = runs.settings
+    assert list(settings.columns) == [*WHOSE, "model.hidden", "model.more", "train.optimizer.lr"]
+    assert settings["train.optimizer.lr"].tolist() == [0.005, 0.005, 0.05, 0.05]
+    assert settings["model.hidden"].tolist() == [None, None, [300], [300]]
+    assert settings["model.more"].isna().tolist() == [True, True, False, False]
+    levels = runs.levels.merge(settings)
+    assert len(levels) == len(runs.levels)
+    means = levels.groupby("train.optimizer.lr")["test_accuracy"].mean()
+    assert means.index.tolist() == [0.005, 0.05]
+
+
+def test_times_are_times(fabricate, tmp_path):
+    fabricate()
+    fabricate(ident="b" * 10, record={"started": "yesterday", "ended": None})
+    runs = package.load(tmp_path / "outputs").runs
+    assert (runs["ended"] - runs["started"]).dt.total_seconds().tolist()[0] == 300
+    assert runs["started"].isna().tolist() == [False, True]
+
+
+def test_names_of_the_api_can_be_completed():
+    assert {"load", "run", "draw", "load_ticket", "keep_masked"} <= set(dir(package))
+    assert all(getattr(package, name) for name in dir(package))
 
 
 def test_ids_that_look_like_numbers_stay_words(fabricate, tmp_path):

@@ -247,8 +247,15 @@ def test_what_a_ticket_from_elsewhere_cost_is_not_known(run, lottery, source, ti
     assert "what its ticket cost is not known" in capsys.readouterr().out
     assert lottery("plot", folder, "figure=cost", "to=d.svg") == 0  # alone: by what the levels cost
     assert len(pd.read_csv(tmp_path / "d.csv")) == 3
-    assert lottery("report", folder, "to=r.html") == 0
     assert lottery("show", folder) == 0
+
+
+@pytest.mark.slow
+def test_a_report_of_a_ticket_from_elsewhere(run, lottery, source, ticket, capsys):
+    folder = run(*OTHER, *start(ticket), "levels=2", "branch=[reinit]")
+    capsys.readouterr()
+    assert lottery("report", folder, source, "to=r.html") == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_the_command_that_export_prints_works(lottery, source, capsys):
@@ -306,9 +313,9 @@ def settings(tiny, tmp_path_factory):
     ({"rewind.path": "nowhere.safetensors"}, "cannot be read"),
     ({"rewind.path": "CONFIG", "rewind.level": 2, "replicate": 7}, "has no replicate_7, it has replicate_0"),
     ({"rewind.path": "SOURCE"}, "say which of its levels"),
-    ({"rewind.path": "SOURCE", "rewind.level": 9}, "no such finished level"),
-    ({"rewind.path": "SOURCE", "rewind.level": 2, "rewind.branch": "x"}, "no such finished level"),
-    ({"rewind.path": "SOURCE", "rewind.level": 2, "rewind.branch": "../x"}, "no such finished level"),
+    ({"rewind.path": "SOURCE", "rewind.level": 9}, "has no finished level 9; it has 0, 1, 2, 3"),
+    ({"rewind.path": "SOURCE", "rewind.level": 2, "rewind.branch": "x"}, "has no finished level 2 of branch x; its branches are none"),
+    ({"rewind.path": "SOURCE", "rewind.level": 2, "rewind.branch": "../x"}, "has no finished level 2 of branch ../x; its branches are none"),
     ({"rewind.path": "folder"}, "neither a ticket file nor the folder of a run"),
     ({"rewind.weights": "end"}, "has the weights of the start, not of the end"),
     ({"rewind.weights": "x"}, "none of start, end"),

@@ -19,7 +19,10 @@ def given(
     Raises UsageError for a table that does not name exactly the layers of the mask.
     """
     if path is None:
-        raise UsageError("prune.allocation.path: give a CSV file of layer and density, or a run")
+        raise UsageError(
+            "prune.allocation.path: give a CSV file of layer and density, or a run: "
+            "prune.allocation.path=outputs/NAME/ID/replicate_0"
+        )
     densities = read(Path(path).expanduser(), level)
     names = {name.removesuffix(".weight"): name for name in mask}
     if densities.keys() != names.keys():
@@ -47,7 +50,10 @@ def read(path: Path, level: int | None) -> dict[str, float]:
         rows = list(csv.DictReader(io.StringIO(text, newline="")))
         if rows and "level" in rows[0]:
             if level is None:
-                raise UsageError(f"prune.allocation.level: {file} has levels; say which")
+                raise UsageError(
+                    f"prune.allocation.level: {file} has levels; say which, like "
+                    "prune.allocation.level=3"
+                )
             rows = [row for row in rows if int(row["level"]) == level]
         found = {row["layer"]: float(row["density"]) for row in rows}
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:

@@ -22,13 +22,17 @@ def layerwise(scores: Scores, mask: Mask, density: float, *, rates: dict[str, fl
             raise UsageError(f"prune.allocation.rates: {rate} is below 0")
         shares[name] = rate * left[name]
     if not any(shares.values()):
-        raise UsageError("prune.allocation.rates: every layer's rate is 0, so nothing is pruned")
+        raise UsageError(
+            "prune.allocation.rates: every layer's rate is 0, so nothing is pruned; give one of "
+            "them a rate above 0, or type prune/allocation=globally"
+        )
     frozen = sum(left[name] for name in mask if not shares[name])
     number = masks.count(density, mask)
     if number < frozen:
         raise UsageError(
             f"prune.allocation.rates: layers of rate 0 keep {frozen} weights, more "
-            f"than the {number} of density {density:.6g}"
+            f"than the {number} of density {density:.6g}; give more layers a rate, or ask for "
+            "fewer levels"
         )
     caps = {name: left[name] if shares[name] else 0 for name in mask}
     removed = masks.apportion(shares, caps, sum(left.values()) - number)

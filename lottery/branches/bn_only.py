@@ -17,5 +17,8 @@ def bn_only(level: Ticket, states: States, generator: torch.Generator) -> Ticket
     buffers = ("running_mean", "running_var", "num_batches_tracked")
     parameters = {name for name in level.weights if name.rpartition(".")[2] not in buffers}
     if not trained & parameters:
-        raise UsageError("branch bn_only: this model has no BatchNorm; choose another, as resnet20")
+        raise UsageError(
+            "branch bn_only: this model has no BatchNorm; choose another, like model=resnet20, "
+            "or leave the branch out"
+        )
     return replace(level, frozen=tuple(sorted(parameters - trained)))

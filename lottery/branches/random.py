@@ -14,7 +14,9 @@ def random(level: Ticket, states: States, generator: torch.Generator, *, weights
     for any other word, and as shuffle does.
     """
     if weights not in ("fresh", "rewind"):
-        raise UsageError(f"branch random: weights '{weights}' is neither fresh nor rewind")
+        raise UsageError(
+            f"branch random: branches.random.weights={weights} is neither fresh nor rewind"
+        )
     mask = {
         name: keep_top(
             {name: torch.rand(keep.shape, generator=generator)},

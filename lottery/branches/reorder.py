@@ -12,5 +12,7 @@ def reorder(level: Ticket, states: States, generator: torch.Generator, *, order:
     Raises UsageError for order 0, which is the level's own.
     """
     if order < 1:
-        raise UsageError(f"branch reorder: order {order} is the level's own; give 1 or more")
+        raise UsageError(
+            f"branch reorder: order {order} is the level's own; type branches.reorder.order=1"
+        )
     return replace(level, order=order)

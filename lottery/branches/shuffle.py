@@ -13,7 +13,9 @@ def shuffle(level: Ticket, states: States, generator: torch.Generator, *, scope:
     trained ones of a pruned net, of which the positions moved to would be 0.
     """
     if scope not in ("layerwise", "globally"):
-        raise UsageError(f"branch shuffle: scope '{scope}' is neither layerwise nor globally")
+        raise UsageError(
+            f"branch shuffle: branches.shuffle.scope={scope} is neither layerwise nor globally"
+        )
     state = unpruned(states, "shuffle")
     groups = [[name] for name in level.mask] if scope == "layerwise" else [list(level.mask)]
     shuffled: Mask = {}

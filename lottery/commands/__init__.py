@@ -1,13 +1,13 @@
-"""The commands of the command line, one file each."""
+"""The commands of the command line, one file each, and what they read arguments with."""
 
-import difflib
-import re
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from lottery.errors import UsageError
+from lottery.spelling import suggestion
 
 DIGITS = 19  # of a typed number; more are none of steps or bytes
-FILTER = re.compile(r"[A-Za-z_][\w./]*")  # a column, an option, or a setting with dots
 
 
 def whole(text: str, least: int = 0) -> int | None:
@@ -19,65 +19,121 @@ def whole(text: str, least: int = 0) -> int | None:
     return found if found >= least else None
 
 
+def whole_numbers(text: str, key: str, command: str) -> list[int]:
+    """Return the numbers of a list with commas; raises UsageError where there are others."""
+    words = [word.strip() for word in text.strip("[]").split(",") if word.strip()]
+    found = [number for word in words if (number := whole(word)) is not None]
+    if len(found) < len(words):
+        raise UsageError(f"{command}: {key}={text} are no whole numbers; write {key}=3,7")
+    return found
+
+
 def one_level(words: Sequence[str], level: str, command: str) -> int:
-    """Return the level of a command on one; raises UsageError where it or the run is missing."""
-    found = whole(level)
+    """Return the level of a command on one, -1 for the last; raises UsageError without one."""
+    found = -1 if level in ("-1", "last") else whole(level)
     if not words or not level:
         raise UsageError(f"{command}: name one run and a level: lottery {command} RUN level=3")
     if found is None:
-        raise UsageError(f"{command}: level={level} is no level; type a number, like level=3")
+        raise UsageError(
+            f"{command}: level={level} is no level; type a number, like level=3, or level=last"
+        )
+    return found
+
+
+def one_of(chosen: Mapping[str, str], key: str, known: Sequence[str], command: str) -> str:
+    """Return the value of an option that takes some words; raises UsageError, with the near one."""
+    if chosen[key] not in known:
+        hint = suggestion(chosen[key], known)
+        raise UsageError(f"{command}: {key}={chosen[key]} is none of {', '.join(known)}{hint}")
+    return chosen[key]
+
+
+def yes(chosen: Mapping[str, str], key: str, command: str) -> bool:
+    """Return the value of an option that is true or false; raises UsageError for another."""
+    return one_of(chosen, key, ("true", "false"), command) == "true"
+
+
+def share(chosen: Mapping[str, str], key: str, command: str) -> float:
+    """Return the value of an option that is a share of 1; raises UsageError for another."""
+    try:
+        found = float(chosen[key])
+    except ValueError:
+        found = math.nan
+    if not 0 <= found < 1:
+        raise UsageError(
+            f"{command}: {key}={chosen[key]} is no share of 1; half a hundredth is {key}=0.005"
+        )
     return found
 
 
 def options(
-    arguments: list[str], usage: str | None, known: dict[str, str]
+    arguments: list[str], usage: str | None, known: Mapping[str, str]
 ) -> tuple[list[str] | None, dict[str, str]]:
     """Return the plain words and the KEY=VALUE settings of a command.
 
     The words are None where help was asked for, and has been printed. Raises UsageError for a
-    key or a flag that is not known.
+    key or a flag that is not known, with the near one.
     """
     return parsed(arguments, usage, known, filters=False)
 
 
 def selection(
-    arguments: list[str], usage: str | None, known: dict[str, str]
+    arguments: list[str], usage: str | None, known: Mapping[str, str]
 ) -> tuple[list[str] | None, dict[str, str]]:
-    """Return what `options` does; KEY=VALUE of another key stays among the words, as a filter.
+    """Return what `options` does; filters (`filters.GRAMMAR`) by other keys stay among the words.
 
     The words are for `lottery.looking.choice.choose`, which knows whether there is such a column or
-    setting.
+    setting. A word that is the name of something under outputs= is one, also with "=" or after "-".
     """
     return parsed(arguments, usage, known, filters=True)
 
 
 def parsed(
-    arguments: list[str], usage: str | None, known: dict[str, str], filters: bool
+    arguments: list[str], usage: str | None, known: Mapping[str, str], filters: bool
 ) -> tuple[list[str] | None, dict[str, str]]:
-    """Return words and settings; `filters` lets other KEY=VALUE be words."""
-    words: list[str] = []
-    chosen = dict(known)
+    """Return words and settings; `filters` lets the names of runs and filters be words."""
+    if "-h" in arguments or "--help" in arguments:
+        print(usage or "")
+        return None, dict(known)
+    chosen, words = dict(known), []
     for word in arguments:
         key, equals, value = word.partition("=")
-        if word in ("-h", "--help"):
-            print(usage or "")
-            return None, chosen
         if equals and key in known:
             chosen[key] = value
-        elif (equals and not (filters and filtering(key, known))) or word.startswith("-"):
-            raise UsageError(
-                f"there is no option '{word}' here (there are: "
-                f"{', '.join(f'{k}=' for k in known)}, --help)"
-            )
         else:
             words.append(word)
+    for word in words:
+        if filters and named(word, chosen.get("outputs", "outputs")):
+            continue
+        if word.startswith("-") or ("=" in word and not (filters and filtering(word, known))):
+            raise UsageError(unknown(word, known, filters))
     return words, chosen
 
 
-def filtering(key: str, known: Iterable[str]) -> bool:
-    """Say whether a key may be that of a filter: none that is a misspelt option."""
-    from lottery.looking.facts import ALSO, COLUMNS
+def named(word: str, outputs: str) -> bool:
+    """Say whether a word is the name of something on the disk."""
+    from lottery.looking.choice import lies_there
 
-    if key in COLUMNS or key in ALSO:
-        return True
-    return bool(FILTER.fullmatch(key)) and not difflib.get_close_matches(key, known, cutoff=0.8)
+    return ("=" in word or word.startswith("-")) and lies_there(word, Path(outputs).expanduser())
+
+
+def filtering(word: str, known: Iterable[str]) -> bool:
+    """Say whether a word may be a filter: one by a key that is no misspelt option."""
+    from lottery.looking.facts import ALSO, COLUMNS
+    from lottery.looking.filters import WORD
+    from lottery.spelling import alike
+
+    match = WORD.fullmatch(word)
+    if not match:
+        return False
+    return match[1] in COLUMNS or match[1] in ALSO or not alike(match[1], known)
+
+
+def unknown(word: str, known: Mapping[str, str], filters: bool) -> str:
+    """Return the line for an option that a command does not take."""
+    from lottery.looking.filters import GRAMMAR
+
+    hint = suggestion(word.partition("=")[0].lstrip("-"), known)
+    there = ", ".join([*(f"{key}=" for key in known), "--help"])
+    besides = f"; filters are {GRAMMAR}" if filters else ""
+    return f"there is no option '{word}' here{hint} (there are: {there}{besides})"

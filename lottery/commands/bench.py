@@ -1,6 +1,6 @@
 """Say how large and how fast a level is: dense, masked, compacted, 2:4.
 
-usage: lottery bench RUN level=N [branch=NAME] [batch=1] [device=auto] [threads=N] [repeats=50]
+usage: lottery bench RUN level=N|last [branch=NAME] [batch=1] [device=auto] [threads=N] [repeats=50]
                      [warm=5] [format=table|json] [outputs=DIR]
 
 RUN is a path, an id or a name, or filters, as for `lottery show`. Latency is measured here and
@@ -15,10 +15,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lottery.commands import one_level, selection, whole
+from lottery.commands import one_level, one_of, selection, whole
 from lottery.errors import UsageError
 from lottery.formats import aligned, as_json
-from lottery.wording import in_words
+from lottery.wording import in_words, printable
 
 KNOWN = {
     "level": "", "branch": "", "batch": "1", "device": "auto", "threads": "", "repeats": "50",
@@ -33,8 +33,7 @@ def main(arguments: list[str]) -> int:
     if words is None:
         return 0
     wanted = one_level(words, chosen["level"], "bench")
-    if chosen["format"] not in ("table", "json"):
-        raise UsageError(f"bench: format={chosen['format']} is none of table, json")
+    form = one_of(chosen, "format", ("table", "json"), "bench")
     numbers = {key: number(chosen, key, least) for key, least in LEAST.items()}
     threads = number(chosen, "threads", 1) if chosen["threads"] else None
     from lottery.environment import set_up
@@ -48,7 +47,7 @@ def main(arguments: list[str]) -> int:
     device = pick_device(chosen["device"])
     level = finished(folder, wanted, chosen["branch"], "bench")
     report = describe(level, chosen["branch"], device, **numbers)
-    print(as_json(report) if chosen["format"] == "json" else text(report))
+    print(as_json(report) if form == "json" else text(report))
     return 0
 
 
@@ -64,8 +63,8 @@ def text(report: dict[str, Any]) -> str:
     """Return the report for people."""
     branch = f" {report['branch']}" if report["branch"] else ""
     parts = [
-        f"{report['run']} level {report['level']}{branch}: density {report['density']:.4g}, "
-        f"{report['kept']:,} of {report['total']:,} weights",
+        printable(f"{report['run']} level {report['level']}{branch}")
+        + f": density {report['density']:.4g}, {report['kept']:,} of {report['total']:,} weights",
         "",
         size_table(report["size"]),
         "",

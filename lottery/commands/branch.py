@@ -3,7 +3,8 @@
 usage: lottery branch RUN branch=NAME[,NAME...] [levels=3,7] [NAME.SETTING=VALUE...] [log=[NAME]]
                       [outputs=DIR]
 
-RUN is a path, an id or a name, as `lottery ls` shows it; without /replicate_K all its replicates.
+RUN is a path, an id or a name, as `lottery ls` shows it, or filters (prune=imp), which name one
+config; without /replicate_K or replicate=K all its replicates.
 levels are the pruned levels that get the branches; by default all that are finished. The settings
 of a branch are in conf/branch/NAME.yaml: lottery branch RUN branch=shuffle shuffle.scope=globally
 They are logged to where the run was; log=[tensorboard] to there instead, log=[] to nowhere.
@@ -15,35 +16,37 @@ from typing import Any
 
 import yaml
 
-from lottery.commands import options
+from lottery.commands import selection, whole_numbers
 from lottery.errors import UsageError
+from lottery.identity import run_id
+from lottery.looking import choice, defaults
+from lottery.storage.settings import read_settings
 
 KNOWN = {"branch": "", "levels": "", "log": "", "outputs": "outputs"}
 
 
 def main(arguments: list[str]) -> int:
     """Train the branches on every replicate of the run; return the exit code."""
-    plain = [a for a in arguments if "." not in a.partition("=")[0] or "=" not in a]
-    words, chosen = options(plain, __doc__, KNOWN)
+    plain = [word for word in arguments if not sets(word)]
+    words, chosen = selection(plain, __doc__, KNOWN)
     if words is None:
         return 0
-    if len(words) != 1 or not chosen["branch"]:
+    if not words or not chosen["branch"]:
         raise UsageError("branch: name one run and a branch: lottery branch RUN branch=shuffle")
     from lottery import config, launch
-    from lottery.identity import run_id
     from lottery.looking import results
 
     nodes = {name: config.branch(name) for name in chosen["branch"].strip("[]").split(",")}
-    override(nodes, [a for a in arguments if a not in plain])
-    for folder in results.find_replicates(Path(chosen["outputs"]), words[0]):
-        settings = config.read(folder / "config.yaml")
+    override(nodes, [word for word in arguments if sets(word)])
+    wanted = whole_numbers(chosen["levels"], "levels", "branch")
+    for folder in choice.replicates(Path(chosen["outputs"]), words, "branch"):
+        settings = read_settings(folder)
         if run_id(settings) != folder.parent.name:
             raise UsageError(
                 f"branch: {folder}/config.yaml is not what this run was made with (edited, or of "
                 "another version of lottery); its levels would be trained anew"
             )
         done = len(results.metrics(folder)) - 1
-        wanted = whole_numbers(chosen["levels"])
         if done < 1 or max(wanted, default=1) > done:
             raise UsageError(
                 f"branch: {folder} has {max(done, 0)} finished pruned levels; give some of them as "
@@ -66,6 +69,12 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
+def sets(word: str) -> bool:
+    """Say whether a word is NAME.SETTING=VALUE of a branch, and no filter by a run's setting."""
+    name, dot, _ = word.partition("=")[0].partition(".")
+    return bool(dot) and (defaults.conf_dir() / "branch" / f"{name}.yaml").is_file()
+
+
 def override(nodes: dict[str, dict[str, Any]], words: list[str]) -> None:
     """Set NAME.SETTING=VALUE in the settings of the branches, in place."""
     for word in words:
@@ -77,11 +86,3 @@ def override(nodes: dict[str, dict[str, Any]], words: list[str]) -> None:
             nodes[name][setting] = yaml.safe_load(value)
         except yaml.YAMLError as error:
             raise UsageError(f"branch: the value of {key} cannot be read: {value}") from error
-
-
-def whole_numbers(text: str) -> list[int]:
-    """Return the numbers of a comma-separated list."""
-    try:
-        return [int(word) for word in text.strip("[]").split(",") if word.strip()]
-    except ValueError:
-        raise UsageError(f"branch: levels={text} are no numbers; write levels=3,7") from None

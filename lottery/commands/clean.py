@@ -1,17 +1,20 @@
 """Show what can go under outputs/, with sizes; with --yes remove it.
 
-usage: lottery clean [WHAT...] [run=RUN[,RUN...]] [--yes] [outputs=DIR]
+usage: lottery clean [WHAT...] [run=RUN[,RUN...]] [FILTER...] [--yes] [outputs=DIR]
 
 WHAT is one or more of
   levels      trained levels that no run refers to
   states      states in the middle of levels; a run that needs one replays it, bit for bit
   unfinished  levels that were interrupted: WHAT THEY HAVE BEEN TRAINED SO FAR IS LOST
   corrupt     files set aside as damaged, or half-written by a process that is gone
-RUN is a run's name, the start of its id, or a path: the run goes, and with it the levels that no
-other run refers to. Without WHAT or RUN all that could go is shown.
+RUN is a run's name, the start of its id, or a path, or a filter names runs, as for `lottery ls`
+(state=failed, prune=random): the run goes, and with it the levels that no other run refers to.
+Without WHAT or RUN all that could go is shown.
 
 Nothing that a run still refers to goes, and nothing that a process is writing. Without --yes
 nothing goes at all. What is not removed because it is needed after all is said.
+
+exit codes: 0 done, 3 a run that was named is at work, 5 something could not be removed
 """
 
 from __future__ import annotations
@@ -19,8 +22,10 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from lottery.commands import options
-from lottery.errors import DONE, DamagedError, UsageError
+from lottery.commands import selection
+from lottery.errors import DONE, LOCKED, DamagedError, LotteryError, UsageError
+from lottery.looking import choice
+from lottery.spelling import suggestion
 from lottery.upkeep import garbage
 from lottery.upkeep.entries import Replicate, held
 from lottery.upkeep.garbage import Piece
@@ -39,26 +44,35 @@ FINDERS = {
 
 def main(arguments: list[str]) -> int:
     """Print what can go, or remove it; return the exit code."""
-    words, chosen = options([a for a in arguments if a != "--yes"], __doc__, KNOWN)
+    words, chosen = selection([a for a in arguments if a != "--yes"], __doc__, KNOWN)
     if words is None:
         return DONE
-    for word in words:
-        if word not in FINDERS:
-            raise UsageError(f"clean: '{word}' is nothing that can go ({', '.join(FINDERS)}, run=)")
-    sure, runs = "--yes" in arguments, [w for w in chosen["run"].split(",") if w]
-    if sure and not words and not runs:
+    outputs = Path(chosen["outputs"]).expanduser()
+    named = [word for word in chosen["run"].split(",") if word]
+    filters = [word for word in words if word not in FINDERS]
+    kinds = [word for word in words if word in FINDERS]
+    for word in filters:
+        if not choice.is_filter(word, outputs):
+            known = ", ".join([*FINDERS, "run="])
+            raise UsageError(
+                f"clean: '{word}' is nothing that can go ({known}){suggestion(word, FINDERS)}"
+            )
+    sure = "--yes" in arguments
+    if sure and not words and not named:
         raise UsageError("clean: say what may go, like: lottery clean levels corrupt --yes")
-    inventory = Inventory(Path(chosen["outputs"]).expanduser())
-    pieces, notes = plan(inventory, words, runs)
+    inventory = Inventory(outputs)
+    runs = garbage.chosen(inventory, named, filters)
+    pieces, notes = plan(inventory, kinds if words or named else [*FINDERS], runs, bool(kinds))
     if sure:
-        return remove(inventory, pieces, notes)
+        busy = LOCKED if any(held(run.path) for run in runs) else DONE
+        return remove(inventory, pieces, notes) or busy
     show(pieces, notes)
     if not pieces:
         return DONE
-    asked = [*words, *([f"run={shlex.quote(chosen['run'])}"] if runs else [])]
+    asked = [*words, *([f"run={chosen['run']}"] if named else [])]
     print("\nnothing was removed; to remove it:")
-    for typed in [asked] if asked else apart(pieces):
-        print(f"  lottery clean {' '.join(typed)}{outputs_word(inventory.outputs)} --yes")
+    for some in [asked] if asked else apart(pieces):
+        print(printable(f"  lottery clean {shlex.join(some)}{outputs_word(outputs)} --yes"))
     return DONE
 
 
@@ -69,14 +83,16 @@ def apart(pieces: list[Piece]) -> list[list[str]]:
     return [words for words in (harmless, [k for k in kinds if k not in harmless]) if words]
 
 
-def plan(inventory: Inventory, kinds: list[str], words: list[str]) -> tuple[list[Piece], list[str]]:
-    """Return what can go of what was asked for, and what is to be said beside.
+def plan(
+    inventory: Inventory, kinds: list[str], runs: list[Replicate], asked: bool
+) -> tuple[list[Piece], list[str]]:
+    """Return what can go of these kinds and these runs, and what is to be said beside.
 
-    Raises DamagedError where it cannot be told which levels a run refers to.
+    Raises DamagedError where levels were `asked` for, and it cannot be told which a run refers to.
     """
     pieces: list[Piece] = []
     notes: list[str] = []
-    going = garbage.chosen(inventory, words) if words else []
+    going = runs
     for run in going:
         if held(run.path):
             notes.append(f"{near(run.path)} is at work; it stays")
@@ -87,9 +103,9 @@ def plan(inventory: Inventory, kinds: list[str], words: list[str]) -> tuple[list
         notes.append(f"the levels of these runs stay: {unknown}")
     elif going:
         pieces += garbage.unreferenced(inventory, {run.path for run in going})
-    for kind in kinds or ([] if words else list(FINDERS)):
+    for kind in kinds:
         if kind == "levels" and unknown:
-            if kinds:
+            if asked:
                 raise DamagedError(f"clean: {unknown}")
             notes.append(unknown)
             continue
@@ -124,10 +140,18 @@ def show(pieces: list[Piece], notes: list[str]) -> None:
 
 
 def remove(inventory: Inventory, pieces: list[Piece], notes: list[str]) -> int:
-    """Remove the pieces, runs before their levels; print what went and what stays."""
-    gone = []
-    for piece in pieces:
-        if why := garbage.remove(inventory, piece):
+    """Remove the pieces, runs before their levels; print what went and what stays.
+
+    Return the exit code of the first that could not be removed. States come last: their levels
+    are signed anew before they go, which on a full disk takes the room that the others leave.
+    """
+    gone, code = [], DONE
+    for piece in sorted(pieces, key=lambda piece: piece.kind == "states"):
+        try:
+            why = garbage.remove(inventory, piece)
+        except LotteryError as error:
+            code, why = code or error.code, str(error)
+        if why:
             notes.append(f"{near(piece.folder)} stays: {why}")
         else:
             gone.append(piece)
@@ -135,4 +159,4 @@ def remove(inventory: Inventory, pieces: list[Piece], notes: list[str]) -> int:
     for note in notes:
         print(printable(note))
     print(f"{in_words(sum(p.size for p in gone))} are free again")
-    return DONE
+    return code

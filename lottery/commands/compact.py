@@ -1,26 +1,21 @@
 """Cut what a level pruned whole out of its net: a smaller one that computes the same.
 
-usage: lottery compact RUN level=N [branch=NAME] [to=DIR] [outputs=DIR]
+usage: lottery compact RUN level=N|last [branch=NAME] [to=DIR] [outputs=DIR]
 
 RUN is a path, an id or a name, or filters, as for `lottery show`. For masks of
 prune/structure=channel and neuron. DIR, by default compact_level_NN/ in the folder of the run, gets
-the weights after training (compact.safetensors) and the shapes of the layers (compact.json).
+the weights after training (compact.safetensors) and the shapes of the layers (compact.json). Other
+files of these names are not replaced.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lottery.commands import one_level, selection
 
-if TYPE_CHECKING:
-    from torch import nn
-
-    from lottery.task import Task
-
 KNOWN = {"level": "", "branch": "", "to": "", "outputs": "outputs"}
-EXAMPLES = 100  # whose outputs are compared
 
 
 def main(arguments: list[str]) -> int:
@@ -32,9 +27,10 @@ def main(arguments: list[str]) -> int:
     from lottery.levels import place
     from lottery.looking import choice
     from lottery.loop import build
-    from lottery.nets.compact import compact
+    from lottery.nets.compact import compact, compare
     from lottery.reopen import finished
-    from lottery.storage import disk, store
+    from lottery.storage import store
+    from lottery.wording import printable
 
     folder = choice.one(Path(chosen["outputs"]), words, "compact")
     level = finished(folder, number, chosen["branch"], "compact")
@@ -42,42 +38,29 @@ def main(arguments: list[str]) -> int:
     model = build(level.run.parts, task)
     model.load_state_dict(level.end.weights)
     small = compact(model, level.mask, task)
-    report = describe(model, small, task)
-    target = Path(chosen["to"] or folder / f"compact_{place(level.index, chosen['branch'])}")
-    disk.make_folder(target)
+    report = compare(model, small, task)
+    name = f"compact_{place(level.index, chosen['branch'])}"
+    target = Path(chosen["to"] or folder / name).expanduser()
     tensors = {name: tensor.contiguous() for name, tensor in small.state_dict().items()}
-    disk.write(target / "compact.safetensors", store.pack_tensors(tensors, {}))
-    disk.write_json(target / "compact.json", report)
+    keep(target, store.pack_tensors(tensors, {}), report)
     print(text(report))
-    print(target)
+    print(printable(target))
     return 0
 
 
-def describe(model: nn.Module, small: nn.Module, task: Task) -> dict[str, Any]:
-    """Return the shapes of each layer in both nets, their sizes, and how far their outputs are."""
-    import torch
+def keep(target: Path, data: bytes, report: dict[str, Any]) -> None:
+    """Write weights and report to a folder; raises UsageError where it has those of another net."""
+    from lottery.exchange import placing
+    from lottery.storage import disk
+    from lottery.storage.files import read_plain
 
-    from lottery import mask as masks
-    from lottery import seeds
-    from lottery.nets.compact import macs
-
-    batches = task.scoring_batches(seeds.generator(0, "compact"), size=EXAMPLES)
-    model.eval()
-    small.eval()
-    with torch.no_grad():
-        outputs = [(model(inputs), small(inputs)) for inputs, _ in batches]
-    kept = dict(small.named_parameters())
-    layers = {
-        name.removesuffix(".weight"): {"before": list(old.shape), "weight": list(kept[name].shape)}
-        for name, old in masks.prunable(model).items()
-    }
-    return {
-        "layers": layers,
-        "parameters": [sum(p.numel() for p in net.parameters()) for net in (model, small)],
-        "macs": [sum(macs(net, task).values()) for net in (model, small)],
-        "difference": max(float((a - b).abs().max()) for a, b in outputs),
-        "largest_output": max(float(a.abs().max()) for a, _ in outputs),
-    }
+    weights, shapes = target / "compact.safetensors", target / "compact.json"
+    with disk.touching(weights, "read"):
+        same = weights.is_file() and read_plain(weights) == data
+    if not same:
+        placing.refuse_taken(shapes, "compact")
+        placing.put({placing.ALONE: data}, weights, "compact")
+    disk.write_json(shapes, report)
 
 
 def text(report: dict[str, Any]) -> str:

@@ -1,38 +1,42 @@
 """Compare runs: settings that differ, accuracy at common densities, verdicts.
 
-usage: lottery compare [RUN...] [KEY=VALUE[,VALUE...]...] [against=RUN] [metric=test_accuracy]
-                       [tolerance=0.005] [format=table|csv|json|markdown] [outputs=DIR]
+usage: lottery compare [RUN...] [FILTER...] [against=RUN] [metric=test_accuracy]
+                       [tolerance=0.005] [near=0.02] [every=false]
+                       [format=table|csv|json|markdown|latex] [outputs=DIR]
 
-The replicates of a config are one group; runs and filters are named as for `lottery ls`. Every
-group is compared with the first, or with `against`. metric is a column of metrics.csv
+The replicates of a config are one group; runs and filters are named as for `lottery ls`, and the
+groups stand in the order of the words and of a filter's values, then of the settings that differ.
+Every group is compared with the first, or with `against`. metric is a column of metrics.csv
 (val_accuracy, best_test_accuracy, test_loss, seconds, ...), tolerance a share of accuracy.
 
   lottery compare 27bf 39d9                        two configs by the starts of their ids
   lottery compare model=resnet20 prune=imp,snip    by filters
   lottery compare prune=imp,random,snip against=imp format=csv
 
-Densities that differ by 2 % or less count as one. Means stand with half of their 95 % interval
+Densities that differ by the share `near` or less count as one; those of one group alone are left
+out, and said, unless every=true. Means stand with half of their 95 % interval
 (Student's t over the replicates), differences with the whole; a difference is taken replicate by
 replicate. p is that of a two-sided paired t-test, and not corrected for the number of comparisons.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from lottery.commands import selection
+from lottery.commands import one_of, selection, share, yes
 from lottery.errors import UsageError
+from lottery.spelling import suggestion
 from lottery.wording import printable
 
 if TYPE_CHECKING:
     from lottery.looking.comparison import Group
 
-KNOWN = {"against": "", "metric": "test_accuracy", "tolerance": "0.005", "format": "table",
-         "outputs": "outputs"}  # fmt: skip
-Laid = Callable[[Sequence[str], list[list[str]], Sequence[str]], str]
+KNOWN = {"against": "", "metric": "test_accuracy", "tolerance": "0.005", "near": "0.02",
+         "every": "false", "format": "table", "outputs": "outputs"}  # fmt: skip
+FEW = 6  # densities that are named in a line
 
 
 def main(arguments: list[str]) -> int:
@@ -42,42 +46,39 @@ def main(arguments: list[str]) -> int:
         return 0
     from lottery import formats
     from lottery.looking import choice, comparison
+    from lottery.looking.comparison_tables import explained, tables
+    from lottery.looking.naming import none_there
 
-    format = formats.check(chosen["format"], "compare")
-    tolerance = share(chosen["tolerance"])
-    outputs = Path(chosen["outputs"])
-    folders = choice.choose(outputs, words, "compare")
+    format = one_of(chosen, "format", formats.FORMATS, "compare")
+    tolerance, near = (share(chosen, key, "compare") for key in ("tolerance", "near"))
+    every, outputs = yes(chosen, "every", "compare"), Path(chosen["outputs"])
+    folders = choice.choose(outputs, words, "compare", KNOWN)
     if not folders:
-        raise UsageError(f"compare: {choice.none_there(outputs)}")
+        raise UsageError(f"compare: {none_there(outputs)}")
     some, first = grouped(outputs, folders, chosen["against"])
     check(some, chosen["metric"])
-    rows = comparison.compare(some, chosen["metric"], tolerance, first)
+    rows = comparison.compare(some, chosen["metric"], tolerance, first, near, every)
     if not rows:
         reached = "; ".join(f"{g.ident}: {densities(g)}" for g in some)
-        raise UsageError(f"compare: these runs have no density in common ({reached})")
+        raise UsageError(
+            f"compare: these runs have no density in common ({reached}); type every=true to see "
+            "each by itself, or near=0.1 to take for one what differs by 10 %"
+        )
+    said = [*notes(some, first), *([] if every else alone(some, first, near))]
     settings = comparison.differing(some)
     if format == "csv":
         print(formats.comma_separated(rows))
+        print(*map(printable, said), sep="\n", end="\n" * bool(said), file=sys.stderr)
     elif format == "json":
         about = {g.label: {"id": g.ident, "folders": g.folders} for g in some}
         by_key = {k: dict(zip(about, v, strict=True)) for k, v in settings.items()}
-        more = {"tolerance": tolerance, "notes": list(notes(some, first))}
+        more = {"tolerance": tolerance, "near": near, "notes": said}
         print(formats.as_json({"runs": about, "settings": by_key, **more, "rows": rows}))
     else:
-        lay = formats.aligned if format == "table" else formats.markdown
-        print("\n\n".join(pages(some, settings, rows, tolerance, first, lay)))
+        rule = [*map(printable, said), *explained(some, rows, tolerance)]
+        parts = list(tables(some, settings, rows, first, every))
+        print(formats.page(parts, rule, format))
     return 0
-
-
-def share(text: str) -> float:
-    """Return the tolerance; raises UsageError for what is none."""
-    try:
-        found = float(text)
-    except ValueError:
-        found = math.nan
-    if not 0 <= found < 1:
-        raise UsageError(f"compare: tolerance={text} is no share; half a point is tolerance=0.005")
-    return found
 
 
 def grouped(outputs: Path, folders: Sequence[Path], word: str) -> tuple[list[Group], int]:
@@ -96,7 +97,6 @@ def grouped(outputs: Path, folders: Sequence[Path], word: str) -> tuple[list[Gro
 def check(some: Sequence[Group], metric: str) -> None:
     """Raise UsageError where there is nothing to compare, or no such metric."""
     from lottery.looking import comparison
-    from lottery.looking.choice import suggestion
 
     if not any(group.levels for group in some):
         why = next((w for g in some for w in g.damaged.values()), "none has finished a level")
@@ -104,7 +104,7 @@ def check(some: Sequence[Group], metric: str) -> None:
     if comparison.has(some, metric):
         return
     known = comparison.metrics(some)
-    hint = suggestion(metric, known)
+    hint = suggestion(metric, known) or f" (there are: {', '.join(known)})"
     if metric == "test_accuracy" and "val_accuracy" in known:
         hint = "; type metric=val_accuracy"
     elif "val_" in metric and "val_accuracy" not in known:
@@ -114,124 +114,26 @@ def check(some: Sequence[Group], metric: str) -> None:
 
 def densities(group: Group) -> str:
     """Return the densities of a group in words."""
-    return ", ".join(f"{group.density(level):.4g}" for level in group.levels) or "none yet"
+    return few([group.density(level) for level in group.levels]) or "none yet"
 
 
-def pages(
-    some: Sequence[Group],
-    settings: dict[str, list[Any]],
-    rows: Sequence[dict[str, Any]],
-    tolerance: float,
-    first: int,
-    lay: Laid,
-) -> Iterator[str]:
-    """Yield what is printed for people: runs, settings, the comparison, how to read it."""
-    from lottery import stats
+def few(some: Sequence[float]) -> str:
+    """Return densities in words, not too many of them."""
+    more = f" and {len(some) - FEW} more" if len(some) > FEW else ""
+    return ", ".join(f"{density:.4g}" for density in some[:FEW]) + more
 
-    yield lay(*legend(some))
-    if len(some) > 1:
+
+def alone(some: Sequence[Group], first: int, near: float) -> Iterator[str]:
+    """Yield which densities are left out since no other group has them, and what shows them."""
+    from lottery.looking import comparison
+
+    left = comparison.left_out(some, first, near)
+    each = "; ".join(f"{some[index].label} at {few(those)}" for index, those in left.items())
+    if each:
         yield (
-            "settings that differ\n\n" + lay(*settings_table(some, settings))
-            if settings
-            else ("no setting that decides the numbers differs")
+            f"note: left out, as no other run is within {100 * near:.4g} %: {each} "
+            "(every=true shows it, near=0.1 widens)"
         )
-    metric = str(rows[0]["metric"])
-    percent = metric.endswith("accuracy")
-    place = "at common densities" if len(some) > 1 else "at each density"
-    title = f"{metric.replace('_', ' ')}{' in %' if percent else ''} {place}"
-    yield f"{title}\n\n{lay(*results_table(some, rows, first, percent))}"
-    said = [printable(note) for note in notes(some, first)]
-    if percent:
-        said.append(f"{stats.RULE}\n  tolerance      {100 * tolerance:.4g} points")
-    if len(some) > 1:
-        said.append(
-            "p: paired t-test over replicates, two-sided, not corrected for multiple comparisons"
-        )
-    yield "\n".join(said)
-
-
-def legend(some: Sequence[Group]) -> tuple[list[str], list[list[str]], tuple[str, ...]]:
-    """Return what the letters stand for."""
-    from lottery.looking.facts import Facts
-
-    heads = ["run", "id", "name", "model", "dataset", "method", "rewind", "replicates", "levels"]
-    rows = []
-    for group in some:
-        whose = group.facts.whose
-        count = len(group.folders) - len(group.damaged)
-        asked = {Facts(f).record.get("levels_asked", "?") for f in group.folders}
-        done = f"{max(group.levels, default=0)}/{'?' if len(asked) > 1 else asked.pop()}"
-        cells = [whose[key] for key in ("id", "name", "model", "dataset", "method", "rewind")]
-        rows.append([group.label, *map(printable, cells), str(count), done])
-    if all(r[2] == "_".join(r[3:6]).replace("/", "-") for r in rows):  # the name says no more
-        heads, rows = [*heads[:2], *heads[3:]], [[*r[:2], *r[3:]] for r in rows]
-    return heads, rows, ("replicates", "levels")
-
-
-def settings_table(
-    some: Sequence[Group], settings: dict[str, list[Any]]
-) -> tuple[list[str], list[list[str]], tuple[str, ...]]:
-    """Return the settings that differ: a line a setting, or of many groups a line a group."""
-    from lottery.looking.choice import spelled
-
-    cells = {
-        key: [
-            printable(spelled(value)) if key in group.settings else "-"
-            for group, value in zip(some, values, strict=True)
-        ]
-        for key, values in settings.items()
-    }
-    labels = [group.label for group in some]
-    if len(some) <= len(settings) + 2:
-        return ["setting", *labels], [[printable(k), *v] for k, v in cells.items()], ()
-    rows = [[label, *(v[i] for v in cells.values())] for i, label in enumerate(labels)]
-    return ["run", *map(printable, cells)], rows, ()
-
-
-def results_table(
-    some: Sequence[Group], rows: Sequence[dict[str, Any]], first: int, percent: bool
-) -> tuple[list[str], list[list[str]], tuple[str, ...]]:
-    """Return a line a density and group: mean, change to dense, verdict, change to the first."""
-    heads = ["density", "run", "mean", "change to dense", "verdict"]
-    heads += [f"change to {some[first].label}", "p"] if len(some) > 1 else []
-    cells = []
-    for row in rows:
-        mean = around(row["mean"], row["high"] - row["mean"], row["replicates"], percent)
-        dense = change(row, "dense_difference", "dense_low", "dense_high", percent)
-        other = change(row, "difference", "difference_low", "difference_high", percent)
-        if other and row["pairs"] < row["replicates"]:
-            other += f" n={row['pairs']}"
-        verdict = row["verdict"] if row["density"] < 1 else "(dense)"
-        line = [f"{row['density']:.4g}", row["run"], mean, dense, verdict, other,
-                probability(row["p"])]  # fmt: skip
-        cells.append(line[: len(heads)])
-    return heads, cells, ()
-
-
-def around(mean: float, reach: float, count: int, percent: bool) -> str:
-    """Return a mean, half of its interval, and of how many: 97.21 ± 0.34 (n=3)."""
-    if math.isnan(mean):
-        return ""
-    said = f"{100 * mean:.2f}" if percent else f"{mean:.4g}"
-    if not math.isnan(reach):
-        said += f" ± {100 * reach:.2f}" if percent else f" ± {reach:.2g}"
-    return f"{said} (n={count})"
-
-
-def change(row: dict[str, Any], key: str, low: str, high: str, percent: bool) -> str:
-    """Return a difference and its interval, +0.09 (-0.44 to +0.62), unless all are equal."""
-    mean, ends = row[key], (row[low], row[high])
-    if math.isnan(mean):
-        return ""
-    mean, *between = (f"{100 * v:+.2f}" if percent else f"{v:+.4g}" for v in (mean, *ends))
-    if ends[0] == ends[1]:
-        return f"{mean} (all equal)"
-    return mean if math.isnan(ends[0]) else f"{mean} ({between[0]} to {between[1]})"
-
-
-def probability(p: float) -> str:
-    """Return a p for people."""
-    return "" if math.isnan(p) else "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def notes(some: Sequence[Group], first: int) -> Iterator[str]:

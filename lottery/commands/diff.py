@@ -1,8 +1,9 @@
 """Show what two runs differ in, and the first level, step and tensor at which they part.
 
-usage: lottery diff RUN_A RUN_B [levels=0,3] [replay=true] [outputs=DIR]
+usage: lottery diff RUN_A RUN_B [FILTER...] [levels=0,3] [replay=true] [outputs=DIR]
 
-RUN is a path, an id or the start of one, or a run's name; add /replicate_1 to pick a replicate.
+RUN is a path, an id or the start of one, a run's name, or a filter; add /replicate_1 to pick a
+replicate. Filters that follow hold for both: lottery diff prune=imp prune=random replicate=0
 Compares what both runs have kept of each level and branch: ticket, curve, states on the way, end.
 That puts the first difference between two steps; with replay=true both train that level again, side
 by side, to find the very step and tensor. Writes nothing under outputs/.
@@ -19,7 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lottery.commands import options
+from lottery.commands import selection, whole_numbers, yes
 from lottery.errors import DamagedError, UsageError
 from lottery.wording import printable
 
@@ -72,18 +73,14 @@ class Side:
 
 def main(arguments: list[str]) -> int:
     """Print how the runs differ; return the exit code."""
-    words, chosen = options(arguments, __doc__, KNOWN)
+    words, chosen = selection(arguments, __doc__, KNOWN)
     if words is None:
         return 0
-    if len(words) != 2:
+    if len(words) < 2:
         raise UsageError("diff: name two runs: lottery diff RUN_A RUN_B (lottery ls lists them)")
-    if chosen["replay"] not in ("true", "false"):
-        raise UsageError(f"diff: replay={chosen['replay']} is neither true nor false")
-    from lottery.looking import results
-
-    wanted = whole_numbers(chosen["levels"])
-    outputs = Path(chosen["outputs"])
-    one, other = (Side(results.find_run(outputs, word, "diff")) for word in words)
+    replay = yes(chosen, "replay", "diff")
+    wanted = whole_numbers(chosen["levels"], "levels", "diff")
+    one, other = (Side(folder) for folder in named(Path(chosen["outputs"]), words))
     say(f"A  {one.folder}", f"B  {other.folder}", "", *circumstances(one, other), "")
     first = walk(one, other, wanted)
     if first is None:
@@ -91,9 +88,20 @@ def main(arguments: list[str]) -> int:
         return 0
     place, parting = first
     say("", f"{place}: {where(parting)}", *(f"  {line}" for line in parting.lines))
-    if chosen["replay"] == "true":
+    if replay:
         say("", *replayed(one, other, place, parting).splitlines())
     return PARTED
+
+
+def named(outputs: Path, words: Sequence[str]) -> Iterator[Path]:
+    """Yield the folders of the two runs that the first two words name; the others are filters."""
+    from lottery.looking import choice
+
+    for word in words[2:]:
+        if not choice.is_filter(word, outputs):
+            raise UsageError(f"diff: two runs are compared, and '{word}' is a third")
+    for word in words[:2]:
+        yield choice.one(outputs, [word, *words[2:]], "diff")
 
 
 def say(*lines: str) -> None:
@@ -102,23 +110,12 @@ def say(*lines: str) -> None:
         print(printable(line))
 
 
-def whole_numbers(text: str) -> list[int]:
-    """Return the numbers of a comma-separated list."""
-    try:
-        return [int(word) for word in text.strip("[]").split(",") if word.strip()]
-    except ValueError:
-        raise UsageError(f"diff: levels={text} are no numbers; write levels=0,3") from None
-
-
 def circumstances(one: Side, other: Side) -> Iterator[str]:
     """Yield what two runs differ in beside their numbers: settings, environment, data."""
-    from lottery import config
     from lottery.identity import flat, identity, normalised
-    from lottery.storage.records import checked
+    from lottery.storage.settings import read_settings
 
-    for side in (one, other):
-        checked(side.folder, "config.yaml")
-    a, b = (normalised(config.read(s.folder / "config.yaml")) for s in (one, other))
+    a, b = (normalised(read_settings(side.folder)) for side in (one, other))
     decides = {**flat(identity(a)), **flat(identity(b))}
     rows = [(*row, weight(row[0], decides)) for row in differing(flat(a), flat(b))]
     yield from section("settings", rows)

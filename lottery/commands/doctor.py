@@ -200,8 +200,11 @@ def repaired(inventory: Inventory) -> Iterator[Row]:
     for piece in garbage.corrupt(inventory):
         names = tuple(n for n in piece.names if n.startswith(TEMPORARY))
         if names:
-            left = garbage.remove(inventory, replace(piece, names=names))
-            what = f"left as it is: {left}" if left else f"removed {', '.join(names)}"
+            try:
+                garbage.remove(inventory, replace(piece, names=names))
+                what = f"removed {', '.join(names)}"
+            except LotteryError as error:
+                what = f"left as it is: {error}"
             yield near(piece.folder), what
     for path, what in health.relink(inventory):
         yield near(path), what

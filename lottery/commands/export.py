@@ -1,6 +1,6 @@
 """Write a level for others: a ticket, a smaller dense net, ONNX, torch.export, a folder.
 
-usage: lottery export RUN level=N [as=FORMAT] [to=PATH] [branch=NAME] [weights=start|end]
+usage: lottery export RUN level=N|last [as=FORMAT] [to=PATH] [branch=NAME] [weights=start|end]
                       [compact=true] [outputs=DIR]
 
 RUN is a path, an id or a name, or filters, as for `lottery show`. FORMAT is
@@ -24,7 +24,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lottery.commands import one_level, selection
+from lottery.commands import one_level, one_of, selection, yes
 from lottery.errors import UsageError
 from lottery.wording import near, public
 
@@ -46,6 +46,7 @@ FORMATS = {  # and the suffix
     "folder": "",
 }
 SUFFIXES = {".safetensors": "safetensors", ".onnx": "onnx", ".pt2": "torch"}
+WEIGHTS = ("start", "end")  # at the rewind point, after training
 SMALLER = ("onnx", "torch")  # formats that compact=true is for
 
 
@@ -56,19 +57,20 @@ def main(arguments: list[str]) -> int:
         return 0
     number = one_level(words, chosen["level"], "export")
     how = format_of(chosen["as"], chosen["to"])
-    if chosen["compact"] not in ("true", "false") or (
-        chosen["compact"] == "true" and how not in SMALLER
-    ):
+    smaller = yes(chosen, "compact", "export")
+    if smaller and how not in SMALLER:
         raise UsageError(
-            f"export: compact={chosen['compact']} as={how}: compact=true is for as=onnx and "
-            "as=torch; as=dense writes the weights of the smaller net"
+            f"export: compact=true is for as=onnx and as=torch, not for as={how}; as=dense writes "
+            "the weights of the smaller net"
         )
-    weights = chosen["weights"] or ("start" if how == "ticket" else "end")
+    asked = chosen["weights"] or ("start" if how == "ticket" else "end")
+    weights = one_of({"weights": asked}, "weights", WEIGHTS, "export")
     from lottery.exchange import exports
     from lottery.exchange.forms import Source
     from lottery.levels import place
     from lottery.looking import choice
     from lottery.reopen import finished
+    from lottery.wording import printable
 
     folder = choice.one(Path(chosen["outputs"]), words, "export")
     level = finished(folder, number, chosen["branch"], "export")
@@ -76,23 +78,26 @@ def main(arguments: list[str]) -> int:
     target = Path(chosen["to"] or folder / name).expanduser()
     ticket = described(level, folder, chosen["branch"], weights)
     source = Source.of(level, ticket)
-    report = exports.write(source, how, target, chosen["compact"] == "true")
+    report = exports.write(source, how, target, smaller)
     print(text(report, ticket, how))
     if how == "ticket":
-        print(f"another task starts from it: {starting(ticket.about, target)}")
-    print(target)
+        print(f"another task starts from it: {printable(starting(ticket.about, target))}")
+    print(printable(target))
     return 0
 
 
 def format_of(asked: str, to: str) -> str:
     """Return the format, by `as` or by the suffix of `to`; raises UsageError for none."""
-    how = asked or SUFFIXES.get(Path(to).suffix, "folder" if to.endswith("/") else "")
-    if not to and not asked:
+    if asked:
+        how = one_of({"as": asked}, "as", tuple(FORMATS), "export")
+    elif to:
+        how = SUFFIXES.get(Path(to).suffix, "folder" if to.endswith("/") else "")
+    else:
         how = "safetensors"
-    if how not in FORMATS:
+    if not how:
         raise UsageError(
-            f"export: '{asked or to}' is no format; give as={', as='.join(FORMATS)}, or a to= that "
-            f"ends with {', '.join(SUFFIXES)} or /"
+            f"export: to={to} says of no format; end it with {', '.join(SUFFIXES)} or /, or give "
+            f"as={', as='.join(FORMATS)}"
         )
     suffix = Path(to).suffix
     if suffix in SUFFIXES and suffix != FORMATS[how]:
@@ -108,12 +113,15 @@ def described(level: Level, folder: Path, branch: str, weights: str) -> Portable
 
     import torch
 
-    from lottery import __version__, config
+    from lottery import __version__
     from lottery.exchange import finding
-    from lottery.storage import records
+    from lottery.looking import retyped
+    from lottery.looking.facts import Facts
+    from lottery.storage.settings import read_settings
 
     found = finding.find(level.shelf.path, weights=weights)
-    settings, record = config.read(folder / "config.yaml"), records.read_record(folder)
+    run = Facts(folder)
+    typed = str(run.record.get("command", "?"))
     about = {
         "level": level.index,
         "branch": branch,
@@ -123,18 +131,20 @@ def described(level: Level, folder: Path, branch: str, weights: str) -> Portable
         "outputs": level.run.task.outputs,
         "data": level.run.task.fingerprint,
         "result": {k: v for k, v in level.manifest["result"].items() if v == v},  # no NaN
-        "choices": record.get("choices", {}),
-        "command": public(str(record.get("command", "?"))),
+        "choices": run.choices,
+        "command": public(retyped.alone(run)),
+        "sweep": public(typed) if retyped.of_sweep(typed) else None,
         "versions": {"lottery": __version__, "torch": torch.__version__},
     }
+    settings = read_settings(folder)
     about |= {key: settings[key] for key in PARTS}
     return replace(found, about=found.about | about)
 
 
 def starting(about: dict[str, Any], target: Path) -> str:
     """Return the command that trains a ticket again, on its own model and data set."""
-    from lottery.looking.choice import spelled
     from lottery.looking.defaults import changed
+    from lottery.looking.retyped import spelled
 
     chosen = about["choices"]
     made = {group: chosen[group] for group in ("model", "dataset") if group in chosen}

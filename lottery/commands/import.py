@@ -19,11 +19,10 @@ an OpenLTH level; a file of ours knows. Torch files are read with weights_only=T
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lottery.commands import options
+from lottery.commands import one_of, options
 from lottery.errors import UsageError
 
 if TYPE_CHECKING:
@@ -44,31 +43,31 @@ def main(arguments: list[str]) -> int:
         raise UsageError(
             "import: name a file or folder and to=: lottery import net.pth to=t.safetensors"
         )
-    if chosen["weights"] not in ("", "start", "end"):
-        raise UsageError(f"import: weights={chosen['weights']} is none of start, end")
+    if chosen["weights"]:
+        one_of(chosen, "weights", ("start", "end"), "import")
     if overrides and not any(word.startswith("model=") for word in overrides):
         raise UsageError(f"import: {overrides[0]} says nothing without model=NAME")
-    from lottery.exchange import foreign, tickets
-    from lottery.storage import disk
-    from lottery.wording import in_words, rm
+    from lottery.exchange import foreign, placing, tickets
+    from lottery.wording import in_words, printable
 
     target = Path(chosen["to"]).expanduser()
-    if target.suffix != ".safetensors" or os.path.lexists(target):
-        why = rm(target) if os.path.lexists(target) else "a name that ends with .safetensors"
-        raise UsageError(f"import: to={target}: a ticket is a new file; give {why}")
+    if target.suffix != ".safetensors":
+        raise UsageError(
+            f"import: to={target}: a ticket is a file whose name ends with .safetensors; give one"
+        )
+    placing.refuse_taken(target, "import")
     path = Path(words[0]).expanduser()
     masks = Path(chosen["masks"]).expanduser() if chosen["masks"] not in ("", "zeros") else None
     found = foreign.read(path, masks, chosen["weights"] or "start")
     ticket, notes = fitted(found, chosen, overrides)
     data = tickets.pack(ticket)
-    disk.make_folder(target.parent)
-    disk.write(target, data)
+    placing.put({placing.ALONE: data}, target, "import")
     about = ticket.about
     print(
         f"{found.kind}, {in_words(len(data))}: density {about['density']:.6g}, {about['kept']:,} "
         f"of {about['total']:,} weights kept; {'; '.join(notes)}"
     )
-    print(target)
+    print(printable(target))
     return 0
 
 

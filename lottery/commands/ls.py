@@ -1,12 +1,16 @@
 """List the runs under outputs/, a line each.
 
-usage: lottery ls [RUN...] [KEY=VALUE[,VALUE...]...] [sort=[-]COLUMN[,...]] [columns=COLUMN[,...]]
-                  [format=table|csv|json|markdown] [outputs=DIR]
+usage: lottery ls [RUN...] [FILTER...] [sort=[-]COLUMN[,...]] [columns=COLUMN[,...]]
+                  [format=table|csv|json|markdown|latex] [outputs=DIR]
 
-RUN is a name or a part of one, the start of an id, or a path; * stands for anything. KEY=VALUE
-keeps the runs that have one of the values: KEY is a column, an option or any setting.
+RUN is a name or a part of one, the start of an id, or a path; * stands for anything. FILTER keeps
+some runs: KEY=VALUE[,VALUE...] those that have one of the values, KEY!=VALUE[,...] the others,
+'KEY>NUMBER' (also <, >=, <=; quoted, as > and < are the shell's) those beyond a number. KEY is a
+column, an option or any setting. An accuracy is a share, or above 1 (or with %) in per cent; a time
+is in seconds or has a unit: 'age<2h' (s, min, h, d).
 
   lottery ls prune=imp,random state=done sort=-test    the best first
+  lottery ls 'test>97.5' 'density<=0.1'                sparse, and good
   lottery ls train.batch_size=64 sort=density,-test    by a setting; sorted by two columns
   lottery ls columns=name,id,test,train.length         what is shown: columns and settings
   lottery ls format=csv                                every column, in full precision
@@ -14,33 +18,34 @@ keeps the runs that have one of the values: KEY is a column, an option or any se
 columns: name id replicate model dataset method (also: prune) rewind levels levels_asked density
 val_accuracy (val) test_accuracy (test) state started (age) ended seconds left folder. Density and
 accuracy are those of the last level; state is running, done, stopped, killed, failed or damaged.
+Where configs share all else, the settings in which they differ are columns, too.
 """
 
 from __future__ import annotations
 
-import datetime
-import difflib
 import os
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lottery.commands import selection
+from lottery.commands import one_of, selection
 from lottery.errors import UsageError
+from lottery.spelling import suggestion
 from lottery.wording import printable
 
 if TYPE_CHECKING:
     from lottery.looking.facts import Facts
 
 KNOWN = {"sort": "", "columns": "", "format": "table", "outputs": "outputs"}
-SHOWN = ("name", "id", "replicate", "model", "dataset", "method", "rewind", "levels", "density",
-         "val_accuracy", "test_accuracy", "state", "age", "left")  # fmt: skip
+FIRST = ("name", "id", "replicate", "model", "dataset", "method", "rewind")
+LAST = ("levels", "density", "val_accuracy", "test_accuracy", "state", "age", "left")
 HEADS = {"replicate": "rep", "val_accuracy": "val %", "test_accuracy": "test %"}
 NUMBERS = ("rep", "levels", "density", "val %", "test %", "age", "left", "seconds")
 COMMON = ("dataset", "model", "rewind", "method")  # said once, where a line would be too long
-SHORTEST = 12  # characters of a name
+SHORTEST = 12  # places of a name
+MOST = 3  # settings that are shown unasked
 
 
 def main(arguments: list[str]) -> int:
@@ -50,23 +55,28 @@ def main(arguments: list[str]) -> int:
         return 0
     from lottery import formats
     from lottery.looking import choice
-    from lottery.looking.facts import COLUMNS, Facts
+    from lottery.looking.facts import COLUMNS
+    from lottery.looking.naming import none_there
+    from lottery.looking.order import telling
 
-    format = formats.check(chosen["format"], "ls")
+    format = one_of(chosen, "format", formats.FORMATS, "ls")
     outputs = Path(chosen["outputs"])
-    runs = [Facts(folder) for folder in choice.choose(outputs, words, "ls")]
-    runs = ordered(runs, chosen["sort"])
+    runs = ordered(choice.chosen(outputs, words, "ls", KNOWN), chosen["sort"])
     columns = asked(runs, chosen["columns"])
+    settings = [] if columns else telling(runs)
     if format in ("csv", "json"):
-        rows = [exact(run, columns) if columns else run.row for run in runs]
+        rows = [exact(run, columns) if columns else run.row | exact(run, settings) for run in runs]
         as_csv = format == "csv"
         print(formats.comma_separated(rows, COLUMNS) if as_csv else formats.as_json(rows))
     elif not runs:
-        print(choice.none_there(outputs))
-    elif format == "markdown":
-        print(formats.markdown(*laid_out(runs, columns), right=NUMBERS))
+        print(none_there(outputs))
+    elif format in ("markdown", "latex"):
+        lay = formats.markdown if format == "markdown" else formats.latex
+        print(lay(*laid_out(runs, columns, settings), right=NUMBERS))
     else:
-        print(fitted(*laid_out(runs, columns), width()))
+        print(fitted(*laid_out(runs, columns, settings), width()))
+        if len(settings) > MOST:
+            print(f"{len(settings) - MOST} more settings differ: lottery compare shows them")
     return 0
 
 
@@ -75,25 +85,17 @@ def ordered(runs: list[Facts], sort: str) -> list[Facts]:
 
     Runs that have none of it come last. Raises UsageError for what is no column or setting.
     """
+    from lottery.looking.order import rank
+
     for word in reversed([w for w in sort.split(",") if w]):
         key, back = word.removeprefix("-"), word.startswith("-")
         back ^= key == "age"  # the youngest began last
         known(runs, key, "sort")
         there = {run for run in runs if run.values(key) and run.values(key)[0] is not None}
         rest = [run for run in runs if run not in there]
-        runs = sorted((r for r in runs if r in there), key=rank(key), reverse=back) + rest
+        some = [run for run in runs if run in there]
+        runs = sorted(some, key=lambda run: rank(run.values(key)[0]), reverse=back) + rest
     return runs
-
-
-def rank(key: str) -> Callable[[Facts], tuple[bool, float, str]]:
-    """Return what to sort runs by: numbers by size and before words."""
-
-    def of(run: Facts) -> tuple[bool, float, str]:
-        value = run.values(key)[0]
-        is_number = isinstance(value, int | float)
-        return not is_number, value if is_number else 0.0, "" if is_number else str(value)
-
-    return of
 
 
 def asked(runs: Sequence[Facts], text: str) -> list[str]:
@@ -106,10 +108,11 @@ def asked(runs: Sequence[Facts], text: str) -> list[str]:
 
 def known(runs: Sequence[Facts], key: str, option: str) -> None:
     """Raise UsageError where no run has a column, option or setting of this name."""
-    names = {name for run in runs for name in run.keys}
+    from lottery.looking.facts import ALSO, COLUMNS
+
+    names = dict.fromkeys(name for run in runs for name in run.keys)
     if runs and key not in names:
-        close = difflib.get_close_matches(key, sorted(names), n=1, cutoff=0.5)
-        hint = f"; did you mean '{close[0]}'?" if close else ""
+        hint = suggestion(key, names) or f"; columns are {', '.join((*COLUMNS, *ALSO))}"
         raise UsageError(f"ls: {option}={key}: no run has that{hint} (lottery ls --help)")
 
 
@@ -118,9 +121,12 @@ def exact(run: Facts, columns: Sequence[str]) -> dict[str, Any]:
     return {key: next(iter(run.values(key)), None) for key in columns}
 
 
-def laid_out(runs: Sequence[Facts], columns: Sequence[str]) -> tuple[list[str], list[list[str]]]:
-    """Return heads and cells for people: what is asked for, or the columns that say something."""
-    shown = list(columns) or [key for key in SHOWN if useful(key, runs)]
+def laid_out(
+    runs: Sequence[Facts], columns: Sequence[str], settings: Sequence[str]
+) -> tuple[list[str], list[list[str]]]:
+    """Return heads and cells for people: what is asked for, or what says something."""
+    usual = [*FIRST, *settings[:MOST], *LAST]
+    shown = list(columns) or [key for key in usual if useful(key, runs)]
     heads = [HEADS.get(key, key) for key in map(renamed, shown)]
     return heads, [[cell(run, renamed(key)) for key in shown] for run in runs]
 
@@ -146,29 +152,22 @@ def useful(key: str, runs: Sequence[Facts]) -> bool:
 def cell(run: Facts, key: str) -> str:
     """Return a cell for people."""
     from lottery.formats import about
+    from lottery.looking.facts import COLUMNS, age
+    from lottery.looking.filters import MEASURED, spelled
 
     if key == "age":
         return about(age(run.row["started"]))
-    value = next(iter(run.values(key)), None)
-    if value is None:
+    values = run.values(key)
+    if not values or (values[0] is None and key in COLUMNS):
         return ""
+    value = values[0]
     if key == "levels":
-        total = run.row["levels_asked"]
-        return f"{value}/{'?' if total is None else total}"
+        return str(values[1])
     if key in ("test_accuracy", "val_accuracy"):
         return f"{100 * value:.2f}"
     if key in ("left", "seconds"):
         return about(value)
-    return f"{value:.4g}" if isinstance(value, float) else printable(value)
-
-
-def age(started: object) -> float | None:
-    """Return the seconds since a time in ISO 8601; None where it is none."""
-    try:
-        then = datetime.datetime.fromisoformat(str(started))
-        return (datetime.datetime.now(datetime.UTC) - then).total_seconds()
-    except (ValueError, TypeError, OverflowError):
-        return None
+    return f"{value:.4g}" if key in MEASURED else printable(spelled(value))
 
 
 def width() -> int | None:
@@ -183,7 +182,7 @@ def fitted(heads: list[str], rows: list[list[str]], room: int | None) -> str:
 
     What is the same in every line is said once above it; then long names lose their middle.
     """
-    from lottery.formats import aligned
+    from lottery.formats import aligned, places, shortened
 
     said = []
     for key in COMMON if room else ():
@@ -196,23 +195,17 @@ def fitted(heads: list[str], rows: list[list[str]], room: int | None) -> str:
     over = too_wide(heads, rows, room)
     if over and "name" in heads:
         place = heads.index("name")
-        most = max(SHORTEST, max(len(row[place]) for row in rows) - over)
+        most = max(SHORTEST, max(places(row[place]) for row in rows) - over)
         rows = [[*row[:place], shortened(row[place], most), *row[place + 1 :]] for row in rows]
     above = [f"all: {', '.join(said)}"] if said else []
     return "\n".join([*above, aligned(heads, rows, NUMBERS)])
 
 
 def too_wide(heads: Sequence[str], rows: Sequence[Sequence[str]], room: int | None) -> int:
-    """Return by how many characters a table is too wide."""
+    """Return by how many places a table is too wide."""
+    from lottery.formats import places
+
     if room is None:
         return 0
-    widths = [max(len(line[i]) for line in [heads, *rows]) for i in range(len(heads))]
+    widths = [max(places(line[i]) for line in [heads, *rows]) for i in range(len(heads))]
     return max(0, sum(widths) + 2 * (len(widths) - 1) - room)
-
-
-def shortened(text: str, most: int) -> str:
-    """Return text without its middle where it is longer than `most` characters."""
-    if len(text) <= most:
-        return text
-    tail = (most - 1) // 2
-    return f"{text[: most - 1 - tail]}…{text[-tail:]}"

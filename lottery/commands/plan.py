@@ -3,11 +3,13 @@
 usage: lottery plan [OVERRIDE...] [time=no] [layers=yes] [format=table|json]
 
 The overrides are those of lottery run, with -m those of a sweep. Of each level: what it keeps, its
-steps, and whether it is to be trained, shared with another run, or there already. The time comes
-from a few steps that are trained here and now, in memory (time=no leaves them out), the memory
-from one of them. layers=yes lists what each layer keeps, where no score decides that. Levels are
-taken for the same where their configs say so; masks that happen to be equal are found by the run
-alone. A level in the midst of its training counts in full.
+steps, and whether it is to be trained, shared with another run, or there already. The time is that
+of the whole command: its start as this one's was, steps of which a few are trained here and now, in
+memory (time=no leaves them out), and what each level writes. The memory is that of a step.
+layers=yes lists what each layer keeps, where no score decides that. Levels are taken for the same
+where their configs say so; masks that happen to be equal are found by the run alone. A level in the
+midst of its training counts in full. Data that are not there are not fetched: their published sizes
+and made-up images stand for them.
 """
 
 from __future__ import annotations
@@ -18,10 +20,10 @@ from lottery.composing import compose_each, is_sweep
 from lottery.errors import UsageError
 from lottery.foresight.plans import Plans
 from lottery.formats import about, aligned, as_json
-from lottery.wording import in_words, near
+from lottery.wording import in_words, near, printable
 
 if TYPE_CHECKING:
-    from lottery.foresight.planning import Plan, Planned
+    from lottery.foresight.planned import Plan, Planned
     from lottery.foresight.timing import Timing
 
 CHOICES = {"time": ("yes", "no"), "layers": ("no", "yes"), "format": ("table", "json")}
@@ -64,7 +66,7 @@ def taken(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
 
 def sweep(plans: Plans) -> str:
     """Return a line a job and what they come to, for people."""
-    from lottery.foresight.planning import SHARED, THERE, TRAIN
+    from lottery.foresight.planned import SHARED, THERE, TRAIN
 
     heads: tuple[str, ...] = ("job", "train", "shared", "there", "steps", "time", "disk")
     lines = []
@@ -92,6 +94,11 @@ def sweep(plans: Plans) -> str:
         steps_line(total["steps"], None, total["search_steps"], total["steps_replayed"]),
     ]
     if plans.each:
+        parts += [
+            data_line(missing)
+            for missing in dict.fromkeys(p.missing for p in plans.each)
+            if missing
+        ]
         parts += time_lines(list(plans.timings.values()), total["seconds"])
         parts.append(disk_line(plans.each[0], total["disk"], total["disk_at_work"]))
     return "\n".join(parts)
@@ -99,7 +106,7 @@ def sweep(plans: Plans) -> str:
 
 def single(plan: Plan, layers: bool) -> str:
     """Return the plan of one run, for people."""
-    from lottery.foresight.planning import TRAIN
+    from lottery.foresight.planned import TRAIN
 
     heads: tuple[str, ...] = ("level", "density", "kept", "steps", "to score", "")
     lines: list[tuple[str, ...]] = [
@@ -122,6 +129,7 @@ def single(plan: Plan, layers: bool) -> str:
     parts.append(steps_line(plan.steps(TRAIN), plan.examples(), scoring.steps, plan.replayed()))
     if scoring.examples:
         parts.append(f"scoring: {scoring.examples:,} examples, searches included")
+    parts += [data_line(plan.missing)] if plan.missing else []
     parts += time_lines([plan.timing] if plan.timing else [], plan.seconds(TRAIN))
     parts.append(disk_line(plan, plan.disk(), plan.checkpoints()))
     return "\n".join(parts)
@@ -141,7 +149,7 @@ def scored(row: Planned) -> str:
 
 def counted(counts: dict[str, Any]) -> str:
     """Return how many levels and branches there are of each kind."""
-    from lottery.foresight.planning import SHARED, THERE, TRAIN
+    from lottery.foresight.planned import SHARED, THERE, TRAIN
 
     return f"{counts[TRAIN]} to train, {counts[SHARED]} shared, {counts[THERE]} already there"
 
@@ -169,6 +177,14 @@ def time_lines(timings: list[Timing], seconds: float | None) -> list[str]:
         f"{large.steps} on {large.device}{threads})",
         f"memory of a step: {in_words(sum(large.memory.values()))} ({memory}), and the data",
     ]
+
+
+def data_line(missing: str) -> str:
+    """Return the line on data that are not there."""
+    return (
+        f"data: {printable(missing)}: planned by its sizes and made-up images; which levels other "
+        "runs have trained on it is not known"
+    )
 
 
 def in_time(seconds: float | None) -> str:

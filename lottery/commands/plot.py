@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> int:
         raise UsageError(
             f"plot: name a figure, as in figure=accuracy: {', '.join(components('figure'))}"
         )
-    from lottery.looking import choice
+    from lottery.looking.naming import none_there
     from lottery.plotting.drawing import check_suffix, defaults, draw
 
     own = {key: value for key, value in defaults(name).items() if key != "name"}
@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> int:
     outputs = Path(chosen["outputs"])
     folders = select(outputs, words or [], name, list(own))
     if not folders:
-        raise UsageError(f"plot: {choice.none_there(outputs)}")
+        raise UsageError(f"plot: {none_there(outputs)}")
     from lottery.looking.tidy import Runs
 
     drawn = draw(name, Runs(folders), typed | {"width": chosen["width"]})
@@ -54,6 +54,11 @@ def main(arguments: list[str]) -> int:
         drawn.beside(path)
     for note in drawn.notes:
         print(f"note: {note}")
+    if drawn.lacking and any(path.suffix.lower() != ".svg" for path in paths):
+        print(
+            f"note: no font here has {printable(drawn.lacking)}, so boxes stand for them; install "
+            "one (for Chinese, Japanese and Korean fonts-noto-cjk), or write .svg"
+        )
     written = [path for target in paths for path in drawn.save(target)]
     for path in dict.fromkeys(written):
         print(printable(path))
@@ -65,9 +70,10 @@ def select(outputs: Path, words: list[str], name: str, settings: list[str]) -> t
     from lottery.looking.choice import choose, is_filter
 
     try:
-        return choose(outputs, words, "plot")
+        return choose(outputs, words, "plot", [*settings, "width"])
     except UsageError as error:
-        if any(is_filter(word) and "." not in word.partition("=")[0] for word in words):
+        typed = [word.partition("=")[0] for word in words if is_filter(word, outputs)]
+        if any("." not in key for key in typed) and "did you mean" not in str(error):
             listed = ", ".join([*settings, "width"])
             raise UsageError(f"{error}; figure={name} has the settings {listed}") from error
         raise

@@ -14,11 +14,11 @@ far below dense an accuracy may lie and still match it.
 
 from pathlib import Path
 
-from lottery.commands import selection
+from lottery.commands import selection, share
 from lottery.errors import DiskError, UsageError
 from lottery.wording import near, printable
 
-KNOWN = {"to": "", "tolerance": "", "outputs": "outputs"}
+KNOWN = {"to": "", "tolerance": "0.005", "outputs": "outputs"}
 SUFFIXES = (".html", ".htm")
 
 
@@ -27,7 +27,8 @@ def main(arguments: list[str]) -> int:
     words, chosen = selection(arguments, __doc__, KNOWN)
     if words is None:
         return 0
-    from lottery.looking.choice import choose, none_there
+    from lottery.looking.choice import choose
+    from lottery.looking.naming import none_there
 
     refuse_place(chosen["to"])
     folders = choose(Path(chosen["outputs"]), words, "report")
@@ -36,7 +37,7 @@ def main(arguments: list[str]) -> int:
     from lottery.reports import gather, page
     from lottery.wording import in_words
 
-    report = gather.gather(folders, share(chosen["tolerance"]))
+    report = gather.gather(folders, share(chosen, "tolerance", "report"))
     made = page.html(report)
     place = Path(chosen["to"]) if chosen["to"] else gather.usual_place(folders)
     write(place, made, bool(chosen["to"]))
@@ -53,25 +54,12 @@ def refuse_place(to: str) -> None:
         raise UsageError(f"report: to={to} is no HTML file; type to={hint}")
 
 
-def share(text: str) -> float:
-    """Return the tolerance as a share of 1; raises UsageError for anything else."""
-    from lottery.stats import TOLERANCE
-
-    try:
-        value = float(text) if text else TOLERANCE
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < 1:
-        raise UsageError(f"report: tolerance={text} is no share of 1; 0.005 is half a point")
-    return value
-
-
 def write(place: Path, made: bytes, asked: bool) -> None:
-    """Write the page, whole or not at all; a file of another's in the usual place is left alone."""
+    """Write the page, whole or not at all; a file that is no page of ours is left alone."""
     from lottery.reports.page import is_ours
     from lottery.storage import disk
 
-    if not asked and place.exists() and not is_ours(place):
+    if place.exists() and place.stat().st_size and not is_ours(place):
         raise UsageError(
             f"report: {place} is there and no report of lottery; name another: to=FILE.html"
         )

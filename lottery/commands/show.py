@@ -1,6 +1,6 @@
 """Show one run: its levels, layers, cost, settings, branches, state.
 
-usage: lottery show RUN [KEY=VALUE...] [layers=all] [format=text|json] [outputs=DIR]
+usage: lottery show RUN [FILTER...] [layers=all] [format=text|json] [outputs=DIR]
 
 RUN is a path, an id or the start of one, or a run's name or a part of it; add /replicate_1 to pick
 a replicate, or filters as for `lottery ls`: lottery show prune=random replicate=1
@@ -14,7 +14,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lottery.commands import selection
+from lottery.commands import one_of, selection
 from lottery.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,21 +30,23 @@ def main(arguments: list[str]) -> int:
         return 0
     if not words:
         raise UsageError("show: name one run (lottery ls lists them)")
-    if chosen["format"] not in ("text", "json"):
-        raise UsageError(f"show: format={chosen['format']} is none of text, json")
+    format = one_of(chosen, "format", ("text", "json"), "show")
     from lottery.looking import choice
     from lottery.looking.facts import Facts
+    from lottery.storage.settings import read_settings
 
     run = Facts(choice.one(Path(chosen["outputs"]), words, "show"))
-    if chosen["format"] == "json":
+    if format == "json":
         from lottery.formats import as_json
 
+        read_settings(run.folder)
         print(as_json(everything(run)))
         return 0
     from lottery.looking.sections import sections
 
     for section in sections(run, chosen["layers"]):
         print(section)
+    read_settings(run.folder)  # after all that can be said: DamagedError, with what to type
     return 0
 
 

@@ -1,34 +1,37 @@
 """Follow a run while it is at work: its finished levels, then what comes.
 
-usage: lottery tail [RUN] [every=SECONDS] [outputs=DIR]
+usage: lottery tail [RUN] [FILTER...] [every=SECONDS] [outputs=DIR]
 
 RUN is a path, an id or the start of one, a run's name, or filters, as in `lottery ls`; without one
 the run that is at work, where there is only one. Ends when the run does; Ctrl-C ends this alone.
-A run that is not at work: its levels and how it stands. It may be on another machine that writes to
-the same disk: as its lock may not be seen from here, its sign of life tells, which is 2 s old at
-most where the clocks agree.
+A run that is not at work: its levels and how it stands; exit code 4 for a damaged one. It
+may be on another machine that writes to the same disk: as its lock may not be seen from here, its
+sign of life tells, which is 2 s old at most where the clocks agree.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Any
+from typing import TYPE_CHECKING
 
 from lottery.commands import selection
-from lottery.errors import INTERRUPTED, UsageError
+from lottery.errors import DAMAGED, DONE, INTERRUPTED, UsageError
 from lottery.watching import pulse
 from lottery.wording import near, printable
 
+if TYPE_CHECKING:
+    from lottery.looking.facts import Facts
+
+KNOWN = {"every": "1", "outputs": "outputs"}
 QUIET = 10.0  # seconds without a new row after which the step is shown
 
 
 def main(arguments: list[str]) -> int:
     """Print what is there and what comes; return the exit code."""
-    known = {"outputs": "outputs", "every": "1"}
-    words, chosen = selection(arguments, __doc__, known)
+    words, chosen = selection(arguments, __doc__, KNOWN)
     if words is None:
         return 0
     try:
@@ -51,13 +54,12 @@ def seconds(text: str) -> float:
 def found(outputs: Path, words: Sequence[str]) -> Path:
     """Return the run that the words name; without words the only one that is at work."""
     from lottery.looking import choice
-    from lottery.looking.facts import Facts
 
     if words:
         return choice.one(outputs, words, "tail")
-    working = [f for f in choice.choose(outputs, ()) if Facts(f).state == "running"]
+    working = [run for run in choice.chosen(outputs, (), "tail") if run.state == "running"]
     if len(working) == 1:
-        return working[0]
+        return working[0].folder
     raise UsageError(
         f"tail: {len(working) or 'no'} runs are at work under {printable(outputs)}; name the one "
         "to follow (lottery ls lists them)"
@@ -67,15 +69,17 @@ def found(outputs: Path, words: Sequence[str]) -> Path:
 def follow(folder: Path, every: float) -> int:
     """Print the run's levels and rows as they come, until it is not at work any more."""
     from lottery.looking.facts import Facts
+    from lottery.looking.living import line
 
     print(printable(near(folder)), flush=True)
     levels, shown, said_at = 0, None, 0.0
     while True:
-        now = Facts(folder).state  # before the tables: else the last level may come in between
+        run = Facts(folder)
+        now = run.state  # before the tables: else the last level may come in between
         levels = new_levels(folder, levels)
         if now != "running":
-            print(ending(folder, now), flush=True)
-            return 0
+            print(ending(run), flush=True)
+            return DAMAGED if now == "damaged" else DONE
         said = pulse.read(folder)
         if said:
             mark = (said["level"], said["branch"], said["row"])
@@ -98,29 +102,13 @@ def new_levels(folder: Path, before: int) -> int:
     return len(rows)
 
 
-def line(said: Mapping[str, Any]) -> str:
-    """Return a sign of life as the run itself would put it."""
-    from lottery.watching.progress import title, words_of
-    from lottery.watching.sweep import clock
-
-    words = [title(said["level"], said["levels"], said["branch"], said["density"])]
-    scored = f"scoring for a mask, {said['step']:,} batches"
-    words.append(f"step {said['step']}/{said['steps']}" if said["steps"] else scored)
-    words += [words_of(said["row"])] if said["row"] else []
-    words += [] if said["left"] is None else [f"run {clock(said['left'])} left"]
-    return printable("  ".join(words))
-
-
-def ending(folder: Path, now: str) -> str:
+def ending(run: Facts) -> str:
     """Return how a run stands that is not at work, and what to type to go on with it."""
     from lottery.formats import about
-    from lottery.looking.facts import Facts
+    from lottery.looking.living import error_of, to_go_on
 
-    record = Facts(folder).record
-    took = record.get("seconds")
-    words = [f"{now} after {about(took)}" if now == "done" and took else now]
-    if now in ("failed", "stopped", "damaged") and record.get("error"):
-        words.append(str(record["error"]))
-    if now in ("killed", "failed") and record.get("command"):
-        words.append(f"to go on: {record['command']}")
+    took = run.record.get("seconds")
+    words = [f"{run.state} after {about(took)}" if run.state == "done" and took else run.state]
+    words += [error] if (error := error_of(run)) else []
+    words += [f"to go on: {command}"] if (command := to_go_on(run)) else []
     return printable("; ".join(words))

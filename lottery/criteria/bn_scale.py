@@ -23,7 +23,10 @@ def bn_scale(
     net = graph.trace(model, task)
     scales = {name: scale for name in net.norms if (scale := gamma(model, name)) is not None}
     if not scales:
-        raise UsageError("prune: bn_scale needs BatchNorms with a scale; this model has none")
+        raise UsageError(
+            "prune: bn_scale needs BatchNorms with a scale; this model has none; "
+            "choose another, like model=resnet20, or type prune=imp"
+        )
     largest = max(float(scale.max()) for scale in scales.values())
     average = mean_by_channel(net, scales)
     average[net.fixed] = largest
@@ -42,7 +45,7 @@ def bn_scale(
     if bare:
         raise UsageError(
             f"prune: bn_scale finds no BatchNorm behind some layers{some(bare)}; leave them out by "
-            "prune.exclude, or choose another criterion"
+            "prune.exclude, or type prune=imp"
         )
     return result
 

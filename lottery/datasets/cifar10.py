@@ -8,12 +8,15 @@ from lottery.pixels.augmentation import ImageOptions
 from lottery.pixels.downloads import Published, Source, downloaded
 from lottery.pixels.images import ImageTask
 from lottery.pixels.layouts import record_files
+from lottery.pixels.outline import Outline
 
 RECORDS = 10_000 * (1 + 3 * 32 * 32)  # bytes of a file
 BATCHES = (*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin")
 EXAMPLES = {"train": 50_000, "test": 10_000}
 FILES = Published(
     title="CIFAR-10",
+    shape=(3, 32, 32),
+    examples=EXAMPLES,
     unpacked="cifar-10-batches-bin",
     pickled="cifar-10-batches-py",
     addresses=("https://www.cs.toronto.edu/~kriz/",),
@@ -28,7 +31,7 @@ FILES = Published(
 )
 
 
-def cifar10(root: Path, **options: Unpack[ImageOptions]) -> ImageTask:
+def cifar10(root: Path, **options: Unpack[ImageOptions]) -> ImageTask | Outline:
     """Return 50,000 + 10,000 photographs of 10 classes, [3, 32, 32] (Krizhevsky 2009).
 
     The binary version: downloaded to `root` at the first use, then cached there. The archive may

@@ -8,11 +8,14 @@ from lottery.pixels.augmentation import ImageOptions
 from lottery.pixels.downloads import Published, Source, downloaded
 from lottery.pixels.images import ImageTask
 from lottery.pixels.layouts import record_files
+from lottery.pixels.outline import Outline
 
 RECORD = 2 + 3 * 32 * 32  # bytes: the coarse label, the fine one, the pixels
 EXAMPLES = {"train": 50_000, "test": 10_000}
 FILES = Published(
     title="CIFAR-100",
+    shape=(3, 32, 32),
+    examples=EXAMPLES,
     unpacked="cifar-100-binary",
     pickled="cifar-100-python",
     addresses=("https://www.cs.toronto.edu/~kriz/",),
@@ -27,7 +30,7 @@ FILES = Published(
 )
 
 
-def cifar100(root: Path, **options: Unpack[ImageOptions]) -> ImageTask:
+def cifar100(root: Path, **options: Unpack[ImageOptions]) -> ImageTask | Outline:
     """Return 50,000 + 10,000 photographs of 100 classes, [3, 32, 32] (Krizhevsky 2009).
 
     The binary version: downloaded to `root` at the first use, then cached there. The archive may

@@ -7,6 +7,7 @@ from lottery.errors import UsageError
 from lottery.pixels import decoding, folders
 from lottery.pixels.augmentation import ImageOptions
 from lottery.pixels.images import ImageTask
+from lottery.pixels.outline import Outline
 from lottery.pixels.streams import StreamTask, stream_task
 
 
@@ -20,7 +21,7 @@ def image_folder(
     memory: float,
     workers: int,
     **options: Unpack[ImageOptions],
-) -> ImageTask | StreamTask:
+) -> ImageTask | StreamTask | Outline:
     """Return the images below `path` as [channels, size, size]; the classes are the folder names.
 
     The splits are the folders train, test and val (valid, validation). Without test, val is the

@@ -7,9 +7,12 @@ from lottery.pixels.augmentation import ImageOptions
 from lottery.pixels.downloads import Published, Source, downloaded
 from lottery.pixels.images import ImageTask
 from lottery.pixels.layouts import idx_files
+from lottery.pixels.outline import Outline
 
 FILES = Published(
     title="MNIST",
+    shape=(1, 28, 28),
+    examples={"train": 60_000, "test": 10_000},
     folder="MNIST/raw",
     unpacked="MNIST/raw",
     addresses=(
@@ -45,7 +48,7 @@ FILES = Published(
 )
 
 
-def mnist(root: Path, **options: Unpack[ImageOptions]) -> ImageTask:
+def mnist(root: Path, **options: Unpack[ImageOptions]) -> ImageTask | Outline:
     """Return 60,000 + 10,000 handwritten digits, [1, 28, 28] (LeCun et al. 1998).
 
     Downloaded to `root`/MNIST/raw at the first use, then cached below `root`. The files may lie

@@ -11,9 +11,12 @@ from lottery.pixels.augmentation import ImageOptions
 from lottery.pixels.cache import Tensors
 from lottery.pixels.downloads import Published, Source, downloaded
 from lottery.pixels.images import ImageTask
+from lottery.pixels.outline import Outline
 
 FILES = Published(
     title="SVHN",
+    shape=(3, 32, 32),
+    examples={"train": 73_257, "test": 26_032},
     addresses=("http://ufldl.stanford.edu/housenumbers/",),
     sources=(
         Source(
@@ -32,7 +35,7 @@ FILES = Published(
 )
 
 
-def svhn(root: Path, **options: Unpack[ImageOptions]) -> ImageTask:
+def svhn(root: Path, **options: Unpack[ImageOptions]) -> ImageTask | Outline:
     """Return 73,257 + 26,032 digits of house numbers, [3, 32, 32] (Netzer et al. 2011).
 
     Downloaded to `root` at the first use, then cached below it; the 531,131 "extra" images are not

@@ -8,19 +8,27 @@ from lottery.pixels import decoding, folders
 from lottery.pixels.augmentation import ImageOptions
 from lottery.pixels.folders import File, Tree
 from lottery.pixels.images import ImageTask
+from lottery.pixels.outline import Outline, looking, outline
 
 FOLDER = "tiny-imagenet-200"
 FETCH = f"wget http://cs231n.stanford.edu/{FOLDER}.zip && unzip {FOLDER}.zip"
 SIDE = 64
+CLASSES = 200
+EXAMPLES = {"train": 100_000, "test": 10_000}
 
 
-def tiny_imagenet(root: Path, *, workers: int, **options: Unpack[ImageOptions]) -> ImageTask:
+def tiny_imagenet(
+    root: Path, *, workers: int, **options: Unpack[ImageOptions]
+) -> ImageTask | Outline:
     """Return 100,000 + 10,000 photographs of 200 classes, [3, 64, 64] (Stanford CS231n).
 
     From `root`/tiny-imagenet-200, as the archive unpacks. Its val is the test split, since the
     labels of its own test split were never published. Decoded once, then cached below `root`.
     """
     folder = root / FOLDER
+    if looking() and not (folder / "train").is_dir():
+        absent = f"Tiny ImageNet is not in {folder.absolute()}"
+        return outline((3, SIDE, SIDE), CLASSES, EXAMPLES, options, absent)
     if not (folder / "train").is_dir():
         raise UsageError(
             f"{folder} is no folder; on a machine with a network: cd {root} && {FETCH}"

@@ -1,13 +1,17 @@
 """Describe a net for those who find it on its own: config.json and a model card."""
 
+import re
 from typing import Any
 
 import yaml
 
+from lottery.exchange.transfer import OPTION
+from lottery.wording import printable
+
 KEYS = (
     "input_shape", "outputs", "weights", "step", "density", "kept", "total", "level", "branch",
     "model", "dataset", "data", "train", "prune", "schedule", "rewind", "run", "key", "result",
-    "command", "versions",
+    "command", "sweep", "versions",
 )  # fmt: skip
 AT = {"start": "before training, at the rewind point (step {step})", "end": "after training"}
 
@@ -29,12 +33,10 @@ are exactly 0 (density {density:.6g}). The weights are those {when}.
 
 ## How it was trained
 
-Level {level}{branch} of the run `{run}` (method `{method}`, rewind `{rewind}`), made with lottery
+Level {level}{branch} of the run {run} (method {method}, rewind {rewind}), made with lottery
 {lottery} and torch {torch}. This command makes it again:
 
-```
 {command}
-```
 
 All settings are in config.json.
 
@@ -85,29 +87,60 @@ def card(about: dict[str, Any]) -> str:
     front = {
         "library_name": "pytorch",
         "pipeline_tag": "image-classification",
-        "tags": ["lottery-ticket", "pruning", "sparse", model],
-        "datasets": [dataset],
+        "tags": ["lottery-ticket", "pruning", "sparse", printable(model)],
+        "datasets": [printable(dataset)],
     }
     spread = {"mean": about["dataset"].get("mean"), "std": about["dataset"].get("std")}
     return CARD.format(
         front=yaml.safe_dump(front, sort_keys=False).strip(),
-        model=model,
-        dataset=dataset,
+        model=word(model),
+        dataset=word(dataset),
         percent=100 * about["density"],
         when=AT[about["weights"]].format(step=about["step"]),
         table=accuracies(about),
-        method=chosen.get("prune", "?"),
-        **{key: about[key] for key in ("kept", "total", "density", "level", "run", "outputs")},
-        branch=f", branch {about['branch']}," if about["branch"] else "",
-        rewind=about["rewind"]["name"],
+        method=word(chosen.get("prune", "?")),
+        **{key: about[key] for key in ("kept", "total", "density", "level", "outputs")},
+        run=code(about["run"]),
+        branch=f", branch {word(about['branch'])}," if about["branch"] else "",
+        rewind=word(about["rewind"]["name"]),
         lottery=about["versions"]["lottery"],
         torch=about["versions"]["torch"],
-        command=about["command"],
+        command=commands(about),
         shape=", ".join(map(str, about["input_shape"])),
         scaled="; pixels from 0 to 1, less {mean}, over {std}, by channel".format(**spread)
         if spread["mean"]
         else "",
     )
+
+
+def commands(about: dict[str, Any]) -> str:
+    """Return the command of this run, and that of the sweep that it was part of, as code."""
+    text = block(about["command"])
+    if about["sweep"]:
+        text += f"\n\nIt was trained with others, by\n\n{block(about['sweep'])}"
+    return text
+
+
+def block(text: str) -> str:
+    """Return text as a block of code, whatever is in it."""
+    fence = "`" * max(3, 1 + longest(text))
+    return f"{fence}\n{printable(text)}\n{fence}"
+
+
+def code(text: str) -> str:
+    """Return text as code in a line, whatever is in it."""
+    fence, room = "`" * (1 + longest(text)), " " if "`" in text else ""
+    return f"{fence}{room}{printable(text)}{room}{fence}"
+
+
+def longest(text: str) -> int:
+    """Return the length of the longest row of backticks."""
+    return max(map(len, re.findall("`+", text)), default=0)
+
+
+def word(text: str) -> str:
+    """Return the name of an option as it is, and anything else as code in a line."""
+    return text if OPTION.fullmatch(text) else code(text)
 
 
 def accuracies(about: dict[str, Any]) -> str:

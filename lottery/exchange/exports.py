@@ -1,9 +1,6 @@
 """Write a net for others, read it back, and put it in place where it computes the same."""
 
 import contextlib
-import glob
-import os
-import shutil
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,12 +12,9 @@ from torch import Tensor, nn
 
 from lottery import seeds
 from lottery.errors import UsageError
-from lottery.exchange import tickets
+from lottery.exchange import placing, tickets
 from lottery.exchange.forms import FORMS, Again, Source, compacted
 from lottery.exchange.tickets import Portable
-from lottery.storage import disk
-from lottery.storage.records import TEMPORARY
-from lottery.wording import rm
 
 EXAMPLES = 100  # whose outputs are compared
 TOLERANCE = 1e-5  # of the largest output, or absolute where that is below 1
@@ -43,36 +37,22 @@ def write(source: Source, how: str, target: Path, smaller: bool) -> Report:
     all: raises UsageError where its outputs differ by more than `TOLERANCE`, or a pruned weight is
     not 0.
     """
-    if os.path.lexists(target):
-        raise UsageError(f"export: {target} is there already; give another to=, or {rm(target)}")
-    temporary = target.with_name(f"{TEMPORARY}{os.getpid()}-{target.name}")
-    disk.make_folder(target.parent)
+    placing.refuse_taken(target, "export")
     given = replace(source, net=compacted(source)) if smaller else source
-    try:
-        with disk.touching(target), quiet(how):
-            again = FORMS[how](given, temporary)
-            small = again._replace(small=given.net) if smaller else again
-            report = compare(source, small, temporary)
-        with disk.touching(target):
-            os.replace(temporary, target)
-            disk.sync_folder(target.parent)
-    finally:
-        clear(temporary)
+    form = FORMS[how]
+    with expressed(how):
+        files = form.make(given)
+    with placing.prepared(files, target, "export") as made:
+        with expressed(how):
+            again = form.read(given, made)
+        small = again._replace(small=given.net) if smaller else again
+        report = compare(source, small, sum(map(len, files.values())))
+        placing.place(made, target, "export")
     return report
 
 
-def clear(temporary: Path) -> None:
-    """Remove what an export that failed has left."""
-    if temporary.is_dir():
-        shutil.rmtree(temporary)
-    for path in temporary.parent.glob(
-        f"{glob.escape(temporary.name)}*"
-    ):  # onnx may have put data beside it
-        path.unlink()
-
-
 @contextlib.contextmanager
-def quiet(how: str) -> Iterator[None]:
+def expressed(how: str) -> Iterator[None]:
     """Keep to ourselves what libraries warn of their own code; turn their errors into one line."""
     from torch._dynamo.exc import TorchDynamoException
 
@@ -86,8 +66,8 @@ def quiet(how: str) -> Iterator[None]:
 
 
 @torch.no_grad()
-def compare(source: Source, again: Again, path: Path) -> Report:
-    """Return how an export that was read back compares with the net; raises UsageError."""
+def compare(source: Source, again: Again, size: int) -> Report:
+    """Return how an export of `size` bytes compares, read back, with the net; or UsageError."""
     batches = source.task.scoring_batches(seeds.generator(0, "export"), size=EXAMPLES)
     difference = largest = 0.0
     for x, _ in batches:
@@ -99,7 +79,7 @@ def compare(source: Source, again: Again, path: Path) -> Report:
         zeros, parameters = count_zeros(source.ticket, again.tensors), None
     else:
         zeros, parameters = 0, (count(source.net), count(again.small))
-    return Report(difference, largest, zeros, parameters, size_of(path))
+    return Report(difference, largest, zeros, parameters, size)
 
 
 def count(net: nn.Module) -> int:
@@ -133,9 +113,3 @@ def count_zeros(ticket: Portable, tensors: dict[str, Tensor]) -> int:
             raise UsageError(f"export: pruned weights of {name} are not 0; nothing was written")
         zeros += pruned.numel()
     return zeros
-
-
-def size_of(path: Path) -> int:
-    """Return the bytes of a file, or of all files of a folder."""
-    files = path.rglob("*") if path.is_dir() else [path]
-    return sum(file.stat().st_size for file in files)

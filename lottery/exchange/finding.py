@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from torch.utils.hooks import RemovableHandle
 
 from lottery import mask as masks
 from lottery.errors import UsageError
+from lottery.exchange import matching
 from lottery.exchange.tickets import (
     FOLDER,
     WEIGHTS,
@@ -18,7 +20,7 @@ from lottery.exchange.tickets import (
     described,
     form,
     opened,
-    read_bytes,
+    read,
     refuse_odd,
     some,
     unpack,
@@ -29,6 +31,8 @@ from lottery.step import Span
 from lottery.storage import links, records
 from lottery.storage.store import Shelf
 from lottery.wording import printable
+
+LAST = -1  # stands for the last level that there is
 
 
 @contextlib.contextmanager
@@ -68,9 +72,10 @@ def find(
 ) -> Portable:
     """Return the ticket that a path names: a ticket file, a level's folder, or that of a run.
 
-    A run needs `level`; of a run's folder without /replicate_K this takes replicate `number`.
-    `weights` is start or end; None is what a file has, and start of a level. Raises UsageError,
-    also where a file has the other weights.
+    A run needs `level`, -1 for its last; of a run's folder without /replicate_K this takes
+    replicate `number`. `weights` is start or end; None is what a file has, and start of a level.
+    Raises UsageError, also where a file has the other weights, and DamagedError where a checksum is
+    wrong.
     """
     if weights not in (None, *WEIGHTS):
         raise UsageError(f"weights: '{weights}' is none of {', '.join(WEIGHTS)}")
@@ -79,7 +84,7 @@ def find(
     elif shelf := shelf_at(path, level, branch, number):
         return of_level(shelf, weights or "start")
     else:
-        found = unpack(read_bytes(path), path)
+        found = unpack(read(path), path)
     has = found.about.get("weights")
     if weights not in (None, has):
         raise UsageError(
@@ -91,8 +96,8 @@ def find(
 
 def of_folder(path: Path) -> Portable:
     """Return the ticket of a folder as `lottery export as=folder` makes it."""
-    weights, about = opened(read_bytes(path / FOLDER[0]), path / FOLDER[0])
-    mask, _ = opened(read_bytes(path / FOLDER[1]), path / FOLDER[1])
+    weights, about = opened(read(path / FOLDER[0]), path / FOLDER[0])
+    mask, _ = opened(read(path / FOLDER[1]), path / FOLDER[1])
     return checked(weights, mask, about, path)
 
 
@@ -114,14 +119,35 @@ def shelf_at(path: Path, level: int | None, branch: str, number: int) -> Shelf |
         raise UsageError(f"{printable(path)} is neither a ticket file nor the folder of a run")
     if level is None:
         raise UsageError(f"{printable(folder)} is a run: say which of its levels, like level=3")
-    name = f"level_{level:02d}" + (f"_{branch}" if branch else "")
-    entry = records.levels(folder).get(name, {"key": ""})
-    return finished(Shelf(folder.absolute().parents[2], entry["key"]), folder / name)
+    entries = records.levels(folder)
+    index = index_among(entries, level, branch, printable(folder))
+    name = f"level_{index:02d}" + (f"_{branch}" if branch else "")
+    return finished(Shelf(folder.absolute().parents[2], entries[name]["key"]), folder / name)
+
+
+def index_among(entries: Mapping[str, Any], level: int, branch: str, where: str) -> int:
+    """Return the number of a level that a run has; -1 is the last that it has.
+
+    `entries` are those of its manifest. Raises UsageError, with what there is, for no such level.
+    """
+    there: dict[str, list[int]] = {}
+    for place in entries:
+        number, of = records.PLACE.fullmatch(place).groups(default="")  # type: ignore[union-attr]
+        there.setdefault(of, []).append(int(number))
+    own = sorted(there.get(branch, []))
+    if level in own or (level == LAST and own):
+        return own[-1] if level == LAST else level
+    which = f"level {level}" if level != LAST else "level"
+    of = f" of branch {printable(branch)}" if branch else ""
+    listed = f"it has {', '.join(map(str, own)) or 'none yet'}"
+    if branch and not own:
+        listed = f"its branches are {', '.join(sorted(there.keys() - {''})) or 'none'}"
+    raise UsageError(f"{where} has no finished {which}{of}; {listed}")
 
 
 def finished(shelf: Shelf, asked: Path) -> Shelf:
     """Return the shelf; raises UsageError where no trained level stands on it."""
-    if not shelf.key or not shelf.complete:
+    if not shelf.complete:
         raise UsageError(
             f"{printable(asked)}: there is no such finished level; lottery show lists those of a "
             "run, and lottery ls the runs"
@@ -150,31 +176,42 @@ def of_level(shelf: Shelf, weights: str) -> Portable:
     return portable
 
 
-def load_ticket(model: nn.Module, path: str | Path, *, weights: str | None = None) -> Mask:
+def load_ticket(
+    model: nn.Module, path: str | Path, *, weights: str | None = None, by_order: bool = False
+) -> Mask:
     """Load a ticket's weights into a net of your own, in place, and return its mask.
 
     `path` is a ticket file, a folder that `lottery export as=folder` made, or the folder of a
     trained level (outputs/NAME/ID/replicate_0/level_03). `weights` is start (the rewind point;
     what a level's folder gives) or end (after training); a file has one of them, and None takes
     it. Pruned weights are 0.0. The mask maps the name of each pruned parameter to bool of its
-    shape, True = kept, on the parameter's device. Raises lottery.errors.UsageError unless names
-    and shapes are those of the model, and then changes nothing.
+    shape, True = kept, on the parameter's device. With `by_order` a net whose parameters have other
+    names takes them one by one in their order, where each has the kind (weight, bias) and the shape
+    of its pair. Raises lottery.errors.UsageError unless all fit, and then changes nothing,
+    DamagedError where a checksum is wrong.
     """
     place = Path(path).expanduser()
     ticket = find(place, weights=weights)
     own = model.state_dict()
-    if why := misfit(ticket.weights, own):
-        raise UsageError(f"{printable(place)} does not fit the model: {why}")
-    model.load_state_dict(ticket.weights)
-    return {name: keep.to(own[name].device) for name, keep in ticket.mask.items()}
+    names, head = {name: name for name in own}, f"{printable(place)} does not fit the model"
+    if by_order:
+        names = matching.matched(ticket.weights, own, True, head)
+    elif why := misfit(ticket.weights, own):
+        raise UsageError(f"{head}: {why}")
+    model.load_state_dict(own | {name: ticket.weights[there] for name, there in names.items()})
+    of = {there: name for name, there in names.items()}
+    return {of[there]: keep.to(own[of[there]].device) for there, keep in ticket.mask.items()}
 
 
 def misfit(found: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str:
     """Say why weights are not those of a model, by name and shape; "" where they are."""
-    if lacking := [name for name in own if name not in found]:
-        return f"it has no {some(lacking)}"
-    if extra := [name for name in found if name not in own]:
-        return f"the model has no {some(extra)}"
+    lacking, extra = [n for n in own if n not in found], [n for n in found if n not in own]
+    if lacking or extra:
+        parts = [f"it has no {some(lacking)}"] * bool(lacking)
+        parts += [f"the model has no {some(extra)}"] * bool(extra)
+        same = len(lacking) == len(extra)
+        hint = "; load_ticket(..., by_order=True) takes them by order and shape" if same else ""
+        return " and ".join(parts) + hint
     for name, tensor in own.items():
         if found[name].shape != tensor.shape:
             return f"{name} is {form(found[name])} there, {form(tensor)} in the model"

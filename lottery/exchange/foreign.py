@@ -13,19 +13,22 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor
 
-from lottery.errors import DamagedError, UsageError
+from lottery.errors import UsageError
+from lottery.exchange import headers
 from lottery.exchange.tickets import (
     FOLDER,
     FORMAT,
     MASK,
     NUMBERS,
+    SEAL,
     first_line,
     form,
     lists,
     read_bytes,
+    readable,
     some,
+    unsealed,
 )
-from lottery.storage.store import LONGEST_HEADER, unpack_tensors
 from lottery.wording import printable
 
 TORCH = (".pt", ".pth", ".bin", ".ckpt")
@@ -137,7 +140,7 @@ def unwrapped(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 def tensors_in(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return the tensors of a file, and what a file of ours says of itself; raises UsageError."""
     if path.suffix == ".safetensors":
-        tensors, about = safetensors(read_bytes(path), path)
+        tensors, about = safetensors(path)
     elif path.suffix in TORCH:
         tensors, about = state_dict(read_bytes(path), path), {}
     elif not path.exists():
@@ -155,21 +158,24 @@ def tensors_in(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, about
 
 
-def safetensors(data: bytes, path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return the tensors of a safetensors file and our description, {} where there is none."""
+def safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the tensors of a safetensors file and our description, {} where there is none.
+
+    Raises DamagedError for a file of ours whose checksum is wrong.
+    """
     try:
-        if int.from_bytes(data[:8], "little") > min(len(data), LONGEST_HEADER):
-            raise ValueError("its header is too long")
-        tensors = load(data)
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        with readable(path):
+            about = headers.said(headers.header(path))
+        tensors = load(read_bytes(path))
+    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageError(
             f"import: {printable(path)} is no safetensors file ({first_line(error)})"
         ) from error
-    try:
-        about = unpack_tensors(data)[1]
-    except DamagedError:  # of another tool
+    if not isinstance(about, dict):
         return tensors, {}
-    ours = isinstance(about, dict) and about.get("ticket") == FORMAT
+    ours = about.get("ticket") == FORMAT
+    if ours or SEAL in about:
+        about = unsealed(tensors, about, path)
     return tensors, about if ours else {}
 
 

@@ -15,14 +15,17 @@ from torch import Tensor, nn
 from lottery import seeds
 from lottery.errors import UsageError
 from lottery.exchange import cards, finding, tickets
+from lottery.exchange.placing import ALONE, Files
 from lottery.exchange.tickets import Portable
 from lottery.levels import Level
 from lottery.loop import build
 from lottery.nets.compact import compact, shrink_
-from lottery.storage import disk, store
+from lottery.storage import store
 from lottery.task import Task
+from lottery.wording import in_words
 
 NEEDED = ("onnx", "onnxruntime", "onnxscript")
+ONNX_MOST = 2**31 - 2**20  # bytes of weights; protobuf ends at 2 GiB
 Net = Callable[[Tensor], Tensor]
 
 
@@ -70,35 +73,45 @@ def compacted(source: Source) -> nn.Module:
     return compact(source.net, source.ticket.mask, source.task).eval()
 
 
-def safetensors(source: Source, path: Path) -> Again:
-    """Write a ticket file: the plain state_dict, and the mask beside it."""
-    disk.write(path, tickets.pack(source.ticket))
+def ticket_file(source: Source) -> Files:
+    """Return a ticket file: the plain state_dict, and the mask beside it."""
+    return {ALONE: tickets.pack(source.ticket)}
+
+
+def read_ticket(source: Source, path: Path) -> Again:
+    """Read a ticket file."""
     found = tickets.unpack(tickets.read_bytes(path), path)
     return Again((loaded(source.build(), found.weights),), found.weights)
 
 
-def dense(source: Source, path: Path) -> Again:
-    """Write the state_dict of a smaller dense net: what the mask removed whole is cut out."""
-    small = compacted(source)
+def dense(source: Source) -> Files:
+    """Return the state_dict of a smaller dense net: what the mask removed whole is cut out."""
     about = {"compacted": True, **source.ticket.about}
-    tensors = {name: tensor.clone() for name, tensor in small.state_dict().items()}
-    disk.write(path, store.pack_tensors(tensors, about))
-    read, _ = store.unpack_tensors(tickets.read_bytes(path))
+    tensors = {name: tensor.clone() for name, tensor in compacted(source).state_dict().items()}
+    return {ALONE: tickets.sealed(tensors, about)}
+
+
+def read_dense(source: Source, path: Path) -> Again:
+    """Read the state_dict of a smaller dense net."""
+    read, about = store.unpack_tensors(tickets.read_bytes(path))
+    tickets.unsealed(read, about, path)
     net = source.build()
     shrink_(net, read)
     return Again((net.eval(),), {}, net)
 
 
-def onnx(source: Source, path: Path) -> Again:
-    """Write ONNX with a free batch axis, checked by onnx and run by onnxruntime."""
+def onnx(source: Source) -> Files:
+    """Return ONNX with a free batch axis."""
     if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
         raise UsageError(
             f"export: as=onnx needs {', '.join(missing)}; type pip install 'lottery[onnx]'"
         )
-    import onnx as checker
-    import onnxruntime  # type: ignore[import-untyped]
-    from onnx import numpy_helper
-
+    size = sum(t.numel() * t.element_size() for t in source.ticket.weights.values())
+    if size > ONNX_MOST:
+        raise UsageError(
+            f"export: as=onnx holds at most {in_words(ONNX_MOST)} in one file, and these weights "
+            f"have {in_words(size)}; give as=torch or as=folder"
+        )
     program = torch.onnx.export(
         source.net,
         (images(source.task, 2),),
@@ -110,12 +123,21 @@ def onnx(source: Source, path: Path) -> Again:
     )
     if program is None:
         raise UsageError("export: torch made no ONNX program of this model")
-    program.save(path)
-    checker.checker.check_model(str(path), full_check=True)
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return {ALONE: program.model_proto.SerializeToString()}
+
+
+def read_onnx(source: Source, path: Path) -> Again:
+    """Read ONNX: checked by onnx, run by onnxruntime."""
+    import onnx as checker
+    import onnxruntime  # type: ignore[import-untyped]
+    from onnx import numpy_helper
+
+    data = tickets.read_bytes(path)
+    checker.checker.check_model(data, full_check=True)
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     tensors = {
         each.name: torch.from_numpy(numpy_helper.to_array(each).copy())
-        for each in checker.load(str(path)).graph.initializer
+        for each in checker.load_from_string(data).graph.initializer
     }
 
     def net(x: Tensor) -> Tensor:
@@ -124,41 +146,57 @@ def onnx(source: Source, path: Path) -> Again:
     return Again((net,), tensors)
 
 
-def torch_export(source: Source, path: Path) -> Again:
-    """Write a program of torch.export (.pt2) with a free batch axis."""
+def program(source: Source) -> bytes:
+    """Return a program of torch.export (.pt2) with a free batch axis."""
     shapes = ({0: torch.export.Dim("batch")},)
-    program = torch.export.export(source.net, (images(source.task, 2),), dynamic_shapes=shapes)
+    made = torch.export.export(source.net, (images(source.task, 2),), dynamic_shapes=shapes)
     archive = io.BytesIO()  # torch complains of a path under any other name
-    torch.export.save(program, archive)
-    disk.write(path, archive.getvalue())
+    torch.export.save(made, archive)
+    return archive.getvalue()
+
+
+def read_program(source: Source, path: Path) -> Again:
+    """Read a program of torch.export."""
     again = torch.export.load(io.BytesIO(tickets.read_bytes(path)))
     return Again((again.module(),), dict(again.state_dict))
 
 
-def folder(source: Source, path: Path) -> Again:
-    """Write a folder as the Hugging Face hub has them, with a program that needs no code of ours.
+def folder(source: Source) -> Files:
+    """Return a folder as the Hugging Face hub has them, with a program that needs no code of ours.
 
     model.safetensors is the plain state_dict, masks.safetensors its masks, model.pt2 a program of
     torch.export; config.json and README.md describe them.
     """
-    disk.make_folder(path)
-    ticket, about = source.ticket, source.ticket.about | {"names": list(source.ticket.weights)}
+    ticket, about = source.ticket, source.ticket.about
     weights, masks = tickets.FOLDER
-    disk.write(path / weights, store.pack_tensors(ticket.weights, about))
-    disk.write(path / masks, store.pack_tensors(ticket.mask, source.ticket.about))
-    program = torch_export(source, path / "model.pt2")
-    settings = cards.settings(ticket.about)
-    disk.write(path / "config.json", (json.dumps(settings, indent=2) + "\n").encode())
-    disk.write(path / "README.md", cards.card(ticket.about).encode())
+    return {
+        weights: tickets.sealed(ticket.weights, about | {"names": list(ticket.weights)}),
+        masks: tickets.sealed(ticket.mask, about),
+        "model.pt2": program(source),
+        "config.json": (json.dumps(cards.settings(about), indent=2) + "\n").encode(),
+        "README.md": cards.card(about).encode(),
+    }
+
+
+def read_folder(source: Source, path: Path) -> Again:
+    """Read a folder: the ticket, and the program."""
     found = finding.of_folder(path)
-    return Again((loaded(source.build(), found.weights), *program.nets), found.weights)
+    nets = read_program(source, path / "model.pt2").nets
+    return Again((loaded(source.build(), found.weights), *nets), found.weights)
 
 
-FORMS: dict[str, Callable[[Source, Path], Again]] = {
-    "ticket": safetensors,
-    "safetensors": safetensors,
-    "dense": dense,
-    "onnx": onnx,
-    "torch": torch_export,
-    "folder": folder,
+class Form(NamedTuple):
+    """How a net is put into a form, and how that is read back."""
+
+    make: Callable[[Source], Files]
+    read: Callable[[Source, Path], Again]
+
+
+FORMS = {
+    "ticket": Form(ticket_file, read_ticket),
+    "safetensors": Form(ticket_file, read_ticket),
+    "dense": Form(dense, read_dense),
+    "onnx": Form(onnx, read_onnx),
+    "torch": Form(lambda source: {ALONE: program(source)}, read_program),
+    "folder": Form(folder, read_folder),
 }

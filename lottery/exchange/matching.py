@@ -15,23 +15,26 @@ COUNTER = "num_batches_tracked"  # of BatchNorm; older files lack it, and few ne
 
 
 def matched(
-    found: Mapping[str, Tensor], own: Mapping[str, Tensor], ordered: bool
+    found: Mapping[str, Tensor],
+    own: Mapping[str, Tensor],
+    ordered: bool,
+    head: str = "import: it does not fit this model",
 ) -> dict[str, str]:
     """Return own name -> name there: by equal names, else by kinds and shapes.
 
     A kind is the last part of a name: weight, bias, running_mean. Where `ordered` says that both
     stand in the order of their nets, kinds and shapes have to be the same one by one; else no two
     may be alike. The counters of BatchNorm follow their layers, where the file has them. Raises
-    UsageError, with what does not fit, where neither is so, and where the
+    UsageError, which starts with `head`, for what does not fit where neither is so, and where the
     file has a tensor that fits by its name, and another would take its place.
     """
-    pairs = paired(found, own, ordered)
+    pairs = paired(found, own, ordered, head)
     there = [
         name for name in pairs if name in found and alike((name, found[name]), (name, own[name]))
     ]
     if swapped := next((name for name in there if pairs[name] != name), ""):
         raise UsageError(
-            f"import: by order and shape {printable(pairs[swapped])} would become "
+            f"{head}: by order and shape {printable(pairs[swapped])} would become "
             f"{printable(swapped)}, and the file has a {printable(swapped)} of its own; give every "
             "tensor there the model's name, or none"
         )
@@ -51,7 +54,9 @@ def counters(
     return result
 
 
-def paired(found: Mapping[str, Tensor], own: Mapping[str, Tensor], ordered: bool) -> dict[str, str]:
+def paired(
+    found: Mapping[str, Tensor], own: Mapping[str, Tensor], ordered: bool, head: str
+) -> dict[str, str]:
     """Return what `matched` does, without counters, and whatever the names say."""
     wanted = {name: t for name, t in own.items() if not name.endswith(COUNTER)}
     there = {name: t for name, t in found.items() if not name.endswith(COUNTER)}
@@ -65,7 +70,7 @@ def paired(found: Mapping[str, Tensor], own: Mapping[str, Tensor], ordered: bool
     if not ordered and one.keys() == other.keys() and len(one) == len(wanted) == len(there):
         return {name: other[of] for of, name in one.items()}
     why = "" if ordered else " (a safetensors file does not keep the order of a net)"
-    raise UsageError(f"import: it does not fit this model: {apart(there, wanted)}{why}")
+    raise UsageError(f"{head}: {apart(there, wanted)}{why}")
 
 
 def sort(name: str, tensor: Tensor) -> tuple[str, torch.Size]:

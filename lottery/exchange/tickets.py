@@ -1,10 +1,14 @@
 """Carry a ticket from one place to another: its mask, its weights, and what it says of itself.
 
 A ticket file is safetensors: the state_dict under its own names, for each layer NAME that was
-pruned its mask as bool under mask/NAME, and in the header, as JSON, a description.
+pruned its mask as bool under mask/NAME, and in the header, as JSON, a description, with a checksum
+of tensors and description.
 """
 
-from collections.abc import Iterable
+import contextlib
+import json
+import warnings
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +18,16 @@ from torch import Tensor
 
 from lottery import mask as masks
 from lottery.errors import DamagedError, UsageError
+from lottery.exchange import headers
 from lottery.mask import Mask
 from lottery.snapshots import all_finite
 from lottery.storage import store
 from lottery.storage.files import read_plain
+from lottery.storage.records import digest
 from lottery.wording import printable
 
 FORMAT = 1  # of the description
+SEAL = "sha256"  # of the description: the checksum of all else
 MASK = "mask/"
 WEIGHTS = ("start", "end")  # at the rewind point, after training
 LARGEST = 8 * 2**30  # bytes of a file that is read
@@ -50,11 +57,45 @@ def pack(ticket: Portable) -> bytes:
     """Return a ticket file; raises UsageError for one that `unpack` would refuse."""
     refuse_odd(ticket, "the ticket")
     tensors = ticket.weights | {MASK + name: m for name, m in ticket.mask.items()}
-    return store.pack_tensors(tensors, ticket.about | {"names": list(ticket.weights)})
+    return sealed(tensors, ticket.about | {"names": list(ticket.weights)})
+
+
+def sealed(tensors: dict[str, Tensor], about: dict[str, Any]) -> bytes:
+    """Return tensors as a file of ours, with a checksum of them and of what is said about them."""
+    return store.pack_tensors(tensors, about | {SEAL: checksum(tensors, about)})
+
+
+def checksum(tensors: dict[str, Tensor], about: dict[str, Any]) -> str:
+    """Return the sha256 over names, types, shapes and bytes, and over the description."""
+    words = json.dumps(json.loads(json.dumps(about)), sort_keys=True)
+    return digest(f"{store.tensor_digest(tensors)}{words}".encode())
+
+
+def unsealed(tensors: dict[str, Tensor], about: dict[str, Any], where: object) -> dict[str, Any]:
+    """Return a description without its checksum, which is compared; raises DamagedError.
+
+    Warns of a file without one, as older versions wrote it.
+    """
+    plain = {key: value for key, value in about.items() if key != SEAL}
+    if SEAL not in about:
+        warnings.warn(
+            f"{printable(where)} has no checksum, so that damage would not be seen; lottery export "
+            "and import now write one",
+            stacklevel=2,
+        )
+    elif about[SEAL] != checksum(tensors, plain):
+        raise DamagedError(
+            f"{printable(where)} is damaged (its checksum is wrong); make it again with lottery "
+            "export or import, or copy it again from where it came"
+        )
+    return plain
 
 
 def unpack(data: bytes, where: object) -> Portable:
-    """Undo `pack`; raises UsageError, which names `where` it lies, for any other file."""
+    """Undo `pack`; raises UsageError, which names `where` it lies, for any other file.
+
+    Raises DamagedError for one whose checksum is wrong.
+    """
     tensors, about = opened(data, where)
     mask = {name: m for name, m in tensors.items() if name.startswith(MASK)}
     weights = {name: w for name, w in tensors.items() if name not in mask}
@@ -62,19 +103,43 @@ def unpack(data: bytes, where: object) -> Portable:
 
 
 def opened(data: bytes, where: object) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return tensors and description of a file of ours; raises UsageError for any other."""
-    try:
+    """Return tensors and description of a file of ours.
+
+    Raises UsageError for any other, DamagedError for one whose checksum is wrong.
+    """
+    with told(where):
         tensors, about = store.unpack_tensors(data)
-        if about["ticket"] != FORMAT:
-            raise ValueError(f"it is of format {about['ticket']!r}, this version reads {FORMAT}")
-        if "compacted" in about:
-            raise ValueError("it is the smaller dense net of lottery export as=dense")
-        return tensors, dict(about)
-    except (DamagedError, LookupError, TypeError, ValueError, AttributeError) as error:
+        refuse_other(about)
+    return tensors, unsealed(tensors, about, where)
+
+
+def refuse_other(about: Any) -> None:
+    """Raise ValueError unless a file says of itself that it is a ticket."""
+    if not isinstance(about, dict) or "ticket" not in about:
+        raise ValueError("it does not say that it is one of lottery")
+    if about["ticket"] != FORMAT:
+        raise ValueError(f"it is of format {about['ticket']!r}, this version reads {FORMAT}")
+    if "compacted" in about:
+        raise ValueError("it is the smaller dense net of lottery export as=dense")
+
+
+@contextlib.contextmanager
+def told(where: object) -> Iterator[None]:
+    """Raise UsageError for what is no ticket file, whatever a reader says of it."""
+    try:
+        yield
+    except (DamagedError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as e:
         raise UsageError(
-            f"{printable(where)} is no ticket file ({first_line(error)}); lottery export makes "
-            "one, and lottery import makes one of other files"
-        ) from error
+            f"{printable(where)} is no ticket file ({first_line(e)}); lottery export makes one, "
+            "and lottery import makes one of other files"
+        ) from e
+
+
+def read(path: Path) -> bytes:
+    """Return the bytes of a ticket file, once its header says that it is one; raises UsageError."""
+    with readable(path), told(path):
+        refuse_other(headers.said(headers.header(path)))
+    return read_bytes(path)
 
 
 def checked(
@@ -143,12 +208,20 @@ def first_line(error: Exception) -> str:
 
 def read_bytes(path: Path) -> bytes:
     """Return the bytes of a file that may come from anywhere; raises UsageError."""
+    with readable(path):
+        try:
+            return read_plain(path, LARGEST)
+        except ValueError as error:
+            raise UsageError(f"{printable(path)} cannot be read ({error})") from error
+
+
+@contextlib.contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Raise UsageError for a file that cannot be opened."""
     try:
-        return read_plain(path, LARGEST)
+        yield
     except OSError as error:
         raise UsageError(f"{printable(path)} cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise UsageError(f"{printable(path)} cannot be read ({error})") from error
 
 
 def described(mask: Mask, weights: str) -> dict[str, Any]:

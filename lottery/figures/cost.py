@@ -3,7 +3,7 @@
 from matplotlib.axes import Axes
 from pandas import DataFrame
 
-from lottery.plotting import charts, trends
+from lottery.plotting import charts, columns, trends
 from lottery.plotting.source import Chart, Source
 
 AUTO = ("ticket_macs_kept", "ticket_steps", "ticket_seconds", "training_macs_kept", "seconds")
@@ -25,10 +25,14 @@ def cost(
         if rows[x].isna().all() and x.startswith("ticket_"):
             runs.note(f"{name}: left out, what its ticket cost is not known (rewind=ticket)")
 
+    if not x.startswith("ticket_"):
+        runs.note(f"{x} is of each level alone: the search for its ticket is not in it")
+
     def prepare(axes: Axes, table: DataFrame) -> None:
         charts.logarithmic(axes, "x", table[x])
         last = table.groupby("line", sort=False)["density"].last()
-        ends = " or ".join(dict.fromkeys(charts.short(d) for d in sorted(last, reverse=True)))
-        axes.set_xlabel(f"{charts.words(x)}\n(lines run down to {ends} % of the weights)")
+        ends = list(dict.fromkeys(charts.short(d) for d in sorted(last, reverse=True)))
+        said = " or ".join(ends) if len(ends) < 3 else f"{ends[0]} to {ends[-1]}"
+        axes.set_xlabel(f"{columns.words(x)}\n(lines run down to {said} % of the weights)")
 
     return trends.trend(runs, "cost", x, y, branch, every, prepare, ylim)

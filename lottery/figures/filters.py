@@ -11,11 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from lottery.errors import UsageError
-from lottery.plotting import trends
+from lottery.plotting import charts, trends
 from lottery.plotting.source import Chart, Source
 
 PRUNED = "#8a8a8a"  # no colour of the map
 MAP = "PuOr"  # white is 0; the ends differ for every eye
+WHEN = {"start": "before", "end": "after"}
 SHARP = 1200  # pixels across, so that no viewer blurs the cells
 GAP = 0.25  # of a panel, between two of them
 
@@ -27,7 +28,7 @@ def filters(runs: Source, *, level: int, at: str, most: int) -> Chart:
     image that it sees. Of several replicates the first is drawn. Raises UsageError for several
     experiments, and for inputs that are no square image.
     """
-    if at not in ("start", "end"):
+    if at not in WHEN:
         raise UsageError(f"filters: at={at} is neither start nor end")
     if most < 1:
         raise UsageError(f"filters: most={most} is below 1")
@@ -45,7 +46,9 @@ def filters(runs: Source, *, level: int, at: str, most: int) -> Chart:
     if len(order) < len(images):
         runs.note(f"{len(order)} of {len(images)} are drawn: those that keep most (most=N)")
     table = cells(name, order, images, kept)
-    return drawn(images[order], kept[order]), table
+    share = f"{charts.short(100 * row['density'])} % of the weights"
+    heading = f"level {row['level']}, {share}, {WHEN[at]} training"
+    return drawn(images[order], kept[order], heading), table
 
 
 def first_layer(weights: dict[str, np.ndarray]) -> str:
@@ -86,7 +89,7 @@ def cells(name: str, order: np.ndarray, images: np.ndarray, kept: np.ndarray) ->
     )
 
 
-def drawn(images: np.ndarray, kept: np.ndarray) -> Figure:
+def drawn(images: np.ndarray, kept: np.ndarray, heading: str) -> Figure:
     """Return the panels in a grid, with a bar for the weights."""
     number, channels, high, wide = images.shape
     reach = float(np.quantile(np.abs(images[kept]), 0.99)) if kept.any() else 1.0
@@ -99,10 +102,11 @@ def drawn(images: np.ndarray, kept: np.ndarray) -> Figure:
     picture = np.kron(picture, np.ones((scale, scale, 1)))
     figure = Figure()
     width = figure.get_figwidth()
-    figure.set_figheight(width * picture.shape[0] / picture.shape[1] + 0.55)
+    figure.set_figheight(width * picture.shape[0] / picture.shape[1] + 0.7)
     axes = figure.subplots()
     axes.imshow(picture, interpolation="nearest")
     axes.set_axis_off()
+    axes.set_title(heading)
     bar = figure.colorbar(
         ScalarMappable(norm, MAP), ax=axes, location="bottom", aspect=40, pad=0.02, shrink=0.6
     )

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
-from lottery.plotting import charts, trends
+from lottery.plotting import charts, columns, trends
 from lottery.plotting.source import Chart, Source
 
 ROW = 0.17  # inches
@@ -13,7 +13,7 @@ WORDED = 10  # columns that have room for numbers in their cells
 TALLEST = 9.0  # inches
 
 
-def layers(runs: Source, *, value: str) -> Chart:
+def layers(runs: Source, *, value: str, every: bool) -> Chart:
     """Draw `value` of every layer at every level of one experiment, means over replicates.
 
     Raises UsageError for several experiments, and for a column that layers.csv does not have.
@@ -21,6 +21,7 @@ def layers(runs: Source, *, value: str) -> Chart:
     table = trends.rows_of(runs.layers, "layers", "table of layers")
     trends.few(table, "series", "layers", most=1)
     trends.need(table, value, "layers", "value")
+    table = trends.complete(table.assign(line=table["series"]), runs, every)
     means = trends.summary(table, ["series", "level", "layer"], [value])
     densities = runs.levels.groupby("level")["density"].mean()
     means.insert(2, "net_density", means["level"].map(densities))
@@ -35,7 +36,7 @@ def drawn(grid: pd.DataFrame, densities: "pd.Series[float]", value: str) -> Figu
     wide = figure.get_figwidth()
     figure.set_size_inches(wide, min(ROW * len(grid) + 0.8, TALLEST))
     axes = figure.subplots()
-    cells = (100 if charts.is_share(value) else 1) * grid.to_numpy(float)
+    cells = (100 if columns.is_share(value) else 1) * grid.to_numpy(float)
     axes.set_facecolor("none")
     mesh = axes.pcolormesh(
         np.ma.masked_invalid(np.where(cells > 0, cells, np.nan) if logs(value, cells) else cells),
@@ -43,13 +44,15 @@ def drawn(grid: pd.DataFrame, densities: "pd.Series[float]", value: str) -> Figu
     )  # fmt: skip
     axes.invert_yaxis()
     charts.bare(axes)
-    shown = [f"{charts.short(100 * densities[level])}" for level in grid.columns]
+    shown = [charts.short(100 * densities[level]) for level in grid.columns]
+    if len(set(shown)) < len(shown):
+        shown = [f"{word}\nlevel {level}" for word, level in zip(shown, grid.columns, strict=True)]
     step = -(-len(shown) // (2 * WORDED if wide > 5 else WORDED))
     axes.set_xticks(np.arange(len(shown))[::step] + 0.5, shown[::step])
     every = -(-len(grid) // int((TALLEST - 0.8) / 0.11))
     axes.set_yticks(np.arange(len(grid))[::every] + 0.5, list(grid.index)[::every], fontsize=6)
     axes.set_xlabel("weights kept in the whole net (%)")
-    heading = "weights kept in each layer (%)" if value == "density" else charts.words(value)
+    heading = "weights kept in each layer (%)" if value == "density" else columns.words(value)
     axes.set_title(heading, loc="left")
     if step == every == 1:
         charts.cell_words(axes, mesh, cells)

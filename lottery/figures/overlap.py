@@ -15,6 +15,7 @@ from lottery.plotting.source import Chart, Source
 
 MOST = 12  # masks: more cells than 12 x 12 have no room for their numbers
 CELL = 0.5  # inches that a cell needs at most
+ROOMY = 0.6  # inches of the figure a cell, from which on it shows its interval too
 WAYS = ("auto", "levels", "experiments", "replicates")
 Masks = dict[str, dict[int, dict[str, np.ndarray]]]  # word on the axis -> replicate -> mask
 
@@ -22,9 +23,10 @@ Masks = dict[str, dict[int, dict[str, np.ndarray]]]  # word on the axis -> repli
 def overlap(runs: Source, *, between: str, at: float) -> Chart:
     """Draw the intersection over the union of masks, each with each: measured and by chance.
 
-    Below the diagonal stands what was measured, above it what random masks with as many weights in
-    each layer have in common. Masks are compared replicate by replicate; means over replicates.
-    Raises UsageError for fewer than two masks, more than 12, and masks of different nets.
+    Below the diagonal stands what was measured in per cent, with half its 95 % interval where there
+    is room, above it what random masks with as many weights in each layer have in common. Masks are
+    compared replicate by replicate; means over replicates. Raises UsageError for fewer than two
+    masks, more than 12, and masks of different nets.
     """
     if between not in WAYS:
         raise UsageError(f"overlap: between={between} is none of {', '.join(WAYS)}")
@@ -140,17 +142,18 @@ def compared(
 def drawn(names: Sequence[str], table: pd.DataFrame, label: str, heading: str) -> Figure:
     """Return the matrix: below the diagonal what was measured, above it what chance gives."""
     place = {name: index for index, name in enumerate(names)}
-    cells = np.full((len(names), len(names)), np.nan)
+    cells, reach = (np.full((len(names), len(names)), np.nan) for _ in range(2))
     for row in table.to_dict("records"):
         a, b = place[row["one"]], place[row["other"]]
-        cells[b, a], cells[a, b] = row["overlap"], row["by_chance"]
+        cells[b, a], cells[a, b] = 100 * row["overlap"], 100 * row["by_chance"]
+        reach[b, a] = 50 * (row["overlap_high"] - row["overlap_low"])
     figure = Figure()
     side = figure.get_figwidth()
     axes = figure.subplots()
     mesh = axes.pcolormesh(
-        np.ma.masked_invalid(cells), norm=Normalize(0, 1), cmap=charts.MAP, edgecolors="none"
+        np.ma.masked_invalid(cells), norm=Normalize(0, 100), cmap=charts.MAP, edgecolors="none"
     )
-    charts.cell_words(axes, mesh, cells, digits=2)
+    charts.cell_words(axes, mesh, cells, reach if side / len(names) > ROOMY else None)
     axes.invert_yaxis()
     axes.set_box_aspect(1)
     charts.bare(axes)
@@ -162,7 +165,7 @@ def drawn(names: Sequence[str], table: pd.DataFrame, label: str, heading: str) -
     if label:
         axes.set_xlabel(label)
         axes.set_ylabel(label)
-    figure.suptitle(f"{heading}: overlap below, by chance above", fontsize=7)
+    figure.suptitle(f"{heading}: overlap (%) below, by chance above", fontsize=7)
     room = 1.5 if turned else 0.7  # inches for the words
     figure.set_figheight(min(side * (1.0 if turned else 0.95), CELL * len(names) + room))
     return figure

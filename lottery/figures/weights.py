@@ -18,7 +18,7 @@ DENSE, TICKET = "dense", "ticket"
 
 
 def weights(runs: Source, *, level: int, layer: str, bins: int, log: bool) -> Chart:
-    """Draw histograms of the prunable weights of one experiment, all its replicates together.
+    """Draw histograms of the prunable weights of one experiment, means over its replicates.
 
     Above the dense net, below the ticket of a level; left before training, right after it. In the
     dense net the weights that the ticket keeps are told from those that it has not. Raises
@@ -41,16 +41,17 @@ def weights(runs: Source, *, level: int, layer: str, bins: int, log: bool) -> Ch
                     found.setdefault((net, at, "kept"), []).append(tensors[name][keep])
                     if net == DENSE and row["density"] < 1:
                         found.setdefault((net, at, "pruned"), []).append(tensors[name][~keep])
-    table = counted({key: np.concatenate(values) for key, values in found.items()}, bins)
+    joint = {key: np.concatenate(values) for key, values in found.items()}
+    table = counted(joint, bins, len(rows))
     return drawn(table, charts.short(100 * rows["density"].mean()), log), table
 
 
 def nets(row: dict[Any, Any], levels: pd.DataFrame) -> list[tuple[str, dict[Any, Any]]]:
     """Return the nets to draw of a replicate: the dense one, where there is one, and the ticket."""
-    if row["density"] == 1:
-        return [(DENSE, row)]
-    own = levels[(levels["replicate"] == row["replicate"]) & (levels["density"] == 1)]
-    return [*[(DENSE, dense) for dense in own.to_dict("records")[:1]], (TICKET, row)]
+    dense = trends.dense_of(levels.assign(branch=""))
+    own = dense[dense["replicate"] == row["replicate"]].to_dict("records")
+    nets = [(DENSE, net) for net in own]
+    return nets if own and row["level"] == 0 else [*nets, (TICKET, row)]
 
 
 def fits(name: str, pattern: str) -> bool:
@@ -58,8 +59,10 @@ def fits(name: str, pattern: str) -> bool:
     return fnmatchcase(name, pattern) or fnmatchcase(name.removesuffix(".weight"), pattern)
 
 
-def counted(found: dict[tuple[str, str, str], np.ndarray], bins: int) -> pd.DataFrame:
-    """Return a row a bin: net, stage, kept or pruned, its ends, how many weights.
+def counted(
+    found: dict[tuple[str, str, str], np.ndarray], bins: int, replicates: int
+) -> pd.DataFrame:
+    """Return a row a bin: net, stage, kept or pruned, its ends, weights of a replicate in the mean.
 
     The bins are the same everywhere; two more, without end, hold the few that lie outside.
     """
@@ -69,8 +72,9 @@ def counted(found: dict[tuple[str, str, str], np.ndarray], bins: int) -> pd.Data
     parts = []
     for (net, at, which), values in found.items():
         counts, _ = np.histogram(values, edges)
-        said = {"net": net, "training": STAGES[at], "which": which}
-        ends = {"low": edges[:-1], "high": edges[1:], "count": counts}
+        said = {"net": net, "training": STAGES[at], "which": which, "replicates": replicates}
+        mean = counts / replicates if replicates > 1 else counts
+        ends = {"low": edges[:-1], "high": edges[1:], "count": mean}
         parts.append(pd.DataFrame(said | ends))
     return pd.concat(parts, ignore_index=True)
 
@@ -103,7 +107,9 @@ def drawn(table: pd.DataFrame, density: str, log: bool) -> Figure:
                 axes.set_title(f"{stage} training")
             if net == nets[-1]:
                 axes.set_xlabel("weight")
-        line[0].set_ylabel(f"{names[net]}\nnumber of weights")
+        several = (table["replicates"] > 1).any()
+        what = "weights of a replicate" if several else "number of weights"
+        line[0].set_ylabel(f"{names[net]}\n{what}")
         charts.thousands(line[0].yaxis)
     if TICKET in nets:
         charts.legend(figure, grid[0][0])

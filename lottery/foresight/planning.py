@@ -2,16 +2,15 @@
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from lottery import mask as masks
-from lottery.cost import PASSES, Cost, masked, scoring, seen
+from lottery.cost import Cost, masked, scoring, seen
 from lottery.errors import DamagedError, DiskError, UsageError
 from lottery.foresight.forecast import Kept, kept_counts
-from lottery.foresight.space import at_work, left_by
-from lottery.foresight.timing import Timing
+from lottery.foresight.planned import SHARED, THERE, TRAIN, Plan, Planned
 from lottery.levels import current, in_branches, place, wanted_states
 from lottery.lineage import (
     followed,
@@ -22,7 +21,7 @@ from lottery.lineage import (
     rewound,
     scored_at,
 )
-from lottery.looking.results import run_folders
+from lottery.looking.folders import run_folders
 from lottery.runs import Run
 from lottery.snapshots import step_of
 from lottery.step import Span, parse
@@ -30,7 +29,6 @@ from lottery.storage.records import levels as entries_of
 from lottery.storage.records import whose
 from lottery.storage.store import Shelf
 
-TRAIN, SHARED, THERE = "train", "shared", "already there"
 Reopen = Callable[[Run, Path], Run]  # another run on the disk, of the same data
 
 
@@ -41,84 +39,6 @@ class Known:
     by: str  # run id and replicate of who trains it
     start: int
     kept: frozenset[int]  # the steps whose states it leaves
-
-
-@dataclass(frozen=True)
-class Planned:
-    """One level or branch of a plan."""
-
-    index: int
-    branch: str
-    density: float
-    kept: int
-    layers: dict[str, int] | None
-    what: str  # train, shared or already there
-    by: str  # who trains it, where that is another run
-    span: Span
-    examples: int
-    evaluated: int  # examples that are looked at beside training
-    scored: Cost  # what the making of its mask takes
-    replayed: int  # steps, to states that nobody kept
-
-    @property
-    def steps(self) -> int:
-        """The steps that its training has."""
-        return self.span.stop - self.span.start
-
-
-@dataclass
-class Plan:
-    """What one run would do."""
-
-    run: Run
-    overrides: tuple[str, ...]
-    total: int  # prunable weights
-    bound: str  # of `kept`: "" exact, or "at most", or "about"
-    rows: list[Planned] = field(default_factory=list)
-    timing: Timing | None = None
-
-    def counts(self) -> dict[str, int]:
-        """Return how many levels and branches there are of each kind."""
-        return {w: sum(row.what == w for row in self.rows) for w in (TRAIN, SHARED, THERE)}
-
-    def steps(self, *what: str) -> int:
-        """Return the steps of the trainings of these kinds."""
-        return sum(row.steps for row in self.rows if row.what in what)
-
-    def examples(self) -> int:
-        """Return the examples that will be trained on."""
-        return sum(row.examples for row in self.rows if row.what == TRAIN)
-
-    def scored(self) -> Cost:
-        """Return what making masks will take; a shared level needs its mask too, to be found."""
-        return sum((row.scored for row in self.rows if row.what != THERE), Cost())
-
-    def replayed(self) -> int:
-        """Return the steps that are trained again to reach states that nobody kept."""
-        return sum(row.replayed for row in self.rows if row.what != THERE)
-
-    def seconds(self, *what: str) -> float | None:
-        """Return the time of the trainings of these kinds; None where nothing was timed.
-
-        To those that will be trained belongs what makes the masks, whose gradients take as long
-        as those of training.
-        """
-        if self.timing is None:
-            return None
-        rows = [row for row in self.rows if row.what in what]
-        found = self.timing.seconds(sum(r.steps for r in rows), sum(r.evaluated for r in rows))
-        if TRAIN in what:
-            step = PASSES * self.run.forward.macs * self.run.parts.recipe.batch_size
-            found += self.timing.seconds(self.replayed() + self.scored().macs / step, 0)
-        return found
-
-    def disk(self) -> int:
-        """Return the bytes that will be left."""
-        return left_by(self.run, self.counts()[TRAIN])
-
-    def checkpoints(self) -> int:
-        """Return the bytes of checkpoints while it is at work."""
-        return at_work(self.run) if self.counts()[TRAIN] else 0
 
 
 class Planner:

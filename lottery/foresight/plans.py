@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,8 @@ from lottery.errors import LotteryError
 from lottery.wording import printable
 
 if TYPE_CHECKING:
-    from lottery.foresight.planning import Plan, Planner
+    from lottery.foresight.planned import Plan
+    from lottery.foresight.planning import Planner
     from lottery.foresight.timing import Timing
     from lottery.runs import Run
 
@@ -26,6 +28,7 @@ class Plans:
         self.refused: list[tuple[str, LotteryError]] = []
         self.timings: dict[str, Timing] = {}
         self.planner: Planner | None = None
+        self.clock = time.perf_counter()  # the first job has the imports, as that of a run
 
     def take(self, job: Composed) -> None:
         """Plan one config; in a sweep one that cannot be is noted, and the others go on."""
@@ -45,15 +48,20 @@ class Plans:
         from lottery.foresight.planning import Planner
         from lottery.identity import run_folder
         from lottery.opening import open_run, pick_device
+        from lottery.pixels.outline import only_looking
 
         settings = job.settings
         parts, folder = config.parts(settings), run_folder(settings, job.name)
         set_up(settings["host"]["threads"], settings["host"]["deterministic"])
-        run = open_run(settings, parts, folder, pick_device(settings["host"]["device"]))
+        with only_looking():
+            run = open_run(settings, parts, folder, pick_device(settings["host"]["device"]))
         validate(run)
+        opening = time.perf_counter() - self.clock
         self.planner = self.planner or Planner(reopened, run.watch.warn)
         plan: Plan = self.planner.plan(run, job.overrides)
+        plan.opening = opening
         plan.timing = self.timing(run) if self.timed else None
+        self.clock = time.perf_counter()
         return plan
 
     def timing(self, run: Run) -> Timing:
@@ -75,7 +83,7 @@ class Plans:
 
     def total(self) -> dict[str, Any]:
         """Return what all jobs come to, and what sharing saves."""
-        from lottery.foresight.planning import SHARED, THERE, TRAIN
+        from lottery.foresight.planned import SHARED, THERE, TRAIN
 
         counts = [plan.counts() for plan in self.each]
         times = [plan.seconds(TRAIN) for plan in self.each]
@@ -114,8 +122,9 @@ def reopened(run: Run, folder: Path) -> Run:
     from lottery import config
     from lottery.storage.ledger import Ledger
     from lottery.storage.records import whose
+    from lottery.storage.settings import read_settings
 
-    parts = config.parts(config.read(folder / "config.yaml"))
+    parts = config.parts(read_settings(folder))
     other = replace(
         run, parts=parts, folder=folder, identity=whose(folder), ledger=Ledger(folder), known={}
     )
@@ -125,7 +134,7 @@ def reopened(run: Run, folder: Path) -> Run:
 
 def record(plan: Plan) -> dict[str, Any]:
     """Return a plan for programs."""
-    from lottery.foresight.planning import TRAIN
+    from lottery.foresight.planned import TRAIN
 
     levels = [
         {
@@ -149,6 +158,7 @@ def record(plan: Plan) -> dict[str, Any]:
     return {
         "folder": str(plan.run.folder),
         "overrides": list(plan.overrides),
+        "data_missing": plan.missing or None,
         "levels": levels,
         **plan.counts(),
         "steps": plan.steps(TRAIN),

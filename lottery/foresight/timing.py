@@ -6,10 +6,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lottery.foresight.forecast import spread
 from lottery.foresight.space import size
+from lottery.levels import key_of
 from lottery.lineage import dense_ticket
 from lottery.loop import Training, precision, prepare, steps
+from lottery.monitor import layer_report
 from lottery.runs import Run
+from lottery.states import densities
 
 WARM = 3  # steps that are not timed
 LEAST, MOST = 5, 60  # steps that are
@@ -25,11 +29,12 @@ class Timing:
     steps: int  # that were timed
     step: float  # seconds
     evaluated: float  # seconds an example
+    level: float  # seconds that a level takes to make its mask, its key and its report
     memory: dict[str, int]  # bytes of weights, gradients, optimizer and activations
 
-    def seconds(self, steps: float, evaluated: int) -> float:
-        """Return the time of so many steps and evaluated examples."""
-        return steps * self.step + evaluated * self.evaluated
+    def seconds(self, steps: float, evaluated: int = 0, levels: int = 0) -> float:
+        """Return the time of so many steps, evaluated examples and levels, nothing written."""
+        return steps * self.step + evaluated * self.evaluated + levels * self.level
 
 
 def timed(run: Run) -> Timing:
@@ -51,6 +56,7 @@ def timed(run: Run) -> Timing:
         steps=training.step - first,
         step=spent / (training.step - first),
         evaluated=evaluation(run, training),
+        level=once_a_level(run, training),
         memory=memory(run, training),
     )
 
@@ -69,6 +75,18 @@ def evaluation(run: Run, training: Training) -> float:
         training.model(pixels)
         wait(run)
     return (time.perf_counter() - clock) / len(labels)
+
+
+def once_a_level(run: Run, training: Training) -> float:
+    """Return the seconds of what is done once a level, in memory: a mask, its key, the report."""
+    clock = time.perf_counter()
+    if run.parts.levels:
+        spread(run, run.dense, densities(run)(run.parts.levels), rising=True)
+    key_of(run, training.ticket)
+    layer_report(
+        training.model, run.task, training.mask, training.ticket.weights, run.fresh().weights
+    )
+    return time.perf_counter() - clock
 
 
 def memory(run: Run, training: Training) -> dict[str, int]:

@@ -1,9 +1,13 @@
 """Show runs in TensorBoard: tensorboard --logdir outputs/boards/tensorboard."""
 
+import io
+import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lottery.storage.records import hostname
 from lottery.watching.boards import About, Board, missing
 
 
@@ -13,7 +17,7 @@ def tensorboard(about: About, *, dir: str | None, layers: bool) -> Board:
     A table that is written again, since the run was resumed, hides what it held before.
     """
     try:
-        import tensorboard  # type: ignore[import-untyped]  # noqa: F401 (what torch's writer needs)
+        import tensorboard  # type: ignore[import-untyped]  # noqa: F401 (its records are written)
     except ImportError as error:
         raise missing("tensorboard", error) from error
     root = about.place(dir, "tensorboard")
@@ -21,32 +25,51 @@ def tensorboard(about: About, *, dir: str | None, layers: bool) -> Board:
 
 
 class EventFiles:
-    """The event files of one run."""
+    """The event files of one run: a row is on its way to the disk when `write` returns.
+
+    TensorBoard's own writer leaves that to a thread, whose errors end on stderr.
+    """
 
     def __init__(self, folder: Path, layers: bool) -> None:
         self.folder, self.layers = folder, layers
-        self.writers: dict[str, Any] = {}
-        self.begun: set[str] = set()
+        self.files: dict[str, Path] = {}  # by table, of this process
 
     def write(self, table: str, x: int, row: Mapping[str, float]) -> None:
-        """Add a row, a tag a column, and have it on the disk."""
-        writer = self.writer(table, x)
-        for column, value in row.items():
-            writer.add_scalar(column, value, x)
-        writer.flush()
+        """Add a row, a tag a column."""
+        from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[import-untyped]
 
-    def writer(self, table: str, x: int) -> Any:
-        """Return the writer of a table; curves come one after the other, so one of them is open."""
-        if table not in self.writers:
-            from torch.utils.tensorboard import SummaryWriter
-
-            for other in [name for name in self.writers if name.startswith("level_")]:
-                self.writers.pop(other).close()
-            purge = None if table in self.begun else x
-            self.writers[table] = SummaryWriter(str(self.folder / table), purge_step=purge)
-            self.begun.add(table)
-        return self.writers[table]
+        values = [Summary.Value(tag=column, simple_value=value) for column, value in row.items()]
+        events: list[dict[str, Any]] = [{"step": x, "summary": Summary(value=values)}]
+        if table not in self.files:
+            name = f"events.out.tfevents.{time.time():.0f}.{hostname()}.{os.getpid()}"
+            (self.folder / table).mkdir(parents=True, exist_ok=True)
+            self.files[table] = self.folder / table / name
+            events = [*beginning(x), *events]
+        with open(self.files[table], "ab") as file:
+            file.write(records(events))
 
     def close(self) -> None:
-        for writer in self.writers.values():
-            writer.close()
+        """No file is open between two rows."""
+
+
+def beginning(x: int) -> list[dict[str, Any]]:
+    """Return the events that begin a file, and hide what others hold from row `x` on."""
+    from tensorboard.compat.proto.event_pb2 import SessionLog  # type: ignore[import-untyped]
+
+    return [
+        {"file_version": "brain.Event:2"},
+        {"step": x, "session_log": SessionLog(status=SessionLog.START)},
+    ]
+
+
+def records(events: list[dict[str, Any]]) -> bytes:
+    """Return events as they stand in a file, each with its checksum."""
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.summary.writer.record_writer import (  # type: ignore[import-untyped]
+        RecordWriter,
+    )
+
+    out = io.BytesIO()
+    for event in events:
+        RecordWriter(out).write(Event(wall_time=time.time(), **event).SerializeToString())
+    return out.getvalue()

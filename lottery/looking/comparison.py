@@ -9,9 +9,9 @@ from typing import Any
 
 from lottery import stats
 from lottery.errors import DamagedError, DiskError
-from lottery.identity import flat, identity
-from lottery.looking import choice
+from lottery.looking import order
 from lottery.looking.facts import WHOSE, Facts, level_rows, number
+from lottery.looking.folders import configs
 
 NEAR = 0.02  # densities that differ by this share at most count as one
 WHAT = tuple(column for column in WHOSE if column != "replicate")
@@ -38,8 +38,7 @@ class Group:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """The settings that decide the numbers, with dotted keys."""
-        found = self.facts.settings
-        return flat(identity(found)) if isinstance(found.get("dataset"), dict) else {}
+        return order.deciding(self.facts)
 
     @cached_property
     def data(self) -> set[str]:
@@ -58,9 +57,7 @@ class Group:
 
 def groups(folders: Sequence[Path]) -> list[Group]:
     """Return runs as groups, one a config, labelled A, B, ...; damaged ones are left out."""
-    return [
-        gathered(letters(index), some) for index, (_, some) in enumerate(choice.configs(folders))
-    ]
+    return [gathered(letters(index), some) for index, (_, some) in enumerate(configs(folders))]
 
 
 def gathered(label: str, folders: Sequence[Path]) -> Group:
@@ -83,37 +80,45 @@ def letters(index: int) -> str:
 
 
 def differing(some: Sequence[Group]) -> dict[str, list[Any]]:
-    """Return the settings that are not the same in all groups: key -> a value a group.
-
-    None where a group has no such setting; what belongs together (model.*) stands together.
-    """
-    keys = dict.fromkeys(key for group in some for key in group.settings)
-    parts = list(dict.fromkeys(key.partition(".")[0] for key in keys))
-    found = {}
-    for key in sorted(keys, key=lambda key: parts.index(key.partition(".")[0])):
-        values = [(key in group.settings, group.settings.get(key)) for group in some]
-        if any(value != values[0] for value in values):
-            found[key] = [value for _, value in values]
-    return found
+    """Return the settings that are not the same in all groups: key -> a value a group."""
+    return order.differing([group.settings for group in some])
 
 
-def common(some: Sequence[Group], first: int = 0) -> list[dict[int, int]]:
+def common(
+    some: Sequence[Group], first: int = 0, near: float = NEAR, every: bool = False
+) -> list[dict[int, int]]:
     """Return the densities that two groups or more reached, falling: group -> its level.
 
-    A level belongs to the nearest density of a group before it within `NEAR`, the group number
-    `first` counting as the first. Of a single group every level is returned.
+    A level belongs to the nearest density of a group before it within the share `near`, the group
+    number `first` counting as the first. Of a single group, and with `every`, all are returned.
     """
+    anchors = met(some, first, near)
+    return [levels for levels in anchors if len(levels) > 1 or len(some) == 1 or every]
+
+
+def left_out(some: Sequence[Group], first: int = 0, near: float = NEAR) -> dict[int, list[float]]:
+    """Return the densities that no other group reached: group -> densities, falling."""
+    found: dict[int, list[float]] = {}
+    for levels in met(some, first, near) if len(some) > 1 else ():
+        if len(levels) == 1:
+            ((index, level),) = levels.items()
+            found.setdefault(index, []).append(some[index].density(level))
+    return dict(sorted(found.items()))
+
+
+def met(some: Sequence[Group], first: int, near: float) -> list[dict[int, int]]:
+    """Return every density of the groups, falling: group -> its level there."""
     anchors: list[tuple[float, dict[int, int]]] = []
     for index in sorted(range(len(some)), key=lambda i: i != first):
         for level in some[index].levels:
             density = some[index].density(level)
-            near = [a for a in anchors if abs(a[0] - density) <= NEAR * a[0] and index not in a[1]]
-            if near:
-                min(near, key=lambda a: abs(a[0] - density))[1][index] = level
+            close = [a for a in anchors if abs(a[0] - density) <= near * a[0] and index not in a[1]]
+            if close:
+                min(close, key=lambda a: abs(a[0] - density))[1][index] = level
             else:
                 anchors.append((density, {index: level}))
     anchors.sort(key=lambda anchor: -anchor[0])
-    return [levels for _, levels in anchors if len(levels) > 1 or len(some) == 1]
+    return [levels for _, levels in anchors]
 
 
 def compare(
@@ -121,8 +126,10 @@ def compare(
     metric: str = "test_accuracy",
     tolerance: float = stats.TOLERANCE,
     first: int = 0,
+    near: float = NEAR,
+    every: bool = False,
 ) -> list[dict[str, Any]]:
-    """Return a row a common density and group.
+    """Return a row a common density (see `common`) and group.
 
     `mean` of the metric over replicates with its 95 % interval `low` to `high`; `dense_difference`
     to the same replicates' level 0, with its interval, and the verdict of `stats.RULE`, which is
@@ -130,7 +137,7 @@ def compare(
     with its interval and the p of a paired t-test. NaN for what there is not.
     """
     rows = []
-    for levels in common(some, first):
+    for levels in common(some, first, near, every):
         for index in sorted(levels):
             group, level = some[index], levels[index]
             other = some[first].values(levels[first], metric) if first in levels else {}

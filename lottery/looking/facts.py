@@ -4,6 +4,7 @@
 """
 
 import csv
+import datetime
 import io
 import math
 from collections.abc import Mapping
@@ -12,20 +13,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from lottery.errors import DamagedError, DiskError
 from lottery.identity import flat
 from lottery.storage import records
-from lottery.storage.files import CONFIG, read_plain
-from lottery.storage.yamls import parse, refuse_tricks
+from lottery.storage.settings import read_settings
 from lottery.watching import pulse
 
 WHOSE = ("name", "id", "replicate", "model", "dataset", "method", "rewind")  # of every table
 ALSO = {"prune": "method", "test": "test_accuracy", "val": "val_accuracy", "age": "started"}
 POINT = ("path", "to", "steps")  # settings of a rewind that say where it leads
 LONGEST_WORD = 20  # characters of a setting that stands in a column of words
-UNREADABLE = (OSError, ValueError, RecursionError, yaml.YAMLError)
 
 
 @dataclass(frozen=True)
@@ -46,8 +43,12 @@ class Facts:
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """config.yaml as data, `levels` as asked for since; {} where it cannot be read."""
-        found, asked = read_settings(self.folder), self.record.get("levels_asked")
+        """config.yaml as data, `levels` as asked for since; {} where it is damaged."""
+        try:
+            found = read_settings(self.folder)
+        except (DamagedError, DiskError):
+            return {}
+        asked = self.record.get("levels_asked")
         if isinstance(found.get("levels"), int) and isinstance(asked, int):
             found["levels"] = asked
         return found
@@ -101,6 +102,7 @@ class Facts:
         damaged = False
         try:
             rows = level_rows(self.folder)
+            records.checked(self.folder, records.CONFIG)
         except (DamagedError, DiskError):
             rows, damaged = [], True
         last = rows[-1] if rows else {}
@@ -132,11 +134,15 @@ class Facts:
     def values(self, key: str) -> list[Any]:
         """Return what a key of a filter stands for: a column, an option, a setting; [] for none.
 
-        `rewind` is "step 2ep" as a column and "step" as an option, so there may be several.
+        `rewind` is "step 2ep" as a column and "step" as an option, so there may be several. Of
+        `levels` the second is how many are done of those asked for: 2/3.
         """
         column = ALSO.get(key, key)
         if column in WHOSE:
             found = [self.whose[column]]
+        elif column == "levels":
+            asked = self.row["levels_asked"]
+            found = [self.row[column], f"{self.row[column]}/{'?' if asked is None else asked}"]
         elif column in COLUMNS:
             found = [self.row[column]]
         else:
@@ -152,17 +158,6 @@ class Facts:
 
 COLUMNS = (*WHOSE, "levels", "levels_asked", "density", "val_accuracy", "test_accuracy", "state",
            "started", "ended", "seconds", "left", "folder")  # fmt: skip
-
-
-def read_settings(folder: Path) -> dict[str, Any]:
-    """Return the config.yaml of a run as data; {} where it cannot be read."""
-    try:
-        written = read_plain(folder / "config.yaml", CONFIG)
-        refuse_tricks(written)
-        found = parse(written)
-    except UNREADABLE:
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def level_rows(folder: Path) -> list[dict[str, Any]]:
@@ -197,6 +192,15 @@ def cell(text: object) -> Any:
 def number(value: object) -> float | None:
     """Return a number that may be one; None for anything else."""
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def age(started: object, now: datetime.datetime | None = None) -> float | None:
+    """Return the seconds from a time in ISO 8601 to now; None where it is none, or has no zone."""
+    try:
+        then = datetime.datetime.fromisoformat(str(started))
+        return ((now or datetime.datetime.now(datetime.UTC)) - then).total_seconds()
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def time_left(folder: Path) -> float | None:

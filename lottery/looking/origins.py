@@ -1,8 +1,8 @@
 """Say by which run each level of a run was trained. Imports neither torch nor pandas."""
 
 from lottery.errors import DamagedError, DiskError
-from lottery.looking.choice import run_folders
 from lottery.looking.facts import Facts
+from lottery.looking.folders import run_folders
 from lottery.storage import records
 from lottery.wording import printable
 

@@ -8,8 +8,6 @@ from typing import Any
 import pandas as pd
 
 from lottery.errors import DamagedError
-from lottery.looking import choice
-from lottery.looking.choice import run_folders as run_folders
 from lottery.storage.records import checked
 
 NUMBERS = ("level", "density", "compression", "kept", "total")  # columns of every table of levels
@@ -50,16 +48,6 @@ def read_table(folder: Path, name: str) -> pd.DataFrame:
     except ValueError as error:
         why = str(error).splitlines()[0]
         raise DamagedError(f"{folder / name} is no table ({why})") from error
-
-
-def find_run(outputs: Path, word: str, asked_by: str = "show") -> Path:
-    """Return the replicate folder that `word` names; see choice.one."""
-    return choice.one(outputs, word, asked_by)
-
-
-def find_replicates(outputs: Path, word: str) -> list[Path]:
-    """Return the replicate folders of the one config that `word` names; see choice.replicates."""
-    return choice.replicates(outputs, word, "branch")
 
 
 def level_table(rows: Sequence[Mapping[Any, Any]]) -> str:

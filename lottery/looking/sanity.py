@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from lottery.looking import results
-from lottery.looking.facts import read_settings
+from lottery.looking.facts import Facts
 from lottery.stats import LEAST, TOLERANCE, interval
 
 HEADING = "sanity: tickets against their controls, test accuracy in %"
@@ -60,26 +60,30 @@ def accuracies(folder: Path) -> pd.DataFrame:
 def plain(folder: Path) -> bool:
     """Say whether a run prunes single weights by a mask that stays: else the controls are none."""
     try:
-        prune = read_settings(folder)["prune"]
+        prune = Facts(folder).settings["prune"]
         return bool(prune["structure"]["name"] == "weight" and prune["update"]["name"] == "static")
     except (LookupError, TypeError):
         return False  # of another version, or damaged
 
 
 def level_row(level: int, group: pd.DataFrame, tolerance: float) -> dict[str, Any]:
-    """Return the numbers and the verdict of one level."""
+    """Return the numbers and the verdict of one level, over the replicates with all its controls.
+
+    Means over different replicates would not add up to the difference.
+    """
     there = [name for name in POSITIONS if name in group]
-    elsewhere = group[there].mean(axis=1, skipna=False) if there else pd.Series(dtype=float)
+    group = group.dropna(subset=["ticket", *there])
+    elsewhere = group[there].mean(axis=1)
     row: dict[str, Any] = {
         "level": level,
         "density": float(group["density"].mean()),
-        "replicates": int(elsewhere.notna().sum()),
+        "replicates": len(group),
         "ticket": float(group["ticket"].mean()),
     }
     for name in (*POSITIONS, "reinit"):
         row[name] = float(group[name].mean()) if name in group else math.nan
     fresh = group["reinit"] if "reinit" in group else pd.Series(dtype=float)
-    positions = interval((group["ticket"] - elsewhere).dropna().tolist())
+    positions = interval((group["ticket"] - elsewhere).tolist())
     initial = interval((group["ticket"] - fresh).dropna().tolist())
     row |= dict(zip(("difference", "low", "high"), positions, strict=True))
     row |= dict(zip(("initial", "initial_low", "initial_high"), initial, strict=True))

@@ -9,13 +9,16 @@ import pandas as pd
 from lottery.errors import DamagedError, DiskError, UsageError
 from lottery.formats import about, aligned, short
 from lottery.looking import defaults, results, sanity
-from lottery.looking.choice import spelled
 from lottery.looking.facts import Facts, number
+from lottery.looking.filters import spelled
+from lottery.looking.living import error_of, line, to_go_on
 from lottery.looking.origins import origins
+from lottery.looking.retyped import alone, of_sweep
+from lottery.watching import pulse
 from lottery.wording import printable
 
-RECORD = ("command", "followed_by", "started", "ended", "seconds", "device", "gpu", "threads",
-          "torch", "lottery", "git", "host", "error", "drift")  # fmt: skip
+RECORD = ("followed_by", "started", "ended", "seconds", "device", "gpu", "threads", "torch",
+          "lottery", "git", "host", "drift")  # fmt: skip
 LAYERS, LEVELS = 12, 10  # that a table shows of a large net
 COSTS = {  # row -> (a level's own column, that of its ticket with the search for it, unit)
     "steps": ("steps", "ticket_steps", ""),
@@ -46,7 +49,7 @@ def sections(run: Facts, layers: str) -> Iterator[str]:
 
 def heading(run: Facts) -> str:
     """Return the folder, how far the run came, and what run.json says."""
-    row = run.row
+    row, sign = run.row, pulse.read(run.folder)
     asked = "?" if row["levels_asked"] is None else row["levels_asked"]
     left = f", {about(row['left'])} left" if row["left"] is not None else ""
     none = row["density"] is None
@@ -57,20 +60,32 @@ def heading(run: Facts) -> str:
     for split in ("val", "test"):
         value = row[f"{split}_accuracy"]
         reached += [f"{split} accuracy {100 * value:.2f} %"] if value is not None else []
-    lines = [str(run.folder), f"  {'state':<11} {row['state']}{left}"]
-    lines.append(f"  {'reached':<11} {', '.join(reached)}")
+    said: list[tuple[str, Any]] = [("state", f"{row['state']}{left}")]
+    said.append(("reached", ", ".join(reached)))
+    said += [("at work", line(sign))] if sign and row["state"] == "running" else []
+    said += [("error", error_of(run)), ("to go on", to_go_on(run)), *commands(run)]
     for key in RECORD:
         value = run.record.get(key)
-        for each in value if isinstance(value, list) else [value]:
-            said = f"{each:.1f}" if isinstance(each, float) else each
-            lines += [] if each is None else [f"  {key.replace('_', ' '):<11} {said}"]
+        said += [(key, each) for each in (value if isinstance(value, list) else [value])]
+    lines = [str(run.folder)]
+    for key, each in said:
+        text = f"{each:.1f}" if isinstance(each, float) else each
+        lines += [] if each in (None, "", 0.0) else [f"  {key.replace('_', ' '):<11} {text}"]
     return "\n".join([*map(printable, lines), ""])
+
+
+def commands(run: Facts) -> list[tuple[str, str]]:
+    """Return the command that makes this run, and that of the sweep that it was one of."""
+    recorded = str(run.record.get("command") or "")
+    if not of_sweep(recorded):
+        return [("command", recorded)]
+    return [("command", alone(run)), ("the sweep", recorded)]
 
 
 def settings(run: Facts) -> str:
     """Return the options of a run, and the settings that differ from theirs."""
     if not run.settings:
-        return "settings: config.yaml cannot be read\n"
+        return "settings: config.yaml is damaged\n"
     if not run.choices:
         head = "settings: all of them, since run.json does not say which options they come from"
         pairs = {key: spelled(value) for key, value in run.flat.items()}

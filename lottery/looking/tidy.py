@@ -13,11 +13,29 @@ from lottery.errors import DamagedError, DiskError, UsageError
 from lottery.looking import results
 from lottery.looking.choice import choose
 from lottery.looking.facts import COLUMNS, WHOSE, Facts
+from lottery.looking.order import deciding, differing
 from lottery.storage import records
 from lottery.storage.files import read_plain
 from lottery.wording import printable
 
 NUMBERS = ("density", "val_accuracy", "test_accuracy", "seconds", "left")  # of a run, or NaN
+TIMES = ("started", "ended")
+REACHED = """
+    density sparsity compression kept total step epoch train_loss train_accuracy val_loss
+    val_accuracy test_loss test_accuracy best_step best_val_loss best_val_accuracy
+    best_test_accuracy rollbacks seconds examples_per_second effective_density collapsed_layers
+    steps examples macs macs_kept training_macs training_macs_kept energy ticket_steps
+    ticket_examples ticket_macs ticket_macs_kept ticket_seconds ticket_energy shared key"""
+EMPTY = {  # the columns of a table in which no run has a row
+    "levels": f"level {REACHED}",
+    "branches": f"level branch settings {REACHED}",
+    "layers": "level compression layer kept total density effective dead_outputs outputs collapsed "
+    "sign_changes moved moved_relative overlap by_chance",
+    "overlaps": "level density other_run other_id other_level overlap by_chance",
+    "curves": "level branch step epoch lr train_loss val_loss val_accuracy test_loss test_accuracy",
+}
+WHOLE = {"level", "kept", "total", "step", "best_step", "other_level"}
+YES_OR_NO = {"shared", "collapsed"}
 
 
 @dataclass(frozen=True)
@@ -47,10 +65,27 @@ class Runs:
 
         levels (pruned ones that are done), levels_asked; density, val_accuracy and test_accuracy of
         the last level; state (running, done, stopped, killed, failed, damaged); started and ended
-        (ISO 8601), seconds at work, left (seconds to the end, while it is running), folder.
+        (times in UTC), seconds at work, left (seconds to the end, while it is running), folder.
         """
         rows = [facts.row for facts in self._facts]
-        return pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(NUMBERS, float))
+        found = pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(NUMBERS, float))
+        for column in TIMES:
+            found[column] = pd.to_datetime(
+                found[column], format="ISO8601", utc=True, errors="coerce"
+            )
+        return found
+
+    @cached_property
+    def settings(self) -> pd.DataFrame:
+        """A row a run: the settings in which the runs differ, a column each (train.optimizer.lr).
+
+        Values are as in config.yaml: numbers, text, lists; None for a setting that is null or that
+        a run does not have. `runs.levels.merge(runs.settings)` has them in every row of a table.
+        """
+        some = [deciding(facts) for facts in self._facts]
+        columns = {key: pd.Series(values) for key, values in differing(some).items()}
+        whose = pd.DataFrame([facts.whose for facts in self._facts], columns=list(WHOSE))
+        return pd.concat([whose, pd.DataFrame(columns)], axis=1)
 
     @cached_property
     def levels(self) -> pd.DataFrame:
@@ -60,7 +95,7 @@ class Runs:
         of training; loss and accuracy of train, val and test there, and best_* at the step of the
         lowest validation loss; seconds; shared (trained by another run), key (in the store).
         """
-        return self._all(results.metrics)
+        return self._all("levels", results.metrics)
 
     @cached_property
     def branches(self) -> pd.DataFrame:
@@ -68,7 +103,7 @@ class Runs:
 
         The columns of `levels`, and branch (its name) and settings (in words).
         """
-        return self._all(results.branches)
+        return self._all("branches", results.branches)
 
     @cached_property
     def layers(self) -> pd.DataFrame:
@@ -78,7 +113,7 @@ class Runs:
         dead_outputs, outputs, collapsed; sign_changes, moved and moved_relative of the weights in
         training; overlap with the mask of the level before (intersection over union), by_chance.
         """
-        return self._all(lambda folder: results.read_table(folder, "layers.csv"))
+        return self._all("layers", lambda f: results.read_table(f, "layers.csv"))
 
     @cached_property
     def overlaps(self) -> pd.DataFrame:
@@ -87,7 +122,7 @@ class Runs:
         level, density; other_run, other_id, other_level; overlap of the two masks (intersection
         over union), by_chance.
         """
-        return self._all(lambda folder: results.read_table(folder, "overlaps.csv"))
+        return self._all("overlaps", lambda f: results.read_table(f, "overlaps.csv"))
 
     @cached_property
     def curves(self) -> pd.DataFrame:
@@ -95,9 +130,9 @@ class Runs:
 
         level, branch ("" for the level itself), step, epoch, loss and accuracy of each split.
         """
-        return self._all(lambda folder: joined(list(curves(folder))))
+        return self._all("curves", lambda folder: joined(list(curves(folder))))
 
-    def _all(self, read: Callable[[Path], pd.DataFrame]) -> pd.DataFrame:
+    def _all(self, which: str, read: Callable[[Path], pd.DataFrame]) -> pd.DataFrame:
         tables, whose = [], []
         for facts in self._facts:
             try:
@@ -109,7 +144,7 @@ class Runs:
                 tables.append(table.rename(columns={c: f"own_{c}" for c in WHOSE if c in table}))
                 whose += [facts.whose] * len(table)
         if not tables:
-            return pd.DataFrame(columns=list(WHOSE))
+            return empty(which)
         return pd.concat([pd.DataFrame(whose), joined(tables)], axis=1)
 
 
@@ -124,6 +159,16 @@ def load(outputs: Path | str = "outputs", *words: str) -> Runs:
     if not folder.is_dir():
         raise UsageError(f"load: there is no folder {folder}")
     return Runs(choose(folder, words, "load"))
+
+
+def empty(which: str) -> pd.DataFrame:
+    """Return a table without a row, with the columns and types that it would have."""
+    kinds = {**dict.fromkeys(WHOSE, "object"), "replicate": "int64"}
+    for column in EMPTY[which].split():
+        kind = "object" if column in results.WORDS else "float64"
+        kind = "int64" if column in WHOLE else "bool" if column in YES_OR_NO else kind
+        kinds[column] = kind
+    return pd.DataFrame({column: pd.Series(dtype=kind) for column, kind in kinds.items()})
 
 
 def joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -9,6 +9,6 @@ def milestones(step: Step, total: Step, *, at: list[str], factor: float) -> floa
         if milestone > total:
             raise UsageError(
                 f"the milestone {text} is after the end of training ({total}); write it as a "
-                "share of training, like 0.5"
+                'share of training, like \'train.lr.at=["0.5","0.75"]\''
             )
     return float(factor ** sum(milestone <= step for milestone in steps))

@@ -1,12 +1,15 @@
 """Cut what a mask removed whole out of a net: a smaller dense net that computes the same."""
 
 import copy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
+from lottery import mask as masks
+from lottery import seeds
 from lottery.errors import UsageError
 from lottery.mask import Mask
 from lottery.nets.channels import cut
@@ -14,6 +17,8 @@ from lottery.nets.counting import forward
 from lottery.nets.graph import Graph, trace
 from lottery.task import Task
 from lottery.units import output_axes
+
+EXAMPLES = 100  # whose outputs are compared
 
 
 def compact(model: nn.Module, mask: Mask, task: Task) -> nn.Module:
@@ -122,3 +127,24 @@ def resize_(layer: _ConvNd) -> None:
 def macs(model: nn.Module, task: Task) -> dict[str, int]:
     """Return the multiply-accumulates of one example, by the weights of `mask.prunable`."""
     return forward(model, task).layers
+
+
+def compare(model: nn.Module, small: nn.Module, task: Task) -> dict[str, Any]:
+    """Return the shapes of each layer in both nets, their sizes, and how far their outputs are."""
+    batches = task.scoring_batches(seeds.generator(0, "compact"), size=EXAMPLES)
+    model.eval()
+    small.eval()
+    with torch.no_grad():
+        outputs = [(model(inputs), small(inputs)) for inputs, _ in batches]
+    kept = dict(small.named_parameters())
+    layers = {
+        name.removesuffix(".weight"): {"before": list(old.shape), "weight": list(kept[name].shape)}
+        for name, old in masks.prunable(model).items()
+    }
+    return {
+        "layers": layers,
+        "parameters": [sum(p.numel() for p in net.parameters()) for net in (model, small)],
+        "macs": [sum(macs(net, task).values()) for net in (model, small)],
+        "difference": max(float((a - b).abs().max()) for a, b in outputs),
+        "largest_output": max(float(a.abs().max()) for a, _ in outputs),
+    }

@@ -8,12 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from lottery import mask as masks
-from lottery.commands.compact import describe as compare
 from lottery.cost import masked as under
 from lottery.errors import UsageError
 from lottery.levels import Level
 from lottery.loop import build
-from lottery.nets.compact import compact
+from lottery.nets.compact import compact, compare
 from lottery.nets.counting import forward
 from lottery.nets.latency import measure
 from lottery.nets.sizes import sizes

@@ -77,7 +77,7 @@ def check_options(options: ImageOptions, channels: int, examples: int, classes: 
                 f"{channels} channels; give one a channel"
             )
     if min(options["std"]) <= 0:
-        raise UsageError("dataset.std must be above 0")
+        raise UsageError(f"dataset.std must be above 0, not {list(options['std'])}")
     left = examples - options["validation"]
     if options["validation"] < 0 or left < 2:
         raise UsageError(
@@ -90,8 +90,12 @@ def check_options(options: ImageOptions, channels: int, examples: int, classes: 
             "the training examples there are"
         )
     if not 0 <= options["label_noise"] <= 1:
-        raise UsageError(f"dataset.label_noise={options['label_noise']} is outside 0 to 1")
+        raise UsageError(
+            f"dataset.label_noise={options['label_noise']} is outside 0 to 1; type 0 for none"
+        )
     if classes < 2:
         raise UsageError(f"a classifier needs 2 classes or more; this data set has {classes}")
     if options["crop"] < 0 or options["cutout"] < 0:
-        raise UsageError("dataset.crop and dataset.cutout are pixels, 0 or more")
+        raise UsageError(
+            f"dataset.crop={options['crop']}, dataset.cutout={options['cutout']}: pixels, 0 or more"
+        )

@@ -23,6 +23,7 @@ from lottery.pixels.augmentation import ImageOptions
 from lottery.pixels.cache import Tensors, cached, check_images
 from lottery.pixels.folders import Tree, listing_digest
 from lottery.pixels.images import ImageTask, image_task
+from lottery.pixels.outline import AbsentError, Outline, looking, outline
 from lottery.pixels.splits import Images
 
 PILLOW_MODES = {1: "L", 3: "RGB"}
@@ -95,7 +96,7 @@ def to_tensor(image: Image.Image) -> Tensor:
 def form_of(tree: Tree, channels: int, size: int) -> Form:
     """Return what the images become: `size` a side, or as the first one is where that is 0."""
     if channels not in PILLOW_MODES:
-        raise UsageError(f"dataset.channels={channels}: 1 (grey) or 3 (colour)")
+        raise UsageError(f"dataset.channels={channels}: type 1 (grey) or 3 (colour)")
     if size < 0:
         raise UsageError(f"dataset.size={size} is below 0")
     if size:
@@ -111,15 +112,22 @@ def pixels_bytes(tree: Tree, form: Form) -> int:
 
 def decoded_task(
     root: Path, tree: Tree, form: Form, workers: int, options: ImageOptions
-) -> ImageTask:
-    """Return a task whose images are all in memory, decoded once and cached below root."""
+) -> ImageTask | Outline:
+    """Return a task whose images are all in memory, decoded once and cached below root.
+
+    While one only looks, an outline stands for images that were never decoded.
+    """
     listing = listing_digest(tree, form, times=True)
-    tensors, sha = cached(
-        root,
-        f"{tree.folder.name}-{listing[:16]}",
-        lambda: decode(tree, form, workers),
-        partial(check_images, splits=tree.splits, classes=tree.classes),
-    )
+    try:
+        tensors, sha = cached(
+            root,
+            f"{tree.folder.name}-{listing[:16]}",
+            lambda: decode(tree, form, workers),
+            partial(check_images, splits=tree.splits, classes=tree.classes),
+        )
+    except AbsentError as absent:
+        examples = {split: len(files) for split, files in tree.splits.items()}
+        return outline(form[:3], tree.classes, examples, options, absent)
     splits = {
         split: Images(tensors[f"{split}_pixels"], tensors[f"{split}_labels"].long())
         for split in tree.splits
@@ -131,6 +139,8 @@ def decoded_task(
 
 def decode(tree: Tree, form: Form, workers: int) -> Tensors:
     """Return pixels uint8 [N, C, H, W] and labels int32 [N] of every split."""
+    if looking():
+        raise AbsentError(f"the images of {tree.folder} are not decoded yet")
     total = sum(map(len, tree.splits.values()))
     progress = Progress(f"decoding {total:,} images of {tree.folder}", total)
     result: Tensors = {}

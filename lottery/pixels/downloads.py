@@ -23,6 +23,7 @@ from lottery.pixels.augmentation import ImageOptions
 from lottery.pixels.cache import Tensors, cached, check_images, one_line, say, sweep
 from lottery.pixels.decoding import Progress
 from lottery.pixels.images import ImageTask
+from lottery.pixels.outline import AbsentError, Outline, looking, outline
 from lottery.pixels.splits import Images
 from lottery.storage import disk
 
@@ -47,6 +48,8 @@ class Published:
     title: str
     addresses: tuple[str, ...]  # of the folder with its files on the net, tried in turn
     sources: tuple[Source, ...]
+    shape: tuple[int, int, int]  # of an image: channels, height, width
+    examples: dict[str, int]  # of each split
     folder: str = "."  # where the files lie below the root
     unpacked: str = "."  # where the parts lie below the root, if somebody unpacked them
     pickled: str = ""  # another form of it, that many have and that is not read
@@ -60,15 +63,19 @@ def downloaded(
     classes: int,
     published: Published,
     parse: Callable[[dict[str, bytes]], Tensors],
-) -> ImageTask:
+) -> ImageTask | Outline:
     """Return the task of a published data set, cached as `name`.
 
     `parse` makes uint8 pixels [N, C, H, W] and labels [N] of both splits out of the files' parts,
     and raises ValueError. Raises UsageError where the files are neither there nor to be had,
-    DamagedError where they are not what was published or cannot be parsed.
+    DamagedError where they are not what was published or cannot be parsed. While one only looks,
+    an outline stands for what would have to be downloaded.
     """
     check = partial(check_images, splits=SPLITS, classes=classes)
-    tensors, sha = cached(root, name, lambda: made(root, published, parse, check), check)
+    try:
+        tensors, sha = cached(root, name, lambda: made(root, published, parse, check), check)
+    except AbsentError as absent:
+        return outline(published.shape, classes, published.examples, options, absent)
     train, test = (
         Images(tensors[f"{split}_pixels"], tensors[f"{split}_labels"].long()) for split in SPLITS
     )
@@ -92,6 +99,8 @@ def made(
             found = found or from_parts(root / published.unpacked, source)
             lacking += [] if found else [source]
             parts |= found or {}
+        if lacking and looking():
+            raise AbsentError(f"{published.title} is not in {folder.absolute()}")
         if lacking:
             fetch(root, published, lacking, damaged)
         for source in lacking:

@@ -147,5 +147,3 @@ def listing_digest(tree: Tree, *words: object, times: bool) -> str:
             fields = (split, file.path, file.size, file.label, file.changed if times else 0)
             sha.update(json.dumps(fields).encode())
     return sha.hexdigest()
-
-

@@ -34,11 +34,7 @@ def split_up(
     labels never reach it.
     """
     seed = options["split_seed"]
-    if val is not None and options["validation"]:
-        raise UsageError(
-            f"dataset.validation={options['validation']}: this data set has its own "
-            "validation split; give 0"
-        )
+    check_validation(val is not None, options)
     order = torch.randperm(len(train), generator=seeds.generator(seed, "validation"))
     held_out, rest = order[: options["validation"]], order[options["validation"] :].sort().values
     splits = {"train": train.pick(rest), "test": test}
@@ -49,6 +45,15 @@ def split_up(
     if options["label_noise"]:
         splits["train"] = add_label_noise(splits["train"], options["label_noise"], classes, seed)
     return splits
+
+
+def check_validation(own: bool, options: ImageOptions) -> None:
+    """Raise UsageError where validation is to be cut from train beside an own such split."""
+    if own and options["validation"]:
+        raise UsageError(
+            f"dataset.validation={options['validation']}: this data set has its own "
+            "validation split; type dataset.validation=0"
+        )
 
 
 def subsample(images: Images, number: int, classes: int, seed: int) -> Images:

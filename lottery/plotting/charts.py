@@ -13,21 +13,31 @@ from matplotlib.axis import Axis
 from matplotlib.collections import QuadMesh
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import (
+    FixedFormatter,
+    FixedLocator,
+    FuncFormatter,
+    MaxNLocator,
+    NullLocator,
+)
 
 from lottery.errors import UsageError
+from lottery.plotting import columns
 
 INK = "#000000"  # text, axes and what is dense; inside a page it takes the colour of the text
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito
 MARKERS = ("o", "s", "^", "D", "v", "P")
 DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (5, 1.5, 1.5, 1.5)), (0, (8, 2)), (0, (3, 1)))
-SERIES = len(COLOURS)  # more lines than these cannot be told apart
+CLEAR = len(COLOURS)  # lines of a colour each
+SERIES = 2 * CLEAR  # as many again with hollow markers; more of them cannot be told apart
 RAMP = ("#0072B2", "#B0609E", "#E69F00")  # of lines: darker when denser, seen on light and dark
 NONE = (0.0, 0.0, 0.0, 0.0)
 MAP = "viridis"  # of cells: even to the eye, in grey too
 LETTER = 0.058  # inches, of a legend
 HANDLE = 8  # letters that the line before a name takes
 COLUMNS = 3
+LINE = 0.145  # inches, of a line of a legend
+GIVEN = 2  # lines of a legend that a figure has room for as it is
 NICE = ((1, 1.5, 2, 3, 4, 5, 7), (1, 2, 5), (1,))  # digits of tick labels, as many as have room
 CLOSE = 0.12  # tick labels nearer to each other than this share of an axis would touch
 STYLE: dict[str, Any] = {
@@ -71,29 +81,41 @@ STYLE: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Look:
-    """How one line of a figure looks: colour, marker and dashes, each enough by itself."""
+    """How one line of a figure looks: colour, marker and dashes, hollow where colours repeat."""
 
     colour: str
     marker: str
     dashes: Any
+    hollow: bool
 
 
 def looks(names: Sequence[str]) -> dict[str, Look]:
-    """Return how each of at most `SERIES` lines looks."""
-    kinds = zip(COLOURS, MARKERS, DASHES, strict=True)
-    return {name: Look(*kind) for name, kind in zip(names, kinds, strict=False)}
+    """Return how each of at most `SERIES` lines looks.
+
+    Each of the first `CLEAR` is told by its colour, marker or dashes alone; each of the others has
+    a colour of theirs with a hollow marker of another shape.
+    """
+    around = [(place, (place + CLEAR // 2) % CLEAR) for place in range(CLEAR)]
+    kinds = [Look(COLOURS[p], MARKERS[p], DASHES[p], hollow=False) for p, _ in around]
+    kinds += [Look(COLOURS[p], MARKERS[q], DASHES[q], hollow=True) for p, q in around]
+    return dict(zip(names, kinds, strict=False))
 
 
 def legend(figure: Figure, axes: Axes) -> None:
-    """Put a legend above the axes, where it covers nothing, in as many columns as have room."""
+    """Put a legend above the axes, where it covers nothing, in as many columns as have room.
+
+    The figure grows by the lines of it that are more than two, so that the axes keep their height.
+    """
     handles, names = axes.get_legend_handles_labels()
     if not handles:
         return
     room = int(figure.get_figwidth() / LETTER)
     names = [textwrap.fill(name, room - HANDLE) for name in names]
     longest = max(len(line) for name in names for line in name.splitlines())
-    columns = max(1, min(room // (longest + HANDLE), len(names), COLUMNS))
-    figure.legend(handles, names, loc="outside upper center", ncols=columns)
+    across = max(1, min(room // (longest + HANDLE), len(names), COLUMNS))
+    figure.legend(handles, names, loc="outside upper center", ncols=across)
+    down = max(sum(name.count("\n") + 1 for name in names) / across, math.ceil(len(names) / across))
+    figure.set_figheight(figure.get_figheight() + LINE * max(0, math.ceil(down) - GIVEN))
 
 
 def logarithmic(
@@ -110,6 +132,17 @@ def logarithmic(
     axis.set_major_locator(FixedLocator(ticks))
     axis.set_major_formatter(FixedFormatter([short(t) for t in ticks]))
     axis.set_minor_locator(NullLocator())
+
+
+def with_zero(axes: Axes, values: Iterable[float]) -> None:
+    """Make x logarithmic from the lowest of `values`, all above 0, on, with a place for 0."""
+    low, high = min(values), max(values)
+    axes.set_xscale("symlog", linthresh=low, linscale=0.35)
+    axes.set_xlim(-0.25 * low, high * (high / low) ** 0.05)
+    ticks = [0.0, *ticks_between(low, high)]
+    axes.xaxis.set_major_locator(FixedLocator(ticks))
+    axes.xaxis.set_major_formatter(FixedFormatter([short(t) for t in ticks]))
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def ticks_between(low: float, high: float) -> list[float]:
@@ -156,70 +189,19 @@ def density_axis_of(x: str, figure: str) -> Callable[[Axes, pd.DataFrame], None]
     return prepare
 
 
-def is_share(column: str) -> bool:
-    """Say whether a column holds shares of 1, which people read as per cent."""
-    return column.removesuffix("_low").removesuffix("_high").endswith(("accuracy", "density"))
-
-
-WORDS = {
-    "test_accuracy": "test accuracy",
-    "val_accuracy": "validation accuracy",
-    "train_accuracy": "training accuracy",
-    "best_test_accuracy": "test accuracy at early stop",
-    "best_val_accuracy": "validation accuracy at early stop",
-    "best_step": "early-stop step",
-    "test_loss": "test loss",
-    "val_loss": "validation loss",
-    "train_loss": "training loss",
-    "best_val_loss": "lowest validation loss",
-    "step": "training step",
-    "epoch": "epoch",
-    "lr": "learning rate",
-    "effective_density": "effective density",
-    "macs": "multiply-accumulates an example, dense",
-    "macs_kept": "multiply-accumulates an example",
-    "training_macs": "multiply-accumulates of training, dense",
-    "training_macs_kept": "multiply-accumulates of training",
-    "steps": "training steps of the level",
-    "examples": "examples of the level",
-    "seconds": "seconds of training the level",
-    "energy": "energy of training the level (J, estimate)",
-    "ticket_macs": "multiply-accumulates, search included, dense",
-    "ticket_macs_kept": "multiply-accumulates, search included",
-    "ticket_steps": "training steps, search included",
-    "ticket_examples": "examples seen, search included",
-    "ticket_seconds": "seconds, search included",
-    "ticket_energy": "energy, search included (J, estimate)",
-}
-
-
-def words(column: str) -> str:
-    """Return a column's name for an axis."""
-    text = WORDS.get(column, column.replace("_", " "))
-    return f"{text} (%)" if is_share(column) else text
-
-
 def y_axis(axes: Axes, column: str, limits: Sequence[float] = ()) -> None:
     """Label y, from 0 on and accuracies up to 100 %, or between `limits` where they are given."""
-    axes.set_ylabel(words(column))
+    axes.set_ylabel(columns.words(column))
     if len(limits) == 2:
         axes.set_ylim(*limits)
     elif limits:
         raise UsageError(f"ylim: {list(limits)} are not two numbers, as in ylim=[90,100]")
     else:
         low, high = axes.get_ylim()
-        axes.set_ylim(max(low, 0.0), min(high, 100.5) if is_share(column) else high)
+        axes.set_ylim(max(low, 0.0), min(high, 100.5) if columns.is_share(column) else high)
     axes.ticklabel_format(axis="y", useOffset=False)
-
-
-def in_percent(table: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
-    """Return a table for drawing, in which columns of shares are per cent."""
-    drawn = table.copy()
-    for column in dict.fromkeys(columns):
-        for each in (column, f"{column}_low", f"{column}_high"):
-            if each in drawn and is_share(column):
-                drawn[each] = 100 * drawn[each]
-    return drawn
+    if column.endswith("step"):
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def bare(axes: Axes) -> None:
@@ -234,10 +216,12 @@ def thousands(axis: Axis) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
 
 
-def cell_words(axes: Axes, mesh: QuadMesh, cells: np.ndarray, digits: int | None = None) -> None:
+def cell_words(
+    axes: Axes, mesh: QuadMesh, cells: np.ndarray, reach: np.ndarray | None = None
+) -> None:
     """Write the number into every cell of a heat map, dark on light and light on dark.
 
-    0 is written too, where the map has no colour for it.
+    0 is written too, where the map has no colour for it; `reach` is half an interval, NaN for none.
     """
     for (row, column), value in np.ndenumerate(cells):
         if not math.isfinite(value):
@@ -245,7 +229,8 @@ def cell_words(axes: Axes, mesh: QuadMesh, cells: np.ndarray, digits: int | None
         red, green, blue, alpha = mesh.cmap(mesh.norm(value)) if value or not_log(mesh) else NONE
         bright = 0.299 * red + 0.587 * green + 0.114 * blue
         colour = INK if not alpha else "#ffffff" if bright < 0.5 else "#101010"
-        text = short(value) if digits is None else f"{value:.{digits}f}"
+        half = math.nan if reach is None else reach[row, column]
+        text = short(value) + ("" if math.isnan(half) else f"\n\N{PLUS-MINUS SIGN} {half:.2g}")
         axes.text(column + 0.5, row + 0.5, text, color=colour, fontsize=6, ha="center", va="center")
 
 

@@ -5,7 +5,8 @@ import io
 import math
 import os
 import re
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,21 +20,28 @@ from lottery.components import bind, components, find, near, settings_of
 from lottery.config import conf_dir
 from lottery.errors import UsageError
 from lottery.looking.tidy import Runs
-from lottery.plotting import charts
+from lottery.plotting import charts, fonts
 from lottery.plotting.material import Material
 from lottery.storage import disk
+from lottery.storage.files import read_plain
 
 WIDTHS = {"column": 3.3, "page": 6.75}  # inches, of a two-column paper
 NARROWEST, WIDEST = 2.0, 20.0
 SIGN = 2  # columns by which a table is known as one of this figure
 PASSES = 2  # until the layout has settled
 SHAPE = 0.76  # height over width of a column; a wider figure is not as much higher
-DATELESS: dict[str, dict[str, Any]] = {  # the same data, the same bytes
-    "png": {"Software": None},
-    "svg": {"Date": None, "Creator": None, "Format": None, "Type": None},
-    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+DATELESS: dict[str, dict[str, Any]] = {  # the same data, the same bytes, and whose they are
+    "png": {"Software": "lottery"},
+    "svg": {"Date": None, "Creator": "lottery", "Format": None, "Type": None},
+    "pdf": {"CreationDate": None, "Creator": "lottery", "Producer": None},
+}
+MARKS = {  # how that stands in a file
+    "png": b"Software\0lottery",
+    "svg": b"<dc:title>lottery</dc:title>",
+    "pdf": b"/Creator (lottery)",
 }
 SUFFIXES = tuple(f".{kind}" for kind in DATELESS)
+GLYPH = re.compile(r"Glyph (\d+) ")
 
 
 @dataclass(frozen=True)
@@ -43,12 +51,13 @@ class Drawn:
     figure: Figure
     table: pd.DataFrame
     notes: list[str] = field(default_factory=list)
+    lacking: str = ""  # letters that no font here has: boxes, where a file holds no text
 
     def save(self, path: Path | str) -> list[Path]:
         """Write the figure as its suffix says (.png .svg .pdf), and the table as CSV beside it.
 
         Returns both paths. Raises UsageError for another suffix, a place among the records of a
-        run, and where a CSV of another's has the name of the table.
+        run, and where a file that is none of ours has the name of either.
         """
         path = Path(path)
         kind = check_suffix(path)
@@ -63,15 +72,12 @@ class Drawn:
         if (path.parent / "run.json").exists():
             raise UsageError(f"to={path}: {path.parent} is the folder of a run; choose another")
         place = path.with_suffix(".csv")
-        if not os.path.lexists(place):
-            return place
-        own = ",".join(map(str, self.table.columns[:SIGN]))
-        try:
-            with place.open(encoding="utf-8") as file:
-                ours = file.readline(len(own) + 1).rstrip("\n").startswith(own)
-        except (OSError, ValueError):
-            ours = False
-        if not ours:
+        if not is_ours(path, lambda held: MARKS[check_suffix(path)] in held):
+            raise UsageError(
+                f"to={path}: that is there and no figure that lottery drew; choose another name"
+            )
+        own = ",".join(map(str, self.table.columns[:SIGN])).encode()
+        if not is_ours(place, lambda held: held.startswith(own)):
             raise UsageError(
                 f"to={path}: the table of the figure would be {place}, and that is there and not "
                 "the table of such a figure; choose another name"
@@ -81,7 +87,8 @@ class Drawn:
     def render(self, kind: str, transparent: bool = False) -> bytes:
         """Return the file of a kind: png, svg or pdf."""
         buffer = io.BytesIO()
-        with styled(self.figure.get_figwidth()):
+        with styled(self.figure.get_figwidth()), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", GLYPH.pattern)  # they are known: `lacking`
             self.figure.savefig(
                 buffer, format=kind, metadata=DATELESS[kind], transparent=transparent
             )
@@ -113,6 +120,17 @@ def check_suffix(path: Path) -> str:
     return kind
 
 
+def is_ours(path: Path, known: Callable[[bytes], bool]) -> bool:
+    """Say whether a path may be written: nothing is there, or nothing in it, or what is `known`."""
+    if not os.path.lexists(path):
+        return True
+    try:
+        held = read_plain(path)
+    except (OSError, ValueError):
+        return False
+    return not held or known(held)
+
+
 def figures() -> list[str]:
     """Return the names of the figures, installed ones included."""
     return components("figure")
@@ -130,12 +148,34 @@ def draw(name: str, runs: Runs, settings: Mapping[str, Any] | None = None) -> Dr
     if not runs.folders:
         raise UsageError(f"{name}: there is no run to draw; lottery ls lists the runs")
     material = Material(runs)
-    with styled(wide):
+    drawn = laid_out(function, material, wide, ())
+    if drawn.lacking and (families := fonts.having(drawn.lacking)):
+        material.notes.clear()
+        drawn = laid_out(function, material, wide, families)
+    return drawn
+
+
+def laid_out(
+    function: Callable[..., Any], material: Material, wide: float, families: Sequence[str]
+) -> Drawn:
+    """Return what a figure draws, its layout settled; `families` have the letters ours has not."""
+    with styled(wide, families), warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
         figure, table = function(material)
         for _ in range(PASSES):
             figure.draw_without_rendering()
         figure.set_layout_engine("none")  # else each file that is written would move things a bit
-    return Drawn(figure, table, material.notes)
+    letters: dict[str, None] = {}
+    for warning in said:
+        text = str(warning.message)
+        if found := GLYPH.match(text):
+            letters[chr(int(found[1]))] = None
+        elif text.startswith("constrained_layout not applied"):
+            material.note("the names leave no room for the figure: width=page, or fewer runs")
+        else:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename,
+                                   warning.lineno)  # fmt: skip
+    return Drawn(figure, table, list(dict.fromkeys(material.notes)), "".join(letters))
 
 
 def defaults(name: str) -> dict[str, Any]:
@@ -169,7 +209,11 @@ def width_of(word: str | float) -> float:
     return inches
 
 
-def styled(width: float) -> Any:
-    """Return a context in which matplotlib draws as ours do, whatever the user's own settings."""
+def styled(width: float, families: Sequence[str] = ()) -> Any:
+    """Return a context in which matplotlib draws as ours do, whatever the user's own settings.
+
+    `families` of fonts are asked for letters that ours has not.
+    """
     size = {"figure.figsize": (width, SHAPE * math.sqrt(width * WIDTHS["column"]))}
-    return matplotlib.style.context([charts.STYLE | size], after_reset=True)
+    letters = {"font.family": [*charts.STYLE["font.family"], *families]}
+    return matplotlib.style.context([charts.STYLE | size | letters], after_reset=True)

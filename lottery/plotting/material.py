@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lottery.identity import NOT_IDENTITY
 from lottery.looking.facts import Facts
+from lottery.looking.order import deciding, differing
 from lottery.looking.tidy import Runs
 from lottery.wording import printable
 
@@ -27,6 +27,11 @@ class Material:
     @cached_property
     def runs(self) -> pd.DataFrame:
         return self._table("runs")
+
+    @cached_property
+    def settings(self) -> pd.DataFrame:
+        """A row a run, a column a setting that differs."""
+        return self._table("settings")
 
     @cached_property
     def levels(self) -> pd.DataFrame:
@@ -149,14 +154,11 @@ def apart(
     """Return what tells experiments apart: their names, a setting or two, or their ids."""
     if len({name for name, _ in keys}) == len(keys):
         return {key: key[0] for key in keys}
-    settings = {key: Facts(folders[key]).flat for key in keys}
-    known = list(dict.fromkeys(k for own in settings.values() for k in own))
-    known = [k for k in known if k.split(".")[0] not in NOT_IDENTITY]
-    differing = [k for k in known if len({str(own.get(k)) for own in settings.values()}) > 1]
-    if 0 < len(differing) <= MOST:
+    settings = differing([deciding(Facts(folders[key])) for key in keys])
+    if 0 < len(settings) <= MOST:
         said = {
-            key: ", ".join(f"{k.split('.')[-1]} {own.get(k)}" for k in differing)
-            for key, own in settings.items()
+            key: ", ".join(f"{k.split('.')[-1]} {own[place]}" for k, own in settings.items())
+            for place, key in enumerate(keys)
         }
         if len(set(said.values())) == len(keys):
             return said

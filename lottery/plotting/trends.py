@@ -8,17 +8,15 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.transforms import ScaledTranslation
 
 from lottery import stats
 from lottery.errors import UsageError
-from lottery.plotting import charts
-from lottery.plotting.charts import SERIES, Look
+from lottery.plotting import charts, strokes
+from lottery.plotting.charts import SERIES
+from lottery.plotting.columns import EARLY, in_percent
 from lottery.plotting.source import Chart, Source
 
 DENSITIES = ("density", "compression")
-BANDS = 2  # lines whose intervals are bands; more of them would cover each other
-APART = 1.3  # points of 1/72 inch, between the bars of two lines
 WHO = ["line", "series", "name", "id", "branch"]  # of every row: which line it is on, and whose
 
 
@@ -40,29 +38,59 @@ def trend(
     need(levels, x, figure, "x")
     need(levels, y, figure, "y")
     rows = lines_of(levels, runs.branches, branch, figure)
+    rows = from_start(rows, y, runs)
     rows = complete(rows.dropna(subset=[x, y]), runs, every)
     means = summary(rows, [*WHO, "level"], list(dict.fromkeys(["density", x, y])))
     drawing = Figure()
     axes = drawing.subplots()
-    drawn = charts.in_percent(means, ["density", x, y])
-    if charts.is_share(y):  # an interval knows nothing of 0 and 100 %
-        drawn[f"{y}_low"], drawn[f"{y}_high"] = (
-            drawn[f"{y}_{end}"].clip(0, 100) for end in ("low", "high")
-        )
+    drawn = strokes.within(in_percent(means, ["density", x, y]), y, rows)
+    drawn = drawn.assign(joined=strokes.joined(means))
     prepare(axes, drawn)
-    styles = charts.looks(list(drawn["line"].unique()))
-    moved = shifts(len(styles), x in DENSITIES)
-    if moved[0] is not None and len(dense_nets(rows)) == 1:
-        at_dense = (drawn["density"] == 100) & (drawn["branch"] == "")
-        drawn.loc[at_dense, [f"{y}_low", f"{y}_high"]] = float("nan")  # the band across says it
-    for (name, look), shift in zip(styles.items(), moved, strict=True):
-        draw_line(axes, drawn[drawn["line"] == name], x, y, look, name, shift)
-    if any(moved) and (drawn["replicates"] > 1).any():
-        runs.note("bars of one density stand side by side, so that none hides another")
-    dense_lines(axes, rows, y, styles)
+    colours = draw_lines(axes, drawn, x, y, len(dense_nets(rows)))
+    strokes.say(runs, drawn, y, len(colours) > strokes.BANDS and x in DENSITIES)
+    counts = means["replicates"].nunique() > 1
+    strokes.dense_lines(axes, dense_nets(rows), dense_of(rows), y, colours, counts)
     charts.y_axis(axes, y, ylim)
     charts.legend(drawing, axes)
     return drawing, means
+
+
+def draw_lines(axes: Axes, drawn: pd.DataFrame, x: str, y: str, nets: int) -> dict[str, str]:
+    """Draw the lines of means beside so many dense nets; return the colour of each."""
+    names = strokes.counted(drawn)
+    styles = charts.looks(list(names))
+    moved = strokes.shifts(len(styles), x in DENSITIES)
+    if moved[0] is not None and nets == 1:
+        at_dense = (drawn["level"] == 0) & (drawn["density"] == 100) & (drawn["branch"] == "")
+        ends = [f"{y}_low", f"{y}_high"]
+        drawn.loc[at_dense, ends] = math.nan  # the band across says it
+    for (name, look), shift in zip(styles.items(), moved, strict=True):
+        own = drawn[drawn["line"] == name]
+        beside = 0.0 if shift is None and not own["joined"].all() else shift
+        strokes.draw_line(axes, own, x, y, look, names[name], beside)
+    return {name: look.colour for name, look in styles.items()}
+
+
+def from_start(rows: pd.DataFrame, y: str, runs: Source) -> pd.DataFrame:
+    """Return levels whose early-stop step is counted from where each begins, and note which do.
+
+    metrics.csv counts the steps of the schedule, and fine-tuning goes on where the dense net ended:
+    its soonest stop would stand above that of every ticket that trains in full.
+    """
+    if y != EARLY or "steps" not in rows:
+        return rows
+    note_begin(rows, runs, "steps count from there")
+    return rows.assign(**{y: rows[y] - (rows["step"] - rows["steps"]).fillna(0)})
+
+
+def note_begin(rows: pd.DataFrame, runs: Source, what: str) -> None:
+    """Note the levels that begin later than the schedule of the learning rate does."""
+    if "steps" not in rows:
+        return
+    begin = (rows["step"] - rows["steps"]).fillna(0)
+    for name, own in begin[begin > 0].groupby(rows["series"], sort=False):
+        first = " to ".join(f"{end:g}" for end in dict.fromkeys((own.min(), own.max())))
+        runs.note(f"{name}: levels begin at step {first} of the schedule; {what}")
 
 
 def rows_of(table: pd.DataFrame, figure: str, what: str = "finished level") -> pd.DataFrame:
@@ -180,57 +208,18 @@ def summary(table: pd.DataFrame, by: Sequence[str], columns: Sequence[str]) -> p
     return pd.DataFrame(found)
 
 
-def draw_line(
-    axes: Axes, rows: pd.DataFrame, x: str, y: str, look: Look, name: str, shift: float | None
-) -> None:
-    """Draw means with their intervals: `y` against `x`, as columns of `summary`.
-
-    The intervals are a band, or with `shift` bars, moved by so many points of 1/72 inch so that
-    none hides another; the means stand where they are.
-    """
-    across = rows[x].to_numpy(float)
-    mean, low, high = (rows[c].to_numpy(float) for c in (y, f"{y}_low", f"{y}_high"))
-    style: dict[str, Any] = {"color": look.colour, "linestyle": look.dashes, "zorder": 3}
-    axes.plot(across, mean, marker=look.marker, markeredgewidth=0, label=name, **style)
-    if shift is None:
-        axes.fill_between(across, low, high, color=look.colour, alpha=0.18, linewidth=0, zorder=2)
-    else:
-        reach = [mean - low, high - mean]
-        ends = [(a, e) for y in (low, high) for a, e in zip(across, y, strict=True)]
-        axes.update_datalim(
-            [end for end in ends if math.isfinite(end[1])] or [(across[0], mean[0])]
-        )
-        inches = axes.figure.dpi_scale_trans
-        beside = axes.transData + ScaledTranslation(shift / 72, 0, inches)
-        axes.errorbar(
-            across, mean, reach, fmt="none", ecolor=look.colour, elinewidth=0.7, capsize=1.6,
-            capthick=0.7, zorder=2, transform=beside,
-        )  # fmt: skip
-
-
-def shifts(lines: int, shared: bool) -> list[float | None]:
-    """Return for each line by how many points its bars are moved; None for two, that bands suit.
-
-    Where lines do not share their x, bars stay where they are.
-    """
-    if lines <= BANDS and shared:
-        return [None] * lines
-    if not shared:
-        return [0.0] * lines
-    return [APART * (number - (lines - 1) / 2) for number in range(lines)]
-
-
 def dense_of(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of levels that are dense."""
-    return rows[(rows["density"] == 1) & (rows["branch"] == "")].copy()
+    """Return the rows of the dense nets: level 0. A later level may keep everything too."""
+    dense = (rows["level"] == 0) & (rows["density"] == 1) & (rows["branch"] == "")
+    return rows[dense].copy()
 
 
-def dense_nets(rows: pd.DataFrame) -> list[tuple[set[str], set[str]]]:
+def dense_nets(rows: pd.DataFrame) -> list[strokes.Net]:
     """Return the dense nets: the lines that share one, and its keys, one a replicate.
 
     Lines share a dense net where a level 0 of theirs has the same key.
     """
-    found: list[tuple[set[str], set[str]]] = []
+    found: list[strokes.Net] = []
     for name, part in dense_of(rows).groupby("line", sort=False):
         names, keys = {str(name)}, set(part["key"])
         for other in [each for each in found if each[1] & keys]:
@@ -238,19 +227,3 @@ def dense_nets(rows: pd.DataFrame) -> list[tuple[set[str], set[str]]]:
             names, keys = names | other[0], keys | other[1]
         found.append((names, keys))
     return found
-
-
-def dense_lines(axes: Axes, rows: pd.DataFrame, y: str, styles: dict[str, Look]) -> None:
-    """Draw where the dense nets are: one band where all lines share theirs, else a line each."""
-    nets, dense = dense_nets(rows), dense_of(rows)
-    scale = 100 if charts.is_share(y) else 1
-    line: dict[str, Any] = {"linewidth": 0.8, "linestyle": (0, (4, 2)), "zorder": 1}
-    for names, keys in nets:
-        values = scale * dense[dense["key"].isin(keys)].drop_duplicates("key")[y]
-        mean, low, high = stats.interval(values.tolist())
-        own = len(nets) > 1 and len(names) == 1
-        axes.axhline(mean, color=styles[min(names)].colour if own else charts.INK, **line)
-        if len(nets) == 1 and low == low:
-            axes.axhspan(low, high, color=charts.INK, alpha=0.09, linewidth=0, zorder=0)
-    if nets:
-        axes.plot([], [], color=charts.INK, label="dense", **line)

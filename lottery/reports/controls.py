@@ -73,7 +73,7 @@ def overlap_table(overlaps: pd.DataFrame) -> Table:
     columns += [Column("its level"), Column("Overlap", "%"), Column("By chance", "%")]
     caption = "Masks against those of other methods on the same initial weights"
     return Table(
-        caption + mean_of(overlaps["replicate"].nunique()),
+        caption + mean_of(overlaps),
         columns,
         made,
         note="Overlap: intersection over union of the two masks.",

@@ -37,6 +37,6 @@ def cost_tables(levels: pd.DataFrame) -> list[Table]:
         heads = [Column("Level"), Column("Density")]
         ends = zip(means.index, means["density"], *parts, strict=True)
         rows = [[number(level), share(density), *rest] for level, density, *rest in ends]
-        caption = f"Cost of {what}" + mean_of(levels["replicate"].nunique())
+        caption = f"Cost of {what}" + mean_of(levels)
         made.append(Table(caption, [*heads, *columns], rows, label=label, by_first=True))
     return made

@@ -8,7 +8,7 @@ from typing import Any
 from lottery import stats
 from lottery.looking import comparison
 from lottery.looking.comparison import Group, has
-from lottery.reports.sheets import Tile, kept, missing, percent, several, times
+from lottery.reports.sheets import kept, missing, percent, several, times
 
 MEASURES = ("test_accuracy", "val_accuracy")  # the first that the runs have
 SPLIT = {"test_accuracy": "test", "val_accuracy": "validation"}
@@ -80,9 +80,13 @@ def dense_of(rows: Sequence[Reached]) -> Reached | None:
     return next((r for r in rows if r.level == 0 and r.density == 1), None)
 
 
-def sparsest(rows: Sequence[Reached]) -> Reached | None:
-    """Return the level of the smallest density that is shown to match dense; None for none."""
-    return min((r for r in rows if r.holds), key=lambda r: r.density, default=None)
+def sparsest(rows: Sequence[Reached], least: float = -math.inf) -> Reached | None:
+    """Return the level of the smallest density that is shown to match dense; None for none.
+
+    It has a mean accuracy of `least` or more.
+    """
+    holding = (r for r in rows if r.holds and r.accuracy[0] >= least)
+    return min(holding, key=lambda r: r.density, default=None)
 
 
 def best(rows: Sequence[Reached]) -> Reached | None:
@@ -222,40 +226,11 @@ def with_reach(row: Reached) -> str:
     return percent(mean) if missing(low) else f"{100 * mean:.2f} ± {50 * (high - low):.2f} %"
 
 
-def tiles(rows: Sequence[Reached], replicates: int, split: str) -> list[Tile]:
-    """Return the numbers that matter most."""
-    dense, top, found = dense_of(rows), best(rows), sparsest(rows)
-    made: list[Tile] = []
-    if found:
-        note = f"{times(found.compression)} fewer weights"
-        made.append(Tile(kept(found.density), "Matches dense down to", note))
-    elif top:
-        judged = any(r.judged for r in rows)
-        why = "shown at no level" if judged else f"needs {stats.LEAST} replicates"
-        made.append(Tile("\N{EN DASH}", "Matches dense down to", why))
-    for title, row in ((f"Dense {split} accuracy", dense), ("Best ticket", top)):
-        if row and not missing(row.accuracy[0]):
-            how = picked(rows, split) if row is top else ""
-            note = ", ".join(word for word in (beside(row), how) if word)
-            made.append(Tile(percent(row.accuracy[0]), title, note))
-    pruned = [r for r in rows if r.density < 1]
-    if pruned:
-        last = pruned[-1]
-        made.append(Tile(kept(last.density), "Smallest density", f"level {last.level}"))
-    made.append(Tile(str(replicates), "Replicates" if replicates != 1 else "Replicate"))
-    return made
+def sort_key(rows: Sequence[Reached], least: float) -> tuple[float, float]:
+    """Return by what configs are ranked: the sparsest match first, then the best accuracy.
 
-
-def beside(row: Reached) -> str:
-    """Return what stands under an accuracy: its interval, and the density of a pruned level."""
-    _, low, high = row.accuracy
-    reach = "" if missing(low) else f"± {50 * (high - low):.2f}"
-    where = f"at {kept(row.density)} of the weights" if row.density < 1 else ""
-    return " ".join(word for word in (reach, where) if word)
-
-
-def sort_key(rows: Sequence[Reached]) -> tuple[float, float]:
-    """Return by what configs are ranked: the sparsest match first, then the best accuracy."""
-    found, top = sparsest(rows), best(rows)
+    A match counts where it reaches `least`: to match a dense net that was trained badly is easy.
+    """
+    found, top = sparsest(rows, least), best(rows)
     accuracy: Any = top.accuracy[0] if top else math.nan
     return (found.density if found else math.inf, -accuracy if not missing(accuracy) else math.inf)

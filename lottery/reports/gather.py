@@ -9,9 +9,10 @@ import pandas as pd
 
 from lottery import __version__
 from lottery.errors import DamagedError, DiskError, UsageError
-from lottery.looking import choice, results
+from lottery.looking import folders as places
+from lottery.looking import results
 from lottery.plotting.material import labels
-from lottery.reports import findings, several
+from lottery.reports import headline, several
 from lottery.reports.one import Member, member, part
 from lottery.reports.sheets import Report
 from lottery.storage import records
@@ -83,13 +84,13 @@ def where(folder: Path) -> str:
 
 
 def members_of(folders: Sequence[Path], tolerance: float) -> list[Member]:
-    """Return the configs of replicate folders, those that hold dense accuracy longest first."""
+    """Return the configs of replicate folders, ranked."""
     called = labels(tuple(folders))
     found = [
         member(called[(base.parent.name, base.name)], mine, tolerance)
-        for base, mine in choice.configs(folders)
+        for base, mine in places.configs(folders)
     ]
-    return sorted(found, key=lambda one: findings.sort_key(one.rows))
+    return headline.ranked(found, tolerance)
 
 
 def report(members: Sequence[Member], tolerance: float, problems: list[str]) -> Report:
@@ -118,8 +119,8 @@ def report(members: Sequence[Member], tolerance: float, problems: list[str]) -> 
         several.title(members),
         several.about(members),
         "",
-        several.sentences(members),
-        several.tiles(members),
+        headline.sentences(members, tolerance),
+        headline.tiles(members, tolerance),
         problems,
         several.sections(members, tolerance, problems),
         parts,

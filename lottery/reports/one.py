@@ -1,6 +1,5 @@
 """The sections about one config: what is drawn and tabled of its replicates."""
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +14,10 @@ from lottery.plotting import drawing
 from lottery.reports import controls, costs, findings, provenance, tables
 from lottery.reports.findings import Reached
 from lottery.reports.sheets import Part, Picture, Section, kept, several
+from lottery.reports.tiles import tiles
 
 Problems = list[str]
 BROKEN = (TypeError, ValueError, KeyError, OverflowError)  # what odd numbers do to a figure
-COST = "Accuracy against what the ticket cost, search included."
 MOST_BRANCHES = 5  # lines beside the tickets that one figure can tell apart
 
 
@@ -53,10 +52,8 @@ def picture(
     Damage that only the figure meets is added to `problems`.
     """
     try:
-        with warnings.catch_warnings():  # a browser has its own letters; a name may be endless
-            warnings.filterwarnings("ignore", r"Glyph \d+|constrained_layout not applied")
-            drawn = drawing.draw(name, runs, settings)
-            svg = drawn.svg("-".join([anchor, name, *(settings or ())]))
+        drawn = drawing.draw(name, runs, settings)
+        svg = drawn.svg("-".join([anchor, name, *(settings or ())]))
     except UsageError:
         return []
     except (LotteryError, *BROKEN) as error:
@@ -94,7 +91,7 @@ def part(
         about(facts, rows),
         f"{facts[0].whose['name']}/{facts[0].whose['id']}",
         findings.sentences(rows, tolerance, member.split) + standing(facts),
-        findings.tiles(rows, len(facts), member.split),
+        tiles(rows, len(facts), member.split),
         sections,
     )
 
@@ -164,9 +161,17 @@ def layers(runs: Runs, draw: Callable[..., list[Picture]]) -> Iterator[Section]:
 def cost(runs: Runs, draw: Callable[..., list[Picture]]) -> Iterator[Section]:
     """Yield what training took, where it was counted."""
     if some := costs.cost_tables(runs.levels):
-        drawn = draw("cost", COST)
+        drawn = draw("cost", cost_caption(runs))
         text = "Counted, not measured, apart from the wall time; energy is an estimate for 45 nm."
         yield Section("cost", "Cost", words=[text], pictures=drawn, tables=some)
+
+
+def cost_caption(runs: Runs) -> str:
+    """Return what the figure of the cost shows: with the search, where what that took is known."""
+    pruned = runs.levels[runs.levels["level"] > 0]
+    known = [c for c in pruned if str(c).startswith("ticket_") and pruned[c].notna().any()]
+    what = "the ticket cost, search included" if known or not len(pruned) else "each level cost"
+    return f"Accuracy against what {what}."
 
 
 def beside(runs: Runs, tolerance: float, draw: Callable[..., list[Picture]]) -> Iterator[Section]:

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from lottery.looking import defaults
-from lottery.looking.choice import spelled
 from lottery.looking.facts import Facts
+from lottery.looking.filters import spelled
 from lottery.reports.sheets import Column, Section, Table, words
 from lottery.wording import printable, public, without_password
 

@@ -3,23 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from lottery import stats
 from lottery.looking import comparison
-from lottery.looking.choice import spelled
+from lottery.looking.filters import spelled
+from lottery.looking.order import rank
 from lottery.looking.tidy import Runs
 from lottery.plotting import charts
 from lottery.reports import findings
-from lottery.reports.one import COST, Member, Problems, picture
+from lottery.reports.headline import SIDE_BY_SIDE
+from lottery.reports.one import Member, Problems, cost_caption, picture
 from lottery.reports.sheets import (
     Cell,
     Column,
     Section,
     Table,
-    Tile,
-    kept,
     missing,
     number,
-    percent,
     several,
     share,
     spread,
@@ -28,7 +26,6 @@ from lottery.reports.sheets import (
 
 LARGE = 4.0  # inches of the first figure, so that its legend has room and a phone shows its text
 LONGEST_TITLE = 60  # characters
-SIDE_BY_SIDE = 6  # configs that are the columns of a table; more of them are its rows
 SETTINGS = 12  # columns of settings, where configs are the rows
 
 
@@ -48,63 +45,6 @@ def title(members: Sequence[Member]) -> str:
     return names if len(names) <= LONGEST_TITLE else f"Comparison of {len(members)} configs"
 
 
-def sentences(members: Sequence[Member]) -> list[str]:
-    """Return the finding of a comparison: who keeps dense accuracy longest, and who was judged."""
-    judged = [m for m in members if any(r.judged for r in m.rows)]
-    holding = [(r, m) for m in judged if (r := findings.sparsest(m.rows))]
-    said = []
-    if holding:
-        found, first = min(holding, key=lambda pair: findings.sort_key(pair[1].rows))
-        verb = "beats" if found.verdict == stats.BEATS else "still matches"
-        said.append(
-            f"Of {several(len(members), 'config')}, {first.title} goes furthest: with "
-            f"{kept(found.density)} of its weights it {verb} its dense net "
-            f"({findings.with_reach(found)} {first.split} accuracy over {found.count} replicates)."
-        )
-        rest = [m.title for m in judged if not findings.sparsest(m.rows)]
-        if rest:
-            said.append(f"Without a pruned level that is shown to match dense: {listed(rest)}.")
-    elif judged:
-        said.append("No config is shown to match its dense net at any pruned level.")
-    data = {print for m in members for print in m.group.data}
-    if len(data) > 1:
-        said.append(
-            "Not all of them were trained on the same data, so their accuracies do not compare."
-        )
-    few = [m.title for m in members if m not in judged]
-    if few:
-        said.append(
-            f"Without a verdict, since that takes {stats.LEAST} replicates of a pruned level: "
-            f"{listed(few)}."
-        )
-    return said
-
-
-def listed(titles: Sequence[str]) -> str:
-    """Return the names of configs in a line, or how many they are."""
-    return "; ".join(titles) if len(titles) <= SIDE_BY_SIDE else several(len(titles), "config")
-
-
-def tiles(members: Sequence[Member]) -> list[Tile]:
-    """Return the numbers that matter most."""
-    made = []
-    holding = [(r, m) for m in members if (r := findings.sparsest(m.rows))]
-    if holding:
-        row, member = min(holding, key=lambda pair: pair[0].density)
-        made.append(Tile(kept(row.density), "Matches dense down to", member.title))
-    tops = [(r, m) for m in members if (r := findings.best(m.rows))]
-    if tops:
-        among = [r for r, _ in tops]
-        row = findings.best(among) or among[0]
-        member = next(m for r, m in tops if r is row)
-        how = findings.picked([r for m in members for r in m.rows], member.split)
-        where = [member.title, f"at {kept(row.density)} of the weights", *([how] if how else [])]
-        made.append(Tile(percent(row.accuracy[0]), "Best ticket", ", ".join(where)))
-    runs = sum(len(m.runs.folders) for m in members)
-    made.append(Tile(str(len(members)), "Configs", several(runs, "run")))
-    return made
-
-
 def sections(members: Sequence[Member], tolerance: float, problems: Problems) -> list[Section]:
     """Return the sections of the comparison; figures show as many configs as can be told apart."""
     made = curves(members, problems)
@@ -119,18 +59,18 @@ def sections(members: Sequence[Member], tolerance: float, problems: Problems) ->
 
 def curves(members: Sequence[Member], problems: Problems) -> list[Section]:
     """Return the section of the figures; [] where nothing can be drawn."""
-    shown = list(members[: charts.SERIES])
+    shown = list(members[: charts.CLEAR])
     runs = Runs(tuple(folder for member in shown for folder in member.runs.folders))
     text = "Accuracy against the weights that are kept: mean and 95 % interval over replicates."
     large = picture("accuracy", runs, text, "all", problems, {"width": LARGE})
     drawn = [replace(one, wide=True) for one in large]
     drawn += picture("early_stop", runs, "Step of the lowest validation loss.", "all", problems)
     if "ticket_macs" in runs.levels:
-        drawn += picture("cost", runs, COST, "all", problems)
+        drawn += picture("cost", runs, cost_caption(runs), "all", problems)
     note = (
         f"The figures show the first {len(shown)} configs of the table below, ranked by the "
-        "sparsest level that matches dense and then by the accuracy of the best ticket; more could "
-        "not be told apart."
+        "sparsest level that matches dense, its own net and the best one, and then by the accuracy "
+        "of the best ticket; more could not be told apart."
     )
     said = [note] if len(members) > len(shown) else []
     return [Section("curves", "Curves", words=said, pictures=drawn)] if drawn else []
@@ -171,7 +111,10 @@ def summary(members: Sequence[Member]) -> Table:
     ]
     split = "/".join(dict.fromkeys(m.split for m in members))
     ways = dict.fromkeys(how for m in members if (how := findings.picked(m.rows, m.split)))
-    note = f"Best ticket: {' or '.join(ways)}." if ways else ""
+    note = (
+        "Sparsest match: of its own dense net. In the order of the sparsest match that reaches the "
+        "best dense net too, then of the best ticket."
+    ) + (f" Best ticket: {' or '.join(ways)}." if ways else "")
     return Table(f"What each config reached, {split} accuracy", columns, made, note=note)
 
 
@@ -242,9 +185,8 @@ def settings(members: Sequence[Member]) -> Table | None:
         heads = [Column(head, numeric=False) for head in ("Setting", *names)]
         return Table(title, heads, rows)
     keys = list(found)[:SETTINGS]
-    rows = [
-        [words(name), *(value(found[key][at]) for key in keys)] for at, name in enumerate(names)
-    ]
+    sorted_ones = sorted(range(len(names)), key=lambda at: [rank(found[key][at]) for key in keys])
+    rows = [[words(names[at]), *(value(found[key][at]) for key in keys)] for at in sorted_ones]
     more = f" (the first {SETTINGS} of {len(found)})" if len(found) > SETTINGS else ""
     return Table(title + more, [Column(k, numeric=False) for k in ("Config", *keys)], rows)
 

@@ -42,6 +42,19 @@ LAYER = (  # column of layers.csv, title, digits, factor
 )
 
 
+SAYS = {  # what a column of theirs is
+    "density": "Density: the share of the layer that is kept.",
+    "effective": "Effective: kept weights on a path from an input to an output.",
+    "dead_outputs": "Outputs cut off: units without an effective weight.",
+    "sign_changes": "Signs changed: of the kept weights, in training.",
+    "moved_relative": "Moved: how far the kept weights went in training, relative to their size at "
+    "its start.",
+    "overlap": "Same as before: weights that both this mask and that of the level before keep, as "
+    "a share of those that either keeps (intersection over union).",
+    "by_chance": "By chance: the same for two random masks that keep as many of the layer.",
+}
+
+
 def level_table(
     levels: pd.DataFrame, rows: Sequence[Reached], split: str, tolerance: float
 ) -> Table:
@@ -50,8 +63,8 @@ def level_table(
     uneven = len({r.count for r in rows}) > 1
     columns = [Column("Level"), Column("Density")]
     columns += [Column("Replicates")] if uneven else []
-    columns += [Column(f"{split.capitalize()} accuracy", "%"), Column("Against dense", "points")]
-    columns += [Column("Verdict", numeric=False), Column("Compression"), Column("Kept weights")]
+    columns += [Column(f"{split.capitalize()} accuracy", "%"), Column("Verdict", numeric=False)]
+    columns += [Column("Against dense", "points"), Column("Compression"), Column("Kept weights")]
     extra = [
         c
         for c in ("val_accuracy", "best_step", "shared")
@@ -66,8 +79,8 @@ def level_table(
             share(row.density),
             *([number(row.count)] if uneven else []),
             spread(*row.accuracy),
+            words(row.verdict or standing(row), TONES.get(row.verdict, "quiet")),
             spread(*row.difference, sign=True),
-            words(row.verdict or "dense" * (row.density == 1), TONES.get(row.verdict, "quiet")),
             Cell(times(row.compression), row.compression),
             count_of(group, levels, "kept"),
         ]
@@ -79,6 +92,13 @@ def level_table(
         note=rule(tolerance) if several_of else "",
         by_first=True,
     )
+
+
+def standing(row: Reached) -> str:
+    """Return what stands in place of a verdict; a later level may keep every weight too."""
+    if row.density < 1:
+        return ""
+    return "nothing pruned" if row.level else "dense"
 
 
 def rule(tolerance: float) -> str:
@@ -132,11 +152,10 @@ def layer_table(layers: pd.DataFrame) -> Table:
     columns = [Column(title, "%" if factor == 100 else "") for _, title, _, factor in present]
     level = int(last["level"].iloc[0])
     return Table(
-        f"Layers at level {level}" + mean_of(last["replicate"].nunique()),
+        f"Layers at level {level}" + mean_of(last),
         [Column("Layer", numeric=False), *columns],
         made,
-        note="Effective: kept weights on a path from an input to an output. Moved: how far the "
-        "kept weights went in training, relative to their size at its start.",
+        note=" ".join(SAYS[c] for c, *_ in present if c in SAYS),
     )
 
 
@@ -150,16 +169,20 @@ def density_table(layers: pd.DataFrame) -> Table:
         means.index, means.to_numpy(), strict=True)]  # fmt: skip
     heads = [Column(f"Level {int(level)}") for level in means.columns]
     return Table(
-        "Density of each layer" + mean_of(layers["replicate"].nunique()),
+        "Density of each layer" + mean_of(layers),
         [Column("Layer", numeric=False), *heads],
         made,
         label="Every level, in numbers",
     )
 
 
-def mean_of(replicates: int) -> str:
-    """Return the end of a caption that says over how many replicates means are."""
-    return f", mean of {replicates} replicates" if replicates > 1 else ""
+def mean_of(table: pd.DataFrame) -> str:
+    """Return the end of a caption that says over how many replicates the means of levels are."""
+    counts = table.groupby("level")["replicate"].nunique()
+    low, high = counts.min(), counts.max()
+    if low < high:
+        return f", means of the {low} to {high} replicates that have each level"
+    return f", mean of {high} replicates" if high > 1 else ""
 
 
 def replicate_table(facts: Iterable[dict[str, Any]]) -> Table:

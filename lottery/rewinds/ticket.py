@@ -25,7 +25,7 @@ def ticket(
     (the rewind point) or end (after training). `output` is auto (a fresh, unpruned output layer
     where the number of classes differs, as in Morcos et al. 2019, "One ticket to win them all"),
     fresh or ticket. Raises UsageError for a ticket of another model, or of images of other
-    channels.
+    channels, DamagedError for one whose checksum is wrong.
     """
     if path is None:
         raise UsageError(

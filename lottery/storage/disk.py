@@ -9,41 +9,71 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lottery.errors import DiskError
-from lottery.storage.records import TEMPORARY
+from lottery.errors import DiskError, LotteryError, UsageError
+from lottery.storage.claims import claimed
+from lottery.storage.records import TEMPORARY, digest
 from lottery.wording import in_words
 
 FULL = (errno.ENOSPC,)
 LIMITS = (errno.EDQUOT, errno.EFBIG)
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+LONGEST_NAME = 255  # bytes, on the file systems in use
+SHOWN = 40  # characters of a name that is too long
+TRIES = 3  # at a file that another process sweeps away while it is written
 
 
 @contextlib.contextmanager
-def touching(path: Path, verb: str = "write", size: int = 0) -> Iterator[None]:
-    """Turn an error of the file system into a DiskError; `size` bytes are to be written."""
+def touching(
+    path: Path, verb: str = "write", size: int = 0, elsewhere: str = "outputs=DIR"
+) -> Iterator[None]:
+    """Turn an error of the file system into a LotteryError; see `refused`."""
     try:
         yield
     except OSError as error:
-        raise refused(path, verb, error, size) from error
+        raise refused(path, verb, error, size, elsewhere) from error
 
 
-def refused(path: Path, verb: str, error: OSError, size: int = 0) -> DiskError:
-    """Return the line for an error of the file system: what, why, and what to type."""
+def refused(
+    path: Path, verb: str, error: OSError, size: int = 0, elsewhere: str = "outputs=DIR"
+) -> LotteryError:
+    """Return the line for an error of the file system: what, why, and what to type.
+
+    `size` bytes were to be written, 0 where that is not known; `elsewhere` is the word that names
+    another place. A UsageError for a name that no disk takes, else a DiskError.
+    """
+    if error.errno == errno.ENAMETOOLONG:
+        long = max(path.parts, key=len, default="")
+        name = long if len(long) <= SHOWN else f"{long[:SHOWN]}..."
+        return UsageError(
+            f"cannot {verb} '{name}': it is longer than a name may be ({LONGEST_NAME} bytes; a "
+            "path 4,096); type a shorter one"
+        )
     hint = "; type the same command again once the disk answers"
-    room = f" ({in_words(size)} needed, {in_words(free(path))} free)"
+    needed = f"{in_words(size)} needed, " if size else ""
+    room = f" ({needed}{in_words(free(path))} free)"
     if error.errno in FULL:
         hint = f"{room}; free some space and type the same command again"
     elif error.errno in LIMITS:
         hint = f"{room}; raise the limit (ulimit -f, quota) and type the same command again"
+    elif error.errno in FORBIDDEN and verb == "write":
+        hint = f"; write {elsewhere} where you may write"
     elif error.errno in FORBIDDEN:
-        hint = "; write outputs=DIR where you may write"
+        hint = "; ask its owner to let you, or name another one"
     return DiskError(f"cannot {verb} {path}: {error.strerror}{hint}")
 
 
 def free(path: Path) -> int:
     """Return the bytes that are free where `path` is, or will be."""
-    there = next((p for p in (path, *path.parents) if p.exists()), Path("/"))
+    there = next((p for p in (path, *path.parents) if os.path.exists(p)), Path("/"))
     return shutil.disk_usage(there).free
+
+
+def beside(path: Path) -> Path:
+    """Return where a file or a folder is made before it gets its name, of at most 255 bytes."""
+    head, name = f"{TEMPORARY}{os.getpid()}-", os.fsencode(path.name)
+    if len(head) + len(name) > LONGEST_NAME >= len(name):
+        name = digest(name).encode()
+    return path.with_name(head + os.fsdecode(name))
 
 
 def write(path: Path, data: bytes, sync: bool = True) -> None:
@@ -51,11 +81,17 @@ def write(path: Path, data: bytes, sync: bool = True) -> None:
 
     With `sync` it is on the disk when this returns, and outlasts a power cut.
     """
-    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
+    temporary = beside(path)
     with touching(path, size=len(data)):
         try:
-            save_as(temporary, data, sync)
-            os.replace(temporary, path)
+            for tries_left in reversed(range(TRIES)):
+                save_as(temporary, data, sync)
+                try:
+                    os.replace(temporary, path)
+                    break
+                except FileNotFoundError:  # a run that began here has swept it: `sweep`
+                    if not tries_left:
+                        raise
         except BaseException:
             with contextlib.suppress(OSError):  # what is left is swept at the next start
                 os.unlink(temporary)
@@ -124,6 +160,87 @@ def make_folder(path: Path) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove the temporary files that a killed process left in a folder."""
+    """Remove what killed processes left half-made in a folder.
+
+    A folder that a living process works in stays. A file that one is writing goes, and is written
+    again by `write`.
+    """
     for path in folder.glob(f"{TEMPORARY}*"):
-        remove(path)
+        remove_left(path)
+
+
+def remove_left(path: Path) -> None:
+    """Remove what was left half-made, a file or a folder, unless a process works in it."""
+    with claimed(path) as free_to_go:
+        if free_to_go and path.is_dir() and not path.is_symlink():
+            remove_folder(path)
+        elif free_to_go:
+            remove(path)
+
+
+@contextlib.contextmanager
+def workplace(target: Path) -> Iterator[Path]:
+    """Make a folder beside `target` to make it in; whatever is left there goes at the end.
+
+    No other process takes it for what a killed one has left.
+    """
+    make_folder(target.parent)
+    place = beside(target)
+    with contextlib.ExitStack() as stack:
+        with touching(target):
+            settle(place, stack)
+        try:
+            yield place
+        finally:
+            shutil.rmtree(place, ignore_errors=True)  # what is left is swept at the next start
+
+
+def settle(place: Path, claims: contextlib.ExitStack) -> None:
+    """Make a folder and take the claim on it."""
+    while True:
+        remove_folder(place)  # of a process that is gone and had the same number
+        os.mkdir(place)
+        if claims.enter_context(claimed(place)) and place.is_dir():
+            return  # else another process has taken it for a left-over just now
+
+
+def publish(made: Path, target: Path, elsewhere: str = "to=PATH") -> None:
+    """Put a finished file or folder under its name, for good: synced, and nothing is replaced.
+
+    Raises FileExistsError where anything stands there, also since an instant.
+    """
+    try:
+        for path in (made, *made.rglob("*")) if made.is_dir() else (made,):
+            sync_folder(path)  # or a file: the disk is asked in the same way
+        if made.is_dir():
+            move_folder(made, target)
+        else:
+            give_name(made, target)
+        sync_folder(target.parent)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise refused(target, "write", error, elsewhere=elsewhere) from error
+
+
+def move_folder(made: Path, target: Path) -> None:
+    """Rename a folder, onto nothing; raises FileExistsError."""
+    if os.path.lexists(target):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+    try:
+        os.rename(made, target)  # onto an empty folder, which may have come since: nothing is lost
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.ENOTDIR):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from error
+        raise
+
+
+def give_name(made: Path, target: Path) -> None:
+    """Let a file stand under `target`, where nothing stands; raises FileExistsError."""
+    try:
+        os.link(made, target)
+    except FileExistsError:
+        raise
+    except OSError:  # no links here: an empty file takes the place first
+        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        os.replace(made, target)

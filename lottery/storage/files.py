@@ -1,16 +1,20 @@
 """Read files that may have come from anywhere: plain ones, up to a size."""
 
+import contextlib
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 RECORD = 8 * 2**20  # bytes; a manifest of a thousand layers has a half of one MiB
 TABLE = 256 * 2**20
 CONFIG = 2**20
 
 
-def read_plain(path: Path, most: int | None = None) -> bytes:
-    """Return the bytes of a file; raises ValueError for a pipe or a device, or one that is longer.
+@contextlib.contextmanager
+def open_plain(path: Path, most: int | None = None) -> Iterator[BinaryIO]:
+    """Open a file to be read; raises ValueError for a pipe or a device, or one that is longer.
 
     A pipe that nobody writes to is opened without waiting. FileNotFoundError and any other OSError
     pass as they are.
@@ -22,4 +26,10 @@ def read_plain(path: Path, most: int | None = None) -> bytes:
             raise ValueError("it is no plain file")
         if most is not None and about.st_size > most:
             raise ValueError(f"it has {about.st_size:,} bytes, more than it can need")
+        yield file
+
+
+def read_plain(path: Path, most: int | None = None) -> bytes:
+    """Return the bytes of a file; raises as `open_plain` does."""
+    with open_plain(path, most) as file:
         return file.read()

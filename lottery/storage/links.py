@@ -6,7 +6,6 @@ from pathlib import Path
 
 from lottery.errors import DiskError
 from lottery.storage import disk
-from lottery.storage.records import TEMPORARY
 
 LONGEST_POINTER = 4096  # bytes
 
@@ -19,7 +18,7 @@ def link(place: Path, target: Path) -> None:
     if place.is_dir() and not place.is_symlink():
         raise DiskError(f"{place} is a folder, where a link to {target} has to stand; move it away")
     with disk.touching(place):
-        temporary = place.with_name(f"{TEMPORARY}{os.getpid()}-{place.name}")
+        temporary = disk.beside(place)
         temporary.unlink(missing_ok=True)
         try:
             os.symlink(relative, temporary)

@@ -52,6 +52,9 @@ def lock(path: Path, run: bool = False, wait: Any = None) -> Iterator[None]:
 
 
 def sign(path: Path) -> None:
-    """Write down who holds a lock; nothing depends on it, so it is not synced."""
+    """Write down who holds a lock; nothing depends on it, so it is not synced, and a disk that is
+    full is no reason to stop.
+    """
     said = {"pid": os.getpid(), "host": hostname(), "since": now(), "command": sys.argv[1:]}
-    disk.write(path, json.dumps(said).encode(), sync=False)
+    with contextlib.suppress(DiskError):
+        disk.write(path, json.dumps(said).encode(), sync=False)

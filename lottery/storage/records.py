@@ -16,13 +16,15 @@ from filelock import FileLock, Timeout
 
 from lottery.errors import DamagedError, DiskError
 from lottery.storage.files import RECORD, TABLE, read_plain
-from lottery.wording import printable
+from lottery.typed import from_here
+from lottery.wording import printable, rm
 
 TEMPORARY = ".tmp-"  # and a process: what is being written
 CORRUPT = ".corrupt"  # the end of what was set aside
 CHECKPOINT = "checkpoint-"
 MANIFEST = "manifest.json"
 RUN = "run.json"
+CONFIG = "config.yaml"
 OWNER = ".owner"
 LONGEST_OWNER = 64 * 1024  # bytes; it holds the command as it was typed
 KEY = re.compile(r"[0-9a-f]{32}")
@@ -151,34 +153,57 @@ def levels(folder: Path) -> dict[str, dict[str, Any]]:
 def checked(folder: Path, name: str) -> bytes | None:
     """Return a file that the run's manifest vouches for; None where there is none.
 
-    A table stands as it was written last or the time before, since the manifest goes first.
+    A table stands as it was written last or the time before, since the manifest goes first: so it
+    is read before the manifest, and again where it has changed since.
     Raises DamagedError, with what to type.
     """
-    path = folder / name
-    known = read_manifest(folder)["files"].get(name, [])
+    path, before = folder / name, None
+    while True:
+        data = read_if_there(path)
+        known = read_manifest(folder)["files"].get(name, [])
+        if data is None or digest(data) in known:
+            return data
+        if data == before:
+            why = "its checksum is wrong" if known else "the run's manifest does not name it"
+            raise DamagedError(f"{path} is damaged ({why}); {mended_by(folder, name)}")
+        before = data
+
+
+def read_if_there(path: Path) -> bytes | None:
+    """Return a file of a run; None where there is none."""
     try:
-        data = read_plain(path, TABLE)
-        if digest(data) not in known:
-            raise ValueError("its checksum is wrong")
+        return read_plain(path, TABLE)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise DiskError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
-        raise DamagedError(f"{path} is damaged ({error}); {resume_hint(folder)}") from error
-    return data
+        hint = mended_by(path.parent, path.name)
+        raise DamagedError(f"{path} is damaged ({error}); {hint}") from error
+
+
+def mended_by(folder: Path, name: str) -> str:
+    """Return what to type to have a file of a run written again."""
+    if name != CONFIG:
+        return resume_hint(folder)
+    return f"to have it written anew: {rm(folder / name)}, then {again(folder)}"
 
 
 def resume_hint(folder: Path) -> str:
     """Return what to type to have a run's tables written again."""
+    return f"{again(folder)}: it writes its tables anew and trains nothing twice"
+
+
+def again(folder: Path) -> str:
+    """Return, after "type", the command of a run as it can be typed here."""
     command = read_record(folder).get("command")
-    again = f"type {command}" if command else "type the run's command again"
-    return f"{again}: it writes its tables anew and trains nothing twice"
+    there = from_here(command, folder.absolute().parents[2]) if command else ""
+    return f"type {there}" if there else "type the run's command again"
 
 
 def locked(path: Path) -> bool:
     """Say whether a process holds the lock; leaves it as it is."""
-    if not path.exists():
+    if not os.path.exists(path):
         return False
     guard = FileLock(path)
     try:

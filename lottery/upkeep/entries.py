@@ -21,6 +21,7 @@ from lottery.storage.records import (
     read_record,
     read_signed,
 )
+from lottery.typed import from_here
 
 LOCK = ".lock"
 LONGEST_POINTER = 4096  # bytes
@@ -162,9 +163,9 @@ class Replicate:
 
     @property
     def command(self) -> str:
-        """What was typed to start the run; "" where that is not known."""
+        """What to type to start the run from here; "" where that is not known."""
         said = self.record.get("command")
-        return said if isinstance(said, str) else ""
+        return from_here(said, self.path.absolute().parents[2]) if isinstance(said, str) else ""
 
 
 def pointed(place: Path) -> str | None:

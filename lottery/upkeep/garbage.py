@@ -11,11 +11,13 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from lottery.errors import LotteryError, UsageError
+from lottery.looking import choice
+from lottery.storage.claims import claimed
 from lottery.storage.records import CHECKPOINT, CORRUPT, MANIFEST, TEMPORARY
 from lottery.upkeep.entries import LOCK, Replicate, Shelved, held, kind, look, size
 from lottery.upkeep.inventory import STATE, Inventory, References
@@ -139,16 +141,24 @@ def leavings(folder: Path, locks: tuple[Path, ...], keep: tuple[str, ...]) -> It
         return
     there = [e.name for e in look(folder)]
     aside = [n for n in there if n.endswith(CORRUPT) and not n.startswith((*keep, TEMPORARY))]
-    names = tuple(aside + [n for n in there if n.startswith(TEMPORARY)])
+    half = [n for n in there if n.startswith(TEMPORARY) and not at_work_in(folder / n)]
+    names = tuple(aside + half)
     if names:
         total = sum(size(folder / n) for n in names)
         yield Piece("corrupt", folder, ", ".join(names), total, names, locks)
 
 
-def chosen(inventory: Inventory, words: Iterable[str]) -> list[Replicate]:
-    """Return the runs that words name: a run's name, the start of its id, or a path.
+def at_work_in(path: Path) -> bool:
+    """Say whether a process works in a folder that is half-made."""
+    with claimed(path) as free_to_go:
+        return not free_to_go
 
-    Raises UsageError for a word that names none.
+
+def chosen(inventory: Inventory, words: list[str], filters: list[str]) -> list[Replicate]:
+    """Return the runs that words name (a name, the start of an id, a path) and filters keep.
+
+    Without words the filters keep of all, without either there are none. Raises UsageError for a
+    word that names none, and for filters that leave none.
     """
     runs = inventory.runs()
     found: dict[Path, Replicate] = {}
@@ -157,7 +167,14 @@ def chosen(inventory: Inventory, words: Iterable[str]) -> list[Replicate]:
         if not named:
             raise UsageError(f"clean: run={word} names no run; lottery ls shows them")
         found |= named
-    return list(found.values())
+    if not filters:
+        return list(found.values())
+    kept = set(choice.choose(inventory.outputs, filters, "clean"))
+    some = list(found.values()) if words else runs
+    left = [run for run in some if Path(os.path.abspath(run.path)) in kept]
+    if not left:
+        raise UsageError(f"clean: no run is left by {' '.join(filters)}; lottery ls shows them")
+    return left
 
 
 def is_named(folder: Path, word: str) -> bool:
@@ -172,29 +189,29 @@ def is_named(folder: Path, word: str) -> bool:
 
 
 def remove(inventory: Inventory, piece: Piece) -> str:
-    """Remove a piece; return why it was left, or "" where it is gone."""
+    """Remove a piece; return why it is needed after all, or "" where it is gone.
+
+    Raises LotteryError where it could not be removed.
+    """
     from lottery.storage import disk, locks
 
-    try:
-        with contextlib.ExitStack() as held_locks:
-            for folder in piece.locks:
-                if kind(folder) != "folder":
-                    return ""
-                held_locks.enter_context(locks.lock(folder / LOCK, run=True))
-            if wanted := still_needed(inventory, piece):
-                return wanted
-            if piece.kind == "states":
-                forget(piece)
-            if piece.names:
-                for name in piece.names:
-                    delete(piece.folder / name)
-                disk.sync_folder(piece.folder)
-            else:
-                take_down(piece.folder)
-        if piece.kind == "run":
-            tidy(piece.folder.parent)
-    except (LotteryError, OSError) as error:
-        return str(error)
+    with disk.touching(piece.folder, "remove"), contextlib.ExitStack() as held_locks:
+        for folder in piece.locks:
+            if kind(folder) != "folder":
+                return ""
+            held_locks.enter_context(locks.lock(folder / LOCK, run=True))
+        if wanted := still_needed(inventory, piece):
+            return wanted
+        if piece.kind == "states":
+            forget(piece)
+        if piece.names:
+            for name in piece.names:
+                delete(piece.folder / name)
+            disk.sync_folder(piece.folder)
+        else:
+            take_down(piece.folder)
+    if piece.kind == "run":
+        tidy(piece.folder.parent)
     return ""
 
 

@@ -126,5 +126,3 @@ def keys_of(run: Replicate) -> set[str] | str:
     if not named and not linked and aside:
         return f"{run.path / MANIFEST} is missing, and so are the links"
     return named | linked
-
-

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lottery.storage import disk
 from lottery.storage.files import read_plain
-from lottery.storage.records import TEMPORARY, hostname, locked
+from lottery.storage.records import hostname, locked
 
 NAME = ".pulse"
 EVERY = 2.0  # seconds between signs, and before the first
@@ -38,7 +39,7 @@ class Pulse:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / NAME
-        self.temporary = folder / f"{TEMPORARY}{os.getpid()}-{NAME}"
+        self.temporary = disk.beside(self.path)
         self.next = time.monotonic() + EVERY
 
     def due(self) -> bool:

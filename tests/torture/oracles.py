@@ -94,7 +94,7 @@ def faults(path: Path) -> Iterator[str]:
     elif path.name == "run.json":
         read_signed(path)
     elif path.name == "manifest.json":
-        yield from faults_of_manifest(path, read_signed(path))
+        yield from faults_of_manifest(path)
     elif path.name.startswith("checkpoint-"):
         data = path.read_bytes()
         if digest(data)[:32] != path.stem.split("-")[2]:
@@ -113,8 +113,20 @@ def rectangular(path: Path) -> bool:
     return path.read_bytes().endswith(b"\n") and len({len(row) for row in table(path)}) == 1
 
 
-def faults_of_manifest(path: Path, manifest: dict[str, Any]) -> Iterator[str]:
-    """Yield the files of a level, or the files and levels of a run, that are not as it says."""
+def faults_of_manifest(path: Path) -> list[str]:
+    """Return the files of a level, or the files and levels of a run, that are not as it says.
+
+    Where it has changed meanwhile they may be younger than what was read of it.
+    """
+    while True:
+        before = path.read_bytes()
+        found = list(unlike(path, read_signed(path)))
+        if not found or path.read_bytes() == before:
+            return found
+
+
+def unlike(path: Path, manifest: dict[str, Any]) -> Iterator[str]:
+    """Yield what is not as a manifest says."""
     of_run = "levels" in manifest
     for name, sha in manifest["files"].items():
         known = sha if of_run else [sha]

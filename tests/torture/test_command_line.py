@@ -26,47 +26,48 @@ from PIL import Image
 
 from lottery import cli, seeds
 
-WORDS = [*LENET, "branch=[]", "checkpoint_every=40it", "evaluate_every=100it", "train.length=80ep"]
-ENDED = "the command came to its end before it was killed"
+WORDS = [*LENET, "branch=[]", "checkpoint_every=40it", "evaluate_every=100it", "train.length=90ep"]
+PACED = Path(__file__).with_name("paced.py")
+STEPS, FREE = (41, 80), 40  # a process makes so many before it may be killed, and so many more
 
 
-def begin(folder, words):
-    """Start the command in a process of its own."""
+def begin(folder, words, pace=""):
+    """Start the command in a process of its own; `pace` says where it stops, see paced.py."""
     folder.mkdir(exist_ok=True)
+    for name in ("going", "held", "free"):
+        (folder / name).unlink(missing_ok=True)
+    command = [str(PACED)] if pace else ["-m", "lottery"]
     with open(folder / "out.txt", "w") as out:
         return subprocess.Popen(
-            [sys.executable, "-m", "lottery", "run", *words],
-            cwd=folder, stdout=out, stderr=out, env=os.environ | {"OMP_NUM_THREADS": "1"},
+            [sys.executable, *command, "run", *words],
+            cwd=folder, stdout=out, stderr=out,
+            env=os.environ | {"OMP_NUM_THREADS": "1", "PACE": pace},
         )  # fmt: skip
 
 
-def kill_on_the_way(folder, words, kills, seed):
+def comes_to(folder, process, name):
+    """Wait until a paced command has made a file."""
+    until(lambda: (folder / name).exists() or process.poll() is not None)
+    assert process.poll() is None, output(folder)
+
+
+def kill_on_the_way(folder, words, kills, seed, steps=STEPS, free=FREE):
     """Kill the command over and over, at a random moment after it has gone on a little.
 
-    Returns what was acknowledged.
+    Returns what was acknowledged. A run must have more than `kills` times all of these steps.
     """
     draw = random.Random(seed)
     before = acknowledged(folder)
     for _ in range(kills):
-        process = begin(folder, words)
-        for _ in range(draw.randint(1, 3)):
-            advanced(folder, process)
+        go = draw.randint(*steps)
+        process = begin(folder, words, f"go={go} hold={go + free}")
+        comes_to(folder, process, "going")
         time.sleep(draw.uniform(0, 0.02))
         process.kill()
-        assert process.wait() == -signal.SIGKILL, output(folder) + ENDED
+        assert process.wait() == -signal.SIGKILL, output(folder)
         before = assert_sound(folder, before)
+    assert any(before["checkpoints"].values()) or before["levels"]
     return before
-
-
-def advanced(folder, process):
-    """Wait until there is a checkpoint or a level that was not there."""
-
-    def progress():
-        now = acknowledged(folder)
-        return any(now[what] != before[what] for what in ("levels", "checkpoints"))
-
-    before = acknowledged(folder)
-    until(lambda: progress() or process.poll() is not None)
 
 
 def uninterrupted(folder, words):
@@ -91,19 +92,21 @@ def test_a_run(tmp_path, tally):
 @pytest.mark.torture
 def test_a_run_that_has_not_begun(tmp_path, tally):
     folder, words = tmp_path / "run", [*WORDS, "levels=0"]
-    for seconds in (0.3, 1.0, 2.5):
-        process = begin(folder, words)
-        time.sleep(seconds)
+    for place in ("start", "lottery.launch.launch", "lottery.launch.keep_record"):
+        process = begin(folder, words, f"hold={place}")
+        comes_to(folder, process, "held")
         process.kill()
-        assert process.wait() == -signal.SIGKILL, output(folder) + ENDED
+        assert process.wait() == -signal.SIGKILL, output(folder)
+        assert not list(folder.glob("outputs/*/*/*/run.json"))
         assert_sound(folder)
+    assert len(list(folder.glob("outputs/*/*/*/config.yaml"))) == 1
     end(folder, words, uninterrupted(tmp_path / "whole", words), assert_sound(folder))
     tally("command line under kill -9", 3)
 
 
 @pytest.mark.torture
 def test_a_sweep(tmp_path, tally):
-    words = ["-m", *WORDS, "levels=1", "train.length=60ep", "prune=imp,random"]
+    words = ["-m", *WORDS, "levels=1", "train.length=70ep", "prune=imp,random"]
     before = kill_on_the_way(tmp_path / "run", words, kills=6, seed=1)
     end(tmp_path / "run", words, uninterrupted(tmp_path / "whole", words), before)
     tally("command line under kill -9", 6)
@@ -112,11 +115,12 @@ def test_a_sweep(tmp_path, tally):
 @pytest.mark.torture
 def test_a_data_loader(tmp_path, tally):
     words = streamed(tmp_path / "images")
-    before = kill_on_the_way(tmp_path / "run", words, kills=4, seed=2)
+    before = kill_on_the_way(tmp_path / "run", words, kills=4, seed=2, steps=(6, 10), free=5)
     for _ in range(3):
-        process = begin(tmp_path / "run", words)
-        advanced(tmp_path / "run", process)
+        process = begin(tmp_path / "run", words, "go=7 hold=7")
+        comes_to(tmp_path / "run", process, "held")
         os.kill(workers(process.pid)[0], signal.SIGKILL)
+        (tmp_path / "run" / "free").touch()
         assert process.wait() == 5, output(tmp_path / "run")
         assert "a process that reads images has ended" in output(tmp_path / "run")
         before = assert_sound(tmp_path / "run", before)

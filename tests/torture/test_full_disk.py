@@ -26,7 +26,7 @@ from points import after_step, before_rename, die
 
 WORDS = [*LENET, "levels=1", "branch=[]", "outputs=disk/outputs"]
 LARGE, SMALL = 2**22, 2**16  # bytes of the disk: enough for the run, and too few
-SPACE = re.compile(r"\(([\d.]+) (bytes|kB|MB) needed, ([\d.]+) (bytes|kB|MB|GB) free\)")
+SPACE = re.compile(r"\(([\d.]+ (bytes|kB|MB) needed, )?[\d.]+ (bytes|kB|MB|GB) free\)")  # a folder needs none
 POINTS = {
     "first checkpoint": partial(after_step, 1),
     "a later checkpoint": partial(after_step, 8),

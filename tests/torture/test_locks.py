@@ -36,7 +36,8 @@ from harness import (
 from points import after_step, die
 
 from lottery import cli
-from lottery.storage.records import read_signed
+from lottery.storage import locks
+from lottery.storage.records import read_owner, read_signed
 
 WORDS = [*LENET, "levels=1", "branch=[]", "host.progress=lines"]
 HOST = socket.gethostname()
@@ -51,7 +52,13 @@ def reference(tmp_path_factory):
 
 def start_held(folder, plan, gate, out="out.txt"):
     """Start a run that stops at step 5 until the file `gate` is there; return its process id."""
-    return start(folder, plan, partial(after_step, 5, lambda: until(gate.exists)), out)
+
+    def before():
+        after_step(5, lambda: until(gate.exists))
+        real = locks.busy
+        locks.busy = lambda place: until(lambda: read_owner(place / ".lock")) or real(place)
+
+    return start(folder, plan, before, out)
 
 
 def at_step_5(folder):
@@ -238,7 +245,7 @@ def read(folder, command):
         return "\n".join(torn(folder) + rows_once(folder))
     runs = list(folder.glob("outputs/*/*/replicate_0/run.json"))
     words = [str(path.parent) for path in runs if command == "show"]
-    if command == "show" and not runs:
+    if command in ("show", "ls") and not runs:
         return ""
     heard = io.StringIO()
     with contextlib.redirect_stdout(heard), contextlib.redirect_stderr(heard):

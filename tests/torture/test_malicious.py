@@ -551,6 +551,24 @@ def test_names_on_the_screen_give_no_commands_to_the_terminal(victim, tally):
     tally(ROW, 1)
 
 
+def test_names_of_a_run_that_is_whole_are_harmless_in_every_command(victim, tally):
+    name = victim / "outputs" / f"{ESCAPE}\n`x`<b>"
+    (victim / "outputs" / "victim").rename(name)
+    ident = next(name.iterdir()).name
+    words = ("ls", "show", "tail", "compare", "diff", "bench", "export", "compact", "plot", "report",
+             "branch", "clean", "doctor")  # fmt: skip
+    more = {
+        "ls": (), "doctor": (), "diff": (ident, ident), "clean": (f"run={ident}",),
+        "bench": (ident, "level=1", "repeats=2", "batch=1"), "export": (ident, "level=1", "as=ticket"),
+        "compact": (ident, "level=1"), "plot": (ident, "figure=accuracy"),
+        "branch": (ident, "branch=shuffle"),
+    }  # fmt: skip
+    tasks = [(word, *more.get(word, (ident,))) for word in words]
+    for outcome in attempt(victim, *((None, task) for task in tasks)):
+        judge(outcome, (0,))
+    tally(ROW, 1)
+
+
 def test_no_cell_of_a_table_becomes_a_formula(victim, tally):
     text = '=HYPERLINK("http://x","y")'
     sign(replicate(victim) / "manifest.json", lambda b: b["levels"]["level_01_shuffle"].update(settings=text))

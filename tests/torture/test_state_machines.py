@@ -31,7 +31,7 @@ from hypothesis.stateful import (
 
 from lottery import config, launch, rows
 from lottery import mask as masks
-from lottery.errors import DamagedError, UsageError
+from lottery.errors import DamagedError, LotteryError, UsageError
 from lottery.identity import run_folder, run_id
 from lottery.outcome import FORMAT
 from lottery.storage import disk, records
@@ -51,6 +51,14 @@ numbers = st.integers(0, 99)
 
 class Killed(BaseException):
     """No handler of ours or of the product's catches it."""
+
+
+def removed(inventory, piece):
+    """Remove a piece; return why it was left."""
+    try:
+        return garbage.remove(inventory, piece)
+    except LotteryError as error:
+        return str(error)
 
 
 @contextlib.contextmanager
@@ -275,7 +283,7 @@ class ShelfMachine(OnDisk):
         inventory, left = Inventory(self.root), []
         for piece in list(garbage.states(inventory)):
             with dying(moment) as fate:
-                left.append(garbage.remove(inventory, piece))
+                left.append(removed(inventory, piece))
             if not fate.killed and not any(left):
                 assert not [n for n in piece.names if (self.shelf.path / n).exists()]
         assert not any(left) or MANIFEST in self.bad

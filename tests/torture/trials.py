@@ -177,19 +177,23 @@ def wrong_end(code: int, said: str, calls: list[Call], how: str = "", **_: Any) 
         yield f"{code} where {wanted} was due after {how or 'no fault'}: {said[-500:]}"
     elif code == DISK and not last.startswith("lottery: "):
         yield f"no line that says what happened: {last}"
-    elif code == DISK and how == ENOSPC and not (" needed" in last and " free" in last):
-        yield f"the bytes needed and free are not named: {last}"
+    elif code == DISK and how == ENOSPC and " free" not in last:
+        yield f"the bytes that are free are not named: {last}"
+    elif code == DISK and how == ENOSPC and sized(struck) and " needed" not in last:
+        yield f"the bytes that are needed are not named: {last}"
 
 
 def forgiven(struck: Call | None) -> bool:
     """Say whether a run may go on after an error here.
 
-    It is about to forget who held a lock, or leaves a sign of life that nothing depends on.
+    It writes down or forgets who holds a lock, or leaves a sign of life: nothing depends on either.
     """
-    if struck is None:
-        return False
-    owner = struck.other == "unlink" and struck.path.endswith("/.owner")
-    return owner or struck.path.endswith(".pulse")
+    return struck is not None and struck.path.endswith((".owner", ".pulse"))
+
+
+def sized(struck: Call | None) -> bool:
+    """Say whether bytes were to be written where an error struck: not for a folder or a link."""
+    return struck is not None and struck.other in ("open", "write")
 
 
 def judged(

@@ -1,0 +1,83 @@
+"""Put a new file or folder in its place, whole, and never over another."""
+
+import contextlib
+import glob
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from lottery.errors import UsageError
+from lottery.storage import disk
+from lottery.storage.records import TEMPORARY
+from lottery.wording import printable, rm
+
+ALONE = ""  # the name of a file that stands in no folder of its own
+ELSEWHERE = "to=PATH"  # what to type where nothing may be written
+
+Files = Mapping[str, bytes]  # name -> bytes; {ALONE: bytes} for a single file
+
+
+def refuse_taken(target: Path, asked_by: str) -> None:
+    """Raise UsageError where a file or folder cannot be new at `target`."""
+    with (
+        disk.touching(target, elsewhere=ELSEWHERE),
+        contextlib.suppress(FileNotFoundError, NotADirectoryError),
+    ):
+        os.lstat(target)
+        raise taken(target, asked_by)
+    above = next(folder for folder in target.absolute().parents if os.path.lexists(folder))
+    if not above.is_dir():
+        raise UsageError(
+            f"{asked_by}: {printable(above)} is no folder, so that nothing can stand in it; give "
+            f"another {ELSEWHERE}"
+        )
+
+
+def taken(target: Path, asked_by: str) -> UsageError:
+    """Return the line for a place that is taken."""
+    return UsageError(
+        f"{asked_by}: {printable(target)} is there already; give another {ELSEWHERE}, or type "
+        f"{printable(rm(target))}"
+    )
+
+
+def put(files: Files, target: Path, asked_by: str) -> None:
+    """Write a new file, or a folder of files; raises UsageError where there is something."""
+    with prepared(files, target, asked_by) as made:
+        place(made, target, asked_by)
+
+
+@contextlib.contextmanager
+def prepared(files: Files, target: Path, asked_by: str) -> Iterator[Path]:
+    """Write a file, or a folder of files, aside, for a look at it and for `place`.
+
+    What is not put in its place is removed. Raises UsageError where the place is taken.
+    """
+    refuse_taken(target, asked_by)
+    sweep(target)
+    with disk.workplace(target) as aside:
+        made = aside / target.name
+        with disk.touching(target, size=sum(map(len, files.values())), elsewhere=ELSEWHERE):
+            if files.keys() == {ALONE}:
+                disk.save_as(made, files[ALONE], sync=False)
+            else:
+                made.mkdir()
+                for name, data in files.items():
+                    disk.save_as(made / name, data, sync=False)
+        yield made
+
+
+def sweep(target: Path) -> None:
+    """Remove what killed processes left that were to make the same, and nothing of living ones."""
+    for left in target.parent.glob(f"{TEMPORARY}*-{glob.escape(target.name)}"):
+        number = left.name.removeprefix(TEMPORARY).removesuffix(f"-{target.name}")
+        if number.isdecimal() and left.is_dir():
+            disk.remove_left(left)
+
+
+def place(made: Path, target: Path, asked_by: str) -> None:
+    """Give what was prepared its name, once the disk has it; UsageError where another has it."""
+    try:
+        disk.publish(made, target, ELSEWHERE)
+    except FileExistsError as error:
+        raise taken(target, asked_by) from error

@@ -1,0 +1,152 @@
+"""Read filters as they are typed, and say which runs they keep: prune=imp,random test>95."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+import yaml
+
+from lottery.errors import UsageError
+from lottery.formats import about
+from lottery.looking.facts import ALSO, age
+
+GRAMMAR = "KEY=VALUE[,VALUE...], KEY!=VALUE[,VALUE...], 'KEY>NUMBER', >=, < or <="
+WORD = re.compile(r"([A-Za-z_][\w./@-]*?)(!=|>=|<=|=|>|<)(.*)", re.DOTALL)
+SIGNS = {">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le}
+MEASURED = ("density", "val_accuracy", "test_accuracy", "seconds", "left")  # columns, rounded
+SHARES = ("val_accuracy", "test_accuracy")  # ... that are shown in per cent
+DIGITS = 3  # of a rounded number that count, at least
+AMOUNT = re.compile(
+    r"([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?) ?(%|ep|it|s|min|h|d|)", re.IGNORECASE
+)
+SECONDS = {"": 1, "s": 1, "min": 60, "h": 3600, "d": 86400}  # in a unit of time
+TIMES = ("age", "left", "seconds")  # keys in seconds
+DATE = re.compile(r"\d{4}-\d\d(-\d\d.*)?")
+
+
+@dataclass(frozen=True)
+class Filter:
+    """A word KEY, sign and VALUES that keeps some runs."""
+
+    word: str
+    key: str
+    sign: str
+    wanted: tuple[str, ...]
+
+    @property
+    def column(self) -> str:
+        """The column that the key stands for, or the key itself."""
+        return ALSO.get(self.key, self.key)
+
+    def place(self, values: Sequence[Any]) -> int | None:
+        """Return which of the wanted values the run's values are, the first 0; None: left out.
+
+        A number above 1, or with %, is one of per cent where the column is an accuracy.
+        """
+        if self.key == "age":
+            values = [age(value) for value in values]
+        if self.sign in SIGNS:
+            return 0 if any(self.beyond(value) for value in values) else None
+        fits = (i for i, text in enumerate(self.wanted) for v in values if self.same(v, text))
+        found = next(fits, None)
+        if self.sign == "!=":
+            return 0 if found is None else None
+        return found
+
+    def same(self, value: Any, text: str) -> bool:
+        """Say whether a value is the one that was typed: by its words, with *, or as a number.
+
+        Of what is measured, and shown rounded, the digits that were typed count; of a time what
+        `lottery ls` shows.
+        """
+        for words in (spelled(value), self.shown(value)):
+            if fnmatchcase(words, text) if "*" in text else words == text:
+                return True
+        typed, own = amount(text), amount(value)
+        if typed and own and not isinstance(value, str):  # an id may look like a number
+            if self.column in MEASURED:
+                number, unit = typed
+                shown = f"{self.scaled(own[0], number, unit):.{max(DIGITS, significant(text))}g}"
+                return float(shown) == number
+            return typed == own
+        try:
+            read = yaml.safe_load(text)
+        except (yaml.YAMLError, ValueError, RecursionError):
+            return False
+        return bool(type(read) is bool) == bool(type(value) is bool) and bool(read == value)
+
+    def shown(self, value: Any) -> str:
+        """Return a value as `lottery ls` shows it, and as it can be typed."""
+        if self.key == "age" and isinstance(value, str):
+            value = age(value)
+        if not isinstance(value, float):
+            return spelled(value)
+        if self.key in TIMES:
+            return about(value)
+        if self.column in SHARES:
+            return f"{100 * value:.2f}%"
+        return f"{value:.4g}" if self.column in MEASURED else spelled(value)
+
+    def beyond(self, value: Any) -> bool:
+        """Say whether a value lies on the side of the number that the sign asks for."""
+        (text,) = self.wanted
+        typed, own = amount(text), amount(value)
+        if typed and own:
+            number, unit = typed
+            if self.column in SHARES:
+                return bool(SIGNS[self.sign](self.scaled(own[0], number, unit), number))
+            if self.key in TIMES and unit in SECONDS:
+                return bool(SIGNS[self.sign](own[0], number * SECONDS[unit]))
+            return unit == own[1] and bool(SIGNS[self.sign](own[0], number))
+        dates = DATE.fullmatch(text) and isinstance(value, str) and DATE.fullmatch(value)
+        return bool(dates) and bool(SIGNS[self.sign](value, text))
+
+    def scaled(self, value: float, typed: float, unit: str) -> float:
+        """Return a value in the unit of a typed number: an accuracy in per cent, or a share."""
+        return 100 * value if self.column in SHARES and (unit == "%" or typed > 1) else value
+
+
+def parse(word: str) -> Filter | None:
+    """Return the filter that a word is; None for a word that names a run.
+
+    Raises UsageError for a comparison with what is no number.
+    """
+    match = WORD.fullmatch(word)
+    if not match:
+        return None
+    key, sign, text = match.groups()
+    if sign in SIGNS and not (amount(text) or DATE.fullmatch(text)):
+        raise UsageError(
+            f"'{word}' compares with no number; type a number, as in 'density{sign}0.1', or a "
+            f"date, as in 'started{sign}2026-01-31'"
+        )
+    return Filter(word, key, sign, (text,) if sign in SIGNS else alternatives(text))
+
+
+def alternatives(text: str) -> tuple[str, ...]:
+    """Return the values of a filter; commas in brackets are part of one."""
+    return tuple(re.findall(r"(?:\[[^\]]*\]|[^,\[])+", text)) or ("",)
+
+
+def amount(value: Any) -> tuple[float, str] | None:
+    """Return a number, or text that is one, with its unit (%, ep, it or none); None for others."""
+    match = AMOUNT.fullmatch(value if isinstance(value, str) else spelled(value))
+    return (float(match[1]), match[2]) if match else None
+
+
+def significant(text: str) -> int:
+    """Return how many digits of a typed number count."""
+    mantissa = text.lower().partition("e")[0]
+    return len(re.sub(r"\D", "", mantissa).lstrip("0"))
+
+
+def spelled(value: Any) -> str:
+    """Return a value as it is typed."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)
