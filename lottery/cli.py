@@ -12,7 +12,7 @@ import traceback
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import Any
 
 from lottery import __version__
@@ -147,8 +147,12 @@ def dispatch(arguments: list[str]) -> int:
 
         near = suggestion(word, commands())
         raise UsageError(f"there is no command '{word}'{near} (there are: {', '.join(commands())})")
-    module = importlib.import_module(f"lottery.commands.{word}")
-    return int(module.main(rest))
+    return int(command(word).main(rest))
+
+
+def command(word: str) -> ModuleType:
+    """Import a command: a word of `commands()`."""
+    return importlib.import_module(f"lottery.commands.{word}")
 
 
 def complete(rest: list[str]) -> int:
@@ -169,9 +173,8 @@ def complete(rest: list[str]) -> int:
         if words[1] in commands():
             from lottery.looking import completing
 
-            known = importlib.import_module(f"lottery.commands.{words[1]}").KNOWN
             begun = "" if line.endswith(" ") else words[-1]
-            print("\n".join(completing.complete(known, begun, words)))
+            print("\n".join(completing.complete(command(words[1]).KNOWN, begun, words)))
         return 0
     if asking:
         shorter = line.replace(f" {words[1]}", "", 1)

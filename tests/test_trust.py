@@ -22,7 +22,7 @@ LOADERS = {"Loader", "FullLoader", "UnsafeLoader", "CLoader", "CFullLoader", "CU
 
 # The places that may import a module whose name is not written there, or start a program.
 IMPORTERS = {
-    ("cli.py", "dispatch"),  # a command, of those that lie in lottery/commands
+    ("cli.py", "command"),  # a command, of those that lie in lottery/commands
     ("components.py", "find"),  # a component, of those that lie in its folder, and installed ones
     ("__init__.py", "__getattr__"),  # what Python users ask the package for, of those it names
     ("pixels/vision.py", "torchvision"),  # a module of torchvision, named by two callers
