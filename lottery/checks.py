@@ -13,7 +13,7 @@ from lottery.live import bn_scales
 from lottery.loop import build, prepare
 from lottery.mask import Mask
 from lottery.named import named
-from lottery.nets.narrow import too_narrow
+from lottery.nets.bf16 import too_narrow
 from lottery.parts import Ticket
 from lottery.prune import check
 from lottery.runs import Run
@@ -30,9 +30,9 @@ def validate(run: Run) -> None:
     A run that has begun had its model tried then; its folder is named for the config.
     """
     check_lengths(run)
-    check_precision(run)
     if not (run.folder / "config.yaml").exists():
         check_model(run)
+    check_precision(run)
     span = check_rewind(run)
     start = check_ticket(run)
     check_densities(run)

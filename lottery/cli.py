@@ -16,7 +16,7 @@ from types import FrameType, ModuleType
 from typing import Any
 
 from lottery import __version__
-from lottery.errors import INTERRUPTED, TERMINATED, LotteryError, Stopped, UsageError
+from lottery.errors import INTERRUPTED, TERMINATED, LotteryError, Terminated, UsageError
 from lottery.wording import printable
 
 COMMANDS = Path(__file__).parent / "commands"
@@ -71,6 +71,8 @@ def main(argv: list[str] | None = None) -> int:
         code, text, trace = error.code, str(error), traceback.format_exc()
     except KeyboardInterrupt:
         code, text, trace = INTERRUPTED, "interrupted", traceback.format_exc()
+    except Terminated:
+        code, text, trace = TERMINATED, "terminated", traceback.format_exc()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -110,7 +112,7 @@ def terminable() -> Iterator[None]:
     def end(number: int, frame: FrameType | None) -> None:
         if os.getpid() != owner:
             os._exit(TERMINATED)
-        raise Stopped("terminated", TERMINATED)
+        raise Terminated
 
     signal.signal(signal.SIGTERM, end)
     try:

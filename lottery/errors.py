@@ -40,6 +40,10 @@ class DivergedError(LotteryError):
     code = DIVERGED
 
 
+class Terminated(BaseException):  # noqa: N818 (no error: it was asked for)
+    """TERM came. It is no Exception, so that no part of a command takes it for its own failure."""
+
+
 class Stopped(LotteryError):  # noqa: N818 (no error: it was asked for)
     """A signal asked the run to stop; its work so far is on disk."""
 

@@ -133,6 +133,8 @@ def numeral(value: float, spread: float = math.nan, sign: str = "") -> str:
 
     What would take too many zeros has an exponent. `sign` "+" is written before what is above 0.
     """
+    if not math.isfinite(value):
+        return str(value)
     known = math.isfinite(spread) and spread > 0
     size, figures = (spread, SURE) if known else (abs(value), FIGURES)
     if 0 < size < FEWEST:

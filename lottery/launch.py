@@ -158,5 +158,3 @@ def config_text(run: Run, settings: dict[str, Any]) -> bytes:
     if known:
         run.watch.warn(f"{path} is not as it was written; it is written again")
     return config.text(settings).encode()
-
-

@@ -16,6 +16,7 @@ from lottery import __version__
 from lottery.environment import differences, fingerprint
 from lottery.errors import DamagedError, DiskError, LotteryError
 from lottery.experiment import run_levels
+from lottery.looking.folders import runs_in
 from lottery.looking.results import branches, level_table, metrics
 from lottery.looking.sanity import HEADING, judge, sanity_table
 from lottery.rows import read_rows, write_overlaps
@@ -100,7 +101,7 @@ def judged(run: Run) -> str:
     warning, and no error of this one.
     """
     base = run.folder.parent
-    rows = judge([f for f in sorted(base.glob("replicate_*")) if readable(run, f)])
+    rows = judge([f for f in runs_in(base) if readable(run, f)])
     if not rows:
         return ""
     with locks.lock(base / ".lock"):  # against the other replicates

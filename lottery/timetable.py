@@ -109,10 +109,11 @@ def warn_of_last_rate(run: Run, spans: dict[str, Span]) -> None:
     highest = max(rate(recipe, run.length, step) for step in range(0, end, max(1, end // LOOKS)))
     if last < min(before, LOW * highest):
         schedule = recipe.settings["lr"]
-        keep = "train.lr.end=0.01, " if "end" in schedule else ""
+        keep = "train.lr.end=0.01 or " if "end" in schedule else ""
+        again = ", or rewind=lr, which runs the schedule again" if "rewind" in late else ""
         run.watch.warn(
             f"{' and '.join(late)}: what trains past the end of training does so at the last "
             f"learning rate, here {100 * last / highest:.2g} % of the highest (train/lr="
-            f"{schedule['name']}), and will hardly move a weight; type {keep}train/lr=milestones "
-            "or rewind=lr, which runs the schedule again"
+            f"{schedule['name']}), and will hardly move a weight; type {keep}train/lr=milestones"
+            f"{again}"
         )

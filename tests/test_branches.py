@@ -1,6 +1,7 @@
 """Each control is what it says, to the bit, on a tiny run; the sanity battery; `lottery branch`."""
 
 import json
+import shutil
 
 import pandas as pd
 import pytest
@@ -8,7 +9,8 @@ import torch
 from safetensors.torch import load_file
 
 from lottery import levels
-from lottery.looking import sanity
+from lottery.looking import sanity, sections
+from lottery.looking.facts import Facts
 from lottery.storage.ledger import Ledger
 from lottery.storage.links import follow
 from lottery.storage.store import Shelf
@@ -316,6 +318,30 @@ def test_means_are_of_the_replicates_that_count(tmp_path):
     assert row["difference"] == pytest.approx(0.85 - (0.83 + 0.8) / 2)
 
 
+def test_means_of_a_level_with_one_of_the_controls(tmp_path):
+    """Level 1 has shuffled masks alone, level 2 random ones: each is judged by what it has."""
+    for number in range(3):
+        folder = tmp_path / f"replicate_{number}"
+        write_levels(folder, 0.9)
+        write_controls(folder, shuffle=0.8)
+        levels = pd.read_csv(folder / "metrics.csv")
+        second = levels[levels["level"] == 1].assign(level=2)
+        both = pd.concat([levels, second])
+        controls = pd.read_csv(folder / "branches.csv")
+        other = controls.assign(
+            level=2, branch="random", settings=sanity.CONTROLS["random"], test_accuracy=0.7
+        )
+        ledger = Ledger(folder)
+        ledger.read(pytest.fail)
+        tables = {"metrics.csv": both, "branches.csv": pd.concat([controls, other])}
+        ledger.write_files({k: t.to_csv(index=False).encode() for k, t in tables.items()})
+    rows = sanity.judge(sorted(tmp_path.iterdir()))
+    assert [(row["level"], row["replicates"], row["verdict"]) for row in rows] == [
+        (1, 3, sanity.WEIGHTS), (2, 3, sanity.WEIGHTS)
+    ]  # fmt: skip
+    assert [row["difference"] for row in rows] == pytest.approx([0.1, 0.2])
+
+
 def test_replicates_without_the_control_do_not_count(tmp_path):
     folders = [tmp_path / str(number) for number in range(3)]
     for folder in folders:
@@ -326,6 +352,19 @@ def test_replicates_without_the_control_do_not_count(tmp_path):
     assert (row["replicates"], row["verdict"]) == (2, sanity.UNKNOWN)
     write_controls(folders[0], structure="filter", shuffle=0.8, random=0.8)
     assert sanity.judge(folders[:1]) == []  # shuffled weights are no control for filters
+
+
+def test_a_copy_of_a_replicate_is_none_for_sanity(run, capsys):
+    """What is called replicate_0.bak is no replicate, and no damage either."""
+    folder = run("branch=[shuffle]", "levels=1")
+    shutil.copytree(folder, folder.with_name("replicate_0.bak"))
+    (folder.with_name("replicate_0.bak") / "branches.csv").write_text("odd")
+    capsys.readouterr()
+    run("branch=[shuffle]", "levels=1", "replicate=1")
+    assert "replicate_0.bak" not in "".join(capsys.readouterr())
+    assert pd.read_csv(folder.parent / "sanity.csv")["replicates"].tolist() == [2]
+    rows, why = sections.judged(Facts(folder))
+    assert (len(rows), why) == (1, "")
 
 
 def test_a_branch_of_other_settings_is_no_control(run, lottery):

@@ -1,5 +1,6 @@
 """Words name runs: ids, names, paths, filters; unclear ones list what is near."""
 
+import datetime
 import os
 from pathlib import Path
 
@@ -70,7 +71,16 @@ def outputs(fabricate, tmp_path):
         ("density>=1", "5e10/0"),
         ("rewind.to>=1ep", "4098/0"),
         ("rewind.to>=1it", ""),  # another unit
-        ("started>2026-11 model=resnet20", "5e10/0"),
+        ("started>2026-10 model=resnet20", "5e10/0"),
+        ("started>=2026-11 started=2026-11-01 started<=2026-11-01 model=resnet20", "5e10/0"),
+        ("started>2026-11", ""),  # they began in it
+        ("started<2026-11-01", ""),
+        ("started=2026-11-02", ""),
+        ("seconds=300 seconds=5min seconds>=5MIN model=resnet20", "5e10/0"),
+        ("seconds=300h", ""),
+        ("density=100% density>99% test=90 model=resnet20", "5e10/0"),
+        ("density=1%", ""),
+        ("test>85ep", ""),
         ("replicate=10,1", "27bf/1 27bf/10"),  # the replicates of a config stay in order
         ("model=resnet20,lenet* replicate=0", "5e10/0 27bf/0 4098/0 39d9/0"),
     ],
@@ -230,6 +240,34 @@ def test_what_ls_shows_can_be_typed_back(fabricate, tmp_path):
     for word in ("density=0.06872", "density=0.5", "test=97.77", "test=0.97"):
         with pytest.raises(UsageError, match=r"density is 0.06873, 0.512|test is 97.78%, 95.00%"):
             found(word)
+
+
+def test_an_accuracy_below_a_hundredth_can_be_typed_back(fabricate, tmp_path):
+    """Of 200 classes guessing finds 0.5 %, which ls shows as 0.50."""
+    folder = fabricate(test=(0.9, 0.005))
+    fabricate(ident="bbbbbbbbbb", test=(0.9, 0.006))
+    for word in ("test=0.50", "test=0.005", "test=0.5%"):
+        assert choice.choose(tmp_path / "outputs", [word]) == (folder,)
+
+
+def test_an_age_can_be_typed_back(fabricate, tmp_path):
+    then = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=30)
+    folder = fabricate(record={"started": then.isoformat()})
+    outputs = tmp_path / "outputs"
+    for word in ("age=1d", "age=1 d", "age<2D", "age>20h"):
+        assert choice.choose(outputs, [word]) == (folder,), word
+    with pytest.raises(UsageError, match="no run with age=3h; age is 1d$"):
+        choice.choose(outputs, ["age=3h"])
+    assert "age=1d" in completing.complete([], "age=", [f"outputs={outputs}"])
+
+
+def test_a_run_has_one_path_however_its_outputs_are_named(fabricate, tmp_path, monkeypatch):
+    folder = fabricate("mine")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    far = Path("../outputs")
+    assert choice.choose(far, ["mine", "../outputs/mine/aaaaaaaaaa", str(folder)]) == (folder,)
+    assert choice.choose(far, ["state=done"]) == choice.choose(far, []) == (folder,)
 
 
 def test_ids_that_look_like_numbers_are_words(fabricate, tmp_path):

@@ -17,7 +17,7 @@ import pytest
 
 from lottery import cli
 from lottery.errors import LockedError
-from lottery.storage import disk, locks, records
+from lottery.storage import claims, disk, locks, records
 from lottery.upkeep import garbage
 from lottery.upkeep.inventory import Inventory
 
@@ -254,7 +254,7 @@ def test_filters_name_runs_that_go(pair, clean, tmp_path):
         code, said = clean(*words, "--yes")
         assert (code, said.count("\n")) == (2, 1), said
     assert names(tmp_path) == before
-    assert clean("prune=random", "--yes")[0] == 0
+    assert clean("prune=random", f"outputs=../{tmp_path.name}/outputs", "--yes")[0] == 0
     assert not two.exists()
     assert stored(tmp_path) == keys(one)
 
@@ -308,6 +308,50 @@ def test_a_folder_that_a_process_works_in_stays(pair, clean, lottery, run):
         assert (place / "half").exists()
         assert not other.exists()
     assert not place.exists()
+
+
+def test_a_folder_in_which_a_process_begins_meanwhile_stays(pair, lottery, tmp_path, monkeypatch, capfd):
+    place = pair[0] / ".tmp-1-export"
+    place.mkdir()
+    (place / "half").write_text("")
+    inventory = Inventory(tmp_path / "outputs")
+    (piece,) = garbage.corrupt(inventory)
+    assert [p.name for p in place.iterdir()] == ["half"]  # to look writes nothing
+    with claims.claimed(place):
+        assert not list(garbage.corrupt(inventory))
+        assert garbage.remove(inventory, piece) == "a process works in .tmp-1-export"
+        assert (place / "half").exists()
+    with monkeypatch.context() as patch:
+        patch.setattr(garbage, "remove", lambda *_: "a process works in .tmp-1-export")
+        assert lottery("doctor", "--repair") == 0
+    assert "left as it is: a process works in .tmp-1-export" in capfd.readouterr().out
+    assert garbage.remove(inventory, piece) == ""
+    assert not place.exists()
+
+
+def test_a_claim_that_is_a_link_is_not_followed(pair, clean, tmp_path):
+    place = pair[0] / ".tmp-1-export"
+    place.mkdir()
+    (place / claims.CLAIM).symlink_to(tmp_path / "outside")
+    assert clean("corrupt")[0] == 0
+    assert clean("corrupt", "--yes")[0] == 0
+    assert not (tmp_path / "outside").exists()
+    assert not place.exists()
+
+
+def test_after_term_nothing_more_is_removed(pair, clean, monkeypatch):
+    real = garbage.remove
+
+    def struck(inventory, piece):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return real(inventory, piece)
+
+    for folder in pair:
+        (folder / ".tmp-1-x").write_bytes(b"half")
+    monkeypatch.setattr(garbage, "remove", struck)
+    code, said = clean("corrupt", "--yes")
+    assert (code, said) == (143, "lottery: terminated\n")
+    assert all((folder / ".tmp-1-x").exists() for folder in pair)
 
 
 def test_interrupted_work_goes_only_by_its_name(pair, clean, tmp_path):

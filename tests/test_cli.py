@@ -12,6 +12,7 @@ import pytest
 
 from lottery import cli
 from lottery.composing import order
+from lottery.errors import LotteryError
 from lottery.storage import records
 
 
@@ -353,6 +354,20 @@ def test_term_ends_a_command_as_ctrl_c_does(monkeypatch, capsys):
     assert cleared
     assert capsys.readouterr().err == "lottery: terminated\n"
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+@pytest.mark.parametrize("kind", [Exception, LotteryError])
+def test_no_part_of_a_command_takes_term_for_its_own_failure(monkeypatch, capsys, kind):
+    def work(arguments):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+        except kind:
+            return 0
+
+    monkeypatch.setattr(cli, "dispatch", work)
+    assert cli.main([]) == 143
+    assert capsys.readouterr().err == "lottery: terminated\n"
 
 
 def test_a_terminal_that_knows_few_letters_is_told_all_the_same(shell, fabricate):

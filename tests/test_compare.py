@@ -226,6 +226,13 @@ def test_steps_and_counts_stand_in_plain_digits(fabricate, compare):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("metric", ["test_loss", "best_step"])
+def test_one_replicate_is_compared_by_any_metric(fabricate, compare, metric):
+    fabricate(ident="a0", test_loss=(0.2, 0.3, 0.4, 0.5), best_step=(100, 90, 80, 70))
+    fabricate(ident="b0", test_loss=(0.1, 0.2, 0.3, 0.4), best_step=(110, 95, 85, 75))
+    assert ("-0.1" if metric == "test_loss" else "+10") in compare(f"metric={metric}")
+
+
 def test_markdown_and_latex_are_read_by_what_reads_them(two, compare):
     marked = compare("aaaa", "bbbb", "format=markdown")
     assert "\n\n**settings that differ**\n\n| setting | A | B |\n| --- |" in marked

@@ -355,12 +355,18 @@ def test_a_net_whose_gradients_torch_gets_wrong_in_bf16_is_refused(lottery, tiny
     assert lottery("plan", *words, "time=no") == 0
 
 
+def test_a_net_that_cannot_take_the_images_is_refused_in_bf16_as_well(lottery, tiny, capsys):
+    words = [w for w in tiny if not w.startswith("model")] + ["model=torchvision", "model.net=alexnet"]
+    assert lottery("run", *words, "host.device=cpu", "train.precision=bf16") == 2
+    assert "cannot take images of" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("width", "stride", "padding", "odd"),
     [(1, 2, 1, (2, 1)), (2, 3, 1, (3, 2)), (2, 2, 1, None), (1, 1, 1, None), (3, 4, 0, None)],
 )
 def test_which_convolutions_are_too_narrow_for_bf16(width, stride, padding, odd):
-    from lottery.nets.narrow import too_narrow
+    from lottery.nets.bf16 import too_narrow
 
     net = torch.nn.Conv2d(2, 2, 3, stride, padding)
     assert too_narrow(net, torch.zeros(2, 2, 5, width)) == odd
@@ -397,9 +403,11 @@ def test_what_trains_past_the_end_at_next_to_no_rate_is_warned_of(lottery, tiny,
     line = said(*tuned, "train/lr=cosine")
     assert "rewind: what trains past the end" in line
     assert "0.039 % of the highest" in line
-    assert "type train.lr.end=0.01, train/lr=milestones or rewind=lr" in line
+    assert "type train.lr.end=0.01 or train/lr=milestones, or rewind=lr" in line
     assert said(*tuned, "train/lr=milestones", 'train.lr.at=["0.2","0.5","0.8"]') == ""
-    assert "branch longer: what" in said("train/lr=cosine", "branch=longer")
+    line = said("train/lr=cosine", "branch=longer")
+    assert "branch longer: what" in line
+    assert "rewind=lr" not in line  # which would not change a branch
 
 
 def test_divergence_is_an_exit_of_its_own(lottery, tiny, tmp_path, capsys):

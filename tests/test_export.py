@@ -327,7 +327,7 @@ def test_of_two_exports_to_one_place_the_second_is_refused(folder, lottery, tmp_
     monkeypatch.setattr(placing, "place", late)
     assert lottery("export", folder, "level=1", f"as={as_}", "to=x") == 2
     said = capsys.readouterr().err
-    assert "export: x is there already; give another to=PATH, or type rm -r x" in said
+    assert "export: x is there already, and nothing is replaced; give another to=PATH, or move it away" in said
     assert said.count("\n") == 1
     other = target / "README.md" if as_ == "folder" else target
     assert other.read_text() == "of the other"

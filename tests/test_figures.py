@@ -391,6 +391,11 @@ def test_curves_and_layers_leave_out_levels_that_only_some_replicates_have(imp):
         assert set(drawn.table["level"]) == {0, 1}
         assert set(drawn.table["replicates"]) == {3}
         assert note in drawn.notes
+    none = changed(imp, **{t: getattr(imp, t)[lambda rows: rows["level"] == rows["replicate"]]
+                           for t in ("curves", "layers", "levels")})  # fmt: skip
+    for name in ("curves", "layers", "accuracy"):
+        with pytest.raises(UsageError, match="no level is in all replicates .*every=false"):
+            draw(name, none)
     everything = draw("layers", runs, {"every": False})
     assert set(everything.table["level"]) == {0, 1, 2, 3}
     assert everything.notes == []
@@ -429,6 +434,19 @@ def test_letters_that_no_font_has_are_known_and_nothing_raw_is_said(imp, monkeyp
     assert draw("layers", imp).lacking == ""
 
 
+def test_a_run_that_is_left_out_is_said_each_time_that_it_is_drawn(
+    fabricate, tmp_path, monkeypatch
+):
+    """Letters that our font lacks take a second drawing, of tables that were read before."""
+    fabricate(choices={"prune": "日"}, key=("a", "b", "c"))
+    damaged = fabricate(ident="bbbbbbbbbb")
+    (damaged / "metrics.csv").write_text("level\n9\n")
+    runs = load(tmp_path / "outputs")
+    monkeypatch.setattr(fonts, "having", lambda letters: ["DejaVu Serif"])  # it draws again
+    for _ in range(2):
+        assert f"{damaged} is left out: " in "".join(draw("accuracy", runs).notes)
+
+
 def test_a_font_of_this_machine_that_has_the_letters_is_found():
     assert fonts.having("a") != []
     assert fonts.having("\U0010ffff") == []  # no letter
@@ -458,6 +476,8 @@ def test_cost_is_over_what_a_ticket_took_or_over_seconds_in_old_runs(imp):
     old.__dict__["levels"] = imp.levels[
         [c for c in imp.levels if "ticket_" not in c and "macs" not in c]
     ]
+    with pytest.raises(UsageError, match="^cost: rollbacks is 0 at every level"):
+        draw("cost", changed(imp, levels=imp.levels.assign(rollbacks=0)), {"x": "rollbacks"})
     drawn = draw("cost", old)
     assert "seconds" in drawn.table
     said = "seconds is of each level alone: the search for its ticket is not in it"

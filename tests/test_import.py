@@ -137,6 +137,17 @@ def test_masks_in_a_file_of_their_own(lottery, tmp_path, name, spelling):
     check(read(tmp_path / "t.safetensors"), masked(model, masks), masks)
 
 
+def test_two_files_of_one_name_are_both_known(lottery, tmp_path):
+    for folder in ("weights", "masks"):
+        (tmp_path / folder).mkdir()
+    torch.save({"a.weight": torch.ones(2, 2)}, tmp_path / "weights" / "n.pt")
+    torch.save({"a.weight": torch.eye(2)}, tmp_path / "masks" / "n.pt")
+    assert lottery("import", "weights/n.pt", "masks=masks/n.pt", "to=t.safetensors") == 0
+    files = read(tmp_path / "t.safetensors").about["source"]["files"]
+    assert set(files) == {"weights/n.pt", "masks/n.pt"}
+    assert len(set(files.values())) == 2
+
+
 def test_zeros_as_masks(lottery, tmp_path, capsys):
     model = net()
     masks = masks_for(model)
@@ -362,7 +373,7 @@ def test_a_file_without_order_is_matched_where_no_two_are_alike(lottery, tmp_pat
     (["gone", "to=t.safetensors"], "gone is not there"),
     (["n.npz", "to=t.safetensors"], "give a .safetensors file"),
     (["nowhere.pt", "to=t.safetensors"], "cannot be read"),
-    (["n.pt", "to=old.safetensors"], "old.safetensors is there already; give another to=PATH"),
+    (["n.pt", "to=old.safetensors"], "old.safetensors is there already, and nothing is replaced; give another to=PATH"),
     (["n.pt", "to=n.npz/t.safetensors"], "n.npz is no folder"),
     (["n.pt", "masks=nowhere.pt", "to=t.safetensors"], "cannot be read"),
     (["n.pt", "--force", "to=t.safetensors"], "there is no option"),

@@ -228,9 +228,9 @@ def test_ages(ago, said):
 def test_the_age_is_that_of_the_start(fabricate, listed):
     then = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=2, hours=6)
     fabricate(record={"started": then.isoformat()})
-    assert listed("columns=age", "age=2 d", "age>1d", "age<1000 h")[1].strip() == "2 d"
+    assert listed("columns=age", "age=2 d", "age=2d", "age>1d", "age<1000 h")[1].strip() == "2 d"
     assert "no run with age<1d" in listed("age<1d", code=2)[0]
-    assert "no run with age>10000min; age is 2 d" in listed("age>10000min", code=2)[0]
+    assert "no run with age>10000min; age is 2d" in listed("age>10000min", code=2)[0]
 
 
 def test_times_that_are_none_are_empty():

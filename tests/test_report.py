@@ -282,14 +282,33 @@ def test_what_is_private_stays_here(fabricate, told):
     """A page travels: where a run was written besides, and passwords, do not."""
     typed = "lottery run log=[mlflow] loggers.mlflow.uri=https://u:hunter2@h/ data=s3://a:b@h/x"
     config = {"loggers.mlflow.uri": "https://u:hunter2@h/", "data": "s3://a:b@h/x"}
-    part = told([fabricate(record={"command": typed, "followed_by": [typed]}, config=config)])
+    chosen = {"log": "mlflow"}
+    part = told(
+        [fabricate(record={"command": typed, "followed_by": [typed]}, config=config, choices=chosen)]
+    )
     assert [said for _, said in part.sections[-1].commands] == [
         "lottery run 'data=s3://***@h/x'"
     ] * 2
-    rows = next(s for s in part.sections if s.title == "Settings").tables[-1].rows
-    found = {row[0].text: row[1].text for row in rows}
-    assert found["data"] == "s3://***@h/x"
-    assert not [key for key in found if key.startswith("loggers")]
+    settings = next(s for s in part.sections if s.title == "Settings")
+    assert len(settings.tables) == 2  # those that differ from the defaults, and all
+    for some in settings.tables:
+        found = {row[0].text: row[1].text for row in some.rows}
+        assert found["data"] == "s3://***@h/x"
+        assert not [key for key in found if key.startswith("loggers")]
+    assert "log=" not in " ".join(settings.words)
+
+
+def test_no_password_stands_in_a_comparison(fabricate, gathered):
+    """Neither among the settings that differ, nor in the names and the first lines of the configs."""
+    folders = [
+        fabricate(ident=ident * 10, config={"model.path": f"s3://u:hunter2@h/{ident}",
+                                            "rewind.path": "s3://u:hunter2@h"})
+        for ident in "ab"
+    ]  # fmt: skip
+    found = page.html(gathered(folders)).decode()
+    assert "s3://***@h/b" in found
+    assert "hunter2" not in found
+    assert "path s3://***@h/a" in found  # the name of a config
 
 
 def test_a_run_on_its_way_is_said(fabricate, told):
@@ -458,6 +477,21 @@ def test_a_dense_net_that_configs_share_is_one_whatever_its_replicates(fabricate
     found = gathered(folders)
     assert found.finding[0].startswith("Of 2 configs, imp goes furthest: with 80 % of its weights")
     assert "Best dense net" not in [t.title for t in found.tiles]
+
+
+def test_the_lucky_net_of_one_replicate_is_no_bar(fabricate, gathered):
+    """The sentence, the tile and the order of the configs are of one bar."""
+    good = replicates(fabricate, *[(0.90, 0.90, 0.90)] * 3, ident="aaaaaaaaaa")
+    less = replicates(
+        fabricate, *[(0.90, 0.90, 0.5)] * 3, ident="bbbbbbbbbb", choices={"prune": "random"}
+    )
+    lucky = [fabricate(ident="cccccccccc", test=(0.95, 0.91), choices={"prune": "snip"})]
+    found = gathered([*less, *good, *lucky])
+    assert found.finding[0].startswith("Of 3 configs, imp goes furthest: with 64 % of its weights")
+    tiles = {t.title: (t.value, t.note) for t in found.tiles}
+    assert tiles["Matches dense down to"] == ("64 %", "imp")
+    assert tiles["Best dense net"][0] == "90.00 %"
+    assert [part.title for part in found.parts] == ["imp", "random", "snip"]
 
 
 def test_nets_of_other_data_are_no_measure(fabricate, gathered):

@@ -1,12 +1,14 @@
 import errno
+import fcntl
 import os
 import shutil
+import stat
 
 import pytest
 import torch
 
 from lottery.errors import DamagedError, DiskError, UsageError
-from lottery.storage import disk, links, locks, records, store
+from lottery.storage import claims, disk, links, locks, records, store
 from lottery.storage.store import Shelf
 
 TENSORS = {"weights/a": torch.arange(6.0).view(2, 3), "mask/a": torch.tensor([3], dtype=torch.uint8)}
@@ -106,6 +108,61 @@ def test_a_folder_in_which_a_process_works_is_not_swept(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_folder_of_another_machine_with_the_same_number_is_not_taken(tmp_path):
+    with disk.workplace(tmp_path / "made") as place, disk.workplace(tmp_path / "made") as other:
+        (place / "part").write_text("")
+        assert place != other
+        disk.sweep(tmp_path)
+        assert (place / "part").exists()
+        assert other.is_dir()
+        assert {p.name.removesuffix("-made").removeprefix(records.TEMPORARY).isdecimal() for p in (place, other)} == {True}
+    disk.beside(tmp_path / "made").mkdir()  # of a killed one: it is swept, and in nobody's way
+    with disk.workplace(tmp_path / "made"):
+        disk.sweep(tmp_path)
+        assert len(list(tmp_path.iterdir())) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_claim_is_a_lock_that_network_file_systems_have(tmp_path, monkeypatch):
+    real = fcntl.flock
+
+    def far(handle, how):
+        if stat.S_ISDIR(os.fstat(handle).st_mode) or fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, "Bad file descriptor")
+        real(handle, how)
+
+    monkeypatch.setattr(fcntl, "flock", far)
+    with disk.workplace(tmp_path / "made") as place:
+        (place / "part").write_text("")
+        disk.sweep(tmp_path)
+        assert (place / "part").exists()
+
+
+def test_a_claim_that_was_removed_while_it_was_asked_for_is_none(tmp_path, monkeypatch):
+    real = claims.take
+
+    def late(handle):
+        (tmp_path / claims.CLAIM).unlink()
+        return real(handle)
+
+    monkeypatch.setattr(claims, "take", late)
+    with claims.claimed(tmp_path) as had:
+        assert not had
+
+
+def test_a_folder_that_a_process_enters_while_it_is_removed_stays(tmp_path, monkeypatch):
+    left, real = tmp_path / ".tmp-1-x", disk.empty
+    left.mkdir()
+
+    def late(folder):
+        real(folder)
+        (folder / claims.CLAIM).write_text("")
+
+    monkeypatch.setattr(disk, "empty", late)
+    disk.sweep(tmp_path)
+    assert [p.name for p in left.iterdir()] == [claims.CLAIM]
+
+
 def test_a_workplace_that_was_taken_for_a_left_over_is_made_again(tmp_path, monkeypatch):
     real, times = disk.claimed, []
 
@@ -133,6 +190,10 @@ def test_a_file_that_was_swept_while_it_was_written_is_written_again(tmp_path, m
     monkeypatch.setattr(os, "replace", swept)
     disk.write(tmp_path / "f", b"whole")
     assert (tmp_path / "f").read_bytes() == b"whole"
+    assert len(times) == 2
+    times.clear()
+    links.link(tmp_path / "link", tmp_path / "store" / "abc")
+    assert (tmp_path / "link").readlink().as_posix() == "store/abc"
     assert len(times) == 2
 
 
@@ -169,6 +230,27 @@ def test_what_is_published_replaces_nothing(tmp_path, monkeypatch):
     assert (tmp_path / "without links").read_bytes() == b"new"
     with pytest.raises(FileExistsError):
         disk.publish(make("file"), tmp_path / "without links")
+
+
+def test_a_name_that_cannot_be_given_is_free_again(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    (tmp_path / "made").write_bytes(b"new")
+    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(DiskError):
+        disk.publish(tmp_path / "made", tmp_path / "name")
+    assert [p.name for p in tmp_path.iterdir()] == ["made"]
+
+
+def test_a_disk_that_does_not_say_what_is_free_is_told_all_the_same(tmp_path, monkeypatch):
+    def dead(path):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(shutil, "disk_usage", dead)
+    for number in (errno.EIO, errno.EACCES, errno.ENOSPC, errno.EDQUOT):
+        assert " free)" not in str(disk.refused(tmp_path, "remove", OSError(number, "no")))
 
 
 def test_the_longest_name_that_a_disk_takes_can_be_written(tmp_path):

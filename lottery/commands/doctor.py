@@ -201,8 +201,8 @@ def repaired(inventory: Inventory) -> Iterator[Row]:
         names = tuple(n for n in piece.names if n.startswith(TEMPORARY))
         if names:
             try:
-                garbage.remove(inventory, replace(piece, names=names))
-                what = f"removed {', '.join(names)}"
+                why = garbage.remove(inventory, replace(piece, names=names))
+                what = f"left as it is: {why}" if why else f"removed {', '.join(names)}"
             except LotteryError as error:
                 what = f"left as it is: {error}"
             yield near(piece.folder), what

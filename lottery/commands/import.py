@@ -19,6 +19,8 @@ an OpenLTH level; a file of ours knows. Torch files are read with weights_only=T
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,8 +79,6 @@ def fitted(
     """Return the ticket, by the names of the model where one is asked for, and what to say."""
     from lottery import __version__
     from lottery.exchange import matching, tickets
-    from lottery.storage.files import read_plain
-    from lottery.storage.records import digest
     from lottery.wording import printable
 
     raw = matching.zeros_of(found.weights) if chosen["masks"] == "zeros" else found.mask
@@ -104,11 +104,20 @@ def fitted(
     about |= tickets.described(mask, said) | {
         "source": {
             "kind": found.kind,
-            "files": {p.name: digest(read_plain(p)) for p in found.files},
+            "files": digests(found.files),
         },
         "versions": about.get("versions", {"lottery": __version__}),
     }
     return tickets.Portable(weights, mask, about), notes
+
+
+def digests(paths: Sequence[Path]) -> dict[str, str]:
+    """Return the sha256 of files by their names; by their paths where two have one name."""
+    from lottery.storage.files import read_plain
+    from lottery.storage.records import digest
+
+    names = Counter(path.name for path in paths)
+    return {p.name if names[p.name] == 1 else str(p): digest(read_plain(p)) for p in paths}
 
 
 def asked(overrides: list[str]) -> dict[str, Any]:

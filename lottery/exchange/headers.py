@@ -30,6 +30,8 @@ def beginning(path: Path) -> tuple[bytes, int]:
     """Return the header as it is written, and the bytes of the whole file."""
     with open_plain(path) as file:
         size = os.fstat(file.fileno()).st_size
+        if size < LENGTH:
+            raise ValueError("it has no header")
         length = int.from_bytes(file.read(LENGTH), "little")
         if length > min(size - LENGTH, LONGEST_HEADER):
             raise ValueError("its header is too long")

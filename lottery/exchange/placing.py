@@ -9,7 +9,7 @@ from pathlib import Path
 from lottery.errors import UsageError
 from lottery.storage import disk
 from lottery.storage.records import TEMPORARY
-from lottery.wording import printable, rm
+from lottery.wording import printable
 
 ALONE = ""  # the name of a file that stands in no folder of its own
 ELSEWHERE = "to=PATH"  # what to type where nothing may be written
@@ -36,8 +36,8 @@ def refuse_taken(target: Path, asked_by: str) -> None:
 def taken(target: Path, asked_by: str) -> UsageError:
     """Return the line for a place that is taken."""
     return UsageError(
-        f"{asked_by}: {printable(target)} is there already; give another {ELSEWHERE}, or type "
-        f"{printable(rm(target))}"
+        f"{asked_by}: {printable(target)} is there already, and nothing is replaced; give another "
+        f"{ELSEWHERE}, or move it away"
     )
 
 

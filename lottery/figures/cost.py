@@ -3,6 +3,7 @@
 from matplotlib.axes import Axes
 from pandas import DataFrame
 
+from lottery.errors import UsageError
 from lottery.plotting import charts, columns, trends
 from lottery.plotting.source import Chart, Source
 
@@ -29,6 +30,8 @@ def cost(
         runs.note(f"{x} is of each level alone: the search for its ticket is not in it")
 
     def prepare(axes: Axes, table: DataFrame) -> None:
+        if not (table[x] > 0).any():
+            raise UsageError(f"cost: {x} is 0 at every level, so that there is no cost to draw")
         charts.logarithmic(axes, "x", table[x])
         last = table.groupby("line", sort=False)["density"].last()
         ends = list(dict.fromkeys(charts.short(d) for d in sorted(last, reverse=True)))

@@ -96,7 +96,7 @@ def drawn(images: np.ndarray, kept: np.ndarray, heading: str) -> Figure:
     norm = Normalize(-reach or -1.0, reach or 1.0)
     colours = colormaps[MAP](norm(images))
     colours[~kept] = (*to_rgb(PRUNED), 1.0)
-    across = columns(number, channels * wide, high)
+    across = panels_across(number, channels * wide, high)
     picture = tiled(colours, across)
     scale = max(1, -(-SHARP // picture.shape[1]))
     picture = np.kron(picture, np.ones((scale, scale, 1)))
@@ -119,7 +119,7 @@ def drawn(images: np.ndarray, kept: np.ndarray, heading: str) -> Figure:
     return figure
 
 
-def columns(number: int, wide: int, high: int) -> int:
+def panels_across(number: int, wide: int, high: int) -> int:
     """Return into how many columns panels go, so that the whole is not higher than wide."""
     return min(number, max(1, math.ceil(math.sqrt(1.6 * number * high / wide))))
 

@@ -12,8 +12,6 @@ from lottery.runs import Run
 from lottery.states import brought, densities
 from lottery.units import Units, allocate
 
-BOUNDS = ("", "at most", "about")
-
 
 @dataclass(frozen=True)
 class Kept:
@@ -22,7 +20,7 @@ class Kept:
     density: float
     kept: int
     layers: dict[str, int] | None
-    bound: str  # of `kept`: exact, or one of the other BOUNDS
+    bound: str  # of `kept`: "" where it is exact, else "at most" or "about"
 
 
 def kept_counts(run: Run) -> list[Kept]:

@@ -9,7 +9,7 @@ from typing import Any
 from lottery.errors import UsageError
 from lottery.looking import filters
 from lottery.looking.facts import ALSO, Facts
-from lottery.looking.folders import matching, run_folders
+from lottery.looking.folders import absolute, matching, run_folders
 from lottery.looking.naming import brief, listed, missing, none_there, unknown
 from lottery.looking.order import ranks
 from lottery.spelling import suggestion
@@ -49,7 +49,7 @@ def chosen(
     if not named:
         if missing(outputs):
             raise UsageError(head + none_there(outputs))
-        found = {folder.absolute(): 0 for folder in run_folders(outputs)}
+        found = {absolute(folder): 0 for folder in run_folders(outputs)}
     facts = [Facts(folder) for folder in found]
     places = {folder: [place] for folder, place in found.items()}
     for word in words:

@@ -18,6 +18,7 @@ from lottery.identity import flat
 from lottery.storage import records
 from lottery.storage.settings import read_settings
 from lottery.watching import pulse
+from lottery.wording import without_password
 
 WHOSE = ("name", "id", "replicate", "model", "dataset", "method", "rewind")  # of every table
 ALSO = {"prune": "method", "test": "test_accuracy", "val": "val_accuracy", "age": "started"}
@@ -89,7 +90,8 @@ class Facts:
         """Return the settings of the rewind point in words: 2ep; of a path its last part."""
         node = self.settings.get("rewind")
         values = [node[key] for key in POINT if node.get(key)] if isinstance(node, dict) else []
-        return [word for v in values if len(word := Path(str(v)).name) <= LONGEST_WORD]
+        names = [Path(without_password(str(value))).name for value in values]
+        return [name for name in names if len(name) <= LONGEST_WORD]
 
     @cached_property
     def row(self) -> dict[str, Any]:

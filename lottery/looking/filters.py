@@ -26,6 +26,7 @@ AMOUNT = re.compile(
 )
 SECONDS = {"": 1, "s": 1, "min": 60, "h": 3600, "d": 86400}  # in a unit of time
 TIMES = ("age", "left", "seconds")  # keys in seconds
+DATES = ("started", "ended")
 DATE = re.compile(r"\d{4}-\d\d(-\d\d.*)?")
 
 
@@ -61,24 +62,29 @@ class Filter:
     def same(self, value: Any, text: str) -> bool:
         """Say whether a value is the one that was typed: by its words, with *, or as a number.
 
-        Of what is measured, and shown rounded, the digits that were typed count; of a time what
-        `lottery ls` shows.
+        Of what is measured, and shown rounded, the digits that were typed count; a length of time,
+        and an accuracy, is also what `lottery ls` shows: 2h, 0.50. A date is any time of that date.
         """
-        for words in (spelled(value), self.shown(value)):
+        shown = self.shown(value)
+        text = text.replace(" ", "") if self.key in TIMES else text
+        bare = shown.removesuffix("%") if self.column in SHARES else shown  # as in a column of ls
+        for words in (spelled(value), shown, bare):
             if fnmatchcase(words, text) if "*" in text else words == text:
                 return True
+        if self.column in DATES and isinstance(value, str) and DATE.fullmatch(text):
+            return value.startswith(text)
         typed, own = amount(text), amount(value)
         if typed and own and not isinstance(value, str):  # an id may look like a number
-            if self.column in MEASURED:
-                number, unit = typed
-                shown = f"{self.scaled(own[0], number, unit):.{max(DIGITS, significant(text))}g}"
-                return float(shown) == number
-            return typed == own
+            if not self.measured:
+                return typed == own
+            scaled = self.scaled(own[0], *typed)
+            digits = max(DIGITS, significant(text))
+            return scaled is not None and float(f"{scaled:.{digits}g}") == typed[0]
         try:
             read = yaml.safe_load(text)
         except (yaml.YAMLError, ValueError, RecursionError):
             return False
-        return bool(type(read) is bool) == bool(type(value) is bool) and bool(read == value)
+        return (type(read) is bool) == (type(value) is bool) and bool(read == value)
 
     def shown(self, value: Any) -> str:
         """Return a value as `lottery ls` shows it, and as it can be typed."""
@@ -87,7 +93,7 @@ class Filter:
         if not isinstance(value, float):
             return spelled(value)
         if self.key in TIMES:
-            return about(value)
+            return about(value).replace(" ", "")
         if self.column in SHARES:
             return f"{100 * value:.2f}%"
         return f"{value:.4g}" if self.column in MEASURED else spelled(value)
@@ -97,18 +103,28 @@ class Filter:
         (text,) = self.wanted
         typed, own = amount(text), amount(value)
         if typed and own:
-            number, unit = typed
-            if self.column in SHARES:
-                return bool(SIGNS[self.sign](self.scaled(own[0], number, unit), number))
-            if self.key in TIMES and unit in SECONDS:
-                return bool(SIGNS[self.sign](own[0], number * SECONDS[unit]))
-            return unit == own[1] and bool(SIGNS[self.sign](own[0], number))
+            if self.measured:
+                scaled = self.scaled(own[0], *typed)
+                return scaled is not None and bool(SIGNS[self.sign](scaled, typed[0]))
+            return typed[1] == own[1] and bool(SIGNS[self.sign](own[0], typed[0]))
         dates = DATE.fullmatch(text) and isinstance(value, str) and DATE.fullmatch(value)
-        return bool(dates) and bool(SIGNS[self.sign](value, text))
+        return bool(dates) and bool(SIGNS[self.sign](value[: len(text)], text))
 
-    def scaled(self, value: float, typed: float, unit: str) -> float:
-        """Return a value in the unit of a typed number: an accuracy in per cent, or a share."""
-        return 100 * value if self.column in SHARES and (unit == "%" or typed > 1) else value
+    @property
+    def measured(self) -> bool:
+        """Say whether the key stands for what is measured, and shown rounded."""
+        return self.key in TIMES or self.column in MEASURED
+
+    def scaled(self, value: float, typed: float, unit: str) -> float | None:
+        """Return a measured value in the unit of a typed number; None for a unit that it has not.
+
+        An accuracy is in per cent beside a number above 1 too.
+        """
+        if self.key in TIMES:
+            return value / SECONDS[unit] if unit in SECONDS else None
+        if unit not in ("", "%"):
+            return None
+        return 100 * value if unit or (self.column in SHARES and typed > 1) else value
 
 
 def parse(word: str) -> Filter | None:
@@ -136,7 +152,7 @@ def alternatives(text: str) -> tuple[str, ...]:
 def amount(value: Any) -> tuple[float, str] | None:
     """Return a number, or text that is one, with its unit (%, ep, it or none); None for others."""
     match = AMOUNT.fullmatch(value if isinstance(value, str) else spelled(value))
-    return (float(match[1]), match[2]) if match else None
+    return (float(match[1]), match[2].lower()) if match else None
 
 
 def significant(text: str) -> int:

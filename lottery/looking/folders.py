@@ -65,24 +65,29 @@ def natural(folder: Path) -> tuple[str, str, int]:
     return folder.parent.parent.name, folder.parent.name, number
 
 
+def absolute(path: Path | str) -> Path:
+    """Return an absolute path without "..", so that a run has one, however it was named."""
+    return Path(os.path.abspath(path))
+
+
 def matching(outputs: Path, word: str) -> list[Path]:
     """Return the replicate folders that `word` names: by a name, an id's start, a name's part.
 
     The first of the three that names any counts, as a name may look like the start of an id.
     """
     if os.path.exists(Path(word) / "run.json"):
-        place = Path(os.path.abspath(word))
+        place = absolute(word)
         if not REPLICATE.fullmatch(place.name) or len(place.parents) < 4:
             raise UsageError(
                 f"{word} holds a run, but does not lie in outputs/NAME/ID/replicate_K; move it "
                 "back, with the store beside NAME"
             )
         return [place]
-    if word and os.path.isdir(word) and (found := runs_in(Path(os.path.abspath(word)))):
+    if word and os.path.isdir(word) and (found := runs_in(absolute(word))):
         return found
     head, _, replicate = word.rstrip("/").partition("/replicate_")
     folders = [
-        f.absolute()
+        absolute(f)
         for f in run_folders(outputs)
         if head and (not replicate or f.name == f"replicate_{replicate}")
     ]

@@ -71,7 +71,7 @@ def level_row(level: int, group: pd.DataFrame, tolerance: float) -> dict[str, An
 
     Means over different replicates would not add up to the difference.
     """
-    there = [name for name in POSITIONS if name in group]
+    there = [name for name in POSITIONS if name in group and group[name].notna().any()]
     group = group.dropna(subset=["ticket", *there])
     elsewhere = group[there].mean(axis=1)
     row: dict[str, Any] = {

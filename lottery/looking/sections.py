@@ -11,6 +11,7 @@ from lottery.formats import about, aligned, short
 from lottery.looking import defaults, results, sanity
 from lottery.looking.facts import Facts, number
 from lottery.looking.filters import spelled
+from lottery.looking.folders import runs_in
 from lottery.looking.living import error_of, line, to_go_on
 from lottery.looking.origins import origins
 from lottery.looking.retyped import alone, of_sweep
@@ -188,6 +189,6 @@ def verdicts(run: Facts) -> Iterator[str]:
 def judged(run: Facts) -> tuple[list[dict[str, Any]], str]:
     """Return the verdicts on the config over its replicates, or why there are none."""
     try:
-        return sanity.judge(sorted(run.folder.parent.glob("replicate_*"))), ""
+        return sanity.judge(runs_in(run.folder.parent)), ""
     except (DamagedError, DiskError) as error:
         return [], str(error)

@@ -56,6 +56,11 @@ class Runs:
         return f"<Runs: {len(self.folders)} of {shown or 'nothing'}>"
 
     @cached_property
+    def left_out(self) -> dict[str, list[str]]:
+        """Which runs each table that was read so far leaves out, and why."""
+        return {}
+
+    @cached_property
     def _facts(self) -> list[Facts]:
         return [Facts(folder) for folder in self.folders]
 
@@ -138,7 +143,9 @@ class Runs:
             try:
                 table = read(facts.folder)
             except (DamagedError, DiskError) as error:
-                warnings.warn(f"{facts.folder} is left out: {error}", stacklevel=3)
+                line = f"{facts.folder} is left out: {error}"
+                self.left_out.setdefault(which, []).append(line)
+                warnings.warn(line, stacklevel=3)
                 continue
             if len(table):
                 tables.append(table.rename(columns={c: f"own_{c}" for c in WHOSE if c in table}))

@@ -147,11 +147,9 @@ def draw(name: str, runs: Runs, settings: Mapping[str, Any] | None = None) -> Dr
     function = bind("figure", defaults(name) | wanted, "figure")
     if not runs.folders:
         raise UsageError(f"{name}: there is no run to draw; lottery ls lists the runs")
-    material = Material(runs)
-    drawn = laid_out(function, material, wide, ())
+    drawn = laid_out(function, Material(runs), wide, ())
     if drawn.lacking and (families := fonts.having(drawn.lacking)):
-        material.notes.clear()
-        drawn = laid_out(function, material, wide, families)
+        drawn = laid_out(function, Material(runs), wide, families)
     return drawn
 
 

@@ -12,9 +12,10 @@ import pandas as pd
 from lottery.looking.facts import Facts
 from lottery.looking.order import deciding, differing
 from lottery.looking.tidy import Runs
-from lottery.wording import printable
+from lottery.wording import printable, without_password
 
 MOST = 2  # settings in a label; where more differ, the id says it
+LEFT_OUT = r"(?s).* is left out: "  # what `Runs` warns of
 
 
 class Material:
@@ -110,11 +111,11 @@ class Material:
 
     def _table(self, which: str) -> pd.DataFrame:
         """Return a table with the series of each row in front; what is left out is noted."""
-        with warnings.catch_warnings(record=True) as said:
-            warnings.simplefilter("always")
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", LEFT_OUT)
             table: pd.DataFrame = getattr(self._runs, which).copy()
-        for warning in said:
-            self.note(str(warning.message))
+        for line in self._runs.left_out.get(which, []):  # warned of but once
+            self.note(line)
         series = [self._labels[of] for of in zip(table["name"], table["id"], strict=True)]
         table.insert(0, "series", series)
         return table
@@ -157,7 +158,9 @@ def apart(
     settings = differing([deciding(Facts(folders[key])) for key in keys])
     if 0 < len(settings) <= MOST:
         said = {
-            key: ", ".join(f"{k.split('.')[-1]} {own[place]}" for k, own in settings.items())
+            key: without_password(
+                ", ".join(f"{k.split('.')[-1]} {own[place]}" for k, own in settings.items())
+            )
             for place, key in enumerate(keys)
         }
         if len(set(said.values())) == len(keys):

@@ -167,6 +167,7 @@ def complete(rows: pd.DataFrame, runs: Source, every: bool) -> pd.DataFrame:
     """Return the rows of levels that every replicate of a line has, and note the others.
 
     Means over different replicates do not compare. With `every` False all rows are returned.
+    Raises UsageError where no row is left.
     """
     if not every:
         return rows
@@ -176,6 +177,8 @@ def complete(rows: pd.DataFrame, runs: Source, every: bool) -> pd.DataFrame:
         levels = sorted(int(level) for level in short["level"].unique())
         named = ("level " if len(levels) == 1 else "levels ") + ", ".join(map(str, levels))
         runs.note(f"{name}: left out {named}, not in all replicates (every=false draws them too)")
+    if len(rows) and not (there == asked).any():
+        raise UsageError("no level is in all replicates of its line; type every=false to draw all")
     return rows[there == asked]
 
 

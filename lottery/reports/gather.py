@@ -136,5 +136,5 @@ def now() -> str:
 
 def usual_place(folders: Iterable[Path]) -> Path:
     """Return where a report lies that was given no place: the folder that holds all its configs."""
-    shared = Path(os.path.commonpath([folder.absolute().parent for folder in folders]))
+    shared = Path(os.path.commonpath([places.absolute(folder).parent for folder in folders]))
     return shared / "report.html"

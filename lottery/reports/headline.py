@@ -37,7 +37,20 @@ def best_dense(member: Member, members: Sequence[Member]) -> Member | None:
     Of configs that share a dense net the one with most replicates of it stands for them.
     """
     rivals = [m for m in members if (m.group.data, m.split) == (member.group.data, member.split)]
-    return max(nets(rivals), key=dense_mean, default=None)
+    return max(nets(counted(rivals)), key=dense_mean, default=None)
+
+
+def counted(members: Sequence[Member]) -> list[Member]:
+    """Return the configs whose dense net is a measure: those judged, or all where none is.
+
+    One replicate alone may be lucky.
+    """
+    return [m for m in members if judged(m)] or list(members)
+
+
+def judged(member: Member) -> bool:
+    """Say whether a config has a verdict at some level."""
+    return any(row.judged for row in member.rows)
 
 
 def nets(members: Sequence[Member]) -> list[Member]:
@@ -70,30 +83,29 @@ def holding(members: Sequence[Member], tolerance: float) -> list[tuple[Reached, 
 
 def sentences(members: Sequence[Member], tolerance: float) -> list[str]:
     """Return the finding of a comparison: who keeps dense accuracy longest, and who was judged."""
-    judged = [m for m in members if any(r.judged for r in m.rows)]
-    good = holding(judged, tolerance)
+    known = [m for m in members if judged(m)]
+    good = holding(members, tolerance)
     said = [furthest(good, len(members))] if good else []
-    weak = [m for m in judged if m not in [one for _, one in good] and findings.sparsest(m.rows)]
-    none = [m.title for m in judged if not findings.sparsest(m.rows)]
-    if judged and not good:
+    weak = [m for m in known if m not in [one for _, one in good] and findings.sparsest(m.rows)]
+    none = [m.title for m in known if not findings.sparsest(m.rows)]
+    if known and not good:
         none_of = "and the best of these" if weak else "at any pruned level"
         said.append(f"No config is shown to match its dense net {none_of}.")
     if weak:
-        said.append(trained_badly(weak, judged, tolerance))
+        said.append(trained_badly(weak, members, tolerance))
     if none and good:
         said.append(f"Without a pruned level that is shown to match dense: {listed(none)}.")
-    data = {print for m in members for print in m.group.data}
-    if len(data) > 1:
+    if len({data for m in members for data in m.group.data}) > 1:
         said.append(
             "Not all of them were trained on the same data, so their accuracies do not compare."
         )
-    few = [m.title for m in members if m not in judged]
+    few = [m.title for m in members if m not in known]
     if few:
         said.append(
             f"Without a verdict, since that takes {stats.LEAST} replicates of a pruned level: "
             f"{listed(few)}."
         )
-    verdicts = sum(r.judged for m in judged for r in m.rows)
+    verdicts = sum(r.judged for m in known for r in m.rows)
     if verdicts >= MANY:
         said.append(
             f"These are {verdicts} verdicts, each for itself: they are not corrected for their "
@@ -115,7 +127,7 @@ def furthest(good: Sequence[tuple[Reached, Member]], count: int) -> str:
     )
 
 
-def trained_badly(weak: Sequence[Member], judged: Sequence[Member], tolerance: float) -> str:
+def trained_badly(weak: Sequence[Member], members: Sequence[Member], tolerance: float) -> str:
     """Return the sentence on configs that match a dense net of their own, and it is no good one."""
     named = []
     for member in weak[:SIDE_BY_SIDE]:
@@ -125,7 +137,7 @@ def trained_badly(weak: Sequence[Member], judged: Sequence[Member], tolerance: f
         net = percent(dense_mean(member))
         named.append(f"{member.title} ({accuracy} at {share} of the weights, dense {net})")
     more = f"; {len(weak) - len(named)} more" if len(weak) > len(named) else ""
-    top = best_dense(weak[0], judged)
+    top = best_dense(weak[0], members)
     best = f" ({percent(dense_mean(top))}, {top.title})" if top else ""
     return (
         f"Matching only a dense net of their own, with more than {findings.points(tolerance)} less "
@@ -144,7 +156,7 @@ def tiles(members: Sequence[Member], tolerance: float) -> list[Tile]:
     if good := holding(members, tolerance):
         row, member = min(good, key=lambda pair: pair[0].density)
         made.append(Tile(kept(row.density), "Matches dense down to", member.title))
-    if len(dense := nets(members)) > 1:
+    if len(dense := nets(counted(members))) > 1:
         top = max(dense, key=dense_mean)
         made.append(Tile(percent(dense_mean(top)), "Best dense net", top.title))
     tops = [(r, m) for m in members if (r := findings.best(m.rows))]

@@ -1,6 +1,7 @@
 """The sections about how a config was made: settings, environment, commands."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from lottery.looking import defaults
 from lottery.looking.facts import Facts
@@ -22,24 +23,33 @@ def settings(one: Facts) -> Iterator[Section]:
     if not one.flat:
         return
     heads = [Column(head, numeric=False) for head in ("Setting", "Value", "Default")]
-    options = " ".join(defaults.options(one.choices))
+    options = " ".join(w for w in defaults.options(one.choices) if not w.startswith("log="))
     text, some = ([f"Options: {options}."] if options else []), []
-    changed = defaults.changed(one.settings, one.choices) if one.choices else {}
+    changed = without_boards(defaults.changed(one.settings, one.choices) if one.choices else {})
     if changed:
         rows = [
-            [words(key), words(spelled(value), "text"), words(spelled(default), "text quiet")]
-            for key, (value, default) in changed.items()
+            [words(key), words(travelling(value), "text"), words(travelling(old), "text quiet")]
+            for key, (value, old) in changed.items()
         ]
         some.append(Table("Settings that differ from the defaults of these options", heads, rows))
     elif one.choices:
         text.append("No setting differs from the defaults of these options.")
     every = [
-        [words(key), words(without_password(spelled(value)), "text")]
-        for key, value in one.flat.items()
-        if not key.startswith("loggers.")  # where a run is written besides; may be a private place
+        [words(key), words(travelling(value), "text")]
+        for key, value in without_boards(one.flat).items()
     ]
     some.append(Table("All settings", heads[:2], every, label=f"All {len(every)} settings"))
     yield Section("settings", "Settings", words=text, tables=some)
+
+
+def without_boards(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings but for where a run is written besides, which may be a private place."""
+    return {k: v for k, v in settings.items() if k.partition(".")[0] != "loggers"}
+
+
+def travelling(value: object) -> str:
+    """Return a value of a setting as a page may take it along: without a password."""
+    return without_password(spelled(value))
 
 
 def environment(facts: Sequence[Facts]) -> Section:

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lottery.looking import comparison
-from lottery.looking.filters import spelled
 from lottery.looking.order import rank
 from lottery.looking.tidy import Runs
 from lottery.plotting import charts
 from lottery.reports import findings
 from lottery.reports.headline import SIDE_BY_SIDE
 from lottery.reports.one import Member, Problems, cost_caption, picture
+from lottery.reports.provenance import travelling
 from lottery.reports.sheets import (
     Cell,
     Column,
@@ -194,5 +194,5 @@ def settings(members: Sequence[Member]) -> Table | None:
 def value(setting: object) -> Cell:
     """Return a setting in a cell; a number is sorted as one."""
     counts = isinstance(setting, int | float) and not isinstance(setting, bool)
-    text = "" if setting is None else spelled(setting)
+    text = "" if setting is None else travelling(setting)
     return Cell(text, float(setting) if counts else None)  # type: ignore[arg-type]

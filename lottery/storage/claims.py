@@ -5,26 +5,31 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from lottery.storage.records import TEMPORARY
+
+CLAIM = f"{TEMPORARY}claim"  # a file in the folder; NFS locks no folders, and files open to write
+
 
 @contextlib.contextmanager
-def claimed(path: Path) -> Iterator[bool]:
-    """Take the claim on a folder, for as long as this lasts; False where a process holds it.
+def claimed(folder: Path) -> Iterator[bool]:
+    """Take the claim on a folder, for as long as this lasts; False where another has it.
 
-    A claim is an OS lock on the folder itself, which dies with its process. A file needs none.
+    A claim is an OS lock on a file in the folder, which dies with its process.
     """
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    except (OSError, AttributeError):  # a link, a file, nothing; Windows opens no folder
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+        handle = os.open(folder / CLAIM, flags, 0o666)
+    except (OSError, AttributeError):  # no such folder any more, a full disk; Windows
         yield True
         return
     try:
-        yield take(handle)
+        yield take(handle) and stands(handle, folder)
     finally:
         os.close(handle)
 
 
 def take(handle: int) -> bool:
-    """Lock an open folder; False where another process holds it. Without locks nobody does."""
+    """Lock an open file; False where another process holds it. Without locks nobody does."""
     import fcntl
 
     try:
@@ -34,3 +39,11 @@ def take(handle: int) -> bool:
     except OSError:
         return True
     return True
+
+
+def stands(handle: int, folder: Path) -> bool:
+    """Say whether an open file still is the claim on a folder, and has not been removed since."""
+    try:
+        return os.path.samestat(os.fstat(handle), os.lstat(folder / CLAIM))
+    except FileNotFoundError:
+        return False

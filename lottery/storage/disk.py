@@ -4,13 +4,14 @@ import contextlib
 import errno
 import json
 import os
+import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from lottery.errors import DiskError, LotteryError, UsageError
-from lottery.storage.claims import claimed
+from lottery.storage.claims import CLAIM, claimed
 from lottery.storage.records import TEMPORARY, digest
 from lottery.wording import in_words
 
@@ -49,17 +50,25 @@ def refused(
             "path 4,096); type a shorter one"
         )
     hint = "; type the same command again once the disk answers"
-    needed = f"{in_words(size)} needed, " if size else ""
-    room = f" ({needed}{in_words(free(path))} free)"
     if error.errno in FULL:
-        hint = f"{room}; free some space and type the same command again"
+        hint = f"{room(path, size)}; free some space and type the same command again"
     elif error.errno in LIMITS:
-        hint = f"{room}; raise the limit (ulimit -f, quota) and type the same command again"
+        limit = "raise the limit (ulimit -f, quota) and type the same command again"
+        hint = f"{room(path, size)}; {limit}"
     elif error.errno in FORBIDDEN and verb == "write":
         hint = f"; write {elsewhere} where you may write"
     elif error.errno in FORBIDDEN:
         hint = "; ask its owner to let you, or name another one"
     return DiskError(f"cannot {verb} {path}: {error.strerror}{hint}")
+
+
+def room(path: Path, size: int) -> str:
+    """Return, in brackets, what was needed and what is free; "" where the disk does not say."""
+    needed = f"{in_words(size)} needed, " if size else ""
+    try:
+        return f" ({needed}{in_words(free(path))} free)"
+    except OSError:
+        return ""
 
 
 def free(path: Path) -> int:
@@ -68,9 +77,13 @@ def free(path: Path) -> int:
     return shutil.disk_usage(there).free
 
 
-def beside(path: Path) -> Path:
-    """Return where a file or a folder is made before it gets its name, of at most 255 bytes."""
-    head, name = f"{TEMPORARY}{os.getpid()}-", os.fsencode(path.name)
+def beside(path: Path, number: int | None = None) -> Path:
+    """Return where a file or a folder is made before it gets its name, of at most 255 bytes.
+
+    `number` tells apart who makes the same; else the process does.
+    """
+    number = os.getpid() if number is None else number
+    head, name = f"{TEMPORARY}{number}-", os.fsencode(path.name)
     if len(head) + len(name) > LONGEST_NAME >= len(name):
         name = digest(name).encode()
     return path.with_name(head + os.fsdecode(name))
@@ -84,20 +97,25 @@ def write(path: Path, data: bytes, sync: bool = True) -> None:
     temporary = beside(path)
     with touching(path, size=len(data)):
         try:
-            for tries_left in reversed(range(TRIES)):
-                save_as(temporary, data, sync)
-                try:
-                    os.replace(temporary, path)
-                    break
-                except FileNotFoundError:  # a run that began here has swept it: `sweep`
-                    if not tries_left:
-                        raise
+            rename(lambda: save_as(temporary, data, sync), temporary, path)
         except BaseException:
             with contextlib.suppress(OSError):  # what is left is swept at the next start
                 os.unlink(temporary)
             raise
         if sync:
             sync_folder(path.parent)
+
+
+def rename(make: Callable[[], None], temporary: Path, path: Path) -> None:
+    """Make a temporary file, and rename it; once more where another process has swept it since."""
+    for tries_left in reversed(range(TRIES)):
+        make()
+        try:
+            os.replace(temporary, path)
+            return
+        except FileNotFoundError:  # a run that began here has swept it: `sweep`
+            if not tries_left:
+                raise
 
 
 def save_as(path: Path, data: bytes, sync: bool) -> None:
@@ -162,8 +180,8 @@ def make_folder(path: Path) -> None:
 def sweep(folder: Path) -> None:
     """Remove what killed processes left half-made in a folder.
 
-    A folder that a living process works in stays. A file that one is writing goes, and is written
-    again by `write`.
+    A folder that a living process works in stays. A file or a link that one is writing goes, and
+    is made again by `rename`.
     """
     for path in folder.glob(f"{TEMPORARY}*"):
         remove_left(path)
@@ -171,11 +189,35 @@ def sweep(folder: Path) -> None:
 
 def remove_left(path: Path) -> None:
     """Remove what was left half-made, a file or a folder, unless a process works in it."""
-    with claimed(path) as free_to_go:
-        if free_to_go and path.is_dir() and not path.is_symlink():
-            remove_folder(path)
-        elif free_to_go:
-            remove(path)
+    if path.is_symlink() or not path.is_dir():
+        remove(path)
+        return
+    with touching(path, "remove"):
+        with claimed(path) as free_to_go:
+            if free_to_go:
+                empty(path)
+        if free_to_go:  # not before: NFS keeps a file that is open
+            remove_empty(path)
+
+
+def empty(folder: Path) -> None:
+    """Remove all that is in a folder, the claim last: then another process may have it."""
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as found:
+        for entry in sorted(found, key=lambda entry: entry.name == CLAIM):
+            with contextlib.suppress(FileNotFoundError):
+                if entry.is_dir(follow_symlinks=False):
+                    shutil.rmtree(entry.path)
+                else:
+                    os.unlink(entry.path)
+
+
+def remove_empty(folder: Path) -> None:
+    """Remove an empty folder; one that is gone, or in which a process works by now, is fine."""
+    try:
+        os.rmdir(folder)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST):
+            raise
 
 
 @contextlib.contextmanager
@@ -185,23 +227,28 @@ def workplace(target: Path) -> Iterator[Path]:
     No other process takes it for what a killed one has left.
     """
     make_folder(target.parent)
-    place = beside(target)
-    with contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as claims:
         with touching(target):
-            settle(place, stack)
+            place = settle(target, claims)
         try:
             yield place
         finally:
-            shutil.rmtree(place, ignore_errors=True)  # what is left is swept at the next start
+            with contextlib.suppress(OSError):  # what is left is swept at the next start
+                empty(place)
+                claims.close()
+                remove_empty(place)
 
 
-def settle(place: Path, claims: contextlib.ExitStack) -> None:
-    """Make a folder and take the claim on it."""
+def settle(target: Path, claims: contextlib.ExitStack) -> Path:
+    """Make a new folder beside `target` and take the claim on it; return its path."""
+    place = beside(target)
     while True:
-        remove_folder(place)  # of a process that is gone and had the same number
-        os.mkdir(place)
-        if claims.enter_context(claimed(place)) and place.is_dir():
-            return  # else another process has taken it for a left-over just now
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(place)
+            if claims.enter_context(claimed(place)) and place.is_dir():
+                return place  # else another process has taken it for a left-over just now
+        # on another machine, or in another container, a process may have the same number
+        place = beside(target, secrets.randbits(64))
 
 
 def publish(made: Path, target: Path, elsewhere: str = "to=PATH") -> None:
@@ -243,4 +290,9 @@ def give_name(made: Path, target: Path) -> None:
         raise
     except OSError:  # no links here: an empty file takes the place first
         os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
-        os.replace(made, target)
+        try:
+            os.replace(made, target)
+        except BaseException:
+            if os.path.lexists(made):  # it has not been renamed: what stands there is empty
+                os.unlink(target)
+            raise

@@ -19,16 +19,21 @@ def link(place: Path, target: Path) -> None:
         raise DiskError(f"{place} is a folder, where a link to {target} has to stand; move it away")
     with disk.touching(place):
         temporary = disk.beside(place)
-        temporary.unlink(missing_ok=True)
         try:
-            os.symlink(relative, temporary)
+            disk.rename(lambda: point(temporary, relative), temporary, place)
         except OSError as error:
-            if error.errno in (*disk.FULL, *disk.LIMITS, errno.EIO):
+            made = os.path.lexists(temporary)  # then links can be made: it is not that
+            if made or error.errno in (*disk.FULL, *disk.LIMITS, errno.EIO):
                 raise
             disk.write(place, (relative + "\n").encode())
             return
-        os.replace(temporary, place)
         disk.sync_folder(place.parent)
+
+
+def point(temporary: Path, relative: str) -> None:
+    """Make a link, in place of one that a killed process left."""
+    temporary.unlink(missing_ok=True)
+    os.symlink(relative, temporary)
 
 
 def follow(place: Path) -> str | None:

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from lottery.errors import LotteryError, UsageError
 from lottery.looking import choice
-from lottery.storage.claims import claimed
-from lottery.storage.records import CHECKPOINT, CORRUPT, MANIFEST, TEMPORARY
+from lottery.storage.claims import CLAIM
+from lottery.storage.records import CHECKPOINT, CORRUPT, MANIFEST, TEMPORARY, locked
 from lottery.upkeep.entries import LOCK, Replicate, Shelved, held, kind, look, size
 from lottery.upkeep.inventory import STATE, Inventory, References
 
@@ -149,9 +149,9 @@ def leavings(folder: Path, locks: tuple[Path, ...], keep: tuple[str, ...]) -> It
 
 
 def at_work_in(path: Path) -> bool:
-    """Say whether a process works in a folder that is half-made."""
-    with claimed(path) as free_to_go:
-        return not free_to_go
+    """Say whether a process works in a folder that is half-made; leaves it as it is."""
+    claim = path / CLAIM
+    return kind(path) == "folder" and kind(claim) == "file" and locked(claim)
 
 
 def chosen(inventory: Inventory, words: list[str], filters: list[str]) -> list[Replicate]:
@@ -169,9 +169,9 @@ def chosen(inventory: Inventory, words: list[str], filters: list[str]) -> list[R
         found |= named
     if not filters:
         return list(found.values())
-    kept = set(choice.choose(inventory.outputs, filters, "clean"))
+    kept = set(map(os.path.abspath, choice.choose(inventory.outputs, filters, "clean")))
     some = list(found.values()) if words else runs
-    left = [run for run in some if Path(os.path.abspath(run.path)) in kept]
+    left = [run for run in some if os.path.abspath(run.path) in kept]
     if not left:
         raise UsageError(f"clean: no run is left by {' '.join(filters)}; lottery ls shows them")
     return left
@@ -206,8 +206,11 @@ def remove(inventory: Inventory, piece: Piece) -> str:
             forget(piece)
         if piece.names:
             for name in piece.names:
-                delete(piece.folder / name)
+                half = name.startswith(TEMPORARY)
+                (disk.remove_left if half else delete)(piece.folder / name)
             disk.sync_folder(piece.folder)
+            if busy := [name for name in piece.names if at_work_in(piece.folder / name)]:
+                return f"a process works in {', '.join(busy)}"
         else:
             take_down(piece.folder)
     if piece.kind == "run":

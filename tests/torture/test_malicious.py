@@ -851,6 +851,7 @@ ABOUTS = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:.*has no checksum")  # one is not what these lack
 @pytest.mark.parametrize("what", ABOUTS)
 def test_a_ticket_that_describes_itself_falsely(victim, what, tally):
     tensors = {"fc.weight": torch.eye(2), "mask/fc.weight": torch.eye(2, dtype=torch.bool)}

@@ -6,6 +6,7 @@ exit, torn, lost, redone, bits, rows, left.
 
 import functools
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -179,7 +180,7 @@ def wrong_end(code: int, said: str, calls: list[Call], how: str = "", **_: Any) 
         yield f"no line that says what happened: {last}"
     elif code == DISK and how == ENOSPC and " free" not in last:
         yield f"the bytes that are free are not named: {last}"
-    elif code == DISK and how == ENOSPC and sized(struck) and " needed" not in last:
+    elif code == DISK and how == ENOSPC and sized(struck, last) and " needed" not in last:
         yield f"the bytes that are needed are not named: {last}"
 
 
@@ -191,9 +192,13 @@ def forgiven(struck: Call | None) -> bool:
     return struck is not None and struck.path.endswith((".owner", ".pulse"))
 
 
-def sized(struck: Call | None) -> bool:
-    """Say whether bytes were to be written where an error struck: not for a folder or a link."""
-    return struck is not None and struck.other in ("open", "write")
+def sized(struck: Call | None, line: str) -> bool:
+    """Say whether a line is about bytes that were to be written: not for a lock, a folder or a link.
+
+    Where an error lasts, it is the next call that the line may be about.
+    """
+    about_a_file = re.search(r"cannot write \S+\.(csv|json|yaml|safetensors): ", line)
+    return struck is not None and struck.other in ("open", "write") and about_a_file is not None
 
 
 def judged(
