@@ -51,7 +51,8 @@ def picked(there: list[int], wanted: list[int]) -> list[int]:
     """Return the levels to draw: those wanted, else all, or the ends and some evenly between."""
     missing = [level for level in wanted if level not in there]
     if missing:
-        raise UsageError(f"curves: level={missing[0]} is not finished (there are: {there})")
+        known = ", ".join(map(str, there))
+        raise UsageError(f"curves: level={missing[0]} is not finished (there are: {known})")
     if wanted or len(there) <= LINES:
         return wanted or there
     return [there[round(place)] for place in np.linspace(0, len(there) - 1, LINES)]

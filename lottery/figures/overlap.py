@@ -92,6 +92,8 @@ def level_words(levels: pd.DataFrame) -> "pd.Series[str]":
 
 def near(levels: pd.DataFrame, at: float, runs: Source) -> pd.DataFrame:
     """Return of each run the level nearest to a density: `at`, or the lowest that all reach."""
+    if not 0 <= at <= 1:
+        raise UsageError(f"overlap: at={at:g} is no density; type at=0.1, or at=0 for the lowest")
     lowest = levels.groupby(["series", "replicate"])["density"].min()
     wanted = at or float(lowest.max())
     apart = (np.log(levels["density"]) - math.log(wanted)).abs()

@@ -192,7 +192,7 @@ def density_axis_of(x: str, figure: str) -> Callable[[Axes, pd.DataFrame], None]
 def y_axis(axes: Axes, column: str, limits: Sequence[float] = ()) -> None:
     """Label y, from 0 on and accuracies up to 100 %, or between `limits` where they are given."""
     axes.set_ylabel(columns.words(column))
-    if len(limits) == 2:
+    if len(limits) == 2 and all(map(math.isfinite, limits)):
         axes.set_ylim(*limits)
     elif limits:
         raise UsageError(f"ylim: {list(limits)} are not two numbers, as in ylim=[90,100]")
