@@ -30,6 +30,8 @@ def overlap(runs: Source, *, between: str, at: float) -> Chart:
     """
     if between not in WAYS:
         raise UsageError(f"overlap: between={between} is none of {', '.join(WAYS)}")
+    if not 0 <= at <= 1:
+        raise UsageError(f"overlap: at={at:g} is no density; type at=0.1, or at=0 for the lowest")
     levels = trends.rows_of(runs.levels, "overlap")
     pruned = trends.rows_of(levels[levels["density"] < 1], "overlap", "finished pruned level")
     several = pruned["series"].nunique() > 1
@@ -92,8 +94,6 @@ def level_words(levels: pd.DataFrame) -> "pd.Series[str]":
 
 def near(levels: pd.DataFrame, at: float, runs: Source) -> pd.DataFrame:
     """Return of each run the level nearest to a density: `at`, or the lowest that all reach."""
-    if not 0 <= at <= 1:
-        raise UsageError(f"overlap: at={at:g} is no density; type at=0.1, or at=0 for the lowest")
     lowest = levels.groupby(["series", "replicate"])["density"].min()
     wanted = at or float(lowest.max())
     apart = (np.log(levels["density"]) - math.log(wanted)).abs()
