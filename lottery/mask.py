@@ -5,6 +5,7 @@ A mask maps the name of each prunable parameter to a bool tensor of its shape, T
 
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from lottery.selection import highest
 
 Mask = dict[str, Tensor]
 Scores = dict[str, Tensor]
+T = TypeVar("T")
 
 PRUNABLE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d)
 
@@ -23,6 +25,24 @@ def prunable(model: nn.Module) -> dict[str, nn.Parameter]:
     """Return the weights of convolutions and linear layers by name, in the model's order."""
     owners = {id(m.weight) for m in model.modules() if isinstance(m, PRUNABLE)}
     return {name: p for name, p in model.named_parameters() if id(p) in owners}
+
+
+def names(model: nn.Module) -> dict[str, tuple[str, ...]]:
+    """Return all names of each parameter by its first, which is the one that a mask has.
+
+    A tensor has several where weights are tied, or a module is registered twice; they are those
+    of the state_dict.
+    """
+    found: dict[int, list[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        found.setdefault(id(parameter), []).append(name)
+    return {every[0]: tuple(every) for every in found.values()}
+
+
+def everywhere(of: Mapping[str, T], names: Mapping[str, Iterable[str]]) -> dict[str, T]:
+    """Return what is known of parameters by their first names, by all of their names."""
+    more = {name: of[first] for first, every in names.items() if first in of for name in every}
+    return {**of, **more}
 
 
 def matches(name: str, patterns: Iterable[str]) -> bool:

@@ -60,6 +60,11 @@ class Run:
         return masks.dense(build(self.parts, self.task), how.include, how.exclude)
 
     @cached_property
+    def names(self) -> dict[str, tuple[str, ...]]:
+        """All names of each parameter of the model, by the first."""
+        return masks.names(build(self.parts, self.task))
+
+    @cached_property
     def spread(self) -> dict[str, int]:
         """How many weights the allocation keeps of each layer where all score the same.
 

@@ -81,6 +81,65 @@ def shell(tmp_path):
     return call
 
 
+ZOO = Path(__file__).parent / "nets"
+sys.path.insert(0, str(ZOO))  # for --import-mode=importlib: `import zoo`
+
+
+class Zoo:
+    """Runs nets of tests/nets/zoo.py as those of an installed package: see there."""
+
+    def __init__(self, lottery, folder, capsys):
+        self.lottery, self.path, self.capsys = lottery, folder / "package", capsys
+        self.outputs = folder / "outputs"
+        self.folders = {}  # what is known of the runs so far
+        install_zoo(self.path)
+
+    def words(self, net, *overrides):
+        """Return what follows `lottery run`."""
+        own = [word for word in TINY if not word.startswith("model")]
+        return ["--config-dir", str(self.path / "conf"), *own, f"model={net}", *overrides]
+
+    def __call__(self, net, *overrides, code=0, command=("run",)):
+        """Run a net; return the folder of its replicate, None where there is none."""
+        before = set(self.outputs.glob("*/*/replicate_*"))
+        assert self.lottery(*command, *self.words(net, *overrides)) == code
+        new = set(self.outputs.glob("*/*/replicate_*")) - before
+        words = (net, *overrides)
+        self.folders[words] = new.pop() if new else self.folders.get(words)
+        return self.folders[words]
+
+    def refusal(self, net, *overrides):
+        """Return the line of a run that ends with exit code 2 before anything is written."""
+        self.capsys.readouterr()
+        assert self(net, *overrides, code=2) is None
+        out, line = self.capsys.readouterr()
+        assert line.startswith("lottery: ") and line.count("\n") == 1, (out, line)
+        return line
+
+
+def install_zoo(folder):
+    """Make a package's entry points and yaml files of the nets, in an empty folder."""
+    import zoo
+
+    nets = [*zoo.NETS, *zoo.REFUSED]
+    about = folder / "zoo-1.0.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: zoo\nVersion: 1.0\n")
+    points = "\n".join(f"{name} = zoo:{name}" for name in nets)
+    (about / "entry_points.txt").write_text(f"[lottery.model]\n{points}\n")
+    (folder / "conf" / "model").mkdir(parents=True)
+    for name in nets:
+        (folder / "conf" / "model" / f"{name}.yaml").write_text(f"name: {name}\n")
+
+
+@pytest.fixture
+def zoo(lottery, tmp_path, monkeypatch, capsys):
+    """Return what runs the nets of tests/nets/zoo.py in this process, in tmp_path."""
+    found = Zoo(lottery, tmp_path, capsys)
+    monkeypatch.syspath_prepend(str(found.path))
+    return found
+
+
 CONFIG = {  # of a run that was never trained, but for what a test changes
     "model": {"name": "lenet", "hidden": [300, 100], "init": "xavier_normal"},
     "dataset": {"name": "digits", "validation": 144},
