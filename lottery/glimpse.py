@@ -1,4 +1,4 @@
-"""Stand between a criterion and its task: to try it on two examples, or to follow a long one."""
+"""Stand between a criterion and its task: try it, follow a long one, settle the memory format."""
 
 import time
 from collections.abc import Iterator
@@ -42,6 +42,37 @@ class Glimpse:
         """Compute the loss once, then raise Enough."""
         self.task.loss(model, batch)
         raise Enough
+
+
+class Contiguous:
+    """A task whose images lie in memory as torch lays them out by itself, however it trains.
+
+    Convolutions add up in another order in channels-last, so a mask would follow the machine and
+    `train.channels_last`, where its net is not trained yet and the authors' code scores it so.
+    """
+
+    channels_last = False
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.task, name)
+
+    def batches(self, split: str, epoch: int, seed: int, start: int = 0) -> Iterator[Batch]:
+        """Yield the batches of an epoch."""
+        for pixels, labels in self.task.batches(split, epoch, seed, start):
+            yield laid_out(pixels), labels
+
+    def scoring_batches(self, generator: torch.Generator, **choice: Any) -> list[Batch]:
+        """Return the batches that a criterion asks for."""
+        found = self.task.scoring_batches(generator, **choice)
+        return [(laid_out(pixels), labels) for pixels, labels in found]
+
+
+def laid_out(pixels: Tensor) -> Tensor:
+    """Return a copy in rows; `contiguous` would leave one channel as it is strided."""
+    return pixels.clone(memory_format=torch.contiguous_format)
 
 
 class Followed:

@@ -8,6 +8,7 @@ from torch import nn
 from lottery import mask as masks
 from lottery import seeds
 from lottery.errors import UsageError
+from lottery.glimpse import Contiguous
 from lottery.mask import Mask, Scores
 from lottery.memory import Memory
 from lottery.parts import Pruning
@@ -29,9 +30,11 @@ def prune(
     `model` holds the weights that are scored; its pruned weights are set to 0.0, in place. With
     `how.revive` a weight that one round prunes may come back in a later one (de Jorge et al. 2021,
     FORCE): the model keeps its weights, and the criterion sees the mask. With `memory` this goes on
-    from the round, and the step of a search, that were reached before. Raises UsageError where the
+    from the round, and the step of a search, that were reached before. Examples are scored in
+    contiguous memory, whatever the task trains in. Raises UsageError where the
     density is above that of `mask` or leaves nothing.
     """
+    task = Contiguous(task)
     start = masks.kept(mask) / masks.total(mask)
     if masks.count(density, mask) < 1:
         raise UsageError(

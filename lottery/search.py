@@ -48,10 +48,8 @@ def steps_in(setting: str, length: str, task: Task) -> int:
 
 
 def replica(model: nn.Module, mask: Mask, task: Task) -> nn.Module:
-    """Return a copy in training mode, in the task's memory format, its pruned weights 0.0."""
+    """Return a copy in training mode, its pruned weights 0.0."""
     copied = copy.deepcopy(model).to(task.device)
-    if getattr(task, "channels_last", False):
-        copied.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     masks.apply_(copied, mask)
     copied.zero_grad()
     return copied.train()

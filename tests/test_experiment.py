@@ -179,6 +179,14 @@ def test_channels_last_trains_as_contiguous_does(run):
         torch.testing.assert_close(value, ends[1][name], rtol=1e-3, atol=1e-4)
 
 
+def test_the_mask_of_an_untrained_net_is_the_same_in_every_memory_format(run):
+    words = [*CONV, "prune=grasp_original", "dataset.channels=3", "dataset.mean=[0.5,0.5,0.5]"]
+    words += ["dataset.std=[0.25,0.25,0.25]", "train.length=1it"]
+    found = [mask_of(run(*words, f"train.channels_last={c}"), 1) for c in ("yes", "no", "auto")]
+    for other in found[1:]:
+        assert all(torch.equal(keep, other[name]) for name, keep in found[0].items())
+
+
 @pytest.mark.parametrize(
     ("channels_last", "optimizer"),
     [
