@@ -56,6 +56,9 @@ def leave(run: Run, ticket: Ticket, shelf: Shelf, training: Training) -> None:
             "environment": fingerprint(run.task.device),
             "drift": training.drift,
             "lowered": training.lowered,
+            "steps_per_epoch": run.length.steps_per_epoch,
+            "length": run.length.iteration,
+            "data": run.task.fingerprint,
         }
     )
 

@@ -42,6 +42,11 @@ class States(Protocol):
     nested: bool  # whether the level before has pruned weights already
     replicate: int  # of this run
 
+    @property
+    def data(self) -> str:
+        """The fingerprint of the run's data."""
+        ...
+
     def __call__(self, at: str) -> State:
         """Return the state at a step, "end" of the parent level, "fresh" or "rewind".
 
@@ -60,6 +65,10 @@ class States(Protocol):
 
     def once(self, what: str, make: Callable[[], T]) -> T:
         """Return what `make` gives the first time, for the whole run: a file may change."""
+        ...
+
+    def warn(self, text: str) -> None:
+        """Tell people what they would not expect."""
         ...
 
 

@@ -9,6 +9,7 @@ from lottery import mask as masks
 from lottery import seeds
 from lottery.errors import UsageError
 from lottery.exchange.tickets import some
+from lottery.exchange.transfer import OWN_STEP
 from lottery.glimpse import Followed
 from lottery.loop import build
 from lottery.mask import Mask
@@ -41,17 +42,34 @@ def forget_scoring(run: Run, index: int) -> None:
         disk.remove_folder(run.folder / f"{SCORING}{index:02d}{kind}")
 
 
-class Chain:
-    """The states that a level is made from: level 0's, and those of the level it prunes."""
+class Schedule:
+    """What a run tells a rewind or a branch besides its states: length, data, its number."""
 
-    def __init__(self, run: Run, index: int, origin: Level, before: Level) -> None:
-        self.run, self.index, self.origin = run, index, origin
-        self.nested = run.parts.pruning.nested
-        self.parent = before if self.nested else origin
-        self.length, self.replicate = run.length, run.parts.replicate
+    def __init__(self, run: Run) -> None:
+        self.run, self.length = run, run.length
+        self.nested, self.replicate = run.parts.pruning.nested, run.parts.replicate
+
+    @property
+    def data(self) -> str:
+        return self.run.task.fingerprint
 
     def step(self, at: str) -> Step:
         return parse(at, self.length.steps_per_epoch, self.length.iteration)
+
+    def once(self, what: str, make: Callable[[], T]) -> T:
+        return once(self.run, what, make)
+
+    def warn(self, text: str) -> None:
+        self.run.watch.warn(text)
+
+
+class Chain(Schedule):
+    """The states that a level is made from: level 0's, and those of the level it prunes."""
+
+    def __init__(self, run: Run, index: int, origin: Level, before: Level) -> None:
+        super().__init__(run)
+        self.index, self.origin = index, origin
+        self.parent = before if self.nested else origin
 
     def __call__(self, at: str) -> State:
         if at == "end":
@@ -74,9 +92,6 @@ class Chain:
 
     def inverted(self) -> Mask:
         return self.mask(inverted(self.run.parts.pruning), INVERTED)
-
-    def once(self, what: str, make: Callable[[], T]) -> T:
-        return once(self.run, what, make)
 
     def mask(self, how: Pruning, kind: str = "") -> Mask:
         """Return the mask of this level: a state is scored, and its mask pruned further.
@@ -102,16 +117,12 @@ class Chain:
         return {name: m.cpu() for name, m in mask.items()}
 
 
-class Wish:
+class Wish(Schedule):
     """Answer as Chain does, but only note what a rewind will ask for."""
 
     def __init__(self, run: Run) -> None:
-        self.run, self.length = run, run.length
-        self.nested, self.replicate = run.parts.pruning.nested, run.parts.replicate
+        super().__init__(run)
         self.asked: set[int] = set()
-
-    def step(self, at: str) -> Step:
-        return parse(at, self.length.steps_per_epoch, self.length.iteration)
 
     def __call__(self, at: str) -> State:
         if at == "rewind":
@@ -132,9 +143,6 @@ class Wish:
                 "level 1 out (branch_levels=[2]) or the branch"
             )
         return self.run.dense
-
-    def once(self, what: str, make: Callable[[], T]) -> T:
-        return once(self.run, what, make)
 
 
 class Need(Wish):
@@ -207,6 +215,9 @@ def fingerprint_of_ticket(run: Run) -> str | None:
         state = run.parts.rewind(Wish(run))[0]
         if state.mask is None:
             return None
-        return store.tensor_digest(state.weights | {f"mask {n}": m for n, m in state.mask.items()})
+        masks_of = {f"mask {n}": m for n, m in state.mask.items()}
+        found = store.tensor_digest(state.weights | masks_of)
+        # where no step was typed, a file that says another one is another ticket
+        return f"{found} {state.step}" if run.known.get(OWN_STEP) else found
 
     return once(run, "fingerprint of the ticket", digest)

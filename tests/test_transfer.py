@@ -14,8 +14,9 @@ from lottery import composing, config, experiment, launch
 from lottery import mask as masks
 from lottery.errors import UsageError
 from lottery.exchange import finding, tickets
-from lottery.exchange.transfer import fitted, output_layer
+from lottery.exchange.transfer import beginning, fitted, output_layer
 from lottery.reopen import finished
+from lottery.step import Step
 
 torch.set_num_threads(1)
 
@@ -64,7 +65,7 @@ def test_a_ticket_trains_to_the_bits_of_the_level_that_it_is_from(run, source, t
         "run": [f"rewind.path={source}", "rewind.level=2"],
         "config": [f"rewind.path={source.parent}", "rewind.level=2"],
     }[form]  # fmt: skip
-    moved = run("rewind=ticket", *where, "levels=1", "rewind.to=1ep", f"outputs={tmp_path}/elsewhere")
+    moved = run("rewind=ticket", *where, "levels=1", f"outputs={tmp_path}/elsewhere")  # its own step
     (moved,) = tmp_path.glob("elsewhere/*/*/replicate_0")
     before, after = finished(source, 2, "", "test"), finished(moved, 1, "", "test")
     assert before.shelf.path != after.shelf.path
@@ -258,14 +259,100 @@ def test_a_report_of_a_ticket_from_elsewhere(run, lottery, source, ticket, capsy
     assert capsys.readouterr().err == ""
 
 
-def test_the_command_that_export_prints_works(lottery, source, capsys):
-    assert lottery("export", source, "level=2", "as=ticket", "to=u.safetensors") == 0
-    said = capsys.readouterr().out
-    (line,) = [line for line in said.splitlines() if line.startswith("another task starts")]
-    words = shlex.split(line.partition(": ")[2])
+def printed(capsys, begins):
+    """Return the words of the command that the last command printed after these."""
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith(begins)]
+    return shlex.split(line.partition(": ")[2])
+
+
+SOURCES = {
+    "late": SOURCE,
+    "recipe": [*SOURCE, "train/optimizer=adam", "train.optimizer.lr=0.02", "train.clip=1", "replicate=3", "sanity=true"],
+    "moving": ["prune=set", "prune.update.every=2it", "rewind=step", "rewind.to=3it", "levels=2", "schedule=listed",
+               "schedule.densities=[0.6,0.3]", "prune.exclude=[fc]", "name=my name"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [
+    kind if kind == "recipe" else pytest.param(kind, marks=pytest.mark.slow) for kind in SOURCES
+])  # fmt: skip
+def test_the_command_that_export_prints_trains_the_level_again(run, lottery, capsys, tmp_path, kind):
+    """Typed as it stands, with other outputs: the very key, and the bits, of the level."""
+    source = run(*SOURCES[kind])
+    capsys.readouterr()
+    assert lottery("export", source, "level=2", "as=ticket", "to=a b, (c)'s.safetensors") == 0
+    words = printed(capsys, "another task starts from it")
     assert words[:2] == ["lottery", "run"]
-    assert {"model=lenet_300_100", "model.hidden=[4]"} < set(words)
-    assert lottery(*words[1:], "levels=1", "train.length=1ep") == 0
+    before = finished(source, 2, "", "test")
+    assert f"rewind.to={before.ticket.span.start}it" in words
+    assert lottery(*words[1:], f"outputs={tmp_path}/b") == 0
+    (moved,) = tmp_path.glob("b/*/*/replicate_*")
+    after = finished(moved, 1, "", "test")
+    assert before.shelf.key == after.shelf.key
+    assert same(before.end.weights, after.end.weights)
+
+
+def test_the_command_that_export_prints_knows_the_folder_of_options(run, lottery, capsys, tmp_path):
+    """The run has a model of the user's own, and the outputs lie elsewhere."""
+    (tmp_path / "my conf" / "model").mkdir(parents=True)
+    (tmp_path / "my conf" / "model" / "mine.yaml").write_text("name: lenet\nhidden: [5]\ninit: xavier_normal\n")
+    own = ["--config-dir", "my conf", "model=mine"]
+    run(*own, "levels=1", "rewind=step", "rewind.to=2it", f"outputs={tmp_path}/far off")
+    (source,) = tmp_path.glob("far off/*/*/replicate_0")
+    capsys.readouterr()
+    assert lottery("export", source, "level=1", "as=ticket", "weights=end", "to=t.safetensors") == 0
+    words = printed(capsys, "another task starts from it")
+    assert "rewind.weights=end" in words
+    assert lottery(*words[1:]) == 0
+    assert len(list(tmp_path.glob("far off/*/*/replicate_0"))) == 2
+    assert lottery("import", "t.safetensors", "to=u.safetensors", *own, *[w for w in words if w.startswith("dataset")]) == 0
+    again = printed(capsys, "a run starts from it")
+    recipe = [w for w in words if w.startswith(("train", "levels"))]
+    assert lottery(*again[1:], *recipe) == 0
+
+
+@pytest.mark.parametrize(("change", "length", "start", "why"), [
+    ({}, Step(12, 4), 4, ""),
+    ({"step": 0, "data": "other"}, Step(12, 4), 0, ""),
+    ({"weights": "end", "step": 12}, Step(12, 4), 0, ""),
+    ({"data": "other"}, Step(12, 4), 0, "the data are others, or not known; type rewind.to=4it to start at its own, or rewind.to=0it"),
+    ({}, Step(16, 4), 0, "steps of training are 12 there, 16 here; type rewind.to=4it"),
+    ({}, Step(12, 8), 0, "steps an epoch are 4 there, 8 here; type rewind.to=4it"),
+    ({"length": "x"}, Step(12, 4), 0, "steps of training are not known there, 12 here; type rewind.to=4it"),
+    ({"length": 3}, Step(3, 4), 4, ""),
+    ({}, Step(3, 4), 0, "steps of training are 12 there, 3 here; type rewind.to=0it"),
+])  # fmt: skip
+def test_a_ticket_starts_at_its_own_step_where_it_fits(change, length, start, why):
+    about = {"step": 4, "weights": "start", "data": "d", "length": 12, "steps_per_epoch": 4}
+    step, said = beginning(about | change, length, "d")
+    assert step.iteration == start
+    assert why in said
+    assert bool(said) == bool(why)
+
+
+def test_a_ticket_of_other_data_says_from_which_step_it_starts(run, source, capsys):
+    """Once a run, though the rewind is asked many times."""
+    folder = run(*OTHER, "rewind=ticket", f"rewind.path={source}/level_02", "levels=1")
+    assert finished(folder, 1, "", "x").ticket.span.start == 0
+    said = capsys.readouterr().err
+    assert said.count("rewind.to: the ticket's weights are of step 4") == 1
+    run(*OTHER, "rewind=ticket", f"rewind.path={source}/level_02", "levels=1", "rewind.to=0it")
+    assert "rewind.to" not in capsys.readouterr().err
+
+
+def test_a_ticket_of_the_same_weights_and_another_step_is_another(run, ticket, capsys):
+    run(*start(ticket))
+    found = tickets.unpack(ticket.read_bytes(), ticket)
+    ticket.write_bytes(tickets.pack(tickets.Portable(found.weights, found.mask, found.about | {"step": 5})))
+    run(*start(ticket), "levels=2", code=2)
+    assert "the ticket of rewind.path has changed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("step", [None, -1, True, 2**70, "soon", "x" * 99, [4], {}, 0.5, "1ep0it"])
+def test_a_step_that_anyone_may_have_written(step):
+    about = {"step": step, "weights": "start", "data": "d", "length": 12, "steps_per_epoch": 4}
+    found, why = beginning(about, Step(12, 4), "d")
+    assert (found.iteration, why) == {"1ep0it": (4, ""), 2**70: (2**70, "")}.get(step if isinstance(step, str | int) else "", (0, ""))
 
 
 def test_a_ticket_of_another_model_names_its_own(lottery, ticket, capsys):

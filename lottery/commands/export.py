@@ -4,8 +4,8 @@ usage: lottery export RUN level=N|last [as=FORMAT] [to=PATH] [branch=NAME] [weig
                       [compact=true] [outputs=DIR]
 
 RUN is a path, an id or a name, or filters, as for `lottery show`. FORMAT is
-  ticket       weights at the rewind point and the mask, from which another task can start
-               (lottery run model=MODEL rewind=ticket rewind.path=PATH)
+  ticket       weights at the rewind point and the mask, from which another task can start, by the
+               command that is printed
   safetensors  the same of the trained net; the file is a plain state_dict with mask/NAME beside
   dense        the state_dict of a smaller dense net, without what was pruned whole
   onnx         ONNX, the number of images free (pip install 'lottery[onnx]')
@@ -20,13 +20,12 @@ every pruned weight is 0.
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lottery.commands import one_level, one_of, selection, yes
 from lottery.errors import UsageError
-from lottery.wording import near, public
+from lottery.wording import public
 
 if TYPE_CHECKING:
     from lottery.exchange.exports import Report
@@ -68,7 +67,8 @@ def main(arguments: list[str]) -> int:
     from lottery.exchange import exports
     from lottery.exchange.forms import Source
     from lottery.levels import place
-    from lottery.looking import choice
+    from lottery.looking import choice, retyped
+    from lottery.looking.facts import Facts
     from lottery.reopen import finished
     from lottery.wording import printable
 
@@ -81,7 +81,8 @@ def main(arguments: list[str]) -> int:
     report = exports.write(source, how, target, smaller)
     print(text(report, ticket, how))
     if how == "ticket":
-        print(f"another task starts from it: {printable(starting(ticket.about, target))}")
+        command = retyped.from_ticket(Facts(folder), target, ticket.about)
+        print(f"another task starts from it: {printable(command)}")
     print(printable(target))
     return 0
 
@@ -130,6 +131,8 @@ def described(level: Level, folder: Path, branch: str, weights: str) -> Portable
         "input_shape": list(level.run.task.input_shape),
         "outputs": level.run.task.outputs,
         "data": level.run.task.fingerprint,
+        "steps_per_epoch": level.run.length.steps_per_epoch,
+        "length": level.run.length.iteration,
         "result": {k: v for k, v in level.manifest["result"].items() if v == v},  # no NaN
         "choices": run.choices,
         "command": public(retyped.alone(run)),
@@ -138,24 +141,7 @@ def described(level: Level, folder: Path, branch: str, weights: str) -> Portable
     }
     settings = read_settings(folder)
     about |= {key: settings[key] for key in PARTS}
-    return replace(found, about=found.about | about)
-
-
-def starting(about: dict[str, Any], target: Path) -> str:
-    """Return the command that trains a ticket again, on its own model and data set."""
-    from lottery.looking.defaults import changed
-    from lottery.looking.retyped import spelled
-
-    chosen = about["choices"]
-    made = {group: chosen[group] for group in ("model", "dataset") if group in chosen}
-    if chosen.get("train", chosen.get("dataset")) != chosen.get("dataset"):
-        made["train"] = chosen["train"]
-    layers = {key: about["prune"][key] for key in ("include", "exclude") if key in about["prune"]}
-    settings = {group: about[group] for group in ("model", "dataset") if group in made}
-    differ = changed(settings | {"prune": layers}, {**made, "prune": "imp"})
-    words = [f"{group}={name}" for group, name in made.items()]
-    words += [f"{key}={spelled(value)}" for key, (value, _) in differ.items()]
-    return shlex.join(["lottery", "run", *words, "rewind=ticket", f"rewind.path={near(target)}"])
+    return replace(found, about=about | found.about)
 
 
 PARTS = ("model", "dataset", "train", "prune", "schedule", "rewind", "replicate")  # of the config

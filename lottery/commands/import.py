@@ -19,6 +19,7 @@ an OpenLTH level; a file of ours knows. Torch files are read with weights_only=T
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,13 +33,15 @@ if TYPE_CHECKING:
     from lottery.exchange.foreign import Found
     from lottery.exchange.tickets import Portable
 
+CONFIG_DIR = ("--config-dir", "-cd")
 KNOWN = {"to": "", "masks": "", "weights": ""}
 
 
 def main(arguments: list[str]) -> int:
     """Write the ticket and say what was found; return the exit code."""
-    overrides = [a for a in arguments if "=" in a and a.partition("=")[0] not in KNOWN]
-    words, chosen = options([a for a in arguments if a not in overrides], __doc__, KNOWN)
+    own, rest = split(arguments)
+    overrides = [a for a in rest if "=" in a and a.partition("=")[0] not in KNOWN]
+    words, chosen = options([a for a in rest if a not in overrides], __doc__, KNOWN)
     if words is None:
         return 0
     if len(words) != 1 or not chosen["to"]:
@@ -49,7 +52,9 @@ def main(arguments: list[str]) -> int:
         one_of(chosen, "weights", ("start", "end"), "import")
     if overrides and not any(word.startswith("model=") for word in overrides):
         raise UsageError(f"import: {overrides[0]} says nothing without model=NAME")
+    overrides = own + overrides
     from lottery.exchange import foreign, placing, tickets
+    from lottery.looking import retyped
     from lottery.wording import in_words, printable
 
     target = Path(chosen["to"]).expanduser()
@@ -69,8 +74,23 @@ def main(arguments: list[str]) -> int:
         f"{found.kind}, {in_words(len(data))}: density {about['density']:.6g}, {about['kept']:,} "
         f"of {about['total']:,} weights kept; {'; '.join(notes)}"
     )
+    if overrides:
+        words = ["lottery", "run", *overrides, *retyped.rewinding(target, about)]
+        print(f"a run starts from it: {printable(shlex.join(words))}")
     print(printable(target))
     return 0
+
+
+def split(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Return the words that name a folder of the user's own options, and the others."""
+    rest = list(arguments)
+    for word in arguments:
+        flag, equals, _ = word.partition("=")
+        if flag in CONFIG_DIR:
+            place = rest.index(word)
+            own = rest[place : place + (1 if equals else 2)]
+            return own, rest[:place] + rest[place + len(own) :]
+    return [], rest
 
 
 def fitted(

@@ -32,6 +32,7 @@ from lottery.storage import links, records
 from lottery.storage.store import Shelf
 from lottery.wording import printable
 
+SCHEDULE = ("steps_per_epoch", "length", "data")  # what a step is a step of
 LAST = -1  # stands for the last level that there is
 
 
@@ -171,6 +172,8 @@ def of_level(shelf: Shelf, weights: str) -> Portable:
             values = {name: tensors[f"weights/{name}"] for name in ticket.weights}
         mask, step = mask_of(shelf), ticket.span.stop
     about = described(mask, weights) | {"step": step, "key": shelf.key}
+    manifest = shelf.manifest()
+    about |= {key: manifest[key] for key in SCHEDULE if key in manifest}
     portable = Portable(values, mask, about)
     refuse_odd(portable, shelf.path)
     return portable

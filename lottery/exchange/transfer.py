@@ -1,18 +1,23 @@
-"""Fit a ticket to a net with another output layer."""
+"""Fit a ticket to another task: its tensors to the net, its step to the schedule."""
 
+import contextlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
 from lottery.errors import UsageError
 from lottery.exchange.tickets import Portable, form, some
 from lottery.mask import Mask
+from lottery.step import Step, parse
 from lottery.wording import printable
 
 OPTION = re.compile(r"[\w./-]{1,99}")
 OUTPUTS = ("auto", "fresh", "ticket")
+OWN_STEP = "step of the ticket"  # under what name a run keeps it, read once
+LONGEST_STEP = 40  # characters of a step in words
 
 
 def fitted(
@@ -67,3 +72,48 @@ def output_layer(weights: Mapping[str, Tensor]) -> set[str]:
     last = [name for name, tensor in weights.items() if tensor.dim() > 1][-1]
     prefix = last.rpartition(".")[0]
     return {name for name in weights if name.rpartition(".")[0] == prefix}
+
+
+def beginning(about: Mapping[str, Any], length: Step, data: str) -> tuple[Step, str]:
+    """Return the step that a ticket's training starts from, and what to warn of, or "".
+
+    `length` is that of the new training, `data` the fingerprint of its data. The ticket's own step
+    where it says that it is of the same data, steps an epoch and length; else step 0, with a
+    warning. Trained weights start at step 0, and those of an unknown step, too.
+    """
+    first = Step(0, length.steps_per_epoch)
+    own = step_of(about, length)
+    if about.get("weights") == "end" or own is None or not own.iteration:
+        return first, ""
+    differ = [
+        f"{what} {there if isinstance(there, int) else 'not known'} there, {here} here"
+        for key, what, here in (
+            ("steps_per_epoch", "steps an epoch are", length.steps_per_epoch),
+            ("length", "steps of training are", length.iteration),
+        )
+        if (there := about.get(key)) != here
+    ]
+    differ += ["the data are others, or not known"] * (about.get("data") != data)
+    if not differ:
+        return own, ""
+    late = own.iteration >= length.iteration
+    keep = "" if late else f"rewind.to={own.iteration}it to start at its own, or "
+    return first, (
+        f"rewind.to: the ticket's weights are of step {own.iteration}, and this run starts from "
+        f"them at step 0 of its schedule, since {'; '.join(differ)}; type {keep}rewind.to=0it to "
+        "have it so without this line"
+    )
+
+
+def step_of(about: Mapping[str, Any], length: Step) -> Step | None:
+    """Return the step that a ticket says of itself, which anyone may have written; None for none.
+
+    That of another tool counts epochs, as long as those of the new training.
+    """
+    said = about.get("step")
+    if type(said) is int and said >= 0:
+        return Step(said, length.steps_per_epoch)
+    if isinstance(said, str) and len(said) < LONGEST_STEP:
+        with contextlib.suppress(UsageError):
+            return parse(said, length.steps_per_epoch)
+    return None

@@ -3,6 +3,8 @@
 import contextlib
 import re
 import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -11,8 +13,13 @@ from lottery.composing import is_sweep
 from lottery.looking import defaults, filters
 from lottery.looking.facts import Facts
 from lottery.storage.yamls import parse
+from lottery.wording import near, outputs_word
 
 ELSEWHERE = ("outputs", "data", "host", "loggers")  # of a machine, and of no number of the run
+SAME_BITS = ("data", "host.threads", "host.deterministic")  # of those, on the same machine
+LEFT_OUT = ("rewind", "schedule")  # what a ticket stands for
+OF_THE_RUN = ("name", "levels", "branches", "branch_levels", "sanity", "strict")
+CONFIG_DIR = ("--config-dir", "-cd")
 PLAIN = re.compile(r"[\w./:+%@-]+", re.ASCII)  # what hydra takes as text without quotes
 
 
@@ -38,18 +45,59 @@ def alone(run: Facts) -> str:
     typed = str(run.record.get("command", "?"))
     if not of_sweep(typed) or not run.choices or not run.settings:
         return typed
-    words = [word for word in defaults.options(run.choices) if not word.startswith("host=")]
-    if branches := run.settings.get("branches"):
-        words.append(f"branch={spelled(list(branches))}")
     asked = run.record.get("levels_asked")  # by the longest command; config.yaml has the first
     settings = run.settings | ({"levels": asked} if isinstance(asked, int) else {})
-    changed = defaults.changed(settings, run.choices)
-    words += [
-        f"{key}={spelled(value)}"
-        for key, (value, _) in changed.items()
-        if key.partition(".")[0] not in ELSEWHERE
-    ]
+    words = config_dir(typed) + words_for(settings, run.choices)
     return shlex.join(["lottery", "run", *words])
+
+
+def words_for(
+    settings: Mapping[str, Any], choices: Mapping[str, str], also: Sequence[str] = ()
+) -> list[str]:
+    """Return the options and settings of a run as typed, without places and devices.
+
+    `also` are settings of those that are wanted all the same.
+    """
+    words = [word for word in defaults.options(choices) if not word.startswith("host=")]
+    if branches := settings.get("branches"):
+        words.append(f"branch={spelled(list(branches))}")
+    return words + [
+        f"{key}={spelled(value)}"
+        for key, (value, _) in defaults.changed(settings, choices).items()
+        if key in also or key.partition(".")[0] not in ELSEWHERE
+    ]
+
+
+def config_dir(command: str) -> list[str]:
+    """Return the words of a recorded command that name a folder of its own options."""
+    words = words_of(command)
+    for place, word in enumerate(words):
+        flag, equals, value = word.partition("=")
+        if flag in CONFIG_DIR and (equals or place + 1 < len(words)):
+            return ["--config-dir", value or words[place + 1]]
+    return []
+
+
+def from_ticket(run: Facts, path: Path, about: Mapping[str, Any]) -> str:
+    """Return the command that trains a ticket of a run as the run did, from the file at `path`.
+
+    Data, recipe, method and the step are those of the run; `about` is what the file says. With the
+    same data the level that it trains is, to the bit, that of the run.
+    """
+    choices = {k: v for k, v in run.choices.items() if k not in ("experiment", *LEFT_OUT)}
+    settings = {k: v for k, v in run.settings.items() if k not in (*LEFT_OUT, *OF_THE_RUN)}
+    words = config_dir(str(run.record.get("command", "")))
+    words += [*words_for(settings, choices, SAME_BITS), *rewinding(path, about), "levels=1"]
+    return shlex.join(["lottery", "run", *words]) + outputs_word(run.folder.parents[2])
+
+
+def rewinding(path: Path, about: Mapping[str, Any]) -> list[str]:
+    """Return the words that start a run from a ticket file, which says `about` itself."""
+    words = ["rewind=ticket", f"rewind.path={spelled(near(path))}"]
+    if about.get("weights") == "end":
+        return [*words, "rewind.weights=end"]
+    step = about.get("step")
+    return words + ([] if step is None else [f"rewind.to={step}" + "it" * isinstance(step, int)])
 
 
 def spelled(value: Any) -> str:

@@ -3,8 +3,10 @@ from pathlib import Path
 
 from lottery.errors import UsageError
 from lottery.exchange import finding, transfer
+from lottery.exchange.tickets import Portable
+from lottery.exchange.transfer import OWN_STEP
 from lottery.parts import State, States
-from lottery.step import Span
+from lottery.step import Span, Step
 
 
 def ticket(
@@ -15,7 +17,7 @@ def ticket(
     branch: str,
     weights: str,
     output: str,
-    to: str,
+    to: str | None,
 ) -> tuple[State, Span]:
     """Start from the mask and the weights of a ticket that another task or another tool has made.
 
@@ -24,7 +26,9 @@ def ticket(
     NAME/ID stands for the replicate of this run's number. It is read once a run. `weights` is start
     (the rewind point) or end (after training). `output` is auto (a fresh, unpruned output layer
     where the number of classes differs, as in Morcos et al. 2019, "One ticket to win them all"),
-    fresh or ticket. Raises UsageError for a ticket of another model, or of images of other
+    fresh or ticket. `to` is the step of this run's schedule to start from; None is the ticket's own
+    where it is of the same data, steps an epoch and length, else step 0, with a warning (trained
+    weights: step 0). Raises UsageError for a ticket of another model, or of images of other
     channels, DamagedError for one whose checksum is wrong.
     """
     if path is None:
@@ -36,5 +40,13 @@ def ticket(
     read = partial(finding.find, place, level, branch, weights, states.replicate)
     found = states.once("ticket", read)
     values, mask = transfer.fitted(found, states("0it").weights, output, place)
-    start = states.step(to)
+    start = states.once(OWN_STEP, partial(own, found, states)) if to is None else states.step(to)
     return State(start, values, mask=mask), Span(start.iteration, states.length.iteration)
+
+
+def own(found: Portable, states: States) -> Step:
+    """Return the step that a ticket starts from by itself; warn where that is not its own."""
+    start, why = transfer.beginning(found.about, states.length, states.data)
+    if why:
+        states.warn(why)
+    return start
