@@ -11,9 +11,19 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-import torch
 
-from lottery import cli
+COUNTS = "LOTTERY_TORTURE_COUNTS"  # what the torture suite counts in
+# What this machine's user has set, and what a run, its output or a figure would be changed by; some
+# of it is read where a package is imported.
+SET_HERE = {"COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "PYTHON_COLORS", "CLICOLOR",
+            "CLICOLOR_FORCE", "COMP_LINE", "COMP_POINT", "MPLBACKEND", "PYTHONWARNINGS"}  # fmt: skip
+SET_FOR = ("LOTTERY_", "HYDRA_", "OC_", "TQDM_", "WANDB_", "MLFLOW_", "SLURM_", "GIT_")
+for name in [n for n in os.environ if n in SET_HERE or n.startswith(SET_FOR) and n != COUNTS]:
+    del os.environ[name]
+
+import torch  # noqa: E402
+
+from lottery import cli  # noqa: E402
 
 torch.set_num_threads(1)
 
@@ -72,7 +82,7 @@ def shell(tmp_path):
     def call(*words, env=None, **options):
         return subprocess.run(
             [sys.executable, "-m", "lottery", *map(str, words)],
-            cwd=options.pop("cwd", tmp_path), capture_output=True, text=True, timeout=120,
+            cwd=options.pop("cwd", tmp_path), capture_output=True, text=True, timeout=600,
             env=os.environ | {"OMP_NUM_THREADS": "1", "LOTTERY_DATA": str(tmp_path / "data")}
             | (env or {}),
             check=False, **options,
@@ -209,7 +219,6 @@ def fabricate(tmp_path):
 
 
 # The torture suite counts what it has checked, and compares it with what it is to check.
-COUNTS = "LOTTERY_TORTURE_COUNTS"
 WHOLE = ("torture", "(slow or torture) and not gpu")  # the suite alone, and as .ci/run asks for it
 WANTED = {
     "random SIGKILL runs": 200,
@@ -248,6 +257,8 @@ ROOM = 4 * 2**30  # bytes; where there is less, a test's files lie on the disk
 
 def pytest_configure(config):
     """Keep files of tests in memory: a kill needs no disk, and thousands of fsyncs take minutes."""
+    if "not gpu" in config.getoption("-m"):
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # host.device=auto is the processor on any machine
     if not hasattr(config, "workerinput"):
         if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM:
             os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))

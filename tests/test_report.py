@@ -923,6 +923,13 @@ RATIO = """
 }
 """
 
+IN_SIGHT = """
+() => {
+  const at = document.querySelector("#c1-levels > summary").getBoundingClientRect();
+  return at.top >= 0 && at.bottom <= innerHeight;
+}
+"""
+
 
 @pytest.fixture(scope="module")
 def browser():
@@ -947,6 +954,7 @@ def visit(browser):
         )
         contexts.append(context)
         opened = context.new_page()
+        opened.set_default_timeout(300_000)  # of what comes at once, on a machine with nothing else to do
         opened.on("console", lambda message: told.append(message.text))
         opened.on("pageerror", lambda error: told.append(str(error)))
         opened.on("request", lambda request: asked.append(request.url))
@@ -1001,23 +1009,42 @@ def test_browser_sorts_numbers_by_value_both_ways_and_by_keyboard(visit, reports
 def test_browser_folds_links_copies_and_prints(visit, reports):
     opened = visit(reports / "one.html", permissions=["clipboard-read", "clipboard-write"])
     inside = opened.locator("#c1-levels table").first
-    assert inside.is_visible()
+    inside.wait_for(state="visible")
+    for _ in range(3):  # from the second time on the address is that of the link already
+        opened.locator("#c1-levels > summary").click()
+        inside.wait_for(state="hidden")
+        opened.locator("nav a", has_text="Levels").click()
+        inside.wait_for(state="visible")
+        assert opened.url.endswith("#c1-levels")
+        opened.wait_for_function(IN_SIGHT)
     opened.locator("#c1-levels > summary").click()
-    assert not inside.is_visible()
-    opened.locator("nav a", has_text="Levels").click()
-    assert inside.is_visible()
-    opened.locator("#c1-levels > summary").click()
+    inside.wait_for(state="hidden")
     opened.emulate_media(media="print")
     opened.evaluate("dispatchEvent(new Event('beforeprint'))")
-    assert inside.is_visible()
+    inside.wait_for(state="visible")
     opened.evaluate("dispatchEvent(new Event('afterprint'))")
-    assert not inside.is_visible()
+    inside.wait_for(state="hidden")
     opened.emulate_media(media="screen")
+    opened.evaluate("() => { window.setTimeout = () => 0 }")  # "Copied" stays until it was seen
     opened.locator("#c1-reproduce .command button").first.click()
     command = opened.locator("#c1-reproduce code").first.inner_text()
     assert command.startswith("lottery run")
     opened.wait_for_function("document.querySelector('.command button').textContent === 'Copied'")
     assert opened.evaluate("navigator.clipboard.readText()") == command
+
+
+def test_browser_opens_a_fold_for_a_typed_address_and_for_the_way_back(visit, reports):
+    opened = visit(reports / "one.html")
+    inside = opened.locator("#c1-levels table").first
+    for go in (
+        lambda: opened.evaluate("() => { location.hash = 'c1-levels' }"),
+        lambda: opened.locator("nav a", has_text="Levels").press("Enter"),
+        lambda: [opened.evaluate("() => { location.hash = 'top' }"), opened.go_back()],
+    ):
+        opened.locator("#c1-levels > summary").click()
+        inside.wait_for(state="hidden")
+        go()
+        inside.wait_for(state="visible")
 
 
 @pytest.mark.parametrize("name", ["one", "both"])

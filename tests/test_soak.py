@@ -39,7 +39,7 @@ def looks(soak):
 def test_thirty_levels_leave_nothing_behind(tmp_path):
     done = subprocess.run(
         [sys.executable, SCRIPT, "30", tmp_path / "soak"],
-        capture_output=True, text=True, timeout=300, check=False, cwd=tmp_path,
+        capture_output=True, text=True, timeout=900, check=False, cwd=tmp_path,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr

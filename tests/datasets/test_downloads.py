@@ -92,7 +92,7 @@ def test_the_second_start_reads_the_cache_and_no_torchvision(load, mnist_files, 
         "assert 'torchvision' not in sys.modules\n"
         "print(task.fingerprint)"
     )
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
     assert ran.stdout.strip() == first.fingerprint, ran.stderr
     assert not list((tmp_path / "cache").glob(".tmp*"))
 

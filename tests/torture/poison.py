@@ -10,6 +10,7 @@ import io
 import json
 import os
 import pickle
+import resource
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -25,7 +26,7 @@ from harness import Plan, spawn
 from lottery import cli, launch
 from lottery.storage.records import digest, signed
 
-SECONDS = 20  # after which a command counts as hanging
+SECONDS = 100  # after which a command counts as hanging
 MARK = "-- the next command --"
 GROWTH = 600 * 2**20  # bytes that a command may take beyond what this process has
 
@@ -129,7 +130,7 @@ class Outcome:
     task: Task
     code: int
     text: str
-    growth: int  # bytes of memory beyond what its parent had
+    growth: int  # bytes of memory of its own, at the most, beyond those that it began with
 
 
 def command(task: Task) -> int:
@@ -169,32 +170,53 @@ def attempt(folder: Path, *each: tuple[Callable[[], object] | None, Task]) -> li
     note = folder / "codes.txt"
 
     def work() -> int:
-        codes = []
+        codes, before = [], held()
         for change, task in each:
             if change:
                 change()
             codes.append(command(task))
             print(MARK)
-        note.write_text(json.dumps(codes))
+        note.write_text(json.dumps([codes, most_held() - before]))
         return 0
 
-    before = memory("VmRSS")
-    _, status, usage = os.wait4(spawn(folder, work), 0)
+    _, status = os.waitpid(spawn(folder, work), 0)
     text = (folder / "out.txt").read_bytes().decode(errors="surrogateescape")
     assert status == 0, (status, text[-3000:])
-    growth = usage.ru_maxrss * 1024 - before
-    codes, texts = json.loads(note.read_text()), text.split(f"{MARK}\n")
+    (codes, growth), texts = json.loads(note.read_text()), text.split(f"{MARK}\n")
     return [
         Outcome(task, code, said, growth)
         for (_, task), code, said in zip(each, codes, texts, strict=False)
     ]
 
 
-def memory(key: str) -> int:
-    """Return a figure of this process's memory, in bytes."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    (line,) = (line for line in lines if line.startswith(key))
-    return int(line.split()[1]) * 1024
+def held() -> int:
+    """Return the bytes of memory that are this process's own.
+
+    Pages of files are none: a forked child begins without those of its parent and takes up what it
+    touches, as the kernel likes. Where nobody tells them apart (not on Linux), the most of all.
+    """
+    told = memory()
+    return told.get("RssAnon", told["peak"])
+
+
+def most_held() -> int:
+    """Return the most of its own that this process ever held at once, pages of files left out.
+
+    The kernel keeps the peak of all pages alone; what is no file's of it is told from those of now.
+    """
+    told = memory()
+    return max(held(), told["peak"] - told.get("RssFile", 0) - told.get("RssShmem", 0))
+
+
+def memory() -> dict[str, int]:
+    """Return what the system tells of this process's memory in bytes; `peak` is always there."""
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    cells = [line.split() for line in lines if line.endswith(" kB")]
+    told = {cell[0].rstrip(":"): int(cell[1]) * 1024 for cell in cells}
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return {"peak": told.get("VmHWM", peak), **told}
 
 
 def judge(outcome: Outcome, codes: tuple[int, ...] = (0, 2, 4)) -> None:

@@ -311,7 +311,7 @@ def test_a_second_command_is_refused_before_torch_is_imported(tmp_path, tally, r
     until(lambda: at_step_5(tmp_path))
     done = subprocess.run(
         [sys.executable, "-c", REFUSED, "run", *flags, *WORDS],
-        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+        cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     (tmp_path / "gate").touch()
     assert wait(child) == 0

@@ -9,6 +9,7 @@ import hashlib
 import importlib
 import io
 import json
+import mmap
 import os
 import shutil
 import signal
@@ -113,11 +114,34 @@ def test_the_payloads_do_run_where_they_are_unpickled(make, tmp_path):
     assert (tmp_path / "canary").exists()
 
 
-def test_the_judge_sees_memory(tmp_path):
-    held = []
-    (outcome,) = attempt(tmp_path, (lambda: held.append(b"x" * int(1.2 * GROWTH)), ("ls",)))
+@pytest.mark.parametrize("kept", [True, False])
+def test_the_judge_sees_memory(tmp_path, kept):
+    """Also what was given back by the end, and as much as it was, whatever this process holds."""
+    held, size = [], int(1.2 * GROWTH)
+
+    def take():
+        held.append(b"x" * size)
+        held[kept:] = []
+
+    (outcome,) = attempt(tmp_path, (take, ("ls",)))
     with pytest.raises(AssertionError, match="MiB"):
         judge(outcome)
+    assert abs(outcome.growth - size) < 0.1 * GROWTH
+
+
+def test_pages_of_files_are_no_memory_of_a_command(tmp_path):
+    path = tmp_path / "large"
+    with path.open("wb") as file:
+        file.truncate(int(1.2 * GROWTH))
+    held = []
+
+    def touch():
+        with path.open("rb") as file:
+            held.append(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        assert held[0].find(b"x") == -1  # every page was read
+
+    (outcome,) = attempt(tmp_path, (touch, ("ls",)))
+    judge(outcome)
 
 
 def test_the_judge_sees_a_hang(tmp_path):

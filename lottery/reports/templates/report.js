@@ -51,14 +51,17 @@
     box.prepend(button);
   }
 
-  // A link into a fold opens it; paper shows all of them.
-  const reveal = () => {
-    const there = location.hash.length > 1 && document.getElementById(location.hash.slice(1));
+  // A link into a fold opens it, also where the address is that of the link already, so that the
+  // browser goes nowhere; paper shows all of them.
+  const reveal = (hash) => {
+    const there = document.getElementById(hash.slice(1)); // none is called ""
     for (let at = there; at; at = at.parentElement) if (at.tagName === "DETAILS") at.open = true;
-    if (there) there.scrollIntoView();
+    return there;
   };
-  addEventListener("hashchange", reveal);
-  reveal();
+  const follow = () => reveal(location.hash)?.scrollIntoView();
+  addEventListener("click", ({ target }) => reveal(target.closest?.('a[href^="#"]')?.hash ?? ""));
+  addEventListener("hashchange", follow);
+  follow();
 
   let folded = [];
   addEventListener("beforeprint", () => {
