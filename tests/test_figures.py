@@ -10,10 +10,11 @@ import zlib
 from statistics import fmean, stdev
 from xml.etree import ElementTree
 
-import matplotlib
+import matplotlib.colors
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from lottery import cli, components, monitor
@@ -35,7 +36,8 @@ LENET = ["model=lenet_300_100", "model.hidden=[4]"]
 T = {2: 12.706205, 3: 4.302653}  # 97.5 % of Student's t, by the number of values
 SOME = [
     n if n in ("accuracy", "layers") else pytest.param(n, marks=pytest.mark.slow)
-    for n in figures() if n != "sensitivity"
+    for n in figures()
+    if n != "sensitivity"
 ]
 ANY = [name for name in figures() if name != "sensitivity"]  # it needs a setting that differs
 ONE_EXPERIMENT = {"curves", "layers", "weights", "filters"}
@@ -191,7 +193,8 @@ def test_what_is_drawn_is_what_is_in_the_table(imp):
     labels = [label.get_text() for label in axes.get_xticklabels()]
     assert labels[0] == "12.5"
     assert labels[-1] == "100"
-    assert "dense" in [text.get_text() for text in drawn.figure.legends[0].get_texts()]
+    assert [text.get_text() for text in axes.texts] == ["imp", "dense"]
+    assert drawn.figure.legends == []
 
 
 def test_a_dense_net_that_two_methods_share_counts_once(both, outputs):
@@ -222,16 +225,28 @@ def test_a_dense_net_that_two_methods_share_counts_once(both, outputs):
     )
 
 
-def test_means_stand_at_their_densities_and_bars_beside_each_other(both):
+def same_colour(bars, line):
+    """Say whether a collection of a figure is the bars of a line."""
+    own = matplotlib.colors.to_rgba(line.get_color())
+    return isinstance(bars, LineCollection) and tuple(bars.get_color()[0]) == own
+
+
+def test_markers_and_bars_stand_beside_those_of_other_lines_together(both):
     drawn = draw("accuracy", both, {"branch": ["reinit"]})
     (axes,) = drawn.figure.axes
     counts = {"imp": 3, "random": 2, "imp: reinit": 3}  # they differ, so the legend says them
     for name, own in drawn.table.groupby("line"):
         (line,) = (each for each in axes.lines if each.get_label() == f"{name} (n={counts[name]})")
-        assert line.get_xdata() == pytest.approx(100 * own["density"].to_numpy())
+        at = np.log(line.get_xdata() / (100 * own["density"].to_numpy()))
+        assert at == pytest.approx([at[0]] * len(own))  # moved as a whole
+        assert abs(at[0]) < 0.3 * math.log(2)
+        bars = [b for c in axes.collections if same_colour(c, line) for b in c.get_segments()]
+        shown = own[own["density"] < 1]  # the band of the dense nets has the interval of level 0
+        assert [bar[0, 0] for bar in bars] == pytest.approx(list(line.get_xdata()[-len(shown) :]))
+        assert [bar[0, 0] for bar in bars] == [bar[1, 0] for bar in bars]
+        half = 50 * (shown["test_accuracy_high"] - shown["test_accuracy_low"])
+        assert len(bars) == len(half)
     assert drawn.notes[-1].startswith("bars of one density stand side by side")
-    assert strokes.shifts(3, True) == pytest.approx([-strokes.APART, 0, strokes.APART])
-    assert strokes.shifts(12, True)[-1] < strokes.REACH / 2
     low, high = axes.get_ylim()
     shown = drawn.table[drawn.table["density"] < 1]
     assert low <= 100 * max(0, shown["test_accuracy_low"].min())
@@ -300,7 +315,9 @@ def test_the_dense_line_is_level_0_and_no_later_level_that_keeps_everything(imp)
     levels.loc[levels["level"] == 1, "density"] = 1.0
     levels["test_accuracy"] = [0.5, 0.9, 0.6, 0.6]
     (axes,) = draw("accuracy", changed(imp, levels=levels)).figure.axes
-    (across,) = [line for line in axes.lines if line.get_linewidth() == 0.8 and len(line.get_xdata())]
+    (across,) = [
+        line for line in axes.lines if line.get_linewidth() == 0.8 and len(line.get_xdata())
+    ]
     assert set(across.get_ydata()) == {50}
     assert not axes.patches  # one replicate: two levels are no interval
 
@@ -337,7 +354,9 @@ def test_a_line_says_its_replicates_where_they_differ(imp):
     one = imp.levels.assign(name="lone", id="lone", series="lone")
     table = pd.concat([imp.levels, one[one["replicate"] == 0]])
     means = trends.summary(
-        table.assign(line=table["id"], branch=""), [*trends.WHO[:1], "id", "level"], ["test_accuracy"]
+        table.assign(line=table["id"], branch=""),
+        [*trends.WHO[:1], "id", "level"],
+        ["test_accuracy"],
     )
     (first,) = set(imp.levels["id"])
     assert strokes.counted(means) == {first: f"{first} (n=3)", "lone": "lone (n=1)"}
@@ -351,7 +370,9 @@ def test_a_line_says_its_replicates_where_they_differ(imp):
 def test_bars_are_explained_where_there_are_some():
     said = []
     noting = type("Noting", (), {"note": said.append})
-    table = pd.DataFrame({"line": ["a", "b"], "replicates": 3, "y_low": [1.0, 1.0], "y_high": [2.0, 1.0]})
+    table = pd.DataFrame(
+        {"line": ["a", "b"], "replicates": 3, "y_low": [1.0, 1.0], "y_high": [2.0, 1.0]}
+    )
     strokes.say(noting, table, "y", moved=True)
     assert said == []
     strokes.say(noting, table.assign(y_high=2.0), "y", moved=True)
@@ -402,7 +423,8 @@ def test_curves_and_layers_leave_out_levels_that_only_some_replicates_have(imp):
 
 
 @pytest.mark.parametrize(
-    ("y", "high", "line"), [("test_accuracy", 1.0, "ylim=[0,100]"), ("train_loss", 2.5, "ylim=[0,2.62]")]
+    ("y", "high", "line"),
+    [("test_accuracy", 1.0, "ylim=[0,100]"), ("train_loss", 2.5, "ylim=[0,2.62]")],
 )
 def test_a_cut_axis_says_what_to_type_to_see_all(y, high, line):
     from lottery.figures.curves import settled
@@ -889,7 +911,9 @@ def swept(fabricate, tmp_path):
         for place, value in enumerate(values):
             for replicate in range(replicates):
                 test = [0.9 + 0.01 * replicate, 0.8 + 0.01 * replicate + 0.001 * place, 0.7]
-                net = [f"{method}{place if method == 'own' else ''}{replicate}{k}" for k in range(3)]
+                net = [
+                    f"{method}{place if method == 'own' else ''}{replicate}{k}" for k in range(3)
+                ]
                 net[0] = f"dense{replicate}" if method != "own" else net[0]
                 fabricate(
                     name=f"a_{method}", ident=f"{method[0]}{place:09d}", replicate=replicate,
@@ -911,7 +935,9 @@ def test_accuracy_against_a_rate_is_mean_and_interval_at_shared_densities(swept)
     assert list(own["value"]) == [0.01, 0.1, 0.3]
     for place, row in enumerate(own.to_dict("records")):
         assert row["replicates"] == 3
-        assert ends(row, "test_accuracy") == by_hand([0.8 + 0.01 * k + 0.001 * place for k in range(3)])
+        assert ends(row, "test_accuracy") == by_hand(
+            [0.8 + 0.01 * k + 0.001 * place for k in range(3)]
+        )
     (axes,) = drawn.figure.axes
     assert axes.get_xscale() == "log"  # over a decade
     assert axes.get_xlabel() == "train.optimizer.lr"
@@ -966,7 +992,10 @@ def test_methods_have_lines_of_their_own_and_the_dense_net_that_they_share_has_o
 @pytest.mark.parametrize(
     ("settings", "line"),
     [
-        ({}, "several differ; name one, as in setting=train.batch_size: train.batch_size, train.optim"),
+        (
+            {},
+            "several differ; name one, as in setting=train.batch_size: train.batch_size, train.optim",
+        ),
         ({"setting": "lrr"}, "setting=lrr is none that differs; did you mean 'lr'?"),
         ({"setting": "lr", "at": [0.3]}, "no level keeps 0.3 of the weights within 0.02"),
         ({"setting": "lr", "near": 2}, "near=2.0 is no share of 1"),

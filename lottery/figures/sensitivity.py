@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from lottery.errors import UsageError
-from lottery.plotting import charts, strokes, trends
+from lottery.plotting import charts, cuts, endings, strokes, trends
 from lottery.plotting.columns import bounds, in_percent
 from lottery.plotting.source import Chart, Source
 from lottery.spelling import suggestion
@@ -42,7 +42,7 @@ def sensitivity(
         raise UsageError(f"sensitivity: axis={axis} is none of {', '.join(KINDS)}")
     if not 0 <= near < 1:
         raise UsageError(f"sensitivity: near={near} is no share of 1; 0.02 is 2 %")
-    levels = trends.rows_of(runs.levels, "sensitivity")
+    levels = trends.with_change(trends.rows_of(runs.levels, "sensitivity"), y, runs)
     trends.need(levels, y, "sensitivity", "y")
     values = numbers(runs, levels)
     key = chosen(values.groupby(alike(runs.settings)).nunique().max(), setting)
@@ -59,7 +59,7 @@ def sensitivity(
         ["line", "value"], key=lambda c: c.map(order) if c.name == "line" else c
     )
     trends.few(rows.assign(series=rows["line"]), "line", "sensitivity")
-    return drawn(means.reset_index(drop=True), key, y, axis, ylim), means
+    return drawn(means.reset_index(drop=True), key, y, axis, ylim, runs), means
 
 
 def numbers(runs: Source, levels: pd.DataFrame) -> pd.DataFrame:
@@ -200,12 +200,14 @@ def common(means: "pd.Series[float]", near: float, several: bool) -> list[float]
     return list(dict.fromkeys([shared[0], shared[len(shared) // 2], shared[-1]]))
 
 
-def drawn(means: pd.DataFrame, key: str, y: str, axis: str, ylim: Sequence[float]) -> Figure:
+def drawn(
+    means: pd.DataFrame, key: str, y: str, axis: str, ylim: Sequence[float], runs: Source
+) -> Figure:
     """Return the figure: a line a group and density, the dense net in ink."""
     table = in_percent(means, [y])
     if not (table[y] < bounds(y)[0]).any():
-        ends = [f"{y}_low", f"{y}_high"]
-        table[ends] = table[ends].clip(*bounds(y))
+        interval = [f"{y}_low", f"{y}_high"]
+        table[interval] = table[interval].clip(*bounds(y))
     figure = Figure()
     axes = figure.subplots()
     names = strokes.counted(table)
@@ -213,10 +215,11 @@ def drawn(means: pd.DataFrame, key: str, y: str, axis: str, ylim: Sequence[float
     if "dense" in names:
         styles["dense"] = charts.Look(charts.INK, "", charts.DASHES[1], hollow=False)
     prepare(axes, table["value"], key, axis)
-    for (name, look), shift in zip(styles.items(), strokes.shifts(len(styles), True), strict=True):
-        strokes.draw_line(axes, table[table["line"] == name], "value", y, look, names[name], shift)
+    ends = strokes.draw_lines(axes, table, "value", y, styles, names)
+    if not ylim:
+        cuts.cut(axes, table, y, [], runs)
     charts.y_axis(axes, y, ylim)
-    charts.legend(figure, axes)
+    endings.name_lines(figure, axes, ends)
     return figure
 
 

@@ -118,6 +118,11 @@ def legend(figure: Figure, axes: Axes) -> None:
     figure.set_figheight(figure.get_figheight() + LINE * max(0, math.ceil(down) - GIVEN))
 
 
+def inches(axes: Axes) -> float:
+    """Return how wide the figure of axes is."""
+    return float(axes.figure.bbox.width / axes.figure.dpi)
+
+
 def logarithmic(
     axes: Axes, which: Literal["x", "y"], values: Iterable[float], flip: bool = False
 ) -> None:
@@ -198,7 +203,8 @@ def y_axis(axes: Axes, column: str, limits: Sequence[float] = ()) -> None:
         raise UsageError(f"ylim: {list(limits)} are not two numbers, as in ylim=[90,100]")
     else:
         low, high = axes.get_ylim()
-        axes.set_ylim(max(low, 0.0), min(high, 100.5) if columns.is_share(column) else high)
+        least, most = columns.bounds(column)
+        axes.set_ylim(max(low, least), min(high, most + 0.5))
     axes.ticklabel_format(axis="y", useOffset=False)
     if column.endswith("step"):
         axes.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

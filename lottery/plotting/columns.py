@@ -6,11 +6,25 @@ from collections.abc import Iterable
 import pandas as pd
 
 EARLY = "best_step"  # the step of the lowest validation loss
+CHANGE = "change"  # to the dense net of the same replicate; of another column change_COLUMN
 
 
 def is_share(column: str) -> bool:
     """Say whether a column holds shares of 1, which people read as per cent."""
-    return column.removesuffix("_low").removesuffix("_high").endswith(("accuracy", "density"))
+    plain = column.removesuffix("_low").removesuffix("_high")
+    return plain.endswith(("accuracy", "density")) and not changed(plain)
+
+
+def changed(column: str) -> str:
+    """Return the column whose change to dense a column holds; "" for any other column."""
+    if column == CHANGE:
+        return "test_accuracy"
+    return column.removeprefix(f"{CHANGE}_") if column.startswith(f"{CHANGE}_") else ""
+
+
+def in_points(column: str) -> bool:
+    """Say whether a column holds differences of shares, in points: hundredths."""
+    return is_share(changed(column))
 
 
 WORDS = {
@@ -47,6 +61,9 @@ WORDS = {
 
 def words(column: str) -> str:
     """Return a column's name for an axis."""
+    if of := changed(column):
+        what = "" if column == CHANGE else f"{WORDS.get(of, of.replace('_', ' '))}: "
+        return f"{what}change to dense" + (" (points)" if in_points(column) else "")
     text = WORDS.get(column, column.replace("_", " "))
     return f"{text} (%)" if is_share(column) else text
 
@@ -66,4 +83,6 @@ def bounds(column: str) -> tuple[float, float]:
 
     An interval of Student's t knows nothing of them.
     """
+    if changed(column):
+        return (-math.inf, math.inf)
     return (0.0, 100.0 if is_share(column) else math.inf)

@@ -7,18 +7,41 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.transforms import ScaledTranslation
 
 from lottery import stats
 from lottery.plotting import charts
 from lottery.plotting.charts import Look
 from lottery.plotting.columns import EARLY, bounds, is_share
+from lottery.plotting.endings import End
 from lottery.plotting.source import Source
 
-BANDS = 2  # lines whose intervals are bands; more of them would cover each other
-APART = 1.3  # points of 1/72 inch, between the bars of two lines
-REACH = 9.0  # points that the bars of all lines take side by side, at most
+BANDS = 1  # lines whose intervals are bands; more of them would cover each other
+APART = 4.0  # points of 1/72 inch between two lines side by side, at most
+REACH = 0.6  # of the way from a level to the next, that all lines take side by side at most
+MARKER = 3.4  # points; places nearer to each other than that cannot be told apart
+AXES = 0.75  # of a figure's width, about
 Net = tuple[set[str], set[str]]  # the lines that share a dense net, and its keys, one a replicate
+
+
+def draw_lines(
+    axes: Axes, table: pd.DataFrame, x: str, y: str, styles: Mapping[str, Look],
+    names: Mapping[str, str],
+) -> list[End]:  # fmt: skip
+    """Draw a line of means with intervals for each of `styles`, as columns of `trends.summary`.
+
+    Lines that share places on x stand beside each other there, markers with their bars. A line on
+    its own has a band, where none of its places is apart. Returns where each ends.
+    """
+    beside = shifts(axes, table, x, list(styles))
+    ends = []
+    for name, look in styles.items():
+        own = table[table["line"] == name]
+        band = len(styles) <= BANDS and ("joined" not in own or bool(own["joined"].all()))
+        draw_line(axes, own, x, y, look, names[name], None if band else beside[name])
+        across = moved(axes, own[x], beside[name])
+        last = int(np.argmax(axes.transData.transform([(each, 0) for each in across])[:, 0]))
+        ends.append(End(names[name], float(across[last]), float(own[y].iloc[last]), look.colour))
+    return ends
 
 
 def draw_line(
@@ -26,10 +49,10 @@ def draw_line(
 ) -> None:
     """Draw means with their intervals: `y` against `x`, as columns of `trends.summary`.
 
-    The intervals are a band, or with `shift` bars, moved by so many points of 1/72 inch so that
-    none hides another; the means stand where they are. A row whose `joined` is False begins anew.
+    The intervals are a band, or with `shift` bars, moved together with their markers by so much of
+    the scale of x. A row whose `joined` is False begins anew.
     """
-    across = rows[x].to_numpy(float)
+    across = moved(axes, rows[x], shift or 0.0)
     mean, low, high = (rows[c].to_numpy(float) for c in (y, f"{y}_low", f"{y}_high"))
     breaks = (
         np.flatnonzero(~rows["joined"].to_numpy(bool)) if "joined" in rows else np.empty(0, int)
@@ -40,35 +63,55 @@ def draw_line(
     axes.plot(*ends, marker=look.marker, label=name, **inside, **style)
     if shift is None:
         axes.fill_between(across, low, high, color=look.colour, alpha=0.18, linewidth=0, zorder=2)
-    else:
-        draw_bars(axes, across, (mean, low, high), look.colour, shift)
+    elif (known := np.isfinite(low)).any():
+        reach = np.stack([mean - low, high - mean])[:, known]
+        axes.errorbar(across[known], mean[known], reach, fmt="none", ecolor=look.colour,
+                      elinewidth=0.7, capsize=1.6, capthick=0.7, zorder=2)  # fmt: skip
 
 
-def draw_bars(
-    axes: Axes, across: np.ndarray, interval: Sequence[np.ndarray], colour: str, shift: float
-) -> None:
-    """Draw intervals as bars, moved sideways by so many points, with room for them on the axes."""
-    mean, low, high = interval
-    ends = [(a, e) for y in (low, high) for a, e in zip(across, y, strict=True)]
-    axes.update_datalim([end for end in ends if math.isfinite(end[1])] or [(across[0], mean[0])])
-    beside = axes.transData + ScaledTranslation(shift / 72, 0, axes.figure.dpi_scale_trans)
-    axes.errorbar(
-        across, mean, [mean - low, high - mean], fmt="none", ecolor=colour, elinewidth=0.7,
-        capsize=1.6, capthick=0.7, zorder=2, transform=beside,
-    )  # fmt: skip
+def shifts(axes: Axes, table: pd.DataFrame, x: str, names: Sequence[str]) -> dict[str, float]:
+    """Return by how much of the scale of x each line is moved: 0 where none shares its places.
 
-
-def shifts(lines: int, shared: bool) -> list[float | None]:
-    """Return for each line by how many points its bars are moved; None for two, that bands suit.
-
-    Where lines do not share their x, bars stay where they are.
+    Side by side they take `REACH` of the way from a level to the next, and `APART` points each at
+    most; the axis makes room for them.
     """
-    if lines <= BANDS and shared:
-        return [None] * lines
-    if not shared:
-        return [0.0] * lines
-    apart = min(APART, REACH / lines)
-    return [apart * (number - (lines - 1) / 2) for number in range(lines)]
+    axes.update_datalim([(float(value), 0.0) for value in table[x]], updatey=False)
+    axes.autoscale_view(scaley=False)
+    scale = axes.xaxis.get_transform()
+    on_scale = [
+        scale.transform(table.loc[table["line"] == name, x].to_numpy(float)) for name in names
+    ]
+    left, right = scale.transform(np.array(axes.get_xlim(), float))
+    point = (right - left) / (72 * AXES * charts.inches(axes))  # below 0 where x is turned
+    if not meet(on_scale, abs(MARKER * point)):
+        return dict.fromkeys(names, 0.0)
+    gaps = [float(np.median(gap)) for each in on_scale if len(gap := np.diff(np.unique(each)))]
+    room = REACH * min(gaps, default=math.inf) / (len(names) - 1)
+    step = math.copysign(min(APART * abs(point), room), point)
+    found = {name: step * (at - (len(names) - 1) / 2) for at, name in enumerate(names)}
+    ends = np.concatenate([v + by for v, by in zip(on_scale, found.values(), strict=True)])
+    inner, outer = (min, max) if point > 0 else (max, min)
+    edge = 2 * MARKER * point
+    wide = np.array([inner(left, inner(ends) - edge), outer(right, outer(ends) + edge)])
+    axes.set_xlim(*scale.inverted().transform(wide))
+    return found
+
+
+def moved(axes: Axes, values: "pd.Series[float]", shift: float) -> np.ndarray:
+    """Return values of x moved to the right by so much of its scale."""
+    if not shift:
+        return values.to_numpy(float)
+    scale = axes.xaxis.get_transform()
+    return np.asarray(scale.inverted().transform(scale.transform(values.to_numpy(float)) + shift))
+
+
+def meet(places: Sequence[np.ndarray], near: float) -> bool:
+    """Say whether two lines have a place that is the same but for `near`."""
+    whose = np.repeat(range(len(places)), list(map(len, places)))
+    all_of_them = np.concatenate(places)
+    order = np.argsort(all_of_them, kind="stable")
+    close = np.diff(all_of_them[order]) < near
+    return bool((close & (np.diff(whose[order]) != 0)).any())
 
 
 def counted(means: pd.DataFrame) -> dict[str, str]:
@@ -128,24 +171,28 @@ def say(runs: Source, drawn: pd.DataFrame, y: str, moved: bool) -> None:
 
 
 def dense_lines(
-    axes: Axes, nets: Sequence[Net], dense: pd.DataFrame, y: str, colours: Mapping[str, str],
+    axes: Axes, nets: Sequence[Net], dense: pd.DataFrame, y: str, styles: Mapping[str, Look],
     counts: bool,
-) -> None:  # fmt: skip
+) -> list[End]:  # fmt: skip
     """Draw where the dense nets are: one band where all lines share theirs, else a line each.
 
-    `dense` has the rows of level 0, `counts` asks for the number of replicates in the legend.
+    `dense` has the rows of level 0, `counts` asks for the number of replicates. Returns where they
+    end at the right.
     """
-    scale, name = 100 if is_share(y) else 1, "dense"
+    scale, right = 100 if is_share(y) else 1, axes.get_xlim()[1]
     line: dict[str, Any] = {"linewidth": 0.8, "linestyle": (0, (4, 2)), "zorder": 1}
+    ends = []
     for names, keys in nets:
         values = scale * dense[dense["key"].isin(keys)].drop_duplicates("key")[y]
         mean, low, high = stats.interval(values.tolist())
         own = len(nets) > 1 and len(names) == 1
-        axes.axhline(mean, color=colours[min(names)] if own else charts.INK, **line)
-        if len(nets) == 1 and low == low:
+        colour = styles[min(names)].colour if own else charts.INK
+        axes.axhline(mean, color=colour, **line)
+        if len(nets) == 1 and high > low:
             low, high = np.clip((low, high), *bounds(y))
             axes.axhspan(low, high, color=charts.INK, alpha=0.09, linewidth=0, zorder=0)
-        if len(nets) == 1 and counts:
-            name = f"dense (n={len(values)})"
+        ends.append(End(f"dense (n={len(values)})" if counts else "dense", right, mean, colour))
     if nets:
-        axes.plot([], [], color=charts.INK, label=name, **line)
+        label = ends[0].name if len(nets) == 1 else "dense"
+        axes.plot([], [], color=charts.INK, label=label, **line)
+    return ends

@@ -5,18 +5,21 @@ import shlex
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lottery import stats
 from lottery.errors import UsageError
-from lottery.plotting import charts, strokes
+from lottery.plotting import charts, cuts, endings, strokes
 from lottery.plotting.charts import SERIES
-from lottery.plotting.columns import EARLY, in_percent
+from lottery.plotting.columns import EARLY, changed, in_percent, in_points
 from lottery.plotting.source import Chart, Source
 
 DENSITIES = ("density", "compression")
+TWO = 2  # lines, of which anyone sees that they stand side by side
+WHOSE = ["name", "id", "replicate"]
 WHO = ["line", "series", "name", "id", "branch"]  # of every row: which line it is on, and whose
 
 
@@ -34,10 +37,11 @@ def trend(
 
     `prepare` makes the x axis, given the table of means, and is called before the lines are drawn.
     """
-    levels = rows_of(runs.levels, figure)
+    levels = with_change(rows_of(runs.levels, figure), y, runs)
     need(levels, x, figure, "x")
     need(levels, y, figure, "y")
-    rows = lines_of(levels, runs.branches, branch, figure)
+    branches = with_change(runs.branches, y, runs, runs.levels) if branch else runs.branches
+    rows = lines_of(levels, branches, branch, figure)
     rows = from_start(rows, y, runs)
     rows = complete(rows.dropna(subset=[x, y]), runs, every)
     means = summary(rows, [*WHO, "level"], list(dict.fromkeys(["density", x, y])))
@@ -46,29 +50,42 @@ def trend(
     drawn = strokes.within(in_percent(means, ["density", x, y]), y, rows)
     drawn = drawn.assign(joined=strokes.joined(means))
     prepare(axes, drawn)
-    colours = draw_lines(axes, drawn, x, y, len(dense_nets(rows)))
-    strokes.say(runs, drawn, y, len(colours) > strokes.BANDS and x in DENSITIES)
-    counts = means["replicates"].nunique() > 1
-    strokes.dense_lines(axes, dense_nets(rows), dense_of(rows), y, colours, counts)
+    names, dense = strokes.counted(drawn), dense_of(rows)
+    nets = together(dense_nets(rows)) if changed(y) else dense_nets(rows)
+    styles = charts.looks(list(names))
+    if len(styles) > strokes.BANDS and len(nets) == 1:
+        at_dense = (drawn["level"] == 0) & (drawn["density"] == 100) & (drawn["branch"] == "")
+        drawn.loc[at_dense, [f"{y}_low", f"{y}_high"]] = math.nan  # the band across says it
+    ends = strokes.draw_lines(axes, drawn, x, y, styles, names)
+    strokes.say(runs, drawn, y, len(styles) > TWO and x in DENSITIES)
+    counts = means["replicates"].nunique() > 1 and not changed(y)
+    across = strokes.dense_lines(axes, nets, dense, y, styles, counts)
+    if not ylim:
+        cuts.cut(axes, drawn, y, [end.y for end in across], runs)
     charts.y_axis(axes, y, ylim)
-    charts.legend(drawing, axes)
+    endings.name_lines(drawing, axes, [*ends, *across])
     return drawing, means
 
 
-def draw_lines(axes: Axes, drawn: pd.DataFrame, x: str, y: str, nets: int) -> dict[str, str]:
-    """Draw the lines of means beside so many dense nets; return the colour of each."""
-    names = strokes.counted(drawn)
-    styles = charts.looks(list(names))
-    moved = strokes.shifts(len(styles), x in DENSITIES)
-    if moved[0] is not None and nets == 1:
-        at_dense = (drawn["level"] == 0) & (drawn["density"] == 100) & (drawn["branch"] == "")
-        ends = [f"{y}_low", f"{y}_high"]
-        drawn.loc[at_dense, ends] = math.nan  # the band across says it
-    for (name, look), shift in zip(styles.items(), moved, strict=True):
-        own = drawn[drawn["line"] == name]
-        beside = 0.0 if shift is None and not own["joined"].all() else shift
-        strokes.draw_line(axes, own, x, y, look, names[name], beside)
-    return {name: look.colour for name, look in styles.items()}
+def with_change(
+    table: pd.DataFrame, y: str, runs: Source, levels: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """Return a table with the column `y` where that is a change: to the run's own dense level.
+
+    In points for shares. Dense levels are those of `levels`, else of the table; a run without one
+    is left out, and noted.
+    """
+    of = changed(y)
+    levels = table if levels is None else levels
+    if not of or of not in table or of not in levels:
+        return table
+    dense = dense_of(levels.assign(branch=""))
+    own = dense.drop_duplicates(WHOSE).set_index(WHOSE)[of]
+    before = own.reindex(pd.MultiIndex.from_frame(table[WHOSE])).to_numpy(float)
+    change = (100 if in_points(y) else 1) * (table[of] - before)
+    for name in table.loc[np.isnan(change) & table[of].notna(), "series"].unique():
+        runs.note(f"{name}: left out, it has no dense net to be compared with")
+    return table.assign(**{y: change})
 
 
 def from_start(rows: pd.DataFrame, y: str, runs: Source) -> pd.DataFrame:
@@ -230,3 +247,10 @@ def dense_nets(rows: pd.DataFrame) -> list[strokes.Net]:
             names, keys = names | other[0], keys | other[1]
         found.append((names, keys))
     return found
+
+
+def together(nets: Sequence[strokes.Net]) -> list[strokes.Net]:
+    """Return several dense nets as one: where each is the 0 of its own line."""
+    return (
+        [(set().union(*(n for n, _ in nets)), set().union(*(k for _, k in nets)))] if nets else []
+    )
