@@ -2,14 +2,18 @@
 
 import dataclasses
 import re
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import yaml
 from hydra.errors import HydraException, OverrideParseException
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lottery.components import near
 from lottery.config import conf_dir
 from lottery.errors import LotteryError, UsageError
+from lottery.interpolation import cause_of
 from lottery.looking.defaults import LISTS
 from lottery.skeleton import Config, Host, Prune, Train
 
@@ -22,6 +26,8 @@ KINDS = {  # omegaconf's words, and ours
 
 def translated(error: Exception) -> LotteryError:
     """Return hydra's many-line errors as one line that says what to type."""
+    if ours := cause_of(error):  # of a file or a setting that was looked at in between
+        return ours
     if isinstance(error, yaml.YAMLError):
         mark = getattr(error, "problem_mark", None)
         file = f"{mark.name}, line {mark.line + 1}" if mark else "a yaml file"
@@ -54,6 +60,25 @@ def translated(error: Exception) -> LotteryError:
         )
     lines = [line.strip() for line in text.splitlines() + cause if line.strip()]
     return UsageError("config: " + "; ".join(dict.fromkeys(lines[:3])))
+
+
+def refuse_others(config: Mapping[str, Any], besides: Collection[str] = ()) -> None:
+    """Raise UsageError unless a config has just the keys of the skeleton, and `besides`.
+
+    Hydra's + and ++ add to a config that is closed, and ~ takes from it.
+    """
+    for part, kind in (("", Config), ("train", Train), ("prune", Prune), ("host", Host)):
+        if part and OmegaConf.is_config(config) and OmegaConf.is_interpolation(config, part):
+            continue  # looked at when it is filled in
+        node = config[part] if part else config
+        known = [f.name for f in dataclasses.fields(kind)]
+        for key in node:
+            if key not in known and key not in besides:
+                raise UsageError(unknown_key(f"{part}.{key}".lstrip("."), []))
+        for key in known:
+            if key not in node:
+                name = f"{part}.{key}".lstrip(".")
+                raise UsageError(f"config: ~{name} takes away what a run needs; type {name}=VALUE")
 
 
 def settings() -> list[str]:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import math
-import os
 import re
-import sys
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from argparse import Namespace
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from lottery.errors import LotteryError, UsageError
 
@@ -26,7 +22,7 @@ FLAGS = {  # hydra's, and whether a value follows
     "-r": False,
     "--shell-completion": False,
     "-sc": False,
-    "--config-path": True,
+    "--config-path": True,  # refused
     "-cp": True,
     "--config-name": True,
     "-cn": True,
@@ -42,18 +38,18 @@ MULTIRUN = ("-m", "--multirun")
 class Composed:
     """One config, and its place among those of the command."""
 
-    config: Any  # as hydra composed it; `settings` fills it in
+    filled: dict[str, Any] | UsageError  # everything filled in, or why that cannot be
     choices: dict[str, str]  # the options that it was composed of: model -> resnet20
     overrides: tuple[str, ...]  # those of this job; of a sweep's, what sets it apart
     number: int  # counts from 0
-    total: int | None  # jobs of the command; None where its sweeper does not tell
+    total: int  # jobs of the command
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Return the config as plain dicts, everything filled in; raises UsageError."""
-        from lottery.config import plain
-
-        return plain(self.config)
+        """Return the config as plain dicts; raises UsageError."""
+        if isinstance(self.filled, UsageError):
+            raise self.filled
+        return self.filled
 
     @property
     def name(self) -> str:
@@ -64,49 +60,27 @@ class Composed:
 def compose_each(arguments: Sequence[str], job: Callable[[Composed], None]) -> int:
     """Call `job` with the config that overrides describe; with -m with each of a sweep, in turn.
 
-    Returns 0, or the exit code of one of hydra's own flags (--cfg, --info), which call no job. What
-    a job raises ends a sweep, and is raised; what cannot be composed is a UsageError.
+    All are composed before the first is called. Hydra's own flags (--cfg, --info) call none.
+    Returns 0. What a job raises ends a sweep, and is raised; what cannot be composed is a
+    UsageError.
     """
-    import hydra
-    from hydra.core.config_store import ConfigStore
+    from lottery.interpolation import own_resolvers
+    from lottery.sources import hydra_alone
+    from lottery.sweeping import Composer
 
-    from lottery.config import conf_dir
-    from lottery.skeleton import Config
-
-    sweep = is_sweep(arguments)
-    rest = [a for a in arguments if a not in MULTIRUN]
-    raised: list[Exception] = []
-
-    def call(config: Any) -> None:  # what it raises, hydra would print in many lines
-        if not raised:
-            try:
-                job(composed(config, rest if sweep else None))
-            except Exception as error:  # noqa: BLE001 (raised again below)
-                raised.append(error)
-
-    with contextlib.ExitStack() as stack:
-        flags = ["-m"] if sweep else []
-        if sweep and not any(a.startswith("hydra.sweep.dir=") for a in rest):
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="lottery-sweep-"))
-            flags.append(f"hydra.sweep.dir={folder}")
-        stack.enter_context(hydra_kept())
-        stack.callback(setattr, sys, "argv", sys.argv)
-        stack.enter_context(environment("HYDRA_FULL_ERROR", "1"))  # errors come through to us
-        sys.argv = ["lottery", *flags[:1], *order(rest), *flags[1:]]
-        ConfigStore.instance().store(name="skeleton", node=Config)
-        entry = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="run")
+    asked = flags(arguments)
+    with hydra_alone(), own_resolvers({}):
         try:
-            entry(call)()
-        except SystemExit as error:
-            return error.code if isinstance(error.code, int) else 2
+            composer = Composer(asked)
+            jobs = [] if composer.show() else composer.jobs()
         except LotteryError:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (hydra's and OmegaConf's, in words)
             from lottery.complaints import translated
 
-            raise translated(error) from error
-    if raised:
-        raise raised[0]
+            raise translated(error) from None
+    for each in jobs:
+        job(each)
     return 0
 
 
@@ -115,77 +89,25 @@ def is_sweep(arguments: Sequence[str]) -> bool:
     return any(a in MULTIRUN for a in arguments)
 
 
-@contextlib.contextmanager
-def hydra_kept() -> Iterator[None]:
-    """Give hydra's state back at the end, to a caller who may use hydra, too."""
-    from hydra.core.config_store import ConfigStore
-    from hydra.core.global_hydra import GlobalHydra
-    from hydra.core.hydra_config import HydraConfig
-    from hydra.version import VersionBase
+def flags(arguments: Sequence[str]) -> Namespace:
+    """Return hydra's flags and the overrides, apart; raises UsageError."""
+    from hydra._internal.utils import get_args_parser
 
-    version, stored = VersionBase.instance(), ConfigStore.instance().repo
-    base, names = version.version_base, dict(stored)
-    running, config = GlobalHydra.instance().hydra, HydraConfig.instance().cfg
-    GlobalHydra.instance().clear()
-    try:
-        yield
-    finally:
-        GlobalHydra.instance().hydra = running
-        HydraConfig.instance().cfg = config
-        version.version_base = base
-        ConfigStore.instance().repo = names
+    def refuse(message: str) -> NoReturn:
+        raise UsageError(f"run: {message} (lottery run --help)")
 
-
-@contextlib.contextmanager
-def environment(name: str, value: str) -> Iterator[None]:
-    """Set a variable of the environment for a while."""
-    before = os.environ.get(name)
-    os.environ[name] = value
-    try:
-        yield
-    finally:
-        os.environ.pop(name)
-        if before is not None:
-            os.environ[name] = before
-
-
-def composed(config: Any, typed: Sequence[str] | None) -> Composed:
-    """Return what hydra hands to a job; `typed` are the words of the whole sweep that it is of."""
-    from hydra.core.hydra_config import HydraConfig
-
-    info = HydraConfig.get()
-    chosen = {k: str(v) for k, v in info.runtime.choices.items() if isinstance(v, str)}
-    choices = {k: v for k, v in chosen.items() if "hydra" not in k}
-    words = tuple(info.overrides.task)
-    if typed is None:
-        return Composed(config, choices, words, 0, 1)
-    sizes = counted(typed, info)
-    if sizes is None:
-        return Composed(config, choices, words, int(info.job.num), None)
-    own = tuple(w for w in words if sizes.get(w.partition("=")[0], 2) > 1) or words
-    return Composed(config, choices, own, int(info.job.num), math.prod(sizes.values()))
-
-
-def counted(typed: Sequence[str], info: Any) -> dict[str, int] | None:
-    """Return how many values a sweep has of each key; None where the sweeper is none of hydra's.
-
-    Hydra's own tells nobody. It takes every combination of the values, those of
-    hydra.sweeper.params among them, where the last word on a key counts.
-    """
-    from hydra.core.global_hydra import GlobalHydra
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-
-    if info.runtime.choices.get("hydra/sweeper") != "basic":
-        return None
-    words = [f"{k}={v}" for k, v in (info.sweeper.get("params") or {}).items()]
-    words += [word for word in order(typed) if not word.startswith("-") and "=" in word]
-    parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
-    return {
-        each.get_key_element(): len(list(each.sweep_string_iterator()))
-        if each.is_sweep_override()
-        else 1
-        for each in parser.parse_overrides(words)
-    }
+    parser = get_args_parser()
+    parser.error = refuse  # type: ignore[method-assign]
+    found = parser.parse_args(order([a for a in arguments if a not in MULTIRUN]))
+    found.multirun = is_sweep(arguments)
+    shown = [found.cfg, found.info, found.hydra_help, found.shell_completion]
+    if sum(map(bool, [*shown, found.multirun, found.run])) > 1:
+        refuse("only one of -m, --run, --cfg, --info and --hydra-help can be asked for")
+    if found.resolve and not found.cfg:
+        refuse("--resolve goes with --cfg: --cfg job --resolve")
+    if found.config_path:
+        refuse("--config-path would take conf/ away; your own yaml files come with --config-dir")
+    return found
 
 
 def default_name(choices: dict[str, str]) -> str:

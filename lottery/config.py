@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 from omegaconf import OmegaConf
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from omegaconf.errors import OmegaConfBaseException
 
 from lottery.components import bind, near
 from lottery.errors import DamagedError, UsageError
 from lottery.identity import normalised
+from lottery.interpolation import plain as plain
 from lottery.looking.defaults import conf_dir as conf_dir
 from lottery.storage.files import CONFIG, read_plain
 from lottery.storage.yamls import refuse_tricks
@@ -35,16 +36,6 @@ UNREADABLE = (
     yaml.YAMLError,
 )
 LONGEST_LIST = 1_000  # levels after which a schedule counts as endless
-
-
-def plain(config: Any) -> dict[str, Any]:
-    """Return a composed config as plain dicts, everything filled in; raises UsageError."""
-    try:
-        return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[return-value]
-    except MissingMandatoryValue as error:
-        raise UsageError(f"config: no value for '{error.full_key}'") from error
-    except OmegaConfBaseException as error:
-        raise UsageError(f"config: {str(error).splitlines()[0]}") from error
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -174,8 +165,8 @@ def spelled(node: dict[str, Any]) -> str:
 
 def check_sanity(prune: dict[str, Any]) -> None:
     """Raise UsageError where shuffled single weights are no control for what is pruned."""
-    for column, plain in (("structure", "weight"), ("update", "static")):
-        if prune[column]["name"] != plain:
+    for column, usual in (("structure", "weight"), ("update", "static")):
+        if prune[column]["name"] != usual:
             raise UsageError(
                 f"sanity: its controls permute single weights of a mask that stays, which says "
                 f"nothing of prune/{column}={prune[column]['name']}; type sanity=false"

@@ -34,8 +34,7 @@ def run(overrides: Sequence[str] = ()) -> Runs:
     jobs = Jobs(shlex.join(["lottery", "run", *words]), is_sweep(words))
     with ALONE, signals.borrowed(), torch_kept():
         signals.install(jobs.typed)
-        if compose_each(words, jobs.take):
-            raise UsageError("run: hydra does not understand these flags; it says why above")
+        compose_each(words, jobs.take)
     if jobs.stopped and jobs.stopped.code == INTERRUPTED:
         raise KeyboardInterrupt(str(jobs.stopped)) from jobs.stopped
     if jobs.stopped:

@@ -36,8 +36,7 @@ def main(arguments: list[str]) -> int:
         return 0
     words, chosen = taken(arguments)
     plans = Plans(timed=chosen["time"] == "yes", sweep=is_sweep(words))
-    if code := compose_each(words, plans.take):
-        return code
+    compose_each(words, plans.take)
     if not plans.each and not plans.refused:  # one of hydra's flags, as --cfg
         return 0
     if chosen["format"] == "json":

@@ -39,7 +39,8 @@ def main(arguments: list[str]) -> int:
     signals.forget()
     jobs = Jobs(shlex.join(["lottery", "run", *arguments]), is_sweep(arguments))
     signals.install(jobs.typed)  # before the seconds that the imports take
-    return compose_each(arguments, jobs.take) or closing(jobs)
+    compose_each(arguments, jobs.take)
+    return closing(jobs)
 
 
 def groups(arguments: list[str]) -> str:
