@@ -16,7 +16,7 @@ from types import FrameType, ModuleType
 from typing import Any
 
 from lottery import __version__
-from lottery.errors import INTERRUPTED, TERMINATED, LotteryError, Terminated, UsageError
+from lottery.errors import INTERRUPTED, TERMINATED, LotteryError, Terminated
 from lottery.wording import printable
 
 COMMANDS = Path(__file__).parent / "commands"
@@ -135,20 +135,21 @@ def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 
 def dispatch(arguments: list[str]) -> int:
     """Call the command that the first word names."""
+    if arguments[:1] in (["help"], ["--help"], ["-h"]) and len(arguments) > 1:
+        arguments = [arguments[1], "--help"]
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(overview())
         return 0
     word, rest = arguments[0], arguments[1:]
-    if word == "--version":
+    if word in ("version", "--version", "-V"):
         print(f"lottery {__version__}")
         return 0
     if word in ("-sc", "--shell-completion"):
         return complete(rest)
     if word not in commands():
-        from lottery.spelling import suggestion
+        from lottery.answers import command_meant
 
-        near = suggestion(word, commands())
-        raise UsageError(f"there is no command '{word}'{near} (there are: {', '.join(commands())})")
+        word, rest = command_meant(word, rest, commands())
     return int(command(word).main(rest))
 
 

@@ -10,12 +10,12 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from lottery.components import near
 from lottery.config import conf_dir
 from lottery.errors import LotteryError, UsageError
 from lottery.interpolation import cause_of
 from lottery.looking.defaults import LISTS
 from lottery.skeleton import Config, Host, Prune, Train
+from lottery.spelling import suggestion as near
 
 KINDS = {  # omegaconf's words, and ours
     "converted to Integer": "no whole number",

@@ -1,7 +1,6 @@
 """Find the function that a config names, and bind its settings: the second net for a typo."""
 
 import dataclasses
-import difflib
 import importlib
 import inspect
 import typing
@@ -16,6 +15,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lottery.errors import UsageError
+from lottery.spelling import suggestion
 
 PACKAGE = Path(__file__).parent
 FOLDERS = {
@@ -33,12 +33,6 @@ FOLDERS = {
     "log": "loggers",
     "figure": "figures",
 }
-
-
-def near(word: str, words: typing.Iterable[str]) -> str:
-    """Return "; did you mean 'x'?" where one of `words` is near `word`, else nothing."""
-    found = difflib.get_close_matches(word, list(words), n=1, cutoff=0.5)
-    return f"; did you mean '{found[0]}'?" if found else ""
 
 
 def components(kind: str) -> list[str]:
@@ -61,7 +55,7 @@ def find(kind: str, name: Any, where: str) -> Callable[..., Any]:
             return entry.load()  # type: ignore[no-any-return]
     known = components(kind)
     raise UsageError(
-        f"{where}.name: there is no {kind} '{name}'{near(str(name), known)} "
+        f"{where}.name: there is no {kind} '{name}'{suggestion(str(name), known)} "
         f"(there are: {', '.join(known)})"
     )
 
@@ -96,7 +90,7 @@ def bind(kind: str, node: dict[str, Any], where: str) -> Callable[..., Any]:
     known = settings_of(function)
     for key in given:
         if key not in known:
-            hint = near(key, known) or (f" (it has: {', '.join(known)})" if known else "")
+            hint = suggestion(key, known) or (f" (it has: {', '.join(known)})" if known else "")
             raise UsageError(f"{where}: {node['name']} has no setting '{key}'{hint}")
     for key, (_, default) in known.items():
         if key not in given and default is dataclasses.MISSING:

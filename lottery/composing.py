@@ -127,16 +127,22 @@ def order(arguments: Sequence[str]) -> list[str]:
         if not word.startswith("-"):
             others.append(word)
         elif flag not in FLAGS:
-            from lottery.components import near
+            from lottery.spelling import suggestion
 
-            hint = near(flag, list(FLAGS))
+            hint = suggestion(flag, FLAGS)
             raise UsageError(f"run: there is no flag '{word}'{hint} (lottery run --help)")
         else:
             flags.append(word)
-            optional = flag in ("--info", "-i", "-sc", "--shell-completion")
-            if waiting and (
-                (FLAGS[flag] and flag == word)
-                or (optional and re.match(r"[a-z-]+$|install=|uninstall=|query=", waiting[0]))
-            ):
+            if takes_value(word, waiting):
                 flags.append(waiting.pop(0))
     return flags + others
+
+
+def takes_value(word: str, after: Sequence[str]) -> bool:
+    """Say whether a flag of hydra takes the first of the words behind it."""
+    flag = word.partition("=")[0]
+    optional = flag in ("--info", "-i", "-sc", "--shell-completion")
+    return bool(after) and bool(
+        (FLAGS.get(flag, False) and flag == word)
+        or (optional and re.match(r"[a-z-]+$|install=|uninstall=|query=", after[0]))
+    )

@@ -12,11 +12,12 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from lottery.components import bind, near
+from lottery.components import bind
 from lottery.errors import DamagedError, UsageError
 from lottery.identity import normalised
 from lottery.interpolation import plain as plain
 from lottery.looking.defaults import conf_dir as conf_dir
+from lottery.spelling import suggestion
 from lottery.storage.files import CONFIG, read_plain
 from lottery.storage.yamls import refuse_tricks
 
@@ -71,9 +72,8 @@ def option(group: str, name: str) -> dict[str, Any]:
     """Return the settings of an option of a group, as its yaml gives them; raises UsageError."""
     known = sorted(p.stem for p in (conf_dir() / group).glob("*.yaml"))
     if name not in known:
-        raise UsageError(
-            f"{group}: there is no '{name}'{near(name, known)} (there are: {', '.join(known)})"
-        )
+        hint = suggestion(name, known)
+        raise UsageError(f"{group}: there is no '{name}'{hint} (there are: {', '.join(known)})")
     node = OmegaConf.load(conf_dir() / group / f"{name}.yaml")
     return OmegaConf.to_container(node)  # type: ignore[return-value]
 
@@ -214,7 +214,8 @@ def leaves(node: Any, where: str) -> Iterator[tuple[str, Any]]:
 def choose(where: str, value: str, words: tuple[str, ...]) -> None:
     """Raise UsageError unless `value` is one of `words`."""
     if value not in words:
-        raise UsageError(f"{where}: '{value}' is none of {', '.join(words)}{near(value, words)}")
+        hint = suggestion(value, words)
+        raise UsageError(f"{where}: '{value}' is none of {', '.join(words)}{hint}")
 
 
 def at_least(where: str, value: int, least: int) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "lottery"
 FLOORS = [  # a folder stands for every file in it but those that are named with it
-    ["errors", "spelling", "typed", "seeds", "step", "selection", "mask", "task", "units", "parts", "signals", "pause", "snapshots",
+    ["errors", "spelling", "synonyms", "typed", "seeds", "step", "selection", "mask", "task", "units", "parts", "signals", "pause", "snapshots",
      "wording", "formats", "identity", "stats", "nets.initializers", "plotting.source",
      "storage.files", "storage.yamls", "storage.tables", "storage.records", "storage.disk", "storage.claims", "watching.pulse", "watching.sweep"],
     ["storage", "pixels", "environment", "memory", "effort", "narrowing", "named", "scoring", "search", "regrow", "glimpse",
@@ -18,9 +18,9 @@ FLOORS = [  # a folder stands for every file in it but those that are named with
      "looking", "foresight", "upkeep", "plotting.material", "watching.logbook",
      "nets.sizes", "exchange.forms", "exchange.exports"],
     ["experiment", "checks", "timetable"],
-    ["cli", "commands", "__main__", "config", "skeleton", "components", "complaints", "composing", "interpolation", "sources", "sweeping", "jobs", "launch", "recording",
+    ["cli", "commands", "answers", "__main__", "config", "skeleton", "components", "complaints", "composing", "interpolation", "sources", "sweeping", "jobs", "launch", "recording",
      "opening", "reopen", "notebook", "reports", "plotting.drawing", "nets.measuring", "foresight.plans",
-     "looking.defaults", "looking.retyped", "looking.sections"],
+     "looking.defaults", "looking.settings", "looking.retyped", "looking.sections"],
 ]  # fmt: skip
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 LEAVES = set(FLOORS[2])

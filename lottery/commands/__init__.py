@@ -103,10 +103,11 @@ def parsed(
         else:
             words.append(word)
     for word in words:
+        after = next((b for a, b in zip(words, words[1:]) if a == word and b[:1] != "-"), "")
         if filters and named(word, chosen.get("outputs", "outputs")):
             continue
         if word.startswith("-") or ("=" in word and not (filters and filtering(word, known))):
-            raise UsageError(unknown(word, known, filters))
+            raise UsageError(unknown(word, after, known, filters))
     return words, chosen
 
 
@@ -129,11 +130,19 @@ def filtering(word: str, known: Iterable[str]) -> bool:
     return match[1] in COLUMNS or match[1] in ALSO or not alike(match[1], known)
 
 
-def unknown(word: str, known: Mapping[str, str], filters: bool) -> str:
-    """Return the line for an option that a command does not take."""
+def unknown(word: str, after: str, known: Mapping[str, str], filters: bool) -> str:
+    """Return the line for an option that a command does not take; `after` is the word behind it."""
     from lottery.looking.filters import GRAMMAR
+    from lottery.spelling import plain
+    from lottery.synonyms import HABITS
 
-    hint = suggestion(word.partition("=")[0].lstrip("-"), known)
+    name, equals, value = word.lstrip("-").partition("=")
+    habits = {plain(w): real for real, words in HABITS.items() for w in words.split()}
+    real = {plain(k): k for k in known}.get(plain(name)) or habits.get(plain(name), "")
+    if real.partition("=")[0] in known:
+        whole = real if "=" in real else f"{real}={value or after or 'VALUE'}"
+        return f"there is no option '{word}' here; type {whole}"
+    hint = suggestion(name, known)
     there = ", ".join([*(f"{key}=" for key in known), "--help"])
     besides = f"; filters are {GRAMMAR}" if filters else ""
     return f"there is no option '{word}' here{hint} (there are: {there}{besides})"

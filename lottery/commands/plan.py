@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lottery.answers import taken_for
 from lottery.composing import compose_each, is_sweep
 from lottery.errors import UsageError
 from lottery.foresight.plans import Plans
@@ -34,7 +35,8 @@ def main(arguments: list[str]) -> int:
     if "-h" in arguments or "--help" in arguments:
         print(__doc__)
         return 0
-    words, chosen = taken(arguments)
+    rest, chosen = taken(arguments)
+    words = taken_for("plan", rest)
     plans = Plans(timed=chosen["time"] == "yes", sweep=is_sweep(words))
     compose_each(words, plans.take)
     if not plans.each and not plans.refused:  # one of hydra's flags, as --cfg

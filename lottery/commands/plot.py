@@ -22,6 +22,7 @@ FOLDER = Path("plots")
 
 def main(arguments: list[str]) -> int:
     """Draw and write the figure; return the exit code."""
+    arguments = named(arguments)
     name = next((a.partition("=")[2] for a in arguments if a.startswith("figure=")), "")
     if "-h" in arguments or "--help" in arguments:
         print(help_of(name) if name else f"{(__doc__ or '').rstrip()}\n\n{overview()}")
@@ -63,6 +64,22 @@ def main(arguments: list[str]) -> int:
     for path in dict.fromkeys(written):
         print(printable(path))
     return 0
+
+
+def named(arguments: list[str]) -> list[str]:
+    """Return the words with a figure's name, where it stands alone, as figure=NAME."""
+    from lottery.components import components
+    from lottery.spelling import plain
+
+    if any(word.startswith(("figure=", "--figure")) for word in arguments):
+        return arguments
+    known = {plain(name): name for name in components("figure")}
+    for place, word in enumerate(arguments):
+        begun = [name for name in known if name.startswith(plain(word)) and len(word) > 2]
+        if word[:1] != "-" and (plain(word) in known or len(begun) == 1):
+            figure = known.get(plain(word)) or known[begun[0]]
+            return [f"figure={figure}", *arguments[:place], *arguments[place + 1 :]]
+    return arguments
 
 
 def select(outputs: Path, words: list[str], name: str, settings: list[str]) -> tuple[Path, ...]:

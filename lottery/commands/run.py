@@ -10,6 +10,7 @@ import textwrap
 from pathlib import Path
 
 from lottery import signals
+from lottery.answers import taken_for
 from lottery.composing import compose_each, is_sweep
 from lottery.jobs import Jobs
 
@@ -36,6 +37,7 @@ def main(arguments: list[str]) -> int:
     if "-h" in arguments or "--help" in arguments:
         print(HELP.format(groups=groups(arguments)), end="")
         return 0
+    arguments = taken_for("run", arguments)
     signals.forget()
     jobs = Jobs(shlex.join(["lottery", "run", *arguments]), is_sweep(arguments))
     signals.install(jobs.typed)  # before the seconds that the imports take

@@ -7,7 +7,7 @@ each option that run.json names, parts before the whole, an experiment last.
 import dataclasses
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,30 +44,30 @@ def changed(settings: Mapping[str, Any], choices: Mapping[str, str]) -> dict[str
     return {key: pair for key, pair in found.items() if not same(*pair)}
 
 
-def composed(choices: Mapping[str, str]) -> dict[str, Any]:
-    """Return the config of these options, nothing overridden."""
+def composed(choices: Mapping[str, str], places: Sequence[Path] = ()) -> dict[str, Any]:
+    """Return the config of these options, nothing overridden; `places` are folders like conf/."""
     found: dict[str, Any] = dataclasses.asdict(Config())
     merge(found, contents(conf_dir() / "run.yaml"))
     for group in sorted(choices, key=lambda g: (g == "experiment", -g.count("/"))):
-        node = option(group, choices[group])
+        node = option(group, choices[group], places)
         for part in reversed(group.split("/")) if group != "experiment" else ():
             node = {part: node}
         merge(found, node or {})
     return found
 
 
-def option(group: str, name: str) -> dict[str, Any] | None:
+def option(group: str, name: str, places: Sequence[Path] = ()) -> dict[str, Any] | None:
     """Return what the yaml file of an option sets; None where conf/ has none of this name."""
-    path = file_of(group, name)
+    path = file_of(group, name, places)
     return contents(path) if path else None
 
 
-def file_of(group: str, name: str) -> Path | None:
-    """Return the yaml file of an option; both words may come from anywhere."""
+def file_of(group: str, name: str, places: Sequence[Path] = ()) -> Path | None:
+    """Return the yaml file of an option, of the first place that has it; words from anywhere."""
     if any(not OPTION.fullmatch(word) or ".." in word for word in (group, name)):
         return None
-    path = conf_dir() / group / f"{name}.yaml"
-    return path if path.is_file() else None
+    paths = [place / group / f"{name}.yaml" for place in places or (conf_dir(),)]
+    return next((path for path in paths if path.is_file()), None)
 
 
 def contents(path: Path) -> dict[str, Any]:

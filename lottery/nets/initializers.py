@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import TypeVar
 
 import torch
@@ -11,6 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
 from lottery.errors import UsageError
+from lottery.spelling import nearest
 
 K = TypeVar("K", str, int)
 V = TypeVar("V")
@@ -104,7 +104,7 @@ def choose(options: Mapping[K, V], name: K, setting: str) -> V:
 def hint(options: Iterable[str | int], name: str) -> str:
     """Return what a person who typed `name` may have meant, and the names where they are few."""
     names = [str(option) for option in options]
-    near = get_close_matches(name, names, n=5 if len(names) > FEW else 1, cutoff=0.5)
+    near = nearest(name, names, most=1)
     guess = f"did you mean {' or '.join(near)}?" if near else ""
     known = f"choose from {', '.join(names[:FEW])}" + (", ..." if len(names) > FEW else "")
     return guess if near and len(names) > FEW else f"{guess} {known}".strip()

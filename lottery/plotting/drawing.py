@@ -16,12 +16,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 from omegaconf import OmegaConf
 
-from lottery.components import bind, components, find, near, settings_of
+from lottery.components import bind, components, find, settings_of
 from lottery.config import conf_dir
 from lottery.errors import UsageError
 from lottery.looking.tidy import Runs
 from lottery.plotting import charts, fonts
 from lottery.plotting.material import Material
+from lottery.spelling import suggestion
 from lottery.storage import disk
 from lottery.storage.files import read_plain
 
@@ -184,7 +185,7 @@ def defaults(name: str) -> dict[str, Any]:
     if name not in figures():
         listed = ", ".join(figures())
         raise UsageError(
-            f"there is no figure '{name}'{near(name, figures())} (there are: {listed})"
+            f"there is no figure '{name}'{suggestion(name, figures())} (there are: {listed})"
         )
     path = conf_dir() / "figure" / f"{name}.yaml"
     if path.exists():
