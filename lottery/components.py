@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lottery.errors import UsageError
+from lottery.source_hash import source_of
 from lottery.spelling import suggestion
 
 PACKAGE = Path(__file__).parent
@@ -58,6 +59,17 @@ def find(kind: str, name: Any, where: str) -> Callable[..., Any]:
         f"{where}.name: there is no {kind} '{name}'{suggestion(str(name), known)} "
         f"(there are: {', '.join(known)})"
     )
+
+
+def code_of(kind: str, name: Any, where: str) -> str | None:
+    """Return the hash of the source of a component; None for one that this package brings.
+
+    It is "" where the source cannot be read.
+    """
+    if name in own_components(kind):
+        return None
+    entry = next((e for e in entry_points(group=f"lottery.{kind}") if e.name == name), None)
+    return source_of(find(kind, name, where), entry) if entry else None
 
 
 def settings_of(function: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:

@@ -12,7 +12,7 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from lottery.components import bind
+from lottery.components import bind, code_of
 from lottery.errors import DamagedError, UsageError
 from lottery.identity import normalised
 from lottery.interpolation import plain as plain
@@ -145,7 +145,20 @@ def parts(settings: dict[str, Any]) -> Parts:
         branch_levels=None if levels is None else tuple(levels),
         replicate=settings["replicate"],
         levels=level_count(settings["levels"], schedule),
+        code=code(settings, branches),
     )
+
+
+def code(settings: dict[str, Any], branches: dict[str, Any]) -> dict[str, str]:
+    """Return the source hashes of the components that come from other packages, by their place."""
+    train, prune = settings["train"], settings["prune"]
+    nodes = {kind: settings[kind] for kind in ("model", "dataset", "schedule", "rewind")}
+    nodes |= {kind: train[kind] for kind in ("optimizer", "lr")}
+    nodes |= {kind: prune[kind] for kind in COLUMNS}
+    found = {kind: code_of(kind, node["name"], kind) for kind, node in nodes.items()}
+    for name, node in branches.items():
+        found[f"branch {name}"] = code_of("branch", node["name"], f"branches.{name}")
+    return {place: sha for place, sha in found.items() if sha is not None}
 
 
 def boards(settings: dict[str, Any], about: About) -> dict[str, Board]:

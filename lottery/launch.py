@@ -15,10 +15,12 @@ from lottery.errors import DamagedError, UsageError
 from lottery.foresight.space import check_space
 from lottery.identity import changes, flat, identity, run_folder
 from lottery.opening import open_run, pick_device
+from lottery.outcome import FORMAT
 from lottery.parts import Parts
-from lottery.recording import keep_record
+from lottery.recording import edited, keep_record
 from lottery.resume import refuse_or_warn
 from lottery.runs import Run
+from lottery.source_hash import UNREADABLE
 from lottery.states import fingerprint_of_ticket
 from lottery.storage import disk, locks
 from lottery.storage.checkpoints import set_aside
@@ -102,11 +104,17 @@ def read_before(run: Run) -> dict[str, Any]:
 
 
 def refuse_drift(run: Run, settings: dict[str, Any], before: dict[str, Any]) -> None:
-    """Raise UsageError where the folder holds a run of another config or of other data.
+    """Raise UsageError where the folder holds a run of another config, other data or other keys.
 
-    Another environment is a warning, or with `strict` an error too.
+    Another environment or source is a warning, or with `strict` an error too.
     """
     path = run.folder / "config.yaml"
+    if before and before.get("format", 0) != FORMAT:
+        raise UsageError(
+            f"{run.folder} was begun by another version of lottery, which knew data and levels by "
+            "other keys; it stays as it is, to be looked at; to train it anew beside it add "
+            f"name={shlex.quote(run.folder.parents[1].name + '_again')}"
+        )
     if there := config_before(run):
         asked, before_it = identity(settings), identity(there)
         if asked != before_it:
@@ -130,6 +138,25 @@ def refuse_drift(run: Run, settings: dict[str, Any], before: dict[str, Any]) -> 
     if changed:
         refuse_or_warn("what is there of this run", changed, run.watch, run.strict)
         run.warned.append(0)
+    heed_edits(run, before)
+
+
+def heed_edits(run: Run, before: dict[str, Any]) -> None:
+    """Warn of components of other packages that were edited since, or whose source is unreadable.
+
+    Then no level of the run is trusted until it was found again by its key.
+    """
+    if changed := edited(run, before):
+        said = f"{' and '.join(changed)} has changed since this run began"
+        if run.strict:
+            raise UsageError(f"strict: {said}; put it back, or type strict=false")
+        run.watch.warn(
+            f"{said}: its levels are made again where that matters; to keep the old, put it back"
+        )
+        run.ledger.forget()
+    hidden = [place for place, sha in run.parts.code.items() if sha == UNREADABLE]
+    if hidden:
+        run.watch.warn(f"no source of its {', '.join(hidden)} can be read: an edit goes unnoticed")
 
 
 def config_before(run: Run) -> dict[str, Any] | None:

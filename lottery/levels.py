@@ -122,8 +122,14 @@ def check_fits(run: Run, shelf: Shelf, weights: Mapping[str, Tensor]) -> None:
 
 
 def key_of(run: Run, ticket: Ticket) -> str:
-    """Return the key of a trained level: a hash of all that its numbers follow from."""
+    """Return the key of a trained level: a hash of all that its numbers follow from.
+
+    Of components from other packages the source is a part of it; what made the mask is not, since
+    the mask itself is.
+    """
     tensors = ticket.weights | {f"mask {k}": v for k, v in masks.pack(ticket.mask).items()}
+    dense = every_weight_kept(ticket)
+    at_work = ("model", "dataset", "optimizer", "lr", *(() if dense else ("update",)))
     inputs = {
         "format": FORMAT,
         "ticket": store.tensor_digest(tensors),
@@ -133,7 +139,8 @@ def key_of(run: Run, ticket: Ticket) -> str:
         "data": run.task.fingerprint,
         "seed": run.data_seed(ticket.order),
         "variant": variant_of(ticket),
-        "update": None if every_weight_kept(ticket) else run.parts.pruning.update_settings,
+        "update": None if dense else run.parts.pruning.update_settings,
+        "code": {place: sha for place, sha in run.parts.code.items() if place in at_work},
     }
     return digest(json.dumps(inputs, sort_keys=True).encode())[:32]
 

@@ -172,3 +172,4 @@ class Parts:
     branch_levels: tuple[int, ...] | None
     replicate: int
     levels: int
+    code: dict[str, str] = field(default_factory=dict)  # component of another package -> `code_of`

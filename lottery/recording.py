@@ -19,6 +19,7 @@ from lottery.experiment import run_levels
 from lottery.looking.folders import runs_in
 from lottery.looking.results import branches, level_table, metrics
 from lottery.looking.sanity import HEADING, judge, sanity_table
+from lottery.outcome import FORMAT
 from lottery.rows import read_rows, write_overlaps
 from lottery.runs import Run
 from lottery.states import fingerprint_of_ticket
@@ -34,6 +35,7 @@ def keep_record(
     clock = time.monotonic()
     now = fingerprint(run.task.device)
     changed = differences(before.get("environment", {}), now)
+    changed += edited(run, before)
     drift = [f"{records.now()}: {', '.join(changed)}"] if changed else []
     longest = run.parts.levels >= before.get("levels_asked", 0)  # what finishes it is on record
     record = {
@@ -47,7 +49,9 @@ def keep_record(
         "seconds": before.get("seconds", 0.0),
         "levels_asked": max(run.parts.levels, before.get("levels_asked", 0)),
         "replicate": run.parts.replicate,
+        "format": FORMAT,
         "data": run.task.fingerprint,
+        "code": run.parts.code,
         "spread": run.spread,
         "ticket": fingerprint_of_ticket(run),
         "environment": now,
@@ -76,6 +80,13 @@ def keep_record(
     print(closing(run, read_rows(run)))
     if verdicts := judged(run):
         print(verdicts)
+
+
+def edited(run: Run, before: dict[str, Any]) -> list[str]:
+    """Return in words which components have another source than when the run was begun."""
+    then = before.get("code", {})
+    places = [place for place, sha in run.parts.code.items() if then.get(place, sha) != sha]
+    return [f"the source code of its {place}" for place in places]
 
 
 def write_record(run: Run, record: dict[str, Any]) -> None:

@@ -111,7 +111,8 @@ class Chain(Schedule):
         folder = run.folder / f"{SCORING}{self.index:02d}{kind}"
         pause = Pause(run.checkpoint_every, run.task.steps_per_epoch)
         density = densities(run)(self.index)
-        with Memory(folder, f"{self.parent.shelf.key} {kind}", pause, run.watch.warn) as memory:
+        made_of = f"{self.parent.shelf.key} {kind} {sorted(run.parts.code.items())}"
+        with Memory(folder, made_of, pause, run.watch.warn) as memory:
             task = Followed(run.task, run.watch, f"level {self.index}", memory)
             mask = prune(model, on_device, density, task, seed, how, memory)
         return {name: m.cpu() for name, m in mask.items()}

@@ -1,5 +1,7 @@
 """Tasks read from disk: the same batches whatever the workers, from any batch on."""
 
+import shutil
+
 import pytest
 import torch
 from PIL import Image
@@ -195,12 +197,13 @@ def test_a_file_that_breaks_is_one_line(tmp_path, workers):
     assert "\n" not in str(caught.value)
 
 
-def test_the_fingerprint_is_of_the_listing_and_the_options(tree):
+def test_the_fingerprint_is_of_the_content_and_the_options(tree, tmp_path):
     prints = {
         task_of(tree, **o).fingerprint for o in ({}, {"crop": 1}, {"size": 7}, {"flip": True})
     }
     assert len(prints) == 4
-    moved = tree._replace(folder=tree.folder / "elsewhere")
+    shutil.copytree(tree.folder, tmp_path / "elsewhere")
+    moved = folders.find_tree(tmp_path / "elsewhere")
     form = decoding.Form(3, 8, 8, 8)
     assert stream_task(moved, form, 0, PLAIN).fingerprint == task_of(tree).fingerprint
     with pytest.raises(UsageError, match=r"dataset\.workers=-1"):

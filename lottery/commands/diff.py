@@ -123,6 +123,9 @@ def circumstances(one: Side, other: Side) -> Iterator[str]:
     yield from section("environment", [(*row, "") for row in differing(*made)])
     data = [{"fingerprint": side.record.get("data")} for side in (one, other)]
     yield from section("data", [(*row, "") for row in differing(*data)])
+    code = [side.record.get("code", {}) for side in (one, other)]
+    if any(code):
+        yield from section("source of components", [(*row, "") for row in differing(*code)])
 
 
 def weight(key: str, decides: Mapping[str, Any]) -> str:

@@ -36,5 +36,5 @@ def image_folder(
     form = decoding.form_of(tree, channels, size)
     large = decoding.pixels_bytes(tree, form) > memory * 2**30
     if stream == "yes" or (stream == "auto" and large):
-        return stream_task(tree, form, workers, options)
+        return stream_task(tree, form, workers, options, root)
     return decoding.decoded_task(root, tree, form, workers, options)

@@ -26,4 +26,4 @@ def imagenet(
         absent = f"ImageNet is not in {folder.absolute()}"
         return outline((3, size, size), CLASSES, EXAMPLES, options, absent)
     tree = folders.find_tree(folder)
-    return stream_task(tree, decoding.form_of(tree, 3, size), workers, options)
+    return stream_task(tree, decoding.form_of(tree, 3, size), workers, options, root)

@@ -26,7 +26,7 @@ from lottery.runs import Run
 from lottery.snapshots import step_of
 from lottery.step import Span, parse
 from lottery.storage.records import levels as entries_of
-from lottery.storage.records import whose
+from lottery.storage.records import read_record, whose
 from lottery.storage.store import Shelf
 
 Reopen = Callable[[Run, Path], Run]  # another run on the disk, of the same data
@@ -54,7 +54,7 @@ class Planner:
         self.look(run)
         counts = kept_counts(run)
         found = Plan(run, overrides, masks.total(run.dense), counts[0].bound)
-        entries = entries_of(run.folder)
+        entries = entries_of(run.folder) if self.trusted(run) else {}
         for index, kept in enumerate(counts):
             name = name_of(run, index)
             shelf = current(run.outputs, entries.get(place(index), {}))
@@ -63,6 +63,12 @@ class Planner:
             if index and in_branches(run, index):
                 found.rows += self.branches(run, found.rows[-1], kept, entries, shelf)
         return found
+
+    def trusted(self, run: Run) -> bool:
+        """Say whether what the run's manifest names still follows from its code and its data."""
+        said = read_record(run.folder)
+        now = {"code": run.parts.code, "data": run.task.fingerprint}
+        return all(said.get(key, value) == value for key, value in now.items())
 
     def level(self, run: Run, index: int, kept: Kept, shelf: Shelf | None) -> Planned:
         """Return a level as it is to be trained."""

@@ -26,18 +26,26 @@ WHOLE = (torch.uint8, torch.int32, torch.int64)
 LONGEST_LINE = 4096  # bytes
 
 
-def cached(root: Path, name: str, make: Callable[[], Tensors], check: Check) -> tuple[Tensors, str]:
+def cached(
+    root: Path,
+    name: str,
+    make: Callable[[], Tensors],
+    check: Check,
+    trace: Callable[[], dict[str, str]] = dict,
+) -> tuple[Tensors, str]:
     """Return the tensors of a cache, and their content hash; `make` them where there is none.
 
-    `check` raises ValueError for tensors that are not what `make` would return: the file may come
-    from anywhere. One process makes them while others wait. A damaged cache is made again, with a
-    line on stderr; where it cannot be, this raises DamagedError. A folder that cannot be written
-    costs a warning. While one only looks (`outline.only_looking`), none is made.
+    `trace` says what moves with the files that they are made of, by their names: a cache made of
+    other ones than lie there is none. `check` raises ValueError for tensors that are not what
+    `make` would return: the file may come from anywhere. One process makes them while others wait.
+    A damaged cache is made again, with a line on stderr; where it cannot be, this raises
+    DamagedError. A folder that cannot be written costs a warning. While one only looks
+    (`outline.only_looking`), none is made.
     """
     path = root / "cache" / f"{name}.safetensors"
     # What looks damaged may be half of another process's work: only the lock can tell.
     with contextlib.suppress(DamagedError):
-        if found := read(path, check):
+        if found := read(path, check, trace):
             return found
     if looking():
         tensors = make()
@@ -51,7 +59,7 @@ def cached(root: Path, name: str, make: Callable[[], Tensors], check: Check) -> 
             return uncached(make(), error)
         sweep(path)
         try:
-            found = read(path, check)
+            found = read(path, check, trace)
         except DamagedError as damage:
             say(f"{damage}; making it again")
             tensors = remake(make, damage)
@@ -59,11 +67,16 @@ def cached(root: Path, name: str, make: Callable[[], Tensors], check: Check) -> 
             if found:
                 return found
             tensors = make()
-        return keep(path, tensors)
+        return keep(path, tensors, trace())
 
 
-def read(path: Path, check: Check) -> tuple[Tensors, str] | None:
-    """Return what a cache holds, None where there is none; raises DamagedError."""
+def read(
+    path: Path, check: Check, trace: Callable[[], dict[str, str]] = dict
+) -> tuple[Tensors, str] | None:
+    """Return what a cache holds, None where there is none of what `trace` finds.
+
+    Raises DamagedError.
+    """
     beside = sha_path(path)
     if not path.is_file() or not beside.is_file():  # to open a pipe would wait for ever
         return None
@@ -80,11 +93,22 @@ def read(path: Path, check: Check) -> tuple[Tensors, str] | None:
         raise DamagedError(f"{path} is damaged (its checksum is wrong)")
     try:
         with safe_open(path, "pt") as file:
+            said = json.loads(file.metadata()["lottery"])
+            sha, made_of = said["sha256"], said.get("made of")
+            for source, now in trace().items():
+                if made_of is None or made_of.get(source, now) != now:
+                    return None
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            sha = json.loads(file.metadata()["lottery"])["sha256"]
         check(tensors)
         return tensors, str(sha)
-    except (SafetensorError, ValueError, LookupError, TypeError, RecursionError) as error:
+    except (
+        SafetensorError,
+        ValueError,
+        LookupError,
+        TypeError,
+        RecursionError,
+        AttributeError,
+    ) as error:
         raise DamagedError(f"{path} is damaged ({one_line(error)})") from error
 
 
@@ -126,10 +150,12 @@ def one_line(error: object, most: int = 160) -> str:
     return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
-def keep(path: Path, tensors: Tensors) -> tuple[Tensors, str]:
+def keep(
+    path: Path, tensors: Tensors, made_of: dict[str, str] | None = None
+) -> tuple[Tensors, str]:
     """Write a cache, the checksum last; return the tensors and their content hash."""
     sha = store.tensor_digest(tensors)
-    data = store.pack_tensors(tensors, {"sha256": sha})
+    data = store.pack_tensors(tensors, {"sha256": sha, "made of": made_of or {}})
     try:
         disk.write(path, data)
         disk.write(sha_path(path), f"{digest(data)}  {path.name}\n".encode())

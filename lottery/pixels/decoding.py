@@ -3,9 +3,10 @@
 The rotation that a camera notes in a file (EXIF) is ignored, as torchvision does.
 """
 
-import sys
+import hashlib
+import io
+import re
 import threading
-import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -21,17 +22,19 @@ from torch import Tensor
 from lottery.errors import UsageError
 from lottery.pixels.augmentation import ImageOptions
 from lottery.pixels.cache import Tensors, cached, check_images
-from lottery.pixels.folders import Tree, listing_digest
+from lottery.pixels.contents import Files, content, short
+from lottery.pixels.folders import Tree, content_digest
 from lottery.pixels.images import ImageTask, image_task
 from lottery.pixels.outline import AbsentError, Outline, looking, outline
+from lottery.pixels.progress import Progress
 from lottery.pixels.splits import Images
 
 PILLOW_MODES = {1: "L", 3: "RGB"}
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")  # none that starts a program
+DECODER = 2  # raised where the pixels of any file change
 CHUNK = 64  # images that a thread decodes at a time
 LARGE = 2**24  # pixels of an image of which threads hold one at a time: it takes 4 bytes a pixel
 ONE_AT_A_TIME = threading.Lock()
-SAY_EVERY = 5.0  # seconds between two lines of progress
 
 
 class Form(NamedTuple):
@@ -43,13 +46,18 @@ class Form(NamedTuple):
     shorter: int  # the shorter side is scaled to this before the centre is cut out; 0 = no change
 
 
-def read_image(path: str, channels: int, turn: ExitStack | None = None) -> Image.Image:
-    """Return a decoded image in grey (1 channel) or RGB (3); raises UsageError naming the file.
+def read_image(path: str, channels: int) -> Image.Image:
+    """Return the image of a file as `decoded` does."""
+    return decoded(content(path)[0], path, channels)
+
+
+def decoded(data: bytes, path: str, channels: int, turn: ExitStack | None = None) -> Image.Image:
+    """Return an image in grey (1 channel) or RGB (3); raises UsageError naming the file.
 
     A large one is decoded in its `turn` among threads, which lasts until that is closed.
     """
     try:
-        with Image.open(path, formats=FORMATS) as file:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as file:
             image: Image.Image = file
             if Image.MAX_IMAGE_PIXELS and image.width * image.height > Image.MAX_IMAGE_PIXELS:
                 raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
@@ -63,7 +71,8 @@ def read_image(path: str, channels: int, turn: ExitStack | None = None) -> Image
                 image = image.convert("RGBA")  # Pillow warns of the direct way
             return image.convert(PILLOW_MODES[channels])
     except Exception as error:  # a broken file can raise whatever the decoder did not foresee
-        why = " ".join(str(error).replace(f" {path!r}", "").split()) or type(error).__name__
+        why = re.sub(r" <_io.BytesIO[^>]*>", "", " ".join(str(error).split()))
+        why = why or type(error).__name__
         raise UsageError(f"{path} cannot be read as an image ({why})") from error
 
 
@@ -115,14 +124,17 @@ def decoded_task(
 ) -> ImageTask | Outline:
     """Return a task whose images are all in memory, decoded once and cached below root.
 
-    While one only looks, an outline stands for images that were never decoded.
+    The cache is known by the content of the files, and the task's fingerprint is of that and of
+    the pixels, since another Pillow may decode to others. While one only looks, an outline stands
+    for images that were never decoded.
     """
-    listing = listing_digest(tree, form, times=True)
     try:
+        files = tree.hashed(root)
+        source = content_digest(tree, files, DECODER, form)
         tensors, sha = cached(
             root,
-            f"{tree.folder.name}-{listing[:16]}",
-            lambda: decode(tree, form, workers),
+            f"{short(tree.folder.name)}-{source[:16]}",
+            lambda: decode(tree, form, workers, files),
             partial(check_images, splits=tree.splits, classes=tree.classes),
         )
     except AbsentError as absent:
@@ -132,46 +144,57 @@ def decoded_task(
         split: Images(tensors[f"{split}_pixels"], tensors[f"{split}_labels"].long())
         for split in tree.splits
     }
+    both = hashlib.sha256(f"{source} {sha}".encode()).hexdigest()
     return image_task(
-        splits["train"], splits["test"], sha, tree.classes, options, splits.get("val")
+        splits["train"], splits["test"], both, tree.classes, options, splits.get("val")
     )
 
 
-def decode(tree: Tree, form: Form, workers: int) -> Tensors:
-    """Return pixels uint8 [N, C, H, W] and labels int32 [N] of every split."""
+def decode(tree: Tree, form: Form, workers: int, files: Files | None = None) -> Tensors:
+    """Return pixels uint8 [N, C, H, W] and labels int32 [N] of every split.
+
+    `files` are those of the tree with their hashes; raises UsageError for one that has changed.
+    """
     if looking():
         raise AbsentError(f"the images of {tree.folder} are not decoded yet")
-    total = sum(map(len, tree.splits.values()))
+    files = files or tree.hashed(None)
+    total = len(files.paths)
     progress = Progress(f"decoding {total:,} images of {tree.folder}", total)
     result: Tensors = {}
-    for split, files in tree.splits.items():
-        pixels = torch.empty((len(files), *form[:3]), dtype=torch.uint8)
-        decode_into(pixels, [tree.name(file) for file in files], form, workers, progress)
+    start = 0
+    for split, members in tree.splits.items():
+        pixels = torch.empty((len(members), *form[:3]), dtype=torch.uint8)
+        decode_into(pixels, files, start, form, workers, progress)
+        start += len(members)
         result[f"{split}_pixels"] = pixels
-        result[f"{split}_labels"] = torch.tensor([f.label for f in files], dtype=torch.int32)
+        result[f"{split}_labels"] = torch.tensor([f.label for f in members], dtype=torch.int32)
     progress.end()
     return result
 
 
 def decode_into(
-    pixels: Tensor, paths: list[str], form: Form, workers: int, progress: "Progress"
+    pixels: Tensor, files: Files, start: int, form: Form, workers: int, progress: Progress
 ) -> None:
-    """Fill `pixels` in place, with `workers` threads: Pillow decodes outside of Python's lock."""
+    """Fill `pixels` in place with the files from number `start` on.
+
+    With `workers` threads: Pillow decodes outside of Python's lock.
+    """
 
     def work(rows: list[int]) -> None:
         for row in rows:
+            path = files.paths[start + row]
             try:
                 with ExitStack() as turn:
-                    image = read_image(paths[row], form.channels, turn)
+                    image = decoded(files.read(start + row), path, form.channels, turn)
                     pixels[row] = to_tensor(centre(image, form))
                     del image
             except ValueError as error:
-                raise UsageError(f"{paths[row]}: {error}") from error
+                raise UsageError(f"{path}: {error}") from error
         progress.add(len(rows))
 
     pool = ThreadPoolExecutor(max(1, workers))
     try:
-        for _ in pool.map(work, chunked(range(len(paths)), CHUNK)):
+        for _ in pool.map(work, chunked(range(len(pixels)), CHUNK)):
             pass
     finally:
         pool.shutdown(cancel_futures=True)
@@ -182,29 +205,3 @@ def chunked(items: Iterable[int], size: int) -> Iterator[list[int]]:
     iterator = iter(items)
     while chunk := list(islice(iterator, size)):
         yield chunk
-
-
-class Progress:
-    """Say on stderr how far a long piece of work is: one line that moves, on a terminal."""
-
-    def __init__(self, what: str, total: int) -> None:
-        self.what, self.total, self.done = what, total, 0
-        self.begun = self.said = time.monotonic()
-        self.guard = threading.Lock()
-        self.moves = sys.stderr.isatty()
-        self.say(what, end="" if self.moves else "\n")
-
-    def add(self, number: int) -> None:
-        """Count what is done."""
-        with self.guard:
-            self.done += number
-            if time.monotonic() - self.said > SAY_EVERY / (10 if self.moves else 1):
-                self.said = time.monotonic()
-                self.say(f"{self.what}: {self.done / self.total:.0%}", "" if self.moves else "\n")
-
-    def end(self) -> None:
-        """Say how long it took."""
-        self.say(f"{self.what}: {time.monotonic() - self.begun:.1f} s", "\n")
-
-    def say(self, line: str, end: str) -> None:
-        print(f"\r{line}" if self.moves else line, end=end, file=sys.stderr, flush=True)

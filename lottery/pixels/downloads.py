@@ -1,13 +1,16 @@
 """Fetch and parse the files of a data set at its first use; afterwards read our own cache.
 
 A file counts where its sha256 is the one written in the data set's module: what comes over the
-net, or was put there by hand. Nothing is unpickled, and nothing of an archive is run.
+net, or was put there by hand, as it was published, unpacked or packed again. Nothing is unpickled,
+and nothing of an archive is run.
 """
 
+import contextlib
 import hashlib
 import shlex
+import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from http.client import HTTPException
@@ -21,11 +24,13 @@ from lottery.pixels import images
 from lottery.pixels.archives import at_most, unpacked
 from lottery.pixels.augmentation import ImageOptions
 from lottery.pixels.cache import Tensors, cached, check_images, one_line, say, sweep
-from lottery.pixels.decoding import Progress
+from lottery.pixels.contents import seen, settled
 from lottery.pixels.images import ImageTask
 from lottery.pixels.outline import AbsentError, Outline, looking, outline
+from lottery.pixels.progress import Progress
 from lottery.pixels.splits import Images
 from lottery.storage import disk
+from lottery.storage.records import digest
 
 SPLITS = ("train", "test")
 PATIENCE = 30.0  # seconds without an answer before the next address is tried
@@ -39,6 +44,18 @@ class Source(NamedTuple):
     size: int  # bytes
     sha256: str
     parts: dict[str, int]  # the files in it that are read, and the most bytes that each may have
+    plain: tuple[str, ...] = ()  # the sha256 of each part, where they are known
+
+    def is_right(self, parts: Mapping[str, bytes]) -> bool:
+        """Say whether parts are those that were published.
+
+        Of one whose sha256 nobody has written down here, the length has to do.
+        """
+        known = {self.name: self.sha256, **dict(zip(self.parts, self.plain, strict=False))}
+        return all(
+            known[name] == digest(data) if name in known else len(data) == self.parts[name]
+            for name, data in parts.items()
+        )
 
 
 @dataclass(frozen=True)
@@ -73,7 +90,13 @@ def downloaded(
     """
     check = partial(check_images, splits=SPLITS, classes=classes)
     try:
-        tensors, sha = cached(root, name, lambda: made(root, published, parse, check), check)
+        tensors, sha = cached(
+            root,
+            name,
+            lambda: made(root, published, parse, check),
+            check,
+            lambda: trace(root, published),
+        )
     except AbsentError as absent:
         return outline(published.shape, classes, published.examples, options, absent)
     train, test = (
@@ -96,7 +119,7 @@ def made(
     try:
         for source in published.sources:
             found = from_archive(folder / source.name, source, damaged)
-            found = found or from_parts(root / published.unpacked, source)
+            found = found or from_parts(root / published.unpacked, source, damaged)
             lacking += [] if found else [source]
             parts |= found or {}
         if lacking and looking():
@@ -115,26 +138,49 @@ def made(
         ) from error
 
 
+def trace(root: Path, published: Published) -> dict[str, str]:
+    """Return what the file system says of the files that lie there, by their path below root."""
+    found: dict[str, str] = {}
+    for source in published.sources:
+        packed = Path(published.folder, source.name)
+        for path in (packed, *(Path(published.unpacked, part) for part in source.parts)):
+            if (root / path).is_file():
+                clock = time.time_ns()
+                with disk.touching(root / path, "read"):
+                    now = seen((root / path).stat())
+                found[path.as_posix()] = now.hex() if settled(now, clock) else ""
+    return found
+
+
 def from_archive(path: Path, source: Source, damaged: list[Path]) -> dict[str, bytes] | None:
     """Return the parts of a file as it was published; None where it is not there.
 
-    One whose checksum is wrong is named on stderr and added to `damaged`.
+    One with another checksum counts if what it holds is right: somebody has packed it again. Else
+    it is named on stderr and added to `damaged`.
     """
     if not path.is_file():
         return None
     with disk.touching(path, "read"), path.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() == source.sha256:
-            file.seek(0)
+        right = hashlib.file_digest(file, "sha256").hexdigest() == source.sha256
+        size = file.tell()
+        file.seek(0)
+        if right:
             return unpacked(file, source.name, source.parts)
-        say(f"{path} is damaged or not whole ({file.tell()} of {source.size} bytes)")
-        damaged.append(path)
+        with contextlib.suppress(ValueError):
+            parts = unpacked(file, source.name, source.parts)
+            if source.is_right(parts):
+                return parts
+    say(f"{path} is damaged or not whole ({size} of {source.size} bytes)")
+    damaged.append(path)
     return None
 
 
-def from_parts(folder: Path, source: Source) -> dict[str, bytes] | None:
+def from_parts(folder: Path, source: Source, damaged: list[Path]) -> dict[str, bytes] | None:
     """Return the parts of a file that somebody unpacked; None unless all of them are there.
 
-    Nobody published a checksum of these: it is for the parser to be strict.
+    One of the published length with other content is named on stderr and added to `damaged`. One
+    of another length is somebody's own set in this layout: it is known by its content, and it is
+    for the parser to be strict.
     """
     found: dict[str, bytes] = {}
     for name, most in source.parts.items():
@@ -143,6 +189,10 @@ def from_parts(folder: Path, source: Source) -> dict[str, bytes] | None:
             return None
         with disk.touching(path, "read"), path.open("rb") as file:
             found[name] = at_most(file, most)
+        if len(found[name]) == most and not source.is_right({name: found[name]}):
+            say(f"{path} is damaged: its content is not that which was published")
+            damaged.append(path)
+            return None
     return found
 
 

@@ -10,7 +10,10 @@ import stat
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from lottery.errors import DiskError, UsageError
+from lottery.pixels.contents import Files, hashed, seen
 
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
@@ -19,8 +22,7 @@ class File(NamedTuple):
     """An image file: its path below the folder of the data set, with / on every platform."""
 
     path: str
-    size: int  # bytes
-    changed: int  # nanoseconds
+    seen: bytes  # what `contents.seen` says of it
     label: int
 
 
@@ -31,9 +33,20 @@ class Tree(NamedTuple):
     splits: dict[str, list[File]]
     classes: int
 
+    @property
+    def files(self) -> list[File]:
+        """All files, split after split."""
+        return [file for files in self.splits.values() for file in files]
+
     def name(self, file: File) -> str:
         """Return where a file lies."""
         return os.path.join(self.folder, file.path)  # noqa: PTH118  pathlib takes 5 us, of millions
+
+    def hashed(self, root: Path | None) -> Files:
+        """Return all files with the hashes of their content, which are cached below root."""
+        every = self.files
+        paths, seen_of = [file.path for file in every], [file.seen for file in every]
+        return hashed(self.folder, paths, seen_of, root)
 
 
 def located(root: Path, path: str) -> Path:
@@ -115,13 +128,13 @@ def same_classes(train: Path, classes: list[str], split: Path, names: list[str])
 def files_below(folder: Path, place: Path, label: int) -> list[File]:
     """Return the files of a class, by path, folders within it included; raises UsageError."""
     files: list[File] = []
-    places, seen = [place], set()
+    places, visited = [place], set()
     while places:
         at = places.pop()
         real = at.resolve()
-        if real in seen:  # a link that leads back up
+        if real in visited:  # a link that leads back up
             continue
-        seen.add(real)
+        visited.add(real)
         for entry in below(at):
             if entry.is_dir():
                 places.append(Path(entry.path))
@@ -133,17 +146,24 @@ def files_below(folder: Path, place: Path, label: int) -> list[File]:
             if not stat.S_ISREG(about.st_mode):
                 raise UsageError(f"{entry.path} is no plain file; take it out of the data set")
             path = Path(entry.path).relative_to(folder).as_posix()
-            files.append(File(path, about.st_size, about.st_mtime_ns, label))
+            files.append(File(path, seen(about), label))
     if not files:
         raise UsageError(f"{place} holds no image")
     return sorted(files)
 
 
-def listing_digest(tree: Tree, *words: object, times: bool) -> str:
-    """Return a sha256 over the listing and `words`, never over where the folder lies."""
+def content_digest(tree: Tree, files: Files, *words: object) -> str:
+    """Return a sha256 over the content of a tree and `words`, never over where or when it was.
+
+    Of each split the paths within it, the labels and the hashes of the files, in their order.
+    """
     sha = hashlib.sha256(json.dumps(words).encode())
-    for split in sorted(tree.splits):
-        for file in tree.splits[split]:
-            fields = (split, file.path, file.size, file.label, file.changed if times else 0)
-            sha.update(json.dumps(fields).encode())
+    start = 0
+    for split, members in tree.splits.items():
+        names = b"\0".join(os.fsencode(file.path.partition("/")[2]) for file in members)
+        labels = np.array([file.label for file in members], "<i8").tobytes()
+        hashes = files.sha[start : start + len(members)].tobytes()
+        parts = [hashlib.sha256(part).hexdigest() for part in (names, labels, hashes)]
+        sha.update(json.dumps([split, len(members), *parts]).encode())
+        start += len(members)
     return sha.hexdigest()

@@ -9,8 +9,9 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from lottery import seeds
-from lottery.errors import UsageError
-from lottery.pixels.decoding import Form, centre, read_image, to_tensor
+from lottery.errors import LotteryError, UsageError
+from lottery.pixels.contents import Files
+from lottery.pixels.decoding import Form, centre, decoded, to_tensor
 
 AREA = (0.08, 1.0)  # of a random resized crop, as share of the image (Szegedy et al. 2015)
 RATIO = (3 / 4, 4 / 3)  # width to height of it
@@ -32,25 +33,26 @@ class Plan(Sampler[Key]):
         return len(self.keys)
 
 
-class Reader(Dataset[Tensor | UsageError]):
+class Reader(Dataset[Tensor | LotteryError]):
     """The files, read a batch at a time into uint8 [B, C, H, W].
 
     An error is returned: raised in a worker, it would arrive as a page of traceback.
     """
 
-    def __init__(self, paths: list[str], form: Form, crop: bool, flip: bool) -> None:
-        self.paths, self.form, self.crop, self.flip = paths, form, crop, flip
+    def __init__(self, files: Files, form: Form, crop: bool, flip: bool) -> None:
+        self.files, self.form, self.crop, self.flip = files, form, crop, flip
 
-    def __getitem__(self, key: Key) -> Tensor | UsageError:
+    def __getitem__(self, key: Key) -> Tensor | LotteryError:
         words, files = key
         try:
             return torch.stack([self.read(file, words) for file in files])
-        except UsageError as error:
+        except LotteryError as error:
             return error
 
     def read(self, file: int, words: tuple[int, int] | None) -> Tensor:
         """Return one image, augmented by what (seed, epoch, file) draws if there are words."""
-        image = read_image(self.paths[file], self.form.channels)
+        path = self.files.paths[file]
+        image = decoded(self.files.read(file), path, self.form.channels)
         try:
             if words is None:
                 return to_tensor(centre(image, self.form))
@@ -61,7 +63,7 @@ class Reader(Dataset[Tensor | UsageError]):
                 random_crop(image, draw, self.form) if self.crop else centre(image, self.form)
             )
         except ValueError as error:
-            raise UsageError(f"{self.paths[file]}: {error}") from error
+            raise UsageError(f"{path}: {error}") from error
         return pixels.flip(2) if mirrored else pixels
 
 

@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,12 +18,13 @@ from torch.utils.data import DataLoader
 
 from lottery import seeds
 from lottery.environment import explained, reader_ended
-from lottery.errors import UsageError
+from lottery.errors import LotteryError, UsageError
 from lottery.pixels.augmentation import ImageOptions, check_options, cut_out, normalise
-from lottery.pixels.decoding import Form
+from lottery.pixels.decoding import DECODER, Form
 from lottery.pixels.examples import in_batches, pick_examples
-from lottery.pixels.folders import Tree, listing_digest
+from lottery.pixels.folders import Tree, content_digest
 from lottery.pixels.images import EVALUATION_BATCH, batches_in, evaluate
+from lottery.pixels.outline import AbsentError, Outline, outline
 from lottery.pixels.reading import Plan, Reader
 from lottery.pixels.splits import Images, split_up
 from lottery.task import Batch
@@ -142,7 +144,7 @@ class StreamTask:
         finished = False
         try:
             for picked, raw in zip(rows, loader):
-                if isinstance(raw, UsageError):
+                if isinstance(raw, LotteryError):
                     raise raw
                 labels = examples.labels[picked].to(self.device)
                 yield raw.to(self.device, non_blocking=True), labels
@@ -180,28 +182,36 @@ def as_is(batch: Any) -> Any:
     return batch
 
 
-def stream_task(tree: Tree, form: Form, workers: int, options: ImageOptions) -> StreamTask:
+def stream_task(
+    tree: Tree, form: Form, workers: int, options: ImageOptions, root: Path | None = None
+) -> StreamTask | Outline:
     """Return a task that reads its images as they are wanted.
 
-    Its fingerprint knows the listing (relative paths and sizes), not the content of the files.
-    With `crop` above 0, random resized crops stand for the padded ones of smaller sets.
+    Its fingerprint is the content of the files, whose hashes are cached below `root`; each is held
+    against its hash when it is read. With `crop` above 0, random resized crops stand for the padded
+    ones of smaller sets. While one only looks, an outline stands for much that was never hashed.
     """
     if workers < 0:
         raise UsageError(f"dataset.workers={workers} is below 0")
-    listed = {split: [tree.name(file) for file in files] for split, files in tree.splits.items()}
-    check_options(options, form.channels, len(listed["train"]), tree.classes)
+    check_options(options, form.channels, len(tree.splits["train"]), tree.classes)
+    try:
+        files = tree.hashed(root)
+    except AbsentError as absent:
+        examples = {split: len(members) for split, members in tree.splits.items()}
+        return outline(form[:3], tree.classes, examples, options, absent)
     numbered: dict[str, Images] = {}
-    paths: list[str] = []
-    for split, files in tree.splits.items():
-        numbers = torch.arange(len(paths), len(paths) + len(files))
-        numbered[split] = Images(numbers, torch.tensor([file.label for file in files]))
-        paths += listed[split]
+    start = 0
+    for split, members in tree.splits.items():
+        numbers = torch.arange(start, start + len(members))
+        numbered[split] = Images(numbers, torch.tensor([file.label for file in members]))
+        start += len(members)
     splits = split_up(
         numbered["train"], numbered["test"], tree.classes, options, numbered.get("val")
     )
+    source = content_digest(tree, files, DECODER, form)
     if form.shorter:
         form = form._replace(shorter=round(form.shorter * ZOOM))
-    reader = Reader(paths, form, options["crop"] > 0, options["flip"])
-    words = json.dumps(["stream", listing_digest(tree, form, times=False), options], sort_keys=True)
+    reader = Reader(files, form, options["crop"] > 0, options["flip"])
+    words = json.dumps(["stream", source, options], sort_keys=True)
     fingerprint = hashlib.sha256(words.encode()).hexdigest()
     return StreamTask(splits, reader, tree.classes, fingerprint, options, workers)

@@ -77,6 +77,8 @@ KINDS = {  # what run.json says, where it says so
     "drift": list,
     "environment": dict,
     "spread": dict,
+    "code": dict,
+    "format": int,
 }
 
 
