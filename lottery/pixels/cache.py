@@ -35,11 +35,11 @@ def cached(
 ) -> tuple[Tensors, str]:
     """Return the tensors of a cache, and their content hash; `make` them where there is none.
 
-    `trace` says what moves with the files that they are made of, by their names: a cache made of
-    other ones than lie there is none. `check` raises ValueError for tensors that are not what
-    `make` would return: the file may come from anywhere. One process makes them while others wait.
-    A damaged cache is made again, with a line on stderr; where it cannot be, this raises
-    DamagedError. A folder that cannot be written costs a warning. While one only looks
+    `trace` says what moves with the files that they are made of, by their names ("" moves all the
+    time): a cache made of others than lie there now is none. `check` raises ValueError for tensors
+    that are not what `make` would return: the file may come from anywhere. One process makes them
+    while others wait. A damaged cache is made again, with a line on stderr; where it cannot be,
+    this raises DamagedError. A folder that cannot be written costs a warning. While one only looks
     (`outline.only_looking`), none is made.
     """
     path = root / "cache" / f"{name}.safetensors"
@@ -94,10 +94,9 @@ def read(
     try:
         with safe_open(path, "pt") as file:
             said = json.loads(file.metadata()["lottery"])
-            sha, made_of = said["sha256"], said.get("made of")
-            for source, now in trace().items():
-                if made_of is None or made_of.get(source, now) != now:
-                    return None
+            sha, made_of = said["sha256"], said.get("made of", {})
+            if any(not now or made_of.get(source) != now for source, now in trace().items()):
+                return None
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         check(tensors)
         return tensors, str(sha)

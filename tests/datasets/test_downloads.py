@@ -1,5 +1,6 @@
 """Data sets that are fetched, checked and parsed at their first use, and their cache."""
 
+import gzip
 import hashlib
 import importlib
 import io
@@ -9,6 +10,7 @@ import shlex
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
@@ -377,6 +379,68 @@ def test_a_full_disk_says_so(load, mnist_archives, online, monkeypatch):
     monkeypatch.setattr(disk, "write", full)
     with pytest.raises(DiskError, match="No space"):
         load("mnist", validation=10)
+
+
+@pytest.fixture
+def known_parts(mnist_files, monkeypatch):
+    """Let the four files of `mnist_files` be those that were published, by their length and sha256."""
+    module = importlib.import_module("lottery.datasets.mnist")
+    sources = [
+        source._replace(parts={name: len(data)}, plain=(digest(data),))
+        for source in module.FILES.sources
+        for name in source.parts
+        for data in [(mnist_files / name).read_bytes()]
+    ]
+    monkeypatch.setattr(module, "FILES", replace(module.FILES, sources=tuple(sources)))
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_an_unpacked_file_has_to_be_the_published_one(load, known_parts, mnist_files, capsys, cached):
+    first = load("mnist", validation=10) if cached else None
+    path = mnist_files / "train-images-idx3-ubyte"
+    about = path.stat()
+    corrupt(path)
+    os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))
+    with pytest.raises(DamagedError, match="cannot be downloaded"):
+        load("mnist", validation=10)
+    assert f"{path} is damaged: its content is not that which was published" in capsys.readouterr().err
+    corrupt(path)
+    again = load("mnist", validation=10)
+    assert first is None or again.fingerprint == first.fingerprint
+    path.unlink()
+    assert load("mnist", validation=10).fingerprint == again.fingerprint  # the cache does
+
+
+def test_another_set_in_the_same_layout_is_known_by_its_content(load, mnist_files):
+    first = load("mnist", validation=10)
+    path = mnist_files / "t10k-labels-idx1-ubyte"
+    path.write_bytes(path.read_bytes()[:-1] + bytes([3]))
+    assert load("mnist", validation=10).fingerprint != first.fingerprint  # no cache hides it
+
+
+def test_a_right_file_that_was_packed_again_is_right(load, known_parts, mnist_files, capsys):
+    first = load("mnist", validation=10).fingerprint
+    for path in sorted(mnist_files.iterdir()):
+        packed = gzip.compress(path.read_bytes(), 1, mtime=77)
+        path.with_name(f"{path.name}.gz").write_bytes(packed)
+        path.unlink()
+    assert load("mnist", validation=10).fingerprint == first
+    assert capsys.readouterr().err == ""
+    data = bytearray(gzip.decompress(packed))
+    data[-1] ^= 1
+    path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(bytes(data)))
+    with pytest.raises(DamagedError, match="cannot be downloaded"):
+        load("mnist", validation=10)
+
+
+@pytest.mark.parametrize("name", ["cifar10", "cifar100"])
+def test_an_archive_that_was_packed_again_is_read(load, tmp_path, cifar, name):
+    _, archive = cifar(name)
+    path = tmp_path / files_of(name).sources[0].name
+    path.write_bytes(archive)
+    first = load(name, validation=0).fingerprint
+    path.write_bytes(gzip.compress(gzip.decompress(archive), 1))
+    assert load(name, validation=0).fingerprint == first
 
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100"])
