@@ -13,7 +13,7 @@ import torch
 import yaml
 from PIL import Image
 
-from lottery import config, seeds, sources, train
+from lottery import config, seeds, source_hash, train
 from lottery.errors import UsageError
 from lottery.pixels import contents, folders
 from lottery.storage import records
@@ -110,19 +110,19 @@ def test_the_source_of_a_component_is_all_of_its_own_that_it_imports(tmp_path, m
     for name, text in files.items():
         (tmp_path / "lib" / name).write_text(text)
     monkeypatch.syspath_prepend(str(tmp_path))
-    found = set(sources.Package("lib.net", None).hashes())
+    found = set(source_hash.Package("lib.net", None).hashes())
     assert found == {
         "lib", "lib.net", "lib.inner", "lib.inner.deep", "lib.far", "lib.used", "lib.late",
     }  # fmt: skip
-    assert sources.hash_of(["gone_module"], None) == sources.UNREADABLE
-    assert sources.hash_of(["lottery.models.lenet"], None) == sources.UNREADABLE
+    assert source_hash.hash_of(["gone_module"], None) == source_hash.UNREADABLE
+    assert source_hash.hash_of(["lottery.models.lenet"], None) == source_hash.UNREADABLE
     for number in (1, 2):  # of two distributions in one place only what is named is one's own
         (tmp_path / f"d{number}.dist-info").mkdir()
     (tmp_path / "beside.py").write_text("")
     (tmp_path / "alone.py").write_text("import beside")
-    assert set(sources.Package("alone", None).hashes()) == {"alone"}
+    assert set(source_hash.Package("alone", None).hashes()) == {"alone"}
     (tmp_path / "d2.dist-info").rmdir()
-    assert set(sources.Package("alone", None).hashes()) == {"alone", "beside"}
+    assert set(source_hash.Package("alone", None).hashes()) == {"alone", "beside"}
 
 
 @pytest.fixture
