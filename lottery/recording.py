@@ -18,7 +18,7 @@ from lottery.errors import DamagedError, DiskError, LotteryError
 from lottery.experiment import run_levels
 from lottery.looking.folders import runs_in
 from lottery.looking.results import branches, level_table, metrics
-from lottery.looking.sanity import HEADING, judge, sanity_table
+from lottery.looking.sanity import judge, sanity_table
 from lottery.outcome import FORMAT
 from lottery.rows import read_rows, write_overlaps
 from lottery.runs import Run
@@ -118,7 +118,7 @@ def judged(run: Run) -> str:
     with locks.lock(base / ".lock"):  # against the other replicates
         disk.sweep(base)
         disk.write_if_new(base / "sanity.csv", table(rows))
-    return f"\n{HEADING}\n{sanity_table(rows)}"
+    return f"\n{sanity_table(rows)}"
 
 
 def readable(run: Run, folder: Path) -> bool:

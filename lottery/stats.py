@@ -2,21 +2,34 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import fmean
 
 TOLERANCE = 0.005  # half a point of accuracy: what is smaller than that counts as no difference
 ROUNDING = 1e-12  # values that differ by less, relative to the largest or to 1, are equal
 LEAST = 3  # replicates for a verdict
+ALPHA = 0.05  # the share of families without any true difference that may hold a wrong verdict
+CORRECTIONS = ("holm", "none")  # over the levels of a config, or each for itself
 MATCHES = "matches dense"
 BEATS = "beats dense"
 FALLS = "falls below"
 UNCLEAR = "unclear"
+SAME = "all differences the same"  # no spread, and so no test: in place of a verdict
 RULE = """\
 change to dense: accuracy minus that of the same replicate's dense level, mean and 95 % interval
-  beats dense    the interval is above 0, and the mean is more than the tolerance above
-  falls below    the interval is below 0, and the mean is more than the tolerance below
+  beats dense    the mean is more than the tolerance above, and p is below 0.05
+  falls below    the mean is more than the tolerance below, and p is below 0.05
   matches dense  else, where the whole interval is no more than the tolerance below 0
   unclear        everything else: more replicates would tell"""
+
+
+@dataclass(frozen=True)
+class Tested:
+    """What a paired t-test says of one level, alone and as one of several."""
+
+    p: float  # two-sided, of this level alone; NaN where there is no test
+    adjusted: float  # what a verdict goes by: over its family, or p where each stands for itself
+    family: int  # how many levels it was corrected for; 0 where each stands for itself
 
 
 def interval(values: Sequence[float]) -> tuple[float, float, float]:
@@ -45,30 +58,86 @@ def paired(a: Sequence[float], b: Sequence[float]) -> tuple[float, float, float,
     pairs, and where all the differences are equal, of which no test can say anything.
     """
     differences = finite([x - y for x, y in zip(a, b, strict=True)])
-    mean, low, high = interval(differences)
-    if len(differences) < 2 or error_of_mean(differences) == 0:
-        return mean, low, high, math.nan
+    return *interval(differences), chance(differences)
+
+
+def chance(differences: Sequence[float]) -> float:
+    """Return the p of a paired t-test of finite differences; NaN where there is none."""
+    if len(differences) < 2 or same(differences):
+        return math.nan
     from scipy.special import stdtr  # type: ignore[import-untyped]
 
-    t = mean / error_of_mean(differences)
-    return mean, low, high, float(2 * stdtr(len(differences) - 1, -abs(t)))
+    t = fmean(differences) / error_of_mean(differences)
+    return float(2 * stdtr(len(differences) - 1, -abs(t)))
 
 
-def verdict(differences: Sequence[float], tolerance: float = TOLERANCE) -> str:
+def tested(every: Sequence[Sequence[float]], correction: str = "holm") -> list[Tested]:
+    """Return what paired t-tests say of each level, whose differences are one a replicate.
+
+    The family is all levels of three replicates or more. One whose differences are all the same
+    has no p, and is one of them all the same: else chance would say how many there are.
+    """
+    some = [finite(differences) for differences in every]
+    alone = [chance(differences) for differences in some]
+    if correction == "none":
+        return [Tested(p, p, 0) for p in alone]
+    counted = [
+        math.nan if len(d) < LEAST else 1.0 if math.isnan(p) else p
+        for d, p in zip(some, alone, strict=True)
+    ]
+    size = sum(not math.isnan(p) for p in counted)
+    return [
+        Tested(p, math.nan if math.isnan(p) else adjusted, size)
+        for p, adjusted in zip(alone, holm(counted), strict=True)
+    ]
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """Return p-values corrected for their number; NaN stays, and is none of them.
+
+    Holm 1979, "A Simple Sequentially Rejective Multiple Test Procedure": the k-th lowest of n is
+    multiplied by n - k + 1, and none is lower than the one before it, nor above 1. What is below
+    0.05 then is wrong anywhere in at most 5 % of families, however they depend on each other.
+    """
+    order = sorted((i for i, p in enumerate(ps) if not math.isnan(p)), key=lambda i: ps[i])
+    found, highest = [math.nan] * len(ps), 0.0
+    for place, index in enumerate(order):
+        highest = max(highest, min(1.0, ps[index] * (len(order) - place)))
+        found[index] = highest
+    return found
+
+
+def corrected(fewest: int, most: int | None = None) -> str:
+    """Say over how many levels verdicts are corrected; 0 is each for itself."""
+    most = fewest if most is None else most
+    if not most:
+        return "each level for itself, not corrected for how many there are"
+    return f"Holm over {most if fewest == most else f'{fewest} to {most}'} level{'s'[most < 2 :]}"
+
+
+def verdict(
+    differences: Sequence[float], tolerance: float = TOLERANCE, p: float | None = None
+) -> str:
     """Return what differences to dense, one a replicate, say of a level; the rule is `RULE`.
 
-    Fewer than three replicates say nothing, and the words say so: two that agree by chance have an
-    interval of no width. "" for none.
+    `p` is that of a family of levels; None for a level that stands for itself. Fewer than three
+    replicates say nothing, and neither do differences that are all the same: the words say so. ""
+    for none.
     """
     some = finite(differences)
     if len(some) < LEAST:
         return f"({len(some)} replicate{'s' if len(some) > 1 else ''})" if some else ""
-    mean, low, high = interval(some)
-    if low > 0 and mean > tolerance:
-        return BEATS
-    if high < 0 and mean < -tolerance:
-        return FALLS
+    if same(some):
+        return SAME
+    mean, low, _ = interval(some)
+    if (chance(some) if p is None else p) < ALPHA and abs(mean) > tolerance:
+        return BEATS if mean > 0 else FALLS
     return MATCHES if low >= -tolerance else UNCLEAR
+
+
+def same(values: Sequence[float]) -> bool:
+    """Say whether two values or more are all the same, but for rounding."""
+    return len(values) > 1 and error_of_mean(values) == 0
 
 
 def finite(values: Sequence[float]) -> list[float]:

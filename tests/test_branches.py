@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lottery import levels
+from lottery import levels, stats
 from lottery.looking import sanity, sections
 from lottery.looking.facts import Facts
 from lottery.storage.ledger import Ledger
@@ -276,7 +276,8 @@ def write_controls(folder, structure="weight", **accuracies):
         ([0.001, -0.001, 0.0005], sanity.DENSITIES),
         ([-0.05, -0.06, -0.04], sanity.DENSITIES),  # worse than its shuffle
         ([0.05, -0.05, 0.01], sanity.UNKNOWN),
-        ([0.002, 0.002, 0.002], sanity.DENSITIES),  # sure, and too small to matter
+        ([0.002, 0.0021, 0.0019], sanity.DENSITIES),  # sure, and too small to matter
+        ([0.02, 0.02, 0.02], stats.SAME),  # no spread, no test
         ([0.02, 0.02], sanity.UNKNOWN),  # two say nothing, even where they agree
         ([0.05], sanity.UNKNOWN),
     ],
@@ -322,7 +323,7 @@ def test_means_of_a_level_with_one_of_the_controls(tmp_path):
     """Level 1 has shuffled masks alone, level 2 random ones: each is judged by what it has."""
     for number in range(3):
         folder = tmp_path / f"replicate_{number}"
-        write_levels(folder, 0.9)
+        write_levels(folder, 0.9 + (number - 1) / 1000)
         write_controls(folder, shuffle=0.8)
         levels = pd.read_csv(folder / "metrics.csv")
         second = levels[levels["level"] == 1].assign(level=2)

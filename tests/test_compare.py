@@ -91,9 +91,13 @@ def test_what_is_printed(two, compare):
     assert "95.00 ± 2.48 (n=3)" not in text
     assert "96.00 ± 2.48 (n=3)" in text  # 95, 96, 97: 4.303 * 1 / sqrt(3)
     assert "-3.67 (-5.10 to -2.23)" in text
-    assert "not corrected" in text
+    assert "p: paired t-test over replicates, two-sided" in text
+    assert (
+        "  correction     Holm over 2 of 3 levels of A, 2 levels of B, changes to A over 3 levels of B"
+        in text
+    )
     assert "tolerance      0.5 points" in text
-    assert "(all equal)" in text  # the dense levels
+    assert "(all differences the same)" in text  # the dense levels
     assert not [line for line in text.splitlines() if line != line.rstrip()]
     assert max(map(len, text.splitlines())) <= 120
     marked = compare("aaaa", "bbbb", "format=markdown")
@@ -184,7 +188,9 @@ def test_no_common_density_is_one_line(fabricate, compare):
 def test_densities_that_do_not_meet_are_said_or_shown(fabricate, compare, lottery, capsys):
     """Dense nets meet; 0.5 and 0.512 do not within 2 %."""
     fabricate(ident="a0", densities=(1, 0.5, 0.2), test=(0.9, 0.8, 0.7))
-    fabricate(ident="b0", densities=(1, 0.512, 0.1), test=(0.9, 0.8, 0.7), choices={"prune": "snip"})
+    fabricate(
+        ident="b0", densities=(1, 0.512, 0.1), test=(0.9, 0.8, 0.7), choices={"prune": "snip"}
+    )
     text = compare()
     assert "note: left out, as no other run is within 2 %: A at 0.5, 0.2; B at 0.512, 0.1 (" in text
     assert "left out" in json.loads(compare("format=json"))["notes"][0]
@@ -204,7 +210,9 @@ def test_densities_that_do_not_meet_are_said_or_shown(fabricate, compare, lotter
     assert "left out" not in compare("every=true")
     assert "in % at each density\n" in compare("every=true")
     assert "near=two is no share of 1" in compare("near=two", code=2)
-    assert "every=ture is none of true, false; did you mean 'true'?" in compare("every=ture", code=2)
+    assert "every=ture is none of true, false; did you mean 'true'?" in compare(
+        "every=ture", code=2
+    )
 
 
 def test_groups_stand_in_the_order_typed(two, compare):
@@ -270,12 +278,15 @@ def test_metrics(fabricate, compare):
 
 def test_only_a_sparse_level_is_judged_and_only_against_a_dense_one(fabricate, tmp_path):
     for k in range(3):
-        fabricate(ident="aaaaaaaaaa", replicate=k, densities=(1.0, 1.0, 0.5))
-        fabricate(ident="bbbbbbbbbb", replicate=k, densities=(0.9, 0.8, 0.5))
+        own = {"replicate": k, "test": (0.97, 0.96, 0.95 + k / 1000)}
+        fabricate(ident="aaaaaaaaaa", densities=(1.0, 1.0, 0.5), **own)
+        fabricate(ident="bbbbbbbbbb", densities=(0.9, 0.8, 0.5), **own)
     for folder in (tmp_path / "outputs").glob("*/*"):
         (group,) = comparison.groups(sorted(folder.glob("replicate_*")))
-        found = [comparison.reached(group, n, "test_accuracy", 0.005)["verdict"] for n in range(3)]
-        assert found == ["", "", "falls below" if folder.name[0] == "a" else ""]
+        found = comparison.reached(group, [0, 1, 2], "test_accuracy", 0.005)
+        assert [row["verdict"] for row in found.values()] == [
+            "", "", "falls below" if folder.name[0] == "a" else ""
+        ]  # fmt: skip
 
 
 def test_no_validation_split_is_said(fabricate, compare):
@@ -352,3 +363,40 @@ def test_compare_and_show_answer_without_anything_heavy(two, tmp_path):
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         assert done.stdout
+
+
+def test_p_is_corrected_over_the_levels_that_are_shown(two, compare, fabricate):
+    """A has three pruned levels, of which B has two: fewer make a smaller family, and it is said."""
+
+    def rows(*words):
+        found = json.loads(compare(*words, "format=json"))
+        return {(r["run"], r["level"]): r for r in found["rows"]}
+
+    alone, beside = rows("aaaa")["A", 1], rows("aaaa", "bbbb")["A", 1]
+    assert (alone["dense_family"], beside["dense_family"]) == (3, 2)
+    assert alone["dense_p"] == beside["dense_p"]
+    assert alone["dense_p_adjusted"] == pytest.approx(3 * alone["dense_p"])
+    assert beside["dense_p_adjusted"] == pytest.approx(2 * alone["dense_p"])
+    assert rows("aaaa", "bbbb", "every=true")["A", 1]["dense_family"] == 3
+    single = rows("aaaa", "bbbb", "correction=none")
+    assert single["A", 1]["dense_p_adjusted"] == single["A", 1]["dense_p"]
+    assert single["B", 2]["p_adjusted"] == single["B", 2]["p"]
+    assert "each level for itself" in compare("aaaa", "correction=none")
+    assert "correction=bonferroni is none of holm, none" in compare(
+        "aaaa", "correction=bonferroni", code=2
+    )
+    for k in range(3):  # what many levels show by chance alone: p = 0.02, of eight
+        steps = (0.02, 0.03, 0.04)
+        fabricate(ident="cccccccccc", replicate=k, densities=tuple(0.8**n for n in range(9)),
+                  test=(0.9, 0.9 + steps[k], *(0.9 + (k - 1) * (-1) ** n / 50 for n in range(7))))  # fmt: skip
+    assert rows("cccc")["A", 1]["verdict"] == stats.MATCHES
+    assert rows("cccc", "correction=none")["A", 1]["verdict"] == stats.BEATS
+    assert "Holm over 8 levels" in compare("cccc")
+
+
+def test_differences_that_are_all_the_same_are_no_verdict(fabricate, compare):
+    for k in range(3):
+        fabricate(replicate=k, test=(0.9 + k / 100, 0.95 + k / 100, 0.7 + k / 50))
+    text = compare()
+    assert text.count(stats.SAME) == 2  # beside the change, and in place of a verdict
+    assert "falls below" in text.partition("\nchange to dense")[0]

@@ -74,9 +74,13 @@ def made(folder, name="one"):
 
 
 def replicates(fabricate, *accuracies, ident="aaaaaaaaaa", **more):
-    """Write a replicate for each list of accuracies by level; return their folders."""
+    """Write a replicate for each list of accuracies by level; return their folders.
+
+    Pruned levels lie a thousandth of a point apart: differences that are all the same are no verdict.
+    """
     return [
-        fabricate(ident=ident, replicate=k, test=test, **more) for k, test in enumerate(accuracies)
+        fabricate(ident=ident, replicate=k, test=(*test[:1], *(a + (k - 1) / 1e6 for a in test[1:])), **more)
+        for k, test in enumerate(accuracies)
     ]
 
 
@@ -172,14 +176,18 @@ def test_numbers_are_those_of_the_tables(outputs, told):
         lines = [line.split(",") for line in (folder / "metrics.csv").read_text().splitlines()]
         by_hand.append([float(line[lines[0].index("test_accuracy")]) for line in lines[1:]])
     levels = next(s for s in told(folders).sections if s.title == "Levels").tables[0]
+    changes, words = [], []
     for level, row in enumerate(texts(levels)):
         values = [own[level] for own in by_hand]
         reach = T[3] * stdev(values) / math.sqrt(3)
         assert row[2] == (f"{100 * fmean(values):.2f}", f"± {100 * reach:.2f}")
         gaps = [own[level] - own[0] for own in by_hand]
+        changes.append(gaps if level else [])
         if level:
-            assert row[3][0] == stats.verdict(gaps)
+            words.append(row[3][0])
             assert float(row[4][0].replace("−", "-")) == pytest.approx(100 * fmean(gaps), abs=0.005)
+    tests = stats.tested(changes)[1:]
+    assert words == [stats.verdict(d, p=t.adjusted) for d, t in zip(changes[1:], tests, strict=True)]
 
 
 def test_a_denser_level_that_does_not_match_is_said(fabricate, told):
@@ -469,7 +477,7 @@ def test_a_config_whose_dense_net_was_trained_badly_does_not_win(fabricate, gath
 
 def test_a_dense_net_that_configs_share_is_one_whatever_its_replicates(fabricate, gathered):
     """The two replicates of snip are the better two of imp's three: that is no better net."""
-    own = [(0.80, 0.80), (0.90, 0.90), (0.90, 0.90)]
+    own = [(0.80, 0.80), (0.90, 0.90001), (0.90, 0.90)]
     folders = [fabricate(ident="aaaaaaaaaa", replicate=k, test=test, key=(f"d{k}", f"i{k}"))
                for k, test in enumerate(own)]  # fmt: skip
     folders += [fabricate(ident="bbbbbbbbbb", replicate=k, test=own[k], key=(f"d{k}", f"s{k}"),
@@ -504,8 +512,14 @@ def test_many_verdicts_are_said_to_be_many(fabricate, gathered):
     densities = tuple(0.9**k for k in range(22))
     folders = replicates(fabricate, *[(0.9,) * 22] * 3, densities=densities)
     folders += [fabricate(ident="bbbbbbbbbb", choices={"prune": "snip"})]
-    assert gathered(folders).finding[-1].startswith("These are 21 verdicts, each for itself")
-    assert "verdicts" not in gathered(folders[2:]).finding[-1]
+    assert gathered(folders).finding[-1] == "Verdicts: Holm over 21 levels."
+    assert "erdicts:" not in gathered(folders[2:]).finding[-1]
+    other = replicates(fabricate, *[(0.9,) * 3] * 3, ident="cccccccccc", choices={"prune": "random"})
+    assert gathered([*folders, *other]).finding[-1] == (
+        "Verdicts: Holm over 2 to 21 levels of each config, not over the 2 configs."
+    )
+    alone = gather.gather([*folders, *other], 0.005, "none").finding[-1]
+    assert alone == "Verdicts: each level for itself, not corrected for how many there are."
 
 
 def test_levels_that_keep_as_much_as_each_other_are_rows_of_their_own(fabricate, told, gathered):

@@ -1,7 +1,7 @@
 """Compare runs: settings that differ, accuracy at common densities, verdicts.
 
 usage: lottery compare [RUN...] [FILTER...] [against=RUN] [metric=test_accuracy]
-                       [tolerance=0.005] [near=0.02] [every=false]
+                       [tolerance=0.005] [near=0.02] [every=false] [correction=holm|none]
                        [format=table|csv|json|markdown|latex] [outputs=DIR]
 
 The replicates of a config are one group; runs and filters are named as for `lottery ls`, and the
@@ -16,7 +16,9 @@ Every group is compared with the first, or with `against`. metric is a column of
 Densities that differ by the share `near` or less count as one; those of one group alone are left
 out, and said, unless every=true. Means stand with half of their 95 % interval
 (Student's t over the replicates), differences with the whole; a difference is taken replicate by
-replicate. p is that of a two-sided paired t-test, and not corrected for the number of comparisons.
+replicate. p is that of a two-sided paired t-test. Of many levels some would seem to beat or to fall
+below by chance, so p is corrected over the levels of a config that are shown (Holm);
+correction=none takes each for itself.
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ if TYPE_CHECKING:
     from lottery.looking.comparison import Group
 
 KNOWN = {"against": "", "metric": "test_accuracy", "tolerance": "0.005", "near": "0.02",
-         "every": "false", "format": "table", "outputs": "outputs"}  # fmt: skip
+         "every": "false", "correction": "holm", "format": "table",
+         "outputs": "outputs"}  # fmt: skip
 FEW = 6  # densities that are named in a line
 
 
@@ -44,7 +47,7 @@ def main(arguments: list[str]) -> int:
     words, chosen = selection(arguments, __doc__, KNOWN)
     if words is None:
         return 0
-    from lottery import formats
+    from lottery import formats, stats
     from lottery.looking import choice, comparison
     from lottery.looking.comparison_tables import explained, tables
     from lottery.looking.naming import none_there
@@ -52,12 +55,13 @@ def main(arguments: list[str]) -> int:
     format = one_of(chosen, "format", formats.FORMATS, "compare")
     tolerance, near = (share(chosen, key, "compare") for key in ("tolerance", "near"))
     every, outputs = yes(chosen, "every", "compare"), Path(chosen["outputs"])
+    correction = one_of(chosen, "correction", stats.CORRECTIONS, "compare")
     folders = choice.choose(outputs, words, "compare", KNOWN)
     if not folders:
         raise UsageError(f"compare: {none_there(outputs)}")
     some, first = grouped(outputs, folders, chosen["against"])
     check(some, chosen["metric"])
-    rows = comparison.compare(some, chosen["metric"], tolerance, first, near, every)
+    rows = comparison.compare(some, chosen["metric"], tolerance, first, near, every, correction)
     if not rows:
         reached = "; ".join(f"{g.ident}: {densities(g)}" for g in some)
         raise UsageError(
@@ -72,7 +76,7 @@ def main(arguments: list[str]) -> int:
     elif format == "json":
         about = {g.label: {"id": g.ident, "folders": g.folders} for g in some}
         by_key = {k: dict(zip(about, v, strict=True)) for k, v in settings.items()}
-        more = {"tolerance": tolerance, "near": near, "notes": said}
+        more = {"tolerance": tolerance, "correction": correction, "near": near, "notes": said}
         print(formats.as_json({"runs": about, "settings": by_key, **more, "rows": rows}))
     else:
         rule = [*map(printable, said), *explained(some, rows, tolerance)]

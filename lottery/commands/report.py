@@ -1,6 +1,7 @@
 """Write a report: one HTML file that opens anywhere and asks for nothing from the network.
 
-usage: lottery report [RUN...] [KEY=VALUE...] [to=FILE.html] [tolerance=0.005] [outputs=DIR]
+usage: lottery report [RUN...] [KEY=VALUE...] [to=FILE.html] [tolerance=0.005]
+                      [correction=holm|none] [outputs=DIR]
 
 RUN is a path, an id or the start of one, or a run's name, with all of its replicates; add
 /replicate_1 to pick one. KEY=VALUE keeps runs by a column of `lottery ls` or a setting:
@@ -9,16 +10,19 @@ prune=imp,random train.batch_size=64. No RUN: all runs.
 One config makes a page of its curve, levels, layers, cost, controls, settings, environment and
 commands; several are compared first. FILE is by default report.html in the folder that holds the
 configs: outputs/NAME/ID for one of them, outputs/NAME or outputs for several. `tolerance` is how
-far below dense an accuracy may lie and still match it.
+far below dense an accuracy may lie and still match it. Of many levels some would seem to beat dense
+or to fall below by chance, so verdicts are corrected over the levels of a config (Holm);
+correction=none takes each for itself.
 """
 
 from pathlib import Path
 
-from lottery.commands import selection, share
+from lottery import stats
+from lottery.commands import one_of, selection, share
 from lottery.errors import DiskError, UsageError
 from lottery.wording import near, printable
 
-KNOWN = {"to": "", "tolerance": "0.005", "outputs": "outputs"}
+KNOWN = {"to": "", "tolerance": "0.005", "correction": "holm", "outputs": "outputs"}
 SUFFIXES = (".html", ".htm")
 
 
@@ -31,13 +35,15 @@ def main(arguments: list[str]) -> int:
     from lottery.looking.naming import none_there
 
     refuse_place(chosen["to"])
+    tolerance = share(chosen, "tolerance", "report")
+    correction = one_of(chosen, "correction", stats.CORRECTIONS, "report")
     folders = choose(Path(chosen["outputs"]), words, "report")
     if not folders:
         raise UsageError(f"report: {none_there(Path(chosen['outputs']))}")
     from lottery.reports import gather, page
     from lottery.wording import in_words
 
-    report = gather.gather(folders, share(chosen, "tolerance", "report"))
+    report = gather.gather(folders, tolerance, correction)
     made = page.html(report)
     place = Path(chosen["to"]) if chosen["to"] else gather.usual_place(folders)
     write(place, made, bool(chosen["to"]))

@@ -1,12 +1,14 @@
 """Show one run: its levels, layers, cost, settings, branches, state.
 
-usage: lottery show RUN [FILTER...] [layers=all] [format=text|json] [outputs=DIR]
+usage: lottery show RUN [FILTER...] [layers=all] [correction=holm|none] [format=text|json]
+                    [outputs=DIR]
 
 RUN is a path, an id or the start of one, or a run's name or a part of it; add /replicate_1 to pick
 a replicate, or filters as for `lottery ls`: lottery show prune=random replicate=1
 
 Settings are listed where they differ from the yaml files of the options that were chosen. Of a
 large net layers=all shows every layer and level, layers=NAME[,NAME...] some (* for anything).
+Verdicts of controls are corrected over their levels (Holm); correction=none takes each for itself.
 """
 
 from __future__ import annotations
@@ -14,13 +16,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lottery import stats
 from lottery.commands import one_of, selection
 from lottery.errors import UsageError
 
 if TYPE_CHECKING:
     from lottery.looking.facts import Facts
 
-KNOWN = {"layers": "", "format": "text", "outputs": "outputs"}
+KNOWN = {"layers": "", "correction": "holm", "format": "text", "outputs": "outputs"}
 
 
 def main(arguments: list[str]) -> int:
@@ -31,6 +34,7 @@ def main(arguments: list[str]) -> int:
     if not words:
         raise UsageError("show: name one run (lottery ls lists them)")
     format = one_of(chosen, "format", ("text", "json"), "show")
+    correction = one_of(chosen, "correction", stats.CORRECTIONS, "show")
     from lottery.looking import choice
     from lottery.looking.facts import Facts
     from lottery.storage.settings import read_settings
@@ -40,17 +44,17 @@ def main(arguments: list[str]) -> int:
         from lottery.formats import as_json
 
         read_settings(run.folder)
-        print(as_json(everything(run)))
+        print(as_json(everything(run, correction)))
         return 0
     from lottery.looking.sections import sections
 
-    for section in sections(run, chosen["layers"]):
+    for section in sections(run, chosen["layers"], correction):
         print(section)
     read_settings(run.folder)  # after all that can be said: DamagedError, with what to type
     return 0
 
 
-def everything(run: Facts) -> dict[str, Any]:
+def everything(run: Facts, correction: str) -> dict[str, Any]:
     """Return all that is known of a run, for a program."""
     from lottery.looking import defaults, origins, results
     from lottery.looking.sections import judged
@@ -65,5 +69,5 @@ def everything(run: Facts) -> dict[str, Any]:
         "layers": results.read_table(run.folder, "layers.csv").to_dict("records"),
         "branches": results.branches(run.folder).to_dict("records"),
         "trained_by": origins.trainers(run),
-        "sanity": judged(run)[0],
+        "sanity": judged(run, correction)[0],
     }

@@ -54,6 +54,10 @@ class Group:
         found = {k: number(row.get(metric)) for k, row in self.levels.get(level, {}).items()}
         return {k: value for k, value in found.items() if value is not None}
 
+    def key(self, level: int, replicate: int) -> str:
+        """Return the key of a trained level in the store; "" where its table has none."""
+        return str(self.levels[level][replicate].get("key") or "")
+
 
 def groups(folders: Sequence[Path]) -> list[Group]:
     """Return runs as groups, one a config, labelled A, B, ...; damaged ones are left out."""
@@ -128,48 +132,90 @@ def compare(
     first: int = 0,
     near: float = NEAR,
     every: bool = False,
+    correction: str = "holm",
 ) -> list[dict[str, Any]]:
     """Return a row a common density (see `common`) and group.
 
     `mean` of the metric over replicates with its 95 % interval `low` to `high`; `dense_difference`
     to the same replicates' level 0, with its interval, and the verdict of `stats.RULE`, which is
     for accuracies; `difference` to the group number `first` over the replicates that both have,
-    with its interval and the p of a paired t-test. NaN for what there is not.
+    with its interval. Each has the p of a paired t-test, alone and adjusted over its `family`: the
+    levels of the group that are shown. NaN for what there is not.
     """
-    rows = []
-    for levels in common(some, first, near, every):
-        for index in sorted(levels):
-            group, level = some[index], levels[index]
-            other = some[first].values(levels[first], metric) if first in levels else {}
+    places = common(some, first, near, every)
+    found: dict[tuple[int, int], dict[str, Any]] = {}
+    for index, group in enumerate(some):
+        levels = [place[index] for place in places if index in place]
+        own = reached(group, levels, metric, tolerance, correction)
+        pairs = [(place[index], place.get(first, -1)) for place in places if index in place]
+        gaps = against(group, some[first] if index != first else None, pairs, metric, correction)
+        for level, gap in zip(levels, gaps, strict=True):
             row = {"run": group.label, **{key: group.facts.whose[key] for key in WHAT}}
             row |= {"level": level, "density": group.density(level), "metric": metric}
-            row |= reached(group, level, metric, tolerance)
-            row |= {"against": some[first].label}
-            row |= against(group.values(level, metric), other if index != first else {})
-            rows.append(row)
-    return rows
+            found[index, level] = row | own[level] | {"against": some[first].label} | gap
+    return [found[index, place[index]] for place in places for index in sorted(place)]
 
 
-def reached(group: Group, level: int, metric: str, tolerance: float) -> dict[str, Any]:
-    """Return what a group reached at a level, and how a sparse one stands to its dense level."""
-    values, dense = group.values(level, metric), group.values(0, metric)
+def reached(
+    group: Group, levels: Sequence[int], metric: str, tolerance: float, correction: str = "holm"
+) -> dict[int, dict[str, Any]]:
+    """Return what a group reached at levels, and how sparse ones stand to its dense level.
+
+    The levels are one family of verdicts.
+    """
+    changes = [list(to_dense(group, level, metric).values()) for level in levels]
+    found = {}
+    for level, some, test in zip(levels, changes, stats.tested(changes, correction), strict=True):
+        values = group.values(level, metric)
+        ends = zip(("mean", "low", "high"), stats.interval(list(values.values())), strict=True)
+        gap = zip(("dense_difference", "dense_low", "dense_high"), stats.interval(some),
+                  strict=True)  # fmt: skip
+        ps = {"dense_p": test.p, "dense_p_adjusted": test.adjusted, "dense_family": test.family}
+        accurate = metric.endswith("accuracy")
+        judged = stats.verdict(some, tolerance, test.adjusted) if accurate else ""
+        head = {"replicates": len(values), **dict(ends), "dense_pairs": len(some)}
+        found[level] = {**head, **dict(gap), **ps, "verdict": judged}
+    return found
+
+
+def to_dense(group: Group, level: int, metric: str) -> dict[int, float]:
+    """Return the changes of a sparse level to its dense one, by replicate; {} where none is."""
     if group.density(level) == 1 or 0 not in group.levels or group.density(0) < 1:
-        dense = {}
-    mean, low, high = stats.interval(list(values.values()))
-    changes = [values[k] - dense[k] for k in values if k in dense]
-    found = dict(zip(("dense_difference", "dense_low", "dense_high"),
-                     stats.interval(changes), strict=True))  # fmt: skip
-    judged = stats.verdict(changes, tolerance) if metric.endswith("accuracy") else ""
-    head = {"replicates": len(values), "mean": mean, "low": low, "high": high}
-    return {**head, "dense_pairs": len(changes), **found, "verdict": judged}
+        return {}
+    dense = group.values(0, metric)
+    return {k: v - dense[k] for k, v in group.values(level, metric).items() if k in dense}
 
 
-def against(values: dict[int, float], other: dict[int, float]) -> dict[str, Any]:
-    """Return the paired difference to another group over the replicates that both have."""
-    both = [k for k in values if k in other]
-    found = stats.paired([values[k] for k in both], [other[k] for k in both])
-    keys = ("difference", "difference_low", "difference_high", "p")
-    return {"pairs": len(both), **dict(zip(keys, found, strict=True))}
+def against(
+    group: Group,
+    other: Group | None,
+    pairs: Sequence[tuple[int, int]],
+    metric: str,
+    correction: str = "holm",
+) -> list[dict[str, Any]]:
+    """Return the paired differences to another group, a pair of levels, over shared replicates.
+
+    The levels are one family of tests, but for those that are the very same trained nets.
+    """
+    gaps: list[list[float]] = []
+    family: list[list[float]] = []
+    for level, theirs in pairs:
+        mine, those = group.values(level, metric), other.values(theirs, metric) if other else {}
+        both = [k for k in mine if k in those]
+        gaps.append([mine[k] - those[k] for k in both])
+        one = other and all(group.key(level, k) == other.key(theirs, k) != "" for k in both)
+        family.append([] if one else gaps[-1])
+    keys = ("difference", "difference_low", "difference_high")
+    return [
+        {
+            "pairs": len(gap),
+            **dict(zip(keys, stats.interval(gap), strict=True)),
+            "p": test.p,
+            "p_adjusted": test.adjusted,
+            "family": test.family,
+        }
+        for gap, test in zip(gaps, stats.tested(family, correction), strict=True)
+    ]
 
 
 def has(some: Sequence[Group], metric: str) -> bool:

@@ -38,11 +38,43 @@ def explained(
     """Yield how to read the tables, a line each."""
     if len(some) > 1 and not any(group.settings != some[0].settings for group in some):
         yield "no setting that decides the numbers differs"
-    if str(rows[0]["metric"]).endswith("accuracy"):
+    accurate = str(rows[0]["metric"]).endswith("accuracy")
+    if accurate:
         yield from stats.RULE.splitlines()
         yield f"  tolerance      {100 * tolerance:.4g} points"
-    if len(some) > 1:
-        yield "p: paired t-test over replicates, two-sided, not corrected for multiple comparisons"
+    if any(not math.isnan(row[key]) for row in rows for key in ("dense_p", "p")):
+        yield "p: paired t-test over replicates, two-sided"
+        yield f"  correction     {corrected(some, rows)}"
+
+
+def corrected(some: Sequence[Group], rows: Sequence[dict[str, Any]]) -> str:
+    """Say over how many levels of each group p was corrected, and of how many that it has."""
+    judged, changes = (
+        {g.label: max((r[key] for r in rows if r["run"] == g.label), default=0) for g in some}
+        for key in ("dense_family", "family")
+    )
+    whole = {g.label: sum(g.density(level) < 1 for level in g.levels) for g in some}
+    over, also = among(judged, whole), among(changes, changes)
+    if not over and not also:
+        return stats.corrected(0)
+    said = f"Holm over {over or also}"
+    if over and also and changes != judged | {rows[0]["against"]: 0}:
+        said += f", changes to {rows[0]['against']} over {also}"
+    return said + (", not over the configs" if len(some) > 1 else "")
+
+
+def among(sizes: dict[str, int], whole: dict[str, int]) -> str:
+    """Return sizes of families in words: 18 levels of each config; 18 levels of A, 3 of 18 of B."""
+    said = {
+        label: f"{n} levels" if n >= whole[label] else f"{n} of {whole[label]} levels"
+        for label, n in sizes.items()
+        if n
+    }
+    if len(sizes) == 1:
+        return next(iter(said.values()), "")
+    if len(said) > 1 and len({*said.values()}) == 1:
+        return f"{next(iter(said.values()))} of each config"
+    return ", ".join(f"{text} of {label}" for label, text in said.items())
 
 
 def legend(some: Sequence[Group]) -> Table:
@@ -92,7 +124,7 @@ def results_table(
             other += f" n={row['pairs']}"
         verdict = row["verdict"] if row["density"] < 1 else "(dense)"
         line = [f"{row['density']:.4g}", row["run"], mean, dense, verdict, other,
-                probability(row["p"])]  # fmt: skip
+                probability(row["p_adjusted"])]  # fmt: skip
         cells.append(line[: len(heads)])
     return heads, cells, ()
 
@@ -108,14 +140,14 @@ def around(mean: float, reach: float, count: int, percent: bool) -> str:
 
 
 def change(row: dict[str, Any], key: str, low: str, high: str, percent: bool) -> str:
-    """Return a difference and its interval, +0.09 (-0.44 to +0.62), unless all are equal."""
+    """Return a difference and its interval, +0.09 (-0.44 to +0.62), unless all are the same."""
     numbers = (row[key], row[low], row[high])
     if math.isnan(numbers[0]):
         return ""
     reach = (numbers[2] - numbers[1]) / 2
     said = [f"{100 * v:+.2f}" if percent else numeral(v, reach, "+") for v in numbers]
     if numbers[1] == numbers[2]:
-        return f"{said[0]} (all equal)"
+        return f"{said[0]} ({stats.SAME})"
     return said[0] if math.isnan(reach) else f"{said[0]} ({said[1]} to {said[2]})"
 
 

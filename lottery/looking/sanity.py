@@ -14,7 +14,17 @@ import pandas as pd
 
 from lottery.looking import results
 from lottery.looking.facts import Facts
-from lottery.stats import LEAST, TOLERANCE, interval
+from lottery.stats import (
+    ALPHA,
+    LEAST,
+    SAME,
+    TOLERANCE,
+    Tested,
+    corrected,
+    interval,
+    same,
+    tested,
+)
 
 HEADING = "sanity: tickets against their controls, test accuracy in %"
 WEIGHTS = "the method chooses weights"
@@ -28,20 +38,29 @@ CONTROLS = {  # what those branches have to be for that, as branches.csv has it
 }
 
 
-def judge(folders: Sequence[Path], tolerance: float = TOLERANCE) -> list[dict[str, Any]]:
+def judge(
+    folders: Sequence[Path], tolerance: float = TOLERANCE, correction: str = "holm"
+) -> list[dict[str, Any]]:
     """Return a row a level that has controls of other positions, over replicates of one config.
 
     Accuracies are those of the test split at the end of training. `difference` is ticket minus
     the mean of its shuffle and random masks, replicate by replicate, with the 95 % interval of its
-    mean; `initial` the same for ticket minus re-initialisation. A difference of `tolerance`, a
-    share of accuracy, or less counts as none.
+    mean and the p of a paired t-test, alone and over its `family`, the levels that are judged;
+    `initial` the same for ticket minus re-initialisation. A difference of `tolerance`, a share of
+    accuracy, or less counts as none.
     """
     found = [seen for f in folders if len(seen := accuracies(f))]
     if not found:
         return []
-    table = pd.concat(found)
-    rows = [level_row(int(str(level)), group, tolerance) for level, group in table.groupby("level")]
-    return [row for row in rows if results.number(row["difference"])]
+    levels = [compared(int(str(n)), group) for n, group in pd.concat(found).groupby("level")]
+    levels = [(row, gaps) for row, gaps in levels if results.number(row["difference"])]
+    tests = tested([gaps for _, gaps in levels], correction)
+    return [
+        row
+        | {"p": test.p, "p_adjusted": test.adjusted, "family": test.family}
+        | {"verdict": verdict(row, gaps, test, tolerance)}
+        for (row, gaps), test in zip(levels, tests, strict=True)
+    ]
 
 
 def accuracies(folder: Path) -> pd.DataFrame:
@@ -66,8 +85,8 @@ def plain(folder: Path) -> bool:
         return False  # of another version, or damaged
 
 
-def level_row(level: int, group: pd.DataFrame, tolerance: float) -> dict[str, Any]:
-    """Return the numbers and the verdict of one level, over the replicates with all its controls.
+def compared(level: int, group: pd.DataFrame) -> tuple[dict[str, Any], list[float]]:
+    """Return the numbers of one level over the replicates with all its controls, and differences.
 
     Means over different replicates would not add up to the difference.
     """
@@ -83,28 +102,33 @@ def level_row(level: int, group: pd.DataFrame, tolerance: float) -> dict[str, An
     for name in (*POSITIONS, "reinit"):
         row[name] = float(group[name].mean()) if name in group else math.nan
     fresh = group["reinit"] if "reinit" in group else pd.Series(dtype=float)
-    positions = interval((group["ticket"] - elsewhere).tolist())
+    gaps = (group["ticket"] - elsewhere).tolist()
+    positions = interval(gaps)
     initial = interval((group["ticket"] - fresh).dropna().tolist())
     row |= dict(zip(("difference", "low", "high"), positions, strict=True))
     row |= dict(zip(("initial", "initial_low", "initial_high"), initial, strict=True))
-    return row | {"verdict": verdict(row["replicates"], *positions, tolerance)}
+    return row, gaps
 
 
-def verdict(replicates: int, mean: float, low: float, high: float, tolerance: float) -> str:
-    """Return what the mean of ticket minus control and its 95 % interval say.
+def verdict(row: dict[str, Any], gaps: Sequence[float], test: Tested, tolerance: float) -> str:
+    """Return what the differences of tickets to controls say, one a replicate.
 
-    Fewer than three replicates say nothing: two that agree by chance have an interval of no width.
+    Fewer than three replicates say nothing, nor do differences that are all the same: they have an
+    interval of no width.
     """
-    if replicates < LEAST:
+    if row["replicates"] < LEAST:
         return UNKNOWN
-    if low > 0 and mean > tolerance:
+    if same(gaps):
+        return SAME
+    if test.adjusted < ALPHA and row["difference"] > tolerance:
         return WEIGHTS
-    return DENSITIES if high <= tolerance else UNKNOWN
+    return DENSITIES if row["high"] <= tolerance else UNKNOWN
 
 
 def sanity_table(rows: Sequence[dict[str, Any]]) -> str:
-    """Return the rows as a table for people, accuracies in per cent."""
+    """Return the rows as a table for people under its heading, accuracies in per cent."""
     lines = [
+        f"{HEADING}; verdicts: {corrected(rows[0]['family'])}",
         f"{'level':>5} {'density':>8} {'n':>3} {'ticket':>7} {'shuffle':>7} {'random':>7} "
         f"{'reinit':>7}  {'ticket - controls':<25} verdict"
     ]

@@ -31,10 +31,11 @@ COSTS = {  # row -> (a level's own column, that of its ticket with the search fo
 }
 
 
-def sections(run: Facts, layers: str) -> Iterator[str]:
+def sections(run: Facts, layers: str, correction: str = "holm") -> Iterator[str]:
     """Yield what there is to say of a run, a section each; raises DamagedError on the way.
 
-    `layers` is "" for a table of layers that fits a terminal, "all", or names with commas.
+    `layers` is "" for a table of layers that fits a terminal, "all", or names with commas;
+    `correction` that of the verdicts.
     """
     yield heading(run)
     yield settings(run)
@@ -45,7 +46,7 @@ def sections(run: Facts, layers: str) -> Iterator[str]:
         yield "\n  ".join(["where the levels come from", *origins(run)]) + "\n"
         yield from costs(levels.to_dict("records"))
     yield from branches(run, levels)
-    yield from verdicts(run)
+    yield from verdicts(run, correction)
 
 
 def heading(run: Facts) -> str:
@@ -177,18 +178,18 @@ def branches(run: Facts, levels: pd.DataFrame) -> Iterator[str]:
         yield results.level_table(dense + rows.to_dict("records")) + "\n"
 
 
-def verdicts(run: Facts) -> Iterator[str]:
+def verdicts(run: Facts, correction: str) -> Iterator[str]:
     """Yield the verdicts on the config over its replicates; why not, where one is damaged."""
-    rows, why = judged(run)
+    rows, why = judged(run, correction)
     if why:
         yield printable(f"sanity: not judged: {why}")
     elif rows:
-        yield f"{sanity.HEADING}\n{sanity.sanity_table(rows)}"
+        yield sanity.sanity_table(rows)
 
 
-def judged(run: Facts) -> tuple[list[dict[str, Any]], str]:
+def judged(run: Facts, correction: str = "holm") -> tuple[list[dict[str, Any]], str]:
     """Return the verdicts on the config over its replicates, or why there are none."""
     try:
-        return sanity.judge(runs_in(run.folder.parent)), ""
+        return sanity.judge(runs_in(run.folder.parent), correction=correction), ""
     except (DamagedError, DiskError) as error:
         return [], str(error)

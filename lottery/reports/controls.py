@@ -102,8 +102,9 @@ def sanity_table(rows: Sequence[dict[str, Any]], tolerance: float) -> Table:
         columns,
         made,
         note="Against both masks: mean of the differences, replicate by replicate, with its 95 % "
-        "interval. The method chooses weights where the interval lies above 0 and the mean is more "
-        f"than {findings.points(tolerance)}, layer densities only where the whole interval is no "
-        f"more than that; from {stats.LEAST} replicates on.",
+        f"interval. The method chooses weights where a paired t-test has p below {stats.ALPHA} and "
+        f"the mean is more than {findings.points(tolerance)} above 0, layer densities only where "
+        f"the whole interval is no more than that; from {stats.LEAST} replicates on. p: "
+        f"{stats.corrected(rows[0]['family'])}.",
         by_first=True,
     )

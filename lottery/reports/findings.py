@@ -13,7 +13,7 @@ from lottery.reports.sheets import kept, missing, percent, several, times
 MEASURES = ("test_accuracy", "val_accuracy")  # the first that the runs have
 SPLIT = {"test_accuracy": "test", "val_accuracy": "validation"}
 HOLDS = (stats.MATCHES, stats.BEATS)
-VERDICTS = (*HOLDS, stats.FALLS, stats.UNCLEAR)
+VERDICTS = (*HOLDS, stats.FALLS, stats.UNCLEAR, stats.SAME)
 DIFFERENCE = ("dense_difference", "dense_low", "dense_high")
 Interval = tuple[float, float, float]  # mean, and the ends of its 95 % interval
 
@@ -31,10 +31,11 @@ class Reached:
     verdict: str  # "" for the dense level
     pairs: int  # replicates that have it and their dense level
     choice: float  # mean validation accuracy, by which a level is picked; NaN for none
+    family: int = 0  # levels that the verdict is corrected for; 0 where it stands for itself
 
     @property
     def judged(self) -> bool:
-        """Whether there is a verdict, and not only how many replicates are too few for one."""
+        """Whether there are replicates enough for a verdict, and not only how many are too few."""
         return self.verdict in VERDICTS
 
     @property
@@ -48,14 +49,14 @@ def measure(group: Group) -> str:
     return next((c for c in MEASURES if has([group], c)), MEASURES[0])
 
 
-def reached(group: Group, tolerance: float) -> list[Reached]:
+def reached(group: Group, tolerance: float, correction: str = "holm") -> list[Reached]:
     """Return a row a level of one config, against the dense level of the same replicate."""
     column = measure(group)
     dense = 0 in group.levels and group.density(0) == 1
     rows = []
-    for level in group.levels:
+    every = comparison.reached(group, list(group.levels), column, tolerance, correction)
+    for level, found in every.items():
         density = group.density(level)
-        found = comparison.reached(group, level, column, tolerance)
         mean, low, high = (found[key] if dense else math.nan for key in DIFFERENCE)
         verdict = str(found["verdict"]) if dense and density < 1 else ""
         accuracy = (found["mean"], found["low"], found["high"])
@@ -70,6 +71,7 @@ def reached(group: Group, tolerance: float) -> list[Reached]:
                 verdict,
                 found["dense_pairs"],
                 stats.interval(list(group.values(level, "val_accuracy").values()))[0],
+                found["dense_family"],
             )
         )
     return rows
@@ -128,7 +130,16 @@ def sentences(rows: Sequence[Reached], tolerance: float, split: str) -> list[str
         return [begun(rows, split)]
     if not any(r.judged for r in rows):
         return [few(rows, dense, tolerance, split), highest(rows, top, split)]
-    return [matched(rows, dense, tolerance, split), highest(rows, top, split)]
+    said = f"Verdicts: {corrected([rows])}."
+    return [matched(rows, dense, tolerance, split), highest(rows, top, split), said]
+
+
+def corrected(configs: Sequence[Sequence[Reached]]) -> str:
+    """Return over how many levels verdicts are corrected, in words."""
+    sizes = [max((r.family for r in rows), default=0) for rows in configs]
+    said = stats.corrected(min(filter(None, sizes), default=0), max(sizes, default=0))
+    several_of = len(sizes) > 1 and any(sizes)
+    return said + (f" of each config, not over the {len(sizes)} configs" if several_of else "")
 
 
 def begun(rows: Sequence[Reached], split: str) -> str:
@@ -162,7 +173,7 @@ def matched(rows: Sequence[Reached], dense: Reached, tolerance: float, split: st
 def below(rows: Sequence[Reached], of_dense: str, tolerance: float) -> str:
     """Return the sentence for verdicts of which none holds."""
     verdicts = [r.verdict for r in rows if r.density < 1]
-    falls, unclear = verdicts.count(stats.FALLS), verdicts.count(stats.UNCLEAR)
+    falls, unclear, same = map(verdicts.count, (stats.FALLS, stats.UNCLEAR, stats.SAME))
     if falls == len(verdicts):
         return f"Every pruned level falls below {of_dense}."
     head = f"No pruned level is shown to match {of_dense}"
@@ -172,7 +183,8 @@ def below(rows: Sequence[Reached], of_dense: str, tolerance: float) -> str:
     counts = (
         (falls, "falling below it"),
         (unclear, f"unclear ({apart})"),
-        (len(verdicts) - falls - unclear, f"with fewer than {stats.LEAST} replicates"),
+        (same, f"whose replicates all differ from it alike ({stats.SAME})"),
+        (len(verdicts) - falls - unclear - same, f"with fewer than {stats.LEAST} replicates"),
     )
     said = ", ".join(f"{count} {what}" for count, what in counts if count)
     return f"{head}; of {several(len(verdicts), 'pruned level')}: {said}."

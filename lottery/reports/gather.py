@@ -29,7 +29,7 @@ NUMBERS = {  # columns that are reckoned with
 }  # fmt: skip
 
 
-def gather(folders: Sequence[Path], tolerance: float) -> Report:
+def gather(folders: Sequence[Path], tolerance: float, correction: str = "holm") -> Report:
     """Return the report on replicate folders.
 
     Runs that are damaged are named among its problems, and left out of everything else. Raises
@@ -45,7 +45,7 @@ def gather(folders: Sequence[Path], tolerance: float) -> Report:
             "report: these runs have no finished level yet; lottery ls shows how far they are"
         )
     problems += [f"No level is finished yet: {where(f)}" for f in sound if f not in begun]
-    return report(members_of(begun, tolerance), tolerance, problems)
+    return report(members_of(begun, tolerance, correction), tolerance, problems)
 
 
 def is_sound(folder: Path, problems: list[str]) -> bool:
@@ -83,11 +83,11 @@ def where(folder: Path) -> str:
     return f"{folder.parent.parent.name}/{folder.parent.name}/{folder.name}"
 
 
-def members_of(folders: Sequence[Path], tolerance: float) -> list[Member]:
+def members_of(folders: Sequence[Path], tolerance: float, correction: str) -> list[Member]:
     """Return the configs of replicate folders, ranked."""
     called = labels(tuple(folders))
     found = [
-        member(called[(base.parent.name, base.name)], mine, tolerance)
+        member(called[(base.parent.name, base.name)], mine, tolerance, correction)
         for base, mine in places.configs(folders)
     ]
     return headline.ranked(found, tolerance)

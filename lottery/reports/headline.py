@@ -10,7 +10,6 @@ from lottery.reports.one import Member
 from lottery.reports.sheets import Tile, kept, missing, percent, several
 
 SIDE_BY_SIDE = 6  # configs that are the columns of a table; more of them are its rows
-MANY = 20  # verdicts, of which one is wrong by chance
 
 
 def ranked(members: Sequence[Member], tolerance: float) -> list[Member]:
@@ -105,12 +104,8 @@ def sentences(members: Sequence[Member], tolerance: float) -> list[str]:
             f"Without a verdict, since that takes {stats.LEAST} replicates of a pruned level: "
             f"{listed(few)}."
         )
-    verdicts = sum(r.judged for m in known for r in m.rows)
-    if verdicts >= MANY:
-        said.append(
-            f"These are {verdicts} verdicts, each for itself: they are not corrected for their "
-            "number, so some are chance."
-        )
+    if known:
+        said.append(f"Verdicts: {findings.corrected([m.rows for m in known])}.")
     return said
 
 

@@ -30,13 +30,15 @@ class Member:
     group: Group
     rows: Sequence[Reached]
     split: str  # that the accuracies are of
+    correction: str  # of verdicts, over the levels
 
 
-def member(title: str, folders: Sequence[Path], tolerance: float) -> Member:
+def member(title: str, folders: Sequence[Path], tolerance: float, correction: str) -> Member:
     """Return the replicates of one config with what they reached."""
     group = gathered(title, folders)
-    rows = findings.reached(group, tolerance)
-    return Member(title, Runs(tuple(folders)), group, rows, findings.SPLIT[findings.measure(group)])
+    rows = findings.reached(group, tolerance, correction)
+    split = findings.SPLIT[findings.measure(group)]
+    return Member(title, Runs(tuple(folders)), group, rows, split, correction)
 
 
 def picture(
@@ -79,7 +81,7 @@ def part(
         *accuracy(member, tolerance, draw),
         *layers(runs, draw),
         *cost(runs, draw),
-        *beside(runs, tolerance, draw),
+        *beside(runs, tolerance, member.correction, draw),
         *(learning(member, anchor, problems) if figures else ()),
         *overlaps(runs),
         *provenance.sections(facts),
@@ -174,7 +176,9 @@ def cost_caption(runs: Runs) -> str:
     return f"Accuracy against what {what}."
 
 
-def beside(runs: Runs, tolerance: float, draw: Callable[..., list[Picture]]) -> Iterator[Section]:
+def beside(
+    runs: Runs, tolerance: float, correction: str, draw: Callable[..., list[Picture]]
+) -> Iterator[Section]:
     """Yield branches, and what the controls among them say of the method."""
     if "branch" not in runs.branches:
         return
@@ -184,7 +188,7 @@ def beside(runs: Runs, tolerance: float, draw: Callable[..., list[Picture]]) -> 
         if len(known) <= MOST_BRANCHES
         else []
     )
-    if judged := sanity.judge(runs.folders, tolerance):
+    if judged := sanity.judge(runs.folders, tolerance, correction):
         text = (
             "A method that chooses weights makes tickets that beat their own masks at other "
             "positions; one that does not has chosen layer densities only (Frankle et al. 2021, "

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lottery.looking import comparison
+from lottery.looking.comparison_tables import corrected
 from lottery.looking.order import rank
 from lottery.looking.tidy import Runs
 from lottery.plotting import charts
@@ -125,7 +126,7 @@ def common(members: Sequence[Member], tolerance: float) -> list[Table]:
     """
     metric = findings.measure(members[0].group)
     groups = [replace(m.group, label=str(at)) for at, m in enumerate(members)]
-    rows = comparison.compare(groups, metric, tolerance)
+    rows = comparison.compare(groups, metric, tolerance, correction=members[0].correction)
     spots: list[tuple[float, dict[int, dict[str, object]]]] = []
     for levels in comparison.common(groups):
         anchor = next(iter(sorted(levels)))
@@ -153,7 +154,7 @@ def common(members: Sequence[Member], tolerance: float) -> list[Table]:
     ]
     if gaps:
         columns = [c for m in rest for c in (Column(m.title, "points"), Column("p"))]
-        note = "p: two-sided paired t-test, not corrected for how many there are."
+        note = f"p: two-sided paired t-test, {corrected(groups, rows)}."
         caption = f"Difference to {first.title}, replicate by replicate"
         made.append(Table(caption, [Column("Density"), *columns], gaps, note=note))
     return made
@@ -167,7 +168,7 @@ def cell(row: dict[str, object] | None, mean: str, low: str, high: str, sign: bo
 def against(row: dict[str, object] | None) -> tuple[Cell, Cell]:
     """Return a paired difference and the p of its test; empty for none."""
     keys = ("difference", "difference_low", "difference_high")
-    p = row["p"] if row else None
+    p = row["p_adjusted"] if row else None
     tiny = isinstance(p, float) and p < 0.001  # not so for NaN
     chance = Cell("< 0.001", p) if tiny else number(p, 3)  # type: ignore[arg-type]
     return cell(row, *keys, sign=True), chance

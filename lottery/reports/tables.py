@@ -89,7 +89,7 @@ def level_table(
         "Levels" + (", means over replicates ± half of the 95 % interval" if several_of else ""),
         columns,
         made,
-        note=rule(tolerance) if several_of else "",
+        note=rule(tolerance, rows) if several_of else "",
         by_first=True,
     )
 
@@ -101,14 +101,14 @@ def standing(row: Reached) -> str:
     return "nothing pruned" if row.level else "dense"
 
 
-def rule(tolerance: float) -> str:
+def rule(tolerance: float, rows: Sequence[Reached]) -> str:
     """Return how a verdict comes about, in a sentence."""
     return (
         "Against dense: mean of the paired differences, each replicate with its own dense level. "
         f"It matches where the whole interval is no more than {findings.points(tolerance)} below "
-        "0, beats or falls below where the interval lies on one side of 0 and the mean is further "
-        f"from it than that; from {stats.LEAST} replicates on. Each verdict stands for itself: "
-        "they are not corrected for how many levels there are."
+        f"0, beats or falls below where a paired t-test has p below {stats.ALPHA} and the mean is "
+        f"further from 0 than that; from {stats.LEAST} replicates on. p: "
+        f"{findings.corrected([rows])}."
     )
 
 
