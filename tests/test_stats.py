@@ -166,3 +166,14 @@ def test_a_true_difference_is_found(experiments):
                 row["test_accuracy"] -= 0.6
         rows = findings.reached(group, stats.TOLERANCE)[1:]
         assert sum(row.verdict in (stats.FALLS, stats.SAME) for row in rows) > LEVELS / 2
+
+
+@pytest.mark.parametrize(("spread", "levels", "needed"), [(0.3, 18, 6), (1, 1, 10), (1, 18, 20), (1.5, 18, 38)])
+def test_replicates_that_a_point_takes_are_those_of_the_page(spread, levels, needed):
+    """The table of docs/looking.md: a power of 80 % for the level that Holm corrects most."""
+
+    def power(n):
+        limit = oracle.t.ppf(1 - stats.ALPHA / levels / 2, n - 1)
+        return oracle.nct.sf(limit, n - 1, n**0.5 / spread)
+
+    assert power(needed - 1) < 0.8 <= power(needed)
