@@ -292,7 +292,11 @@ def test_what_is_private_stays_here(fabricate, told):
     config = {"loggers.mlflow.uri": "https://u:hunter2@h/", "data": "s3://a:b@h/x"}
     chosen = {"log": "mlflow"}
     part = told(
-        [fabricate(record={"command": typed, "followed_by": [typed]}, config=config, choices=chosen)]
+        [
+            fabricate(
+                record={"command": typed, "followed_by": [typed]}, config=config, choices=chosen
+            )
+        ]
     )
     assert [said for _, said in part.sections[-1].commands] == [
         "lottery run 'data=s3://***@h/x'"
@@ -454,7 +458,9 @@ def test_comparison_ranks_configs_and_says_what_differs(fabricate, gathered):
 def test_a_config_whose_dense_net_was_trained_badly_does_not_win(fabricate, gathered):
     """It keeps its own accuracy down to 64 %, and that is 40 points below the other's dense net."""
     rate = "train.optimizer.lr"
-    weak = replicates(fabricate, *[(0.40, 0.41, 0.42)] * 3, ident="aaaaaaaaaa", config={rate: 0.001})
+    weak = replicates(
+        fabricate, *[(0.40, 0.41, 0.42)] * 3, ident="aaaaaaaaaa", config={rate: 0.001}
+    )
     good = replicates(fabricate, *[(0.80, 0.80, 0.70)] * 3, ident="bbbbbbbbbb", config={rate: 0.5})
     found = gathered([*weak, *good])
     assert [part.title for part in found.parts] == ["imp, lr 0.5", "imp, lr 0.001"]
@@ -968,7 +974,9 @@ def visit(browser):
         )
         contexts.append(context)
         opened = context.new_page()
-        opened.set_default_timeout(300_000)  # of what comes at once, on a machine with nothing else to do
+        opened.set_default_timeout(
+            300_000
+        )  # of what comes at once, on a machine with nothing else to do
         opened.on("console", lambda message: told.append(message.text))
         opened.on("pageerror", lambda error: told.append(str(error)))
         opened.on("request", lambda request: asked.append(request.url))
@@ -1125,3 +1133,35 @@ def test_browser_stops_a_script_that_got_in(browser, reports, tmp_path):
     assert opened.evaluate("window.canary") is None
     opened.close()
     assert ["Content Security Policy" in line for line in said] == [True]
+
+
+def test_sections_in_which_nothing_stands_are_left_out_with_their_entries(
+    fabricate, gathered, tmp_path
+):
+    folders = [
+        fabricate(ident=name * 10, record={"command": ""}, choices={"prune": name})
+        for name in ("a", "b")
+    ]
+    for some in (folders[:1], folders):
+        report = gathered(some)
+        sections = [*report.sections, *(s for part in report.parts for s in part.sections)]
+        titles = {section.title for section in sections}
+        assert not titles & {"Environment", "Reproduce", "Cost", "Learning curves", "Branches"}
+        assert titles >= {"Levels", "Settings"}
+        for section in sections:
+            assert section.pictures or section.commands or any(t.rows for t in section.tables)
+        text = page.html(report).decode()
+        listed = set(re.findall(r'<li><a href="#([^"]+)"', text))
+        assert listed <= {section.anchor for section in sections}
+        assert "Environment</a>" not in text
+
+
+def test_tables_without_a_row_go_and_a_section_with_words_stays():
+    head = [sheets.Column("a")]
+    empty, full = sheets.Table("e", head, []), sheets.Table("f", head, [[sheets.words("1")]])
+    made = [
+        sheets.Section("x", "X", tables=[empty]),
+        sheets.Section("y", "Y", tables=[empty, full]),
+        sheets.Section("z", "Z", words=["changed"], tables=[empty]),
+    ]
+    assert [(s.anchor, list(s.tables)) for s in sheets.filled(made)] == [("y", [full]), ("z", [])]

@@ -1,7 +1,7 @@
 """The sections about one config: what is drawn and tabled of its replicates."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from lottery.looking.tidy import Runs
 from lottery.plotting import drawing
 from lottery.reports import controls, costs, findings, provenance, tables
 from lottery.reports.findings import Reached
-from lottery.reports.sheets import Part, Picture, Section, kept, several
+from lottery.reports.sheets import Part, Picture, Section, filled, kept, several
 from lottery.reports.tiles import tiles
 
 Problems = list[str]
@@ -86,7 +86,7 @@ def part(
         *overlaps(runs),
         *provenance.sections(facts),
     ]
-    sections = [renamed(section, f"{anchor}-{section.anchor}") for section in made]
+    sections = [replace(one, anchor=f"{anchor}-{one.anchor}") for one in filled(made)]
     return Part(
         anchor,
         member.title,
@@ -96,11 +96,6 @@ def part(
         tiles(rows, len(facts), member.split),
         sections,
     )
-
-
-def renamed(section: Section, anchor: str) -> Section:
-    """Return a section under another anchor."""
-    return Section(**{**vars(section), "anchor": anchor})
 
 
 def about(facts: Sequence[Facts], rows: Sequence[Reached]) -> str:

@@ -15,7 +15,7 @@ ENVIRONMENT = ("torch", "device", "gpu", "threads", "deterministic", "machine", 
 
 def sections(facts: Sequence[Facts]) -> list[Section]:
     """Return what replicates of one config were made with, where, and by which commands."""
-    return [*settings(facts[0]), environment(facts), reproduce(facts)]
+    return [*settings(facts[0]), environment(facts), *reproduce(facts)]
 
 
 def settings(one: Facts) -> Iterator[Section]:
@@ -81,8 +81,8 @@ def among(said: Mapping[str, Sequence[str]], total: int) -> str:
     return "; ".join(f"{value} (replicate {', '.join(who)})" for value, who in said.items())
 
 
-def reproduce(facts: Sequence[Facts]) -> Section:
-    """Return what was typed, each command once, with the replicates that it made."""
+def reproduce(facts: Sequence[Facts]) -> Iterator[Section]:
+    """Yield what was typed, each command once, with the replicates that it made."""
     made: dict[str, list[str]] = {}
     later: dict[str, list[str]] = {}
     for one in facts:
@@ -98,5 +98,5 @@ def reproduce(facts: Sequence[Facts]) -> Section:
     listed = [(f"Makes {which(who)}", printable(command)) for command, who in made.items()]
     listed += [(f"Then, on {which(who)}", printable(command)) for command, who in later.items()]
     text = "Typed in the folder that holds outputs/. What is there already is not trained again."
-    said = [text] if listed else ["No command is on record."]
-    return Section("reproduce", "Reproduce", words=said, commands=listed)
+    if listed:
+        yield Section("reproduce", "Reproduce", words=[text], commands=listed)

@@ -17,6 +17,7 @@ from lottery.reports.sheets import (
     Column,
     Section,
     Table,
+    filled,
     missing,
     number,
     several,
@@ -55,7 +56,7 @@ def sections(members: Sequence[Member], tolerance: float, problems: Problems) ->
     made.append(Section("comparison", "Comparison", tables=tables))
     if table := settings(members):
         made.append(Section("differences", "Settings that differ", tables=[table]))
-    return made
+    return filled(made)
 
 
 def curves(members: Sequence[Member], problems: Problems) -> list[Section]:

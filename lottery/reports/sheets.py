@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 MINUS = "\N{MINUS SIGN}"
@@ -99,6 +99,12 @@ class Report:
     parts: Sequence[Part]
     made: str
     version: str
+
+
+def filled(sections: Iterable[Section]) -> list[Section]:
+    """Return the sections in which something stands, without tables that have no row."""
+    kept = [replace(s, tables=[table for table in s.tables if table.rows]) for s in sections]
+    return [s for s in kept if s.words or s.pictures or s.tables or s.commands]
 
 
 def words(value: object, tone: str = "") -> Cell:
