@@ -17,7 +17,7 @@ from lottery.environment import differences, fingerprint
 from lottery.errors import DamagedError, DiskError, LotteryError
 from lottery.experiment import run_levels
 from lottery.looking.folders import runs_in
-from lottery.looking.results import branches, level_table, metrics
+from lottery.looking.results import branch_tables, branches, level_table, metrics, number, percent
 from lottery.looking.sanity import judge, sanity_table
 from lottery.outcome import FORMAT
 from lottery.rows import read_rows, write_overlaps
@@ -26,6 +26,7 @@ from lottery.states import fingerprint_of_ticket
 from lottery.storage import disk, locks, records
 from lottery.storage.records import RUN, signed
 from lottery.storage.tables import table
+from lottery.wording import near, printable
 
 
 def keep_record(
@@ -77,9 +78,15 @@ def keep_record(
         run.watch.close()
         record |= {"seconds": spent + time.monotonic() - clock, "ended": records.now()}
         close_record(run, record)
-    print(closing(run, read_rows(run)))
-    if verdicts := judged(run):
+    verdicts, sweep = judged(run), run.watch.sweep
+    if sweep is not None and sweep.tabled:
+        print(printable(f"{sweep.job or run.folder.name}: {in_a_line(run, read_rows(run))}"))
+        return
+    print(closing(run, read_rows(run), follow))
+    if verdicts:
         print(verdicts)
+    if sweep is not None:
+        sweep.tabled = True
 
 
 def edited(run: Run, before: dict[str, Any]) -> list[str]:
@@ -160,11 +167,27 @@ def git() -> str | None:
         return None
 
 
-def closing(run: Run, rows: list[dict[str, Any]]) -> str:
-    """Return the table of the levels, what was trained and shared, and the path."""
+def closing(run: Run, rows: list[dict[str, Any]], follow: bool) -> str:
+    """Return the table of the levels, what was trained and shared, and the path.
+
+    After `lottery branch` the tables are those of its branches.
+    """
+    tables = [level_table(rows)]
+    if follow:
+        made = branches(run.folder)
+        tables = list(branch_tables(rows[:1], made[made["branch"].isin([*run.parts.branches])]))
     counts = ", ".join(f"{number} {how}" for how, number in run.counts.items())
-    try:
-        path = run.folder.relative_to(Path.cwd())
-    except ValueError:
-        path = run.folder
-    return f"{level_table(rows)}\n\nlevels: {counts}\n{path}"
+    return "\n\n".join([*tables, f"levels: {counts}\n{near(run.folder)}"])
+
+
+def in_a_line(run: Run, rows: list[dict[str, Any]]) -> str:
+    """Return what a job of a sweep reached, what was trained and shared, and the path."""
+    last, split = rows[-1], "test" if number(rows[-1].get("test_accuracy")) else "val"
+    found, dense = (row.get(f"{split}_accuracy") for row in (last, rows[0]))
+    words = [f"level {last['level']}, density {last['density']:.4g}"]
+    if found is not None and number(found):
+        words.append(f"{split} {percent(found)} %")
+        if dense is not None and last is not rows[0]:
+            words[-1] += f" ({100 * (float(found) - float(dense)):+.2f} to dense)"
+    words += [f"{count} {how}" for how, count in run.counts.items() if count]
+    return f"{', '.join(words)}; {near(run.folder)}"

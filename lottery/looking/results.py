@@ -1,7 +1,7 @@
 """Read outputs/ back as tidy pandas tables. Imports no torch."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import pandas as pd
 
 from lottery.errors import DamagedError
 from lottery.storage.records import checked
+from lottery.wording import printable
 
 NUMBERS = ("level", "density", "compression", "kept", "total")  # columns of every table of levels
 WORDS = dict.fromkeys(("key", "other_run", "other_id", "branch", "settings", "layer"), str)
@@ -67,6 +68,14 @@ def level_table(rows: Sequence[Mapping[Any, Any]]) -> str:
             f"{percent(test):>8} {change:>8}"
         )
     return "\n".join(line.rstrip() for line in lines)
+
+
+def branch_tables(dense: Sequence[Mapping[Any, Any]], found: pd.DataFrame) -> Iterator[str]:
+    """Yield a table a branch under its name, from branches.csv, the dense level in front."""
+    for (name, what), rows in found.groupby(["branch", "settings"], sort=False, dropna=False):
+        said = f" ({what})" if what != name else ""
+        title = printable(f"branch {name}{said}")
+        yield f"{title}\n{level_table([*dense, *rows.to_dict('records')])}"
 
 
 def times(compression: float) -> str:

@@ -171,11 +171,8 @@ def branches(run: Facts, levels: pd.DataFrame) -> Iterator[str]:
     found = results.branches(run.folder)
     if not len(found):
         return
-    dense = levels.iloc[:1].to_dict("records")
-    for (name, what), rows in found.groupby(["branch", "settings"], sort=False, dropna=False):
-        said = f" ({what})" if what != name else ""
-        yield printable(f"branch {name}{said}")
-        yield results.level_table(dense + rows.to_dict("records")) + "\n"
+    for table in results.branch_tables(levels.iloc[:1].to_dict("records"), found):
+        yield f"{table}\n"
 
 
 def verdicts(run: Facts, correction: str) -> Iterator[str]:

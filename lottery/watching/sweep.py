@@ -14,6 +14,7 @@ class Sweep:
     spent: list[float] = field(default_factory=list)  # seconds of each job that ended
     begun: float = 0.0  # of the job at work
     job: str = ""  # what it is, in words
+    tabled: bool = False  # whether a job has shown its table; a line is enough of the others
 
     @property
     def over(self) -> int:
