@@ -22,6 +22,7 @@ NOT_IDENTITY = (
     "sanity",
     "strict",
 )
+NOT_OF_DATA = ("workers", "max_pixels")  # of the dataset: what changes no batch
 
 
 def normalised(value: Any) -> Any:
@@ -38,7 +39,7 @@ def normalised(value: Any) -> Any:
 def identity(settings: dict[str, Any]) -> dict[str, Any]:
     """Return the part of a config that decides the numbers."""
     kept = {k: v for k, v in settings.items() if k not in NOT_IDENTITY}
-    kept["dataset"] = {k: v for k, v in settings["dataset"].items() if k != "workers"}
+    kept["dataset"] = {k: v for k, v in settings["dataset"].items() if k not in NOT_OF_DATA}
     return normalised(kept)  # type: ignore[no-any-return]
 
 

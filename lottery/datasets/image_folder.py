@@ -19,6 +19,7 @@ def image_folder(
     channels: int,
     stream: str,
     memory: float,
+    max_pixels: int,
     workers: int,
     **options: Unpack[ImageOptions],
 ) -> ImageTask | StreamTask | Outline:
@@ -33,7 +34,7 @@ def image_folder(
     if stream not in ("auto", "yes", "no"):
         raise UsageError(f"dataset.stream: '{stream}' is none of auto, yes, no")
     tree = folders.find_tree(folders.located(root, path))
-    form = decoding.form_of(tree, channels, size)
+    form = decoding.form_of(tree, channels, size, max_pixels)
     large = decoding.pixels_bytes(tree, form) > memory * 2**30
     if stream == "yes" or (stream == "auto" and large):
         return stream_task(tree, form, workers, options, root)

@@ -13,7 +13,13 @@ EXAMPLES = {"train": 1_281_167, "test": 50_000}
 
 
 def imagenet(
-    root: Path, *, path: str, size: int, workers: int, **options: Unpack[ImageOptions]
+    root: Path,
+    *,
+    path: str,
+    size: int,
+    max_pixels: int,
+    workers: int,
+    **options: Unpack[ImageOptions],
 ) -> StreamTask | Outline:
     """Return the 1,281,167 + 50,000 photographs of 1,000 classes (Russakovsky et al. 2015).
 
@@ -26,4 +32,4 @@ def imagenet(
         absent = f"ImageNet is not in {folder.absolute()}"
         return outline((3, size, size), CLASSES, EXAMPLES, options, absent)
     tree = folders.find_tree(folder)
-    return stream_task(tree, decoding.form_of(tree, 3, size), workers, options, root)
+    return stream_task(tree, decoding.form_of(tree, 3, size, max_pixels), workers, options, root)

@@ -35,7 +35,7 @@ THREADS = 8
 CHUNK = 64  # files that a thread takes at a time
 PIECE = 2**20  # bytes that are read at once
 KEEP_EVERY = 60.0  # seconds between two looks at how far a long hashing is, for the next start
-AT_ONCE = 2**30  # bytes that may be hashed while one only looks
+AT_ONCE = 2**30  # bytes that may be read in passing: hashed for a plan, looked at for damage
 LONGEST_CACHE = 2**31  # bytes
 SPARE = Path("~/.cache/lottery-data")  # where `data` lies unless it is given
 TRIES = 3  # at a file that is written while it is read
@@ -54,6 +54,12 @@ class Files:
     paths: list[str]
     seen: np.ndarray  # uint8 [N, 32], of each file what `seen` gives; all 255: not to be trusted
     sha: np.ndarray  # uint8 [N, 32]
+    root: Path | None = None  # below which what is known of them is kept
+
+    @property
+    def size(self) -> int:
+        """The bytes of all, but for those that are not to be trusted."""
+        return int(self.seen.view("=i8").reshape(-1, 4)[:, 0].clip(0).sum())
 
     def read(self, number: int) -> bytes:
         """Return the content that was hashed; raises UsageError where the file has another now."""
@@ -103,7 +109,7 @@ def hashed(folder: Path, names: Sequence[str], listed: Sequence[bytes], root: Pa
     sha = np.zeros((len(names), SHA), np.uint8)
     cache = Cache(root, folder, names)
     left = cache.fill(now, sha)
-    files = Files(paths, now, sha)
+    files = Files(paths, now, sha, root)
     if not len(left):
         return files
     sizes = now.view("=i8").reshape(-1, 4)[left, 0]

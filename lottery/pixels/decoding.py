@@ -1,12 +1,10 @@
-"""Decode image files into tensors, once, and say how far that is.
-
-The rotation that a camera notes in a file (EXIF) is ignored, as torchvision does.
-"""
+"""Decode image files into tensors, once, and say how far that is."""
 
 import hashlib
 import io
 import re
 import threading
+import warnings
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -25,12 +23,17 @@ from lottery.pixels.cache import Tensors, cached, check_images
 from lottery.pixels.contents import Files, content, short
 from lottery.pixels.folders import Tree, content_digest
 from lottery.pixels.images import ImageTask, image_task
+from lottery.pixels.modes import PILLOW_MODES, flat
 from lottery.pixels.outline import AbsentError, Outline, looking, outline
+from lottery.pixels.pictures import Broken, told
 from lottery.pixels.progress import Progress
 from lottery.pixels.splits import Images
 
-PILLOW_MODES = {1: "L", 3: "RGB"}
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")  # none that starts a program
+WANTED = ("JPEG", "PNG", "GIF", "BMP", "DIB", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")
+Image.init()
+FORMATS = tuple(name for name in WANTED if name in Image.OPEN)  # none that starts a program
+MOST = 89_478_485  # pixels of an image, as in Pillow: a file of a few kB may claim any number
+warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit is said in our words
 DECODER = 2  # raised where the pixels of any file change
 CHUNK = 64  # images that a thread decodes at a time
 LARGE = 2**24  # pixels of an image of which threads hold one at a time: it takes 4 bytes a pixel
@@ -44,36 +47,60 @@ class Form(NamedTuple):
     height: int
     width: int
     shorter: int  # the shorter side is scaled to this before the centre is cut out; 0 = no change
+    most: int = MOST  # pixels that a file may have; 0 = any number
 
 
-def read_image(path: str, channels: int) -> Image.Image:
+class Unreadable(UsageError):  # noqa: N818  (a kind of wrong use: such a picture)
+    """A file that is meant as a picture cannot be decoded."""
+
+    def __init__(self, path: str, why: str, pixels: int = 0) -> None:
+        self.broken = Broken(path, why, pixels)
+        super().__init__(told([self.broken], None))
+
+    def __reduce__(self) -> tuple[type, tuple[str, str, int]]:
+        return type(self), (self.broken.path, self.broken.why, self.broken.pixels)
+
+
+class TooLargeError(Exception):
+    """An image has more pixels than it may have."""
+
+    def __init__(self, pixels: int) -> None:
+        super().__init__(f"it has {pixels:,} pixels, more than dataset.max_pixels")
+        self.pixels = pixels
+
+
+def read_image(path: str, channels: int, most: int = MOST) -> Image.Image:
     """Return the image of a file as `decoded` does."""
-    return decoded(content(path)[0], path, channels)
+    return decoded(content(path)[0], path, channels, most)
 
 
-def decoded(data: bytes, path: str, channels: int, turn: ExitStack | None = None) -> Image.Image:
-    """Return an image in grey (1 channel) or RGB (3); raises UsageError naming the file.
+def decoded(
+    data: bytes, path: str, channels: int, most: int = MOST, turn: ExitStack | None = None
+) -> Image.Image:
+    """Return an image in grey (1 channel) or RGB (3); raises Unreadable naming the file.
 
     A large one is decoded in its `turn` among threads, which lasts until that is closed.
     """
+    limit = Image.MAX_IMAGE_PIXELS if most == MOST else most
+    if most != MOST and Image.MAX_IMAGE_PIXELS and not 0 < most <= Image.MAX_IMAGE_PIXELS:
+        Image.MAX_IMAGE_PIXELS = most or None  # Pillow's own limit: who asks for more has it raised
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as file:
-            image: Image.Image = file
-            if Image.MAX_IMAGE_PIXELS and image.width * image.height > Image.MAX_IMAGE_PIXELS:
-                raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
-            if turn is not None and image.width * image.height > LARGE:
+            pixels = file.width * file.height
+            if limit and pixels > limit:
+                raise TooLargeError(pixels)
+            if turn is not None and pixels > LARGE:
                 turn.enter_context(ONE_AT_A_TIME)
-            if image.mode in ("I", "F"):
-                raise ValueError(f"mode {image.mode} has no fixed range")
-            if image.mode.startswith("I;16"):
-                image = image.point(lambda grey: grey / 256)  # convert() would clip at 255
-            if image.mode == "P" and "transparency" in image.info:
-                image = image.convert("RGBA")  # Pillow warns of the direct way
-            return image.convert(PILLOW_MODES[channels])
+            return flat(file, channels)
+    except TooLargeError as error:
+        raise Unreadable(path, str(error), error.pixels) from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        number = re.search(r"(\d+) pixels", str(error))
+        large = TooLargeError(int(number[1]) if number else MOST)
+        raise Unreadable(path, str(large), large.pixels) from error
     except Exception as error:  # a broken file can raise whatever the decoder did not foresee
         why = re.sub(r" <_io.BytesIO[^>]*>", "", " ".join(str(error).split()))
-        why = why or type(error).__name__
-        raise UsageError(f"{path} cannot be read as an image ({why})") from error
+        raise Unreadable(path, why or type(error).__name__) from error
 
 
 def centre(image: Image.Image, form: Form) -> Image.Image:
@@ -102,16 +129,18 @@ def to_tensor(image: Image.Image) -> Tensor:
     return flat.view(image.height, image.width, -1).permute(2, 0, 1)
 
 
-def form_of(tree: Tree, channels: int, size: int) -> Form:
+def form_of(tree: Tree, channels: int, size: int, most: int = MOST) -> Form:
     """Return what the images become: `size` a side, or as the first one is where that is 0."""
+    if most < 0:
+        raise UsageError(f"dataset.max_pixels={most} is below 0; 0 is no limit")
     if channels not in PILLOW_MODES:
         raise UsageError(f"dataset.channels={channels}: type 1 (grey) or 3 (colour)")
     if size < 0:
         raise UsageError(f"dataset.size={size} is below 0")
     if size:
-        return Form(channels, size, size, size)
-    first = read_image(tree.name(tree.splits["train"][0]), channels)
-    return Form(channels, first.height, first.width, 0)
+        return Form(channels, size, size, size, most)
+    first = read_image(tree.name(tree.splits["train"][0]), channels, most)
+    return Form(channels, first.height, first.width, 0, most)
 
 
 def pixels_bytes(tree: Tree, form: Form) -> int:
@@ -130,7 +159,7 @@ def decoded_task(
     """
     try:
         files = tree.hashed(root)
-        source = content_digest(tree, files, DECODER, form)
+        source = content_digest(tree, files, DECODER, form[:4])
         tensors, sha = cached(
             root,
             f"{short(tree.folder.name)}-{source[:16]}",
@@ -153,7 +182,8 @@ def decoded_task(
 def decode(tree: Tree, form: Form, workers: int, files: Files | None = None) -> Tensors:
     """Return pixels uint8 [N, C, H, W] and labels int32 [N] of every split.
 
-    `files` are those of the tree with their hashes; raises UsageError for one that has changed.
+    `files` are those of the tree with their hashes. Raises UsageError for one that has changed,
+    and for all together that cannot be decoded, with the command that removes them.
     """
     if looking():
         raise AbsentError(f"the images of {tree.folder} are not decoded yet")
@@ -161,43 +191,65 @@ def decode(tree: Tree, form: Form, workers: int, files: Files | None = None) -> 
     total = len(files.paths)
     progress = Progress(f"decoding {total:,} images of {tree.folder}", total)
     result: Tensors = {}
+    broken: list[Broken] = []
     start = 0
     for split, members in tree.splits.items():
         pixels = torch.empty((len(members), *form[:3]), dtype=torch.uint8)
-        decode_into(pixels, files, start, form, workers, progress)
+        broken += decode_into(pixels, files, start, form, workers, progress)
         start += len(members)
         result[f"{split}_pixels"] = pixels
         result[f"{split}_labels"] = torch.tensor([f.label for f in members], dtype=torch.int32)
     progress.end()
+    if broken:
+        raise UsageError(told(broken, files.root))
     return result
 
 
 def decode_into(
     pixels: Tensor, files: Files, start: int, form: Form, workers: int, progress: Progress
-) -> None:
-    """Fill `pixels` in place with the files from number `start` on.
+) -> list[Broken]:
+    """Fill `pixels` in place with the files from number `start` on; return those that are broken.
 
     With `workers` threads: Pillow decodes outside of Python's lock.
     """
 
-    def work(rows: list[int]) -> None:
+    def work(rows: list[int]) -> list[Broken]:
+        found = []
         for row in rows:
             path = files.paths[start + row]
             try:
                 with ExitStack() as turn:
-                    image = decoded(files.read(start + row), path, form.channels, turn)
+                    image = decoded(files.read(start + row), path, form.channels, form.most, turn)
                     pixels[row] = to_tensor(centre(image, form))
                     del image
+            except Unreadable as error:
+                found.append(error.broken)
             except ValueError as error:
                 raise UsageError(f"{path}: {error}") from error
         progress.add(len(rows))
+        return found
 
     pool = ThreadPoolExecutor(max(1, workers))
     try:
-        for _ in pool.map(work, chunked(range(len(pixels)), CHUNK)):
-            pass
+        chunks = pool.map(work, chunked(range(len(pixels)), CHUNK))
+        return [broken for found in chunks for broken in found]
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def broken_among(files: Files, form: Form, workers: int) -> list[Broken]:
+    """Return all files that cannot be decoded."""
+
+    def look(number: int) -> Broken | None:
+        try:
+            path = files.paths[number]
+            decoded(content(path)[0], path, form.channels, form.most)
+        except Unreadable as error:
+            return error.broken
+        return None
+
+    with ThreadPoolExecutor(max(1, workers)) as pool:
+        return [found for found in pool.map(look, range(len(files.paths))) if found]
 
 
 def chunked(items: Iterable[int], size: int) -> Iterator[list[int]]:

@@ -14,8 +14,8 @@ import numpy as np
 
 from lottery.errors import DiskError, UsageError
 from lottery.pixels.contents import Files, hashed, seen
-
-SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+from lottery.pixels.near_misses import SPLITS, hint, holds_pictures, published
+from lottery.pixels.pictures import is_picture, say_skipped
 
 
 class File(NamedTuple):
@@ -73,19 +73,21 @@ def find_tree(folder: Path) -> Tree:
         if split not in found:
             raise UsageError(
                 f"{folder} has no folder named {others}; an image folder is laid out "
-                "as split/class/file"
+                f"as split/class/file{hint(folder)}"
             )
     classes = class_names(found["train"])
     for split in found:
         same_classes(found["train"], classes, found[split], class_names(found[split]))
+    skipped: list[str] = []
     splits = {
         split: [
             file
             for label, name in enumerate(classes)
-            for file in files_below(folder, place / name, label)
+            for file in files_below(folder, place / name, label, skipped)
         ]
         for split, place in found.items()
     }
+    say_skipped(folder, skipped)
     return Tree(folder, splits, len(classes))
 
 
@@ -107,8 +109,10 @@ def class_names(split: Path) -> list[str]:
     """Return the class folders of a split; raises UsageError where there is none."""
     names = [entry.name for entry in below(split) if entry.is_dir()]
     if not names:
+        flat = f"; sort its images into {split}/CLASS" if holds_pictures(split) else ""
         raise UsageError(
-            f"{split} holds no folder of a class; an image folder is laid out as split/class/file"
+            f"{split} holds no folder of a class; an image folder is laid out as "
+            f"split/class/file{flat}"
         )
     return names
 
@@ -118,15 +122,23 @@ def same_classes(train: Path, classes: list[str], split: Path, names: list[str])
     odd = sorted(set(classes) ^ set(names))
     if odd:
         there, lacking = (train, split) if odd[0] in classes else (split, train)
+        known = next((f"; {said}" for said in published(lacking)), "")
         more = f" (and {len(odd) - 1} more)" if odd[1:] else ""
         raise UsageError(
             f"class '{odd[0]}'{more} is in {there} but not in {lacking}; every split "
-            "needs the same classes"
+            f"needs the same classes{known}"
         )
 
 
-def files_below(folder: Path, place: Path, label: int) -> list[File]:
-    """Return the files of a class, by path, folders within it included; raises UsageError."""
+def files_below(
+    folder: Path, place: Path, label: int, skipped: list[str] | None = None
+) -> list[File]:
+    """Return the images of a class, by path, folders within it included; raises UsageError.
+
+    Files that are no pictures are added to `skipped`.
+    """
+    start = len(os.path.join(folder, ""))  # noqa: PTH118  pathlib takes 10 us, of millions
+    start = 0 if str(folder) == "." else start
     files: list[File] = []
     places, visited = [place], set()
     while places:
@@ -145,8 +157,11 @@ def files_below(folder: Path, place: Path, label: int) -> list[File]:
                 raise UsageError(f"{entry.path} cannot be read ({error.strerror})") from error
             if not stat.S_ISREG(about.st_mode):
                 raise UsageError(f"{entry.path} is no plain file; take it out of the data set")
-            path = Path(entry.path).relative_to(folder).as_posix()
-            files.append(File(path, seen(about), label))
+            path = entry.path[start:].replace(os.sep, "/")
+            if is_picture(entry.path):
+                files.append(File(path, seen(about), label))
+            elif skipped is not None:
+                skipped.append(path)
     if not files:
         raise UsageError(f"{place} holds no image")
     return sorted(files)

@@ -52,7 +52,7 @@ class Reader(Dataset[Tensor | LotteryError]):
     def read(self, file: int, words: tuple[int, int] | None) -> Tensor:
         """Return one image, augmented by what (seed, epoch, file) draws if there are words."""
         path = self.files.paths[file]
-        image = decoded(self.files.read(file), path, self.form.channels)
+        image = decoded(self.files.read(file), path, self.form.channels, self.form.most)
         try:
             if words is None:
                 return to_tensor(centre(image, self.form))

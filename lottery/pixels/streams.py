@@ -20,11 +20,13 @@ from lottery import seeds
 from lottery.environment import explained, reader_ended
 from lottery.errors import LotteryError, UsageError
 from lottery.pixels.augmentation import ImageOptions, check_options, cut_out, normalise
-from lottery.pixels.decoding import DECODER, Form
+from lottery.pixels.contents import AT_ONCE
+from lottery.pixels.decoding import DECODER, Form, Unreadable, broken_among
 from lottery.pixels.examples import in_batches, pick_examples
 from lottery.pixels.folders import Tree, content_digest
 from lottery.pixels.images import EVALUATION_BATCH, batches_in, evaluate
 from lottery.pixels.outline import AbsentError, Outline, outline
+from lottery.pixels.pictures import told
 from lottery.pixels.reading import Plan, Reader
 from lottery.pixels.splits import Images, split_up
 from lottery.task import Batch
@@ -144,6 +146,8 @@ class StreamTask:
         finished = False
         try:
             for picked, raw in zip(rows, loader):
+                if isinstance(raw, Unreadable):
+                    raise UsageError(self._broken(raw))
                 if isinstance(raw, LotteryError):
                     raise raw
                 labels = examples.labels[picked].to(self.device)
@@ -160,6 +164,16 @@ class StreamTask:
         finally:
             if finished:  # else a worker may be dead
                 self.idle.append(loader)
+
+    def _broken(self, met: Unreadable) -> str:
+        """Return the line for a picture that cannot be decoded, and all others like it.
+
+        Of a set too large to be decoded here and now only the one that was met is known.
+        """
+        files, form = self.reader.files, self.reader.form
+        every = broken_among(files, form, self.workers) if files.size <= AT_ONCE else []
+        line = told(every or [met.broken], files.root)
+        return f"{line}; a run that has begun then needs another name=..., since its data change"
 
     def _loader(self) -> Any:
         return DataLoader(
@@ -208,7 +222,7 @@ def stream_task(
     splits = split_up(
         numbered["train"], numbered["test"], tree.classes, options, numbered.get("val")
     )
-    source = content_digest(tree, files, DECODER, form)
+    source = content_digest(tree, files, DECODER, form[:4])
     if form.shorter:
         form = form._replace(shorter=round(form.shorter * ZOOM))
     reader = Reader(files, form, options["crop"] > 0, options["flip"])

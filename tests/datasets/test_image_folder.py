@@ -163,7 +163,7 @@ def test_two_names_for_one_split(load, make_tree, tmp_path):
 
 @pytest.mark.parametrize("content", [b"", b"no image", b"\xff\xd8\xff\xe0" + b"\0" * 99])
 def test_a_file_that_is_no_image_is_named(load, tree, content):
-    bad = tree / "train" / "bee" / "notes.txt"
+    bad = tree / "train" / "bee" / "notes.png"
     bad.write_bytes(content)
     one_line(lambda: load("image_folder", size=0), str(bad), "cannot be read as an image")
 
@@ -189,6 +189,20 @@ def test_memory_decides_between_keeping_and_streaming(load, tree):
     assert isinstance(load("image_folder", size=8, stream="yes", workers=0), StreamTask)
     assert isinstance(load("image_folder", size=8, stream="no", memory=0.0), ImageTask)
     one_line(lambda: load("image_folder", stream="maybe"), "dataset.stream", "auto, yes, no")
+
+
+def test_tiny_imagenet_with_val_in_class_folders(load, make_tree, tmp_path):
+    folder = tmp_path / "tiny-imagenet-200"
+    for name in ("n01", "n02"):
+        make_tree(folder / "train" / name, ("images",), classes=(".",), each=3, size=(64, 64))
+    make_tree(folder, ("val",), classes=("n01", "n02"), each=2, size=(64, 64))
+    (folder / "val" / "images").mkdir()  # what sorting them leaves
+    task = load("tiny_imagenet", validation=2)
+    assert [task.size(s) for s in ("train", "val", "test")] == [4, 2, 4]
+    assert task.splits["test"].labels.tolist() == [0, 0, 1, 1]
+    shutil.rmtree(folder / "val" / "n02")
+    one_line(lambda: load("tiny_imagenet", validation=2), "'n02'", "every split needs")
+    one_line(lambda: load("tiny_imagenet", root=folder), f"type data={tmp_path}")
 
 
 def test_tiny_imagenet_reads_its_annotations(load, make_tree, tmp_path):
