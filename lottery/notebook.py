@@ -7,19 +7,26 @@ import os
 import shlex
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from lottery import signals
+from lottery.answers import meant
 from lottery.composing import compose_each, is_sweep
 from lottery.errors import INTERRUPTED, UsageError
+from lottery.identity import flat
 from lottery.jobs import Jobs, one_line
+from lottery.looking.retyped import spelled
 from lottery.looking.tidy import Runs
 
 ALONE = threading.Lock()  # hydra and torch have one state a process
 
 
-def run(overrides: Sequence[str] = ()) -> Runs:
+def run(overrides: str | Sequence[str] = (), *more: str, **settings: Any) -> Runs:
     """Run what `lottery run` would with these words, in this process; return the runs as tables.
+
+    Words come as one line, as a list, or one by one, and settings as keywords, those below a dot in
+    a dict: lottery.run("model=resnet20 prune=imp", levels=3, train={"optimizer": {"lr": 0.05}}).
 
     With "-m" all jobs of a sweep, also where one fails. Raises the LotteryError of the first
     failure, with the others as its notes; the rest of a sweep is then to be had by lottery.load.
@@ -28,9 +35,7 @@ def run(overrides: Sequence[str] = ()) -> Runs:
     of two threads one waits for the other. Handlers of signals, the settings of torch, its
     generators and hydra's state are the caller's again afterwards.
     """
-    if isinstance(overrides, str):
-        raise UsageError(f"run: give a list of words, lottery.run([{overrides!r}])")
-    words = [str(word) for word in overrides]
+    words = meant("run", typed(overrides, more, settings))
     jobs = Jobs(shlex.join(["lottery", "run", *words]), is_sweep(words))
     with ALONE, signals.borrowed(), torch_kept():
         signals.install(jobs.typed)
@@ -45,6 +50,19 @@ def run(overrides: Sequence[str] = ()) -> Runs:
             error.add_note(f"failed too: {job}: {one_line(other)}")
         raise error
     return Runs(tuple(ran.folder for _, ran in jobs.ran))
+
+
+def typed(
+    overrides: str | Sequence[str], more: Sequence[str], settings: Mapping[str, Any]
+) -> list[str]:
+    """Return the words of a call of `run`; raises UsageError for quotes that do not close."""
+    lines, words = ([overrides, *more], []) if isinstance(overrides, str) else (more, overrides)
+    try:
+        split = [word for line in lines for word in shlex.split(line)]
+    except ValueError as error:
+        raise UsageError(f"run: {error} in {overrides!r}; give the words as a list") from error
+    given = [f"{key}={spelled(value)}" for key, value in flat(dict(settings)).items()]
+    return [*map(str, words), *split, *given]
 
 
 @contextlib.contextmanager

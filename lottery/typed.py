@@ -7,6 +7,32 @@ from pathlib import Path
 from lottery.wording import outputs_word
 
 OUTPUTS = "outputs="
+RECORDED = ("run", "branch")  # the commands that leave a run
+EXPANDED = "$`\\!;|&<>(){}"  # what a shell obeys outside of quotes
+
+
+def ours(command: str) -> str:
+    """Return a recorded command if it is one of ours that a shell reads as words; else "".
+
+    A run.json may come from anywhere, and people paste what is shown.
+    """
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        return ""
+    known = words[:1] == ["lottery"] and words[1:2] and words[1] in RECORDED
+    return command if known and command.isprintable() and not obeyed(command) else ""
+
+
+def obeyed(command: str) -> bool:
+    """Say whether a shell would do more with a line than to split it into words."""
+    quote = ""
+    for letter in command:
+        if letter in ("'", '"') and quote in ("", letter):
+            quote = "" if quote else letter
+        elif (not quote and letter in EXPANDED) or (quote == '"' and letter in "$`\\!"):
+            return True
+    return False
 
 
 def from_here(command: str, outputs: Path) -> str:

@@ -16,11 +16,22 @@ from lottery.jobs import Jobs
 
 HELP = """usage: lottery run [OVERRIDE...]
 
+  lottery run model=resnet20 dataset=digits prune=imp levels=3
+  lottery run -m prune=imp,snip replicate=0,1,2     every combination
+
+What everybody needs:
+
+  model=NAME                 the net                 dataset=NAME         what there is to learn
+  prune=NAME                 how a mask is made      levels=5             how often to prune
+  train.length=10ep          epochs, or steps (it)   train.optimizer.lr=0.05
+  replicate=0                the seeds               outputs=DIR          where runs go
+
 Choose one of each group with GROUP=NAME:
 
 {groups}
 
-Set any value of the config with KEY=VALUE (see them all: lottery run --cfg job).
+Set any value of the config with KEY=VALUE (see them all: lottery run --cfg job); the last part of
+a name is enough where no other setting has it: momentum=0.8
 
   -m, --multirun     every combination of comma-separated values: prune=imp,random replicate=0,1
   --cfg job          print the whole config and stop; --resolve fills in what refers elsewhere,

@@ -56,10 +56,11 @@ def main(arguments: list[str]) -> int:
 
 def everything(run: Facts, correction: str) -> dict[str, Any]:
     """Return all that is known of a run, for a program."""
-    from lottery.looking import defaults, origins, results
+    from lottery.looking import defaults, origins, results, retyped
     from lottery.looking.sections import judged
 
-    changed = defaults.changed(run.settings, run.choices) if run.choices else {}
+    own = retyped.places(run)
+    changed = defaults.changed(run.settings, run.choices, own) if run.choices else {}
     return {
         "run": run.row,
         "record": run.record,

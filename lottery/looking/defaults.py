@@ -21,6 +21,7 @@ FIRST = ("experiment", "model", "dataset", "train", "prune", "schedule", "rewind
 OPTION = re.compile(r"\w[\w./-]{0,99}")
 LISTS = {"branches": "branch", "loggers": "log"}  # settings by name -> the group they come from
 ABSENT = "not set"
+CONFIG_DIR = ("--config-dir", "-cd")  # names a folder of the user's own options
 
 
 def conf_dir() -> Path:
@@ -29,16 +30,29 @@ def conf_dir() -> Path:
     return inside if inside.is_dir() else PACKAGE.parent / "conf"
 
 
-def changed(settings: Mapping[str, Any], choices: Mapping[str, str]) -> dict[str, tuple[Any, Any]]:
+def places(words: Sequence[str] = ()) -> tuple[Path, ...]:
+    """Return the folders of yaml files, ours first, then those that --config-dir names."""
+    found = [b for a, b in zip(words, words[1:], strict=False) if a in CONFIG_DIR]
+    apart = [w.partition("=") for w in words]
+    found += [value for flag, equals, value in apart if equals and flag in CONFIG_DIR]
+    own = [Path(word).expanduser() for word in found]
+    return conf_dir(), *(place for place in own if place.is_dir())
+
+
+def changed(
+    settings: Mapping[str, Any], choices: Mapping[str, str], places: Sequence[Path] = ()
+) -> dict[str, tuple[Any, Any]]:
     """Return the settings that are not their default: dotted key -> (value, default).
 
-    `ABSENT` is the default of what no yaml file of ours sets, as in an option of the user's own.
+    `places` are folders like conf/, ours first. `ABSENT` is the default of what no yaml file of
+    theirs sets, as in an option of a folder that is not there any more.
     """
-    defaults = composed(choices)
+    defaults = composed(choices, places)
     for key, group in LISTS.items():
         names = settings.get(key)
         if isinstance(names, dict) and names:
-            defaults[key] = {name: option(group, str(name)) or {} for name in names}
+            own = {name: option(group, str(name), places) for name in names}
+            defaults[key] = {name: node or {} for name, node in own.items()}
     known = flat(defaults)
     found = {key: (value, known.get(key, ABSENT)) for key, value in flat(dict(settings)).items()}
     return {key: pair for key, pair in found.items() if not same(*pair)}
@@ -102,20 +116,20 @@ def same(value: Any, default: Any) -> bool:
     return kinds and bool(normalised(value) == normalised(default))
 
 
-def options(choices: Mapping[str, str]) -> list[str]:
+def options(choices: Mapping[str, str], places: Sequence[Path] = ()) -> list[str]:
     """Return the options as typed, without what the whole or run.yaml brings: prune=imp."""
     found = []
     for group in sorted(choices, key=lambda g: (FIRST.index(g) if g in FIRST else len(FIRST), g)):
         whole, _, part = group.rpartition("/")
-        brought = usual(whole, choices.get(whole, ""), part) if whole else None
+        brought = usual(whole, choices.get(whole, ""), part, places) if whole else None
         if choices[group] != brought and f"{group}={choices[group]}" != "host=local":
             found.append(f"{group}={choices[group]}")
     return found
 
 
-def usual(group: str, name: str, part: str) -> str | None:
+def usual(group: str, name: str, part: str, places: Sequence[Path] = ()) -> str | None:
     """Return the part that an option brings by itself: weight, for the structure of prune=imp."""
-    path = file_of(group, name)
+    path = file_of(group, name, places)
     listed = parse(path.read_text()) if path else {}
     brought = {k: v for each in listed.get("defaults", ()) if isinstance(each, dict)
                for k, v in each.items()}  # fmt: skip

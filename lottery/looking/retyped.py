@@ -19,7 +19,6 @@ ELSEWHERE = ("outputs", "data", "host", "loggers")  # of a machine, and of no nu
 SAME_BITS = ("data", "host.threads", "host.deterministic")  # of those, on the same machine
 LEFT_OUT = ("rewind", "schedule")  # what a ticket stands for
 OF_THE_RUN = ("name", "levels", "branches", "branch_levels", "sanity", "strict")
-CONFIG_DIR = ("--config-dir", "-cd")
 PLAIN = re.compile(r"[\w./:+%@-]+", re.ASCII)  # what hydra takes as text without quotes
 
 
@@ -47,33 +46,41 @@ def alone(run: Facts) -> str:
         return typed
     asked = run.record.get("levels_asked")  # by the longest command; config.yaml has the first
     settings = run.settings | ({"levels": asked} if isinstance(asked, int) else {})
-    words = config_dir(typed) + words_for(settings, run.choices)
+    words = config_dir(run) + words_for(settings, run.choices, own=places(run))
     return shlex.join(["lottery", "run", *words])
 
 
 def words_for(
-    settings: Mapping[str, Any], choices: Mapping[str, str], also: Sequence[str] = ()
+    settings: Mapping[str, Any],
+    choices: Mapping[str, str],
+    also: Sequence[str] = (),
+    own: Sequence[Path] = (),
 ) -> list[str]:
     """Return the options and settings of a run as typed, without places and devices.
 
-    `also` are settings of those that are wanted all the same.
+    `also` are settings of those that are wanted all the same, `own` where its options come from.
     """
-    words = [word for word in defaults.options(choices) if not word.startswith("host=")]
+    words = [word for word in defaults.options(choices, own) if not word.startswith("host=")]
     if branches := settings.get("branches"):
         words.append(f"branch={spelled(list(branches))}")
     return words + [
         f"{key}={spelled(value)}"
-        for key, (value, _) in defaults.changed(settings, choices).items()
+        for key, (value, _) in defaults.changed(settings, choices, own).items()
         if key in also or key.partition(".")[0] not in ELSEWHERE
     ]
 
 
-def config_dir(command: str) -> list[str]:
-    """Return the words of a recorded command that name a folder of its own options."""
-    words = words_of(command)
+def places(run: Facts) -> tuple[Path, ...]:
+    """Return the folders that the options of a run come from, its own ones among them."""
+    return defaults.places(words_of(str(run.record.get("command", ""))))
+
+
+def config_dir(run: Facts) -> list[str]:
+    """Return the words of a run's command that name a folder of its own options."""
+    words = words_of(str(run.record.get("command", "")))
     for place, word in enumerate(words):
         flag, equals, value = word.partition("=")
-        if flag in CONFIG_DIR and (equals or place + 1 < len(words)):
+        if flag in defaults.CONFIG_DIR and (equals or place + 1 < len(words)):
             return ["--config-dir", value or words[place + 1]]
     return []
 
@@ -86,8 +93,9 @@ def from_ticket(run: Facts, path: Path, about: Mapping[str, Any]) -> str:
     """
     choices = {k: v for k, v in run.choices.items() if k not in ("experiment", *LEFT_OUT)}
     settings = {k: v for k, v in run.settings.items() if k not in (*LEFT_OUT, *OF_THE_RUN)}
-    words = config_dir(str(run.record.get("command", "")))
-    words += [*words_for(settings, choices, SAME_BITS), *rewinding(path, about), "levels=1"]
+    words = config_dir(run)
+    words += words_for(settings, choices, SAME_BITS, places(run))
+    words += [*rewinding(path, about), "levels=1"]
     return shlex.join(["lottery", "run", *words]) + outputs_word(run.folder.parents[2])
 
 

@@ -14,7 +14,7 @@ from lottery.looking.filters import spelled
 from lottery.looking.folders import runs_in
 from lottery.looking.living import error_of, line, to_go_on
 from lottery.looking.origins import origins
-from lottery.looking.retyped import alone, of_sweep
+from lottery.looking.retyped import alone, config_dir, of_sweep, places
 from lottery.watching import pulse
 from lottery.wording import printable
 
@@ -92,8 +92,9 @@ def settings(run: Facts) -> str:
         head = "settings: all of them, since run.json does not say which options they come from"
         pairs = {key: spelled(value) for key, value in run.flat.items()}
     else:
-        head = f"settings: {' '.join(defaults.options(run.choices))}"
-        changed = defaults.changed(run.settings, run.choices)
+        own = places(run)
+        head = f"settings: {' '.join([*config_dir(run), *defaults.options(run.choices, own)])}"
+        changed = defaults.changed(run.settings, run.choices, own)
         head += "" if changed else ", and nothing else"
         pairs = {k: f"{spelled(v)} (default {spelled(d)})" for k, (v, d) in changed.items()}
     width = max(map(len, pairs), default=0)

@@ -15,7 +15,6 @@ from lottery.looking import defaults
 from lottery.spelling import plain
 from lottery.storage.yamls import parse
 
-CONFIG_DIR = ("--config-dir", "-cd")
 OPEN = ("branches", "loggers")  # settings by name, which come from groups
 
 
@@ -138,15 +137,8 @@ def in_order(some: Sequence[str], all_: Iterable[str]) -> bool:
 
 def known(words: Sequence[str]) -> Known:
     """Return what the words of a run choose among."""
-    places = (defaults.conf_dir(), *own_folders(words))
+    places = defaults.places(words)
     return Known(places, chosen(words, places), tuple(words))
-
-
-def own_folders(words: Sequence[str]) -> list[Path]:
-    """Return the folders that --config-dir names."""
-    found = [b for a, b in zip(words, words[1:], strict=False) if a in CONFIG_DIR]
-    found += [w.partition("=")[2] for w in words if w.partition("=")[0] in CONFIG_DIR and "=" in w]
-    return [Path(word).expanduser() for word in found if Path(word).expanduser().is_dir()]
 
 
 def chosen(words: Iterable[str], places: Sequence[Path]) -> dict[str, list[str]]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from lottery.looking import defaults
+from lottery.looking import defaults, retyped
 from lottery.looking.facts import Facts
 from lottery.looking.filters import spelled
 from lottery.reports.sheets import Column, Section, Table, words
@@ -23,9 +23,11 @@ def settings(one: Facts) -> Iterator[Section]:
     if not one.flat:
         return
     heads = [Column(head, numeric=False) for head in ("Setting", "Value", "Default")]
-    options = " ".join(w for w in defaults.options(one.choices) if not w.startswith("log="))
+    own = retyped.places(one)
+    options = " ".join(w for w in defaults.options(one.choices, own) if not w.startswith("log="))
     text, some = ([f"Options: {options}."] if options else []), []
-    changed = without_boards(defaults.changed(one.settings, one.choices) if one.choices else {})
+    known = defaults.changed(one.settings, one.choices, own) if one.choices else {}
+    changed = without_boards(known)
     if changed:
         rows = [
             [words(key), words(travelling(value), "text"), words(travelling(old), "text quiet")]

@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import secrets
+import shlex
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,11 +14,12 @@ from typing import Any
 from lottery.errors import DiskError, LotteryError, UsageError
 from lottery.storage.claims import CLAIM, claimed
 from lottery.storage.records import TEMPORARY, digest
-from lottery.wording import in_words
+from lottery.wording import in_words, near, printable
 
 FULL = (errno.ENOSPC,)
 LIMITS = (errno.EDQUOT, errno.EFBIG)
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+BLOCKED = (errno.ENOENT, errno.EEXIST, errno.ELOOP, errno.ENOTDIR, errno.EISDIR)
 LONGEST_NAME = 255  # bytes, on the file systems in use
 SHOWN = 40  # characters of a name that is too long
 TRIES = 3  # at a file that another process sweeps away while it is written
@@ -49,6 +51,8 @@ def refused(
             f"cannot {verb} '{name}': it is longer than a name may be ({LONGEST_NAME} bytes; a "
             "path 4,096); type a shorter one"
         )
+    if error.errno in BLOCKED and (told := in_the_way(path)):
+        return UsageError(f"cannot {verb} {path}: {told}, then the same command")
     hint = "; type the same command again once the disk answers"
     if error.errno in FULL:
         hint = f"{room(path, size)}; free some space and type the same command again"
@@ -60,6 +64,24 @@ def refused(
     elif error.errno in FORBIDDEN:
         hint = "; ask its owner to let you, or name another one"
     return DiskError(f"cannot {verb} {path}: {error.strerror}{hint}")
+
+
+def in_the_way(path: Path) -> str:
+    """Return what stands on the way to a path, and what to type; "" for nothing.
+
+    That is a link that leads nowhere or in a circle, which no waiting cures, or a file where a
+    folder has to be.
+    """
+    for place in (*reversed(path.parents), path):
+        if os.path.islink(place) and not os.path.exists(place):
+            where = printable(os.readlink(place))
+            word = shlex.quote(near(place))
+            gone = f"{place} is a link to {where}, which is not there"
+            return f"{gone}; bring that back, or type: rm {word}"
+        if place != path and os.path.isfile(place):
+            word = shlex.quote(near(place))
+            return f"{place} is a file, where a folder has to be; type: mv {word} {word}.old"
+    return ""
 
 
 def room(path: Path, size: int) -> str:

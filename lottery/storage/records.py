@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 
 from lottery.errors import DamagedError, DiskError
 from lottery.storage.files import RECORD, TABLE, read_plain
-from lottery.typed import from_here
+from lottery.typed import from_here, ours
 from lottery.wording import printable, rm
 
 TEMPORARY = ".tmp-"  # and a process: what is being written
@@ -90,6 +90,10 @@ def read_run(folder: Path) -> dict[str, Any]:
     for key, kind in KINDS.items():
         if key in found and not isinstance(found[key], kind):  # type: ignore[arg-type]
             raise DamagedError(f"{path} is damaged (its {key} is {found[key]!r})")
+    if "command" in found and not ours(found["command"]):
+        del found["command"]  # nobody is to paste it
+    if "followed_by" in found:
+        found["followed_by"] = [c for c in found["followed_by"] if isinstance(c, str) and ours(c)]
     return found
 
 
