@@ -20,6 +20,14 @@ from lottery.errors import INTERRUPTED, TERMINATED, LotteryError, Terminated
 from lottery.wording import printable
 
 COMMANDS = Path(__file__).parent / "commands"
+ZSH = """(( $+functions[compdef] )) || { autoload -Uz compinit && compinit -u; }
+_lottery() {
+  local line="${(j: :)words[1,CURRENT]}"
+  local -a found
+  found=("${(@f)$(COMP_LINE=$line COMP_POINT=${#line} $words[1] -sc query=bash 2>/dev/null)}")
+  compadd -Q -S '' -- ${found:#}
+}
+compdef _lottery lottery"""
 EXIT_CODES = """exit codes: 0 done (1: diff found a difference; a bug), 2 usage or config, 3 locked,
             4 damaged, 5 disk or I/O, 6 diverged, 75 requeue (USR1, USR2), 130 interrupted,
             143 terminated"""
@@ -163,6 +171,9 @@ def complete(rest: list[str]) -> int:
     line = os.environ.get("COMP_LINE", "")
     words = line.split()
     asking = any(r.startswith("query=") for r in rest)
+    if "install=zsh" in rest:  # hydra's line is for bash, and fails in a fresh zsh
+        print(ZSH)
+        return 0
     if asking and (len(words) < 2 or (len(words) == 2 and not line.endswith(" "))):
         start = words[1] if len(words) == 2 else ""
         print("\n".join(c for c in commands() if c.startswith(start)))

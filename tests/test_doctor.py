@@ -481,3 +481,42 @@ def test_only_versions_need_torch(tmp_path):
     """What looks at outputs imports no torch, so that clean answers at once."""
     code = "import sys, lottery.commands.clean, lottery.upkeep.health; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("how", ["copies", "copies and no store", "text", "gone"])
+def test_outputs_that_went_through_zip_are_one_line_and_are_mended(run, lottery, tmp_path, capsys, how):
+    """Links became folders (zip, cp -L, rsync -L), files with the target (Windows), or nothing."""
+    folder = run()
+    places = sorted(p for p in folder.iterdir() if p.name.startswith("level_"))
+    before = {p.name: (p / "manifest.json").read_bytes() for p in places}
+    for place in places:
+        target = os.readlink(place)
+        place.unlink()
+        if "copies" in how:
+            shutil.copytree(folder / target, place)
+        elif how == "text":
+            place.write_text(target)
+    if how == "copies and no store":
+        shutil.rmtree(tmp_path / "outputs/store")
+    capsys.readouterr()
+    code = lottery("doctor", "fast=true")
+    said = capsys.readouterr().out
+    assert said.count("lottery doctor --repair") == {"text": 0, "gone": len(places)}.get(how, 1)
+    assert code == (0 if how == "text" else 4)
+    if "copies" in how:
+        assert f"{len(places)} links to levels are folders" in said
+    assert lottery("doctor", "--repair") == 0
+    levels = {p.name: (p / "manifest.json").read_bytes() for p in places} if how != "text" else before
+    assert levels == before and all(p.is_symlink() for p in places if how != "text")
+    assert lottery("doctor") == 0
+
+
+def test_a_copy_that_is_not_the_level_stays(run, lottery, capsys):
+    place = run() / "level_01"
+    target = place.parent / os.readlink(place)
+    place.unlink()
+    shutil.copytree(target, place)
+    (place / "notes.txt").write_text("mine")
+    assert lottery("doctor", "--repair") == 4
+    assert "left as it is: its files are not those of the level" in capsys.readouterr().out
+    assert (place / "notes.txt").read_text() == "mine"

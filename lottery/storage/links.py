@@ -4,8 +4,9 @@ import errno
 import os
 from pathlib import Path
 
-from lottery.errors import DiskError
+from lottery.errors import DamagedError
 from lottery.storage import disk
+from lottery.wording import outputs_word
 
 LONGEST_POINTER = 4096  # bytes
 
@@ -16,7 +17,11 @@ def link(place: Path, target: Path) -> None:
     if leads_to(place) == Path(relative) and place.parent.joinpath(relative).exists():
         return
     if place.is_dir() and not place.is_symlink():
-        raise DiskError(f"{place} is a folder, where a link to {target} has to stand; move it away")
+        fix = f"lottery doctor --repair{outputs_word(place.absolute().parents[3])}"
+        raise DamagedError(
+            f"{place} is a folder, where a link to {target} has to stand (zip and cp -L leave "
+            f"such); type: {fix}"
+        )
     with disk.touching(place):
         temporary = disk.beside(place)
         try:

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lottery.errors import LotteryError
-from lottery.storage.records import CORRUPT, MANIFEST, OWNER, RUN, owner, owner_file, read_owner
+from lottery.storage.records import (
+    CORRUPT,
+    MANIFEST,
+    OWNER,
+    RUN,
+    owner,
+    owner_file,
+    read_owner,
+    read_signed,
+)
 from lottery.upkeep.entries import (
     LOCK,
     Replicate,
@@ -24,6 +34,7 @@ from lottery.upkeep.entries import (
 from lottery.upkeep.inventory import Inventory
 from lottery.wording import near, outputs_word, rm
 
+COPIED = "a folder stands in place of the link"
 TRIES = 3  # looks at a folder that changes meanwhile
 
 
@@ -107,11 +118,17 @@ def damage(
     `identity` reads a config.yaml and returns the id of its run, or raises LotteryError.
     """
     commands: dict[str, str] = {}
+    copied = 0
     for run in inventory.runs():
         path = run.path
+        copied += sum(kind(path / place) == "folder" for place in run.links)
         yield from steady(path, lambda path=path: damaged_run(Replicate(path), identity, fast))  # type: ignore[misc]
         for key in filter(None, run.links.values()):
             commands.setdefault(key, run.command)
+    if copied:
+        what = f"{copied} links to levels are folders, as zip, cp -L or rsync -L leave them"
+        fix = "lottery doctor --repair" + outputs_word(inventory.outputs)
+        yield Finding(inventory.outputs, what, fix)
     for shelf in inventory.levels():
         command = commands.get(shelf.key, "")
         yield from steady(
@@ -196,11 +213,12 @@ def damaged_run(run: Replicate, identity: Callable[[Path], str], fast: bool) -> 
         found += damaged_table(run, name, known, fast)
     store = run.path.parents[2] / "store"
     for place, entry in manifest["levels"].items():
-        if not Shelved(store / entry["key"]).complete:
+        if not Shelved(store / entry["key"]).complete and kind(run.path / place) != "folder":
             what = f"its level {entry['key']} is not in the store: it has to be trained again"
             found.append(Finding(run.path / place, what, again(run)))
     fix = "lottery doctor --repair" + outputs_word(run.path.parents[2])
-    found += [Finding(run.path / place, what, fix) for place, what in wrong_links(run)]
+    wrong = [(place, what) for place, what in wrong_links(run) if what != COPIED]
+    found += [Finding(run.path / place, what, fix) for place, what in wrong]
     extra = run.links.keys() - manifest["levels"].keys() if run.state == "done" else set()
     what = "the run's manifest names no such level"
     return found + [Finding(run.path / place, what, rm(run.path / place)) for place in extra]
@@ -238,9 +256,39 @@ def wrong_links(run: Replicate) -> list[tuple[str, str]]:
     for place, entry in run.manifest()["levels"].items():
         if not kind(run.path / place):
             found.append((place, "the link is missing"))
+        elif kind(run.path / place) == "folder":
+            found.append((place, COPIED))  # all of them are one finding
         elif run.links.get(place) != entry["key"] or not leads_to_store(run, place):
             found.append((place, f"does not lead to the level {entry['key']}"))
     return found
+
+
+def put_back(copy: Path, level: Path) -> str:
+    """Make way for a link: remove the copy of a level, or make it the level where that is gone.
+
+    Returns why it stays; "" where it went. It goes only as it was written, file by file.
+    """
+    whole = Shelved(copy)
+    then = f"look at it, then type: {rm(copy)}"
+    try:
+        must_be_plain(copy / MANIFEST)
+        said = read_signed(copy / MANIFEST)
+        names = said.get("files")
+        if said.get("key") != level.name or not isinstance(names, dict):
+            return f"it is a folder, and none of the level {level.name}; {then}"
+        wrong = [n for n, sha in names.items() if unlike(copy / n, [sha], False)]
+    except (LotteryError, OSError) as error:
+        return f"it is a folder that is no copy of a level ({reason(error)}); {then}"
+    if wrong or set(whole.files) - {*names, MANIFEST, LOCK}:
+        return f"its files are not those of the level {level.name}; {then}"
+    if Shelved(level).complete:
+        shutil.rmtree(copy)
+    elif kind(level):
+        return f"the level {level.name} is in the store, unfinished; {then}"
+    else:
+        level.parent.mkdir(exist_ok=True)
+        os.rename(copy, level)
+    return ""
 
 
 def leads_to_store(run: Replicate, place: str) -> bool:
@@ -265,7 +313,11 @@ def relink(inventory: Inventory) -> Iterator[tuple[Path, str]]:
             with locks.lock(run.path / LOCK, run=True):
                 levels = run.manifest()["levels"]
                 for place, what in wrong_links(Replicate(run.path)):
-                    links.link(run.path / place, inventory.store / levels[place]["key"])
+                    target = inventory.store / levels[place]["key"]
+                    if what == COPIED and (unlike_copy := put_back(run.path / place, target)):
+                        yield run.path / place, f"left as it is: {unlike_copy}"
+                        continue
+                    links.link(run.path / place, target)
                     yield run.path / place, f"{what}: linked anew"
         except (LotteryError, OSError) as error:
             yield run.path, f"left as it is: {error}"
