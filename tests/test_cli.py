@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -375,3 +376,21 @@ def test_a_terminal_that_knows_few_letters_is_told_all_the_same(shell, fabricate
     done = shell("ls", env={"PYTHONIOENCODING": "ascii"})
     assert (done.returncode, done.stderr) == (0, "")
     assert "\\xe9\\u2603" in done.stdout
+
+
+@pytest.mark.parametrize("where", ["outputs", "outputs/store", "outputs/NAME"])
+@pytest.mark.parametrize("how", ["dead", "circle", "file"])
+def test_what_stands_in_the_way_is_exit_2_with_the_command_that_cures_it(lottery, tiny, tmp_path, capsys, where, how):
+    """Exit 5 would have a requeue try for ever: no disk will answer."""
+    place = tmp_path / where.replace("NAME", "lenet_300_100_synthetic_imp")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if how == "file":
+        place.write_text("mine")
+    else:
+        place.symlink_to(place if how == "circle" else tmp_path / "gone")
+    assert lottery("run", *tiny, "levels=0") == 2
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    command = shlex.split(said.rpartition("; type: ")[2].removesuffix(", then the same command") if "; type: " in said else said.rpartition("or type: ")[2].removesuffix(", then the same command"))
+    assert command[0] in ("rm", "mv"), said
+    subprocess.run(command, cwd=tmp_path, check=True)
+    assert lottery("run", *tiny, "levels=0") == 0

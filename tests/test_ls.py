@@ -4,6 +4,7 @@ import csv
 import datetime
 import io
 import json
+import shutil
 import subprocess
 import sys
 
@@ -276,3 +277,26 @@ def test_damage_is_a_state(fabricate, listed):
     rows = list(csv.DictReader(io.StringIO("\n".join(listed("format=csv")))))
     assert [row["state"] for row in rows] == ["damaged", "done", "damaged", "damaged"]
     assert [row["id"][0] for row in rows] == ["1", "a", "2", "3"]  # without settings the last
+
+
+def test_a_folder_of_runs_is_listed(fabricate, lottery, capsys, tmp_path, monkeypatch):
+    """Whatever of outputs/NAME/ID/replicate_K is named, from wherever."""
+    folder = fabricate()
+    fabricate(name="other", ident="bbbbbbbbbb")
+    capsys.readouterr()
+    for place, rows in ((folder, 1), (folder.parent, 1), (folder.parent.parent, 1), (tmp_path / "outputs", 2), (tmp_path, 2)):
+        for word in (place, f"{place}/"):
+            assert lottery("ls", word) == 0
+            assert len(capsys.readouterr().out.splitlines()) == rows + 1, place
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert lottery("ls", "../outputs") == 0 and lottery("ls", ".") == 2
+
+
+def test_no_two_rows_look_the_same(fabricate, lottery, capsys, tmp_path):
+    fabricate(ident="aaaaaaaaaa"), fabricate(ident="bbbbbbbbbb"), fabricate(ident="bbbbbbbbbb", replicate=1)
+    shutil.copytree(tmp_path / "outputs", tmp_path / "again")
+    for words in (["columns=model"], ["columns=model,state"], ["outputs", "again"], ["columns=id", "outputs", "again"], ["format=markdown", "columns=test"]):
+        assert lottery("ls", *words) == 0
+        rows = capsys.readouterr().out.splitlines()
+        assert len(rows) == len(set(rows)) and len(rows) > 3, words

@@ -1,6 +1,7 @@
 """`lottery.run` does what the command does, and leaves the process as it was."""
 
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -12,7 +13,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 
 import lottery
-from lottery import config, launch, train
+from lottery import config, launch, notebook, train
 from lottery.errors import DivergedError, LockedError, UsageError
 from lottery.storage import records
 from lottery.storage.locks import lock
@@ -96,9 +97,19 @@ def test_what_is_wrong_is_a_usage_error_of_one_line(here, tmp_path, words, said,
     assert not (tmp_path / "outputs").exists()
 
 
-def test_a_string_is_no_list_of_words(here):
-    with pytest.raises(UsageError, match="give a list of words, lottery.run"):
-        lottery.run("model=resnet20")
+def test_words_come_as_a_line_a_list_or_keywords(here):
+    words = ["levels=0", "model.hidden=[3,4]", "train.optimizer.lr=0.05", "name=a b"]
+    calls = [
+        ((words,), {}), ((" ".join(words[:3]) + " 'name=a b'",), {}), ((*words[:3], "'name=a b'"), {}),
+        ((), {"levels": 0, "model": {"hidden": [3, 4]}, "train": {"optimizer": {"lr": 0.05}}, "name": "a b"}),
+        (("levels=0",), {"model": {"hidden": [3, 4]}, "train.optimizer.lr": 0.05, "name": "a b"}),
+    ]  # fmt: skip
+    plain = [[w.replace('"', "") for w in notebook.typed(*(c[:1] or ((),)), c[1:], k)] for c, k in calls]
+    assert [sorted(each) for each in plain] == [sorted(words)] * len(calls)
+    (ran,) = lottery.run(shlex.join([*here, "levels=0"]), replicate=1, train={"optimizer": {"lr": 0.05}}).folders
+    assert ran.name == "replicate_1"
+    with pytest.raises(UsageError, match="No closing quotation"):
+        lottery.run("name='a")
 
 
 def test_a_run_that_fails_raises_its_error(here):

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from lottery import formats
+from lottery import formats, typed
 from lottery.commands.run import main as run_command
 from lottery.identity import flat
 from lottery.looking import defaults, origins, sections
@@ -140,15 +140,42 @@ def test_when_a_setting_is_its_default(value, default, equal):
     assert defaults.same(value, default) is equal
 
 
-def test_an_option_of_the_users_own_has_no_defaults(run, show, tmp_path):
+def test_an_option_of_the_users_own_has_the_defaults_of_its_file(run, show, tmp_path):
     path = tmp_path / "mine" / "model" / "small.yaml"
     path.parent.mkdir(parents=True)
     path.write_text("name: lenet\nhidden: [3]\ninit: kaiming_normal\n")
-    run("--config-dir", tmp_path / "mine", "model=small", "levels=1")
+    run("--config-dir", tmp_path / "mine", "model=small", "levels=1", "model.init=xavier_normal")
     text = show("small")
-    assert "settings: model=small " in text
-    assert "model.hidden" in text
-    assert "[3] (default not set)" in text
+    assert "settings: model=small " in text and f"--config-dir {tmp_path / 'mine'}" in text
+    assert "model.hidden" not in text and "default not set" not in text
+    assert "xavier_normal (default kaiming_normal)" in text
+    path.unlink()  # then nobody knows them
+    assert "[3] (default not set)" in show("small")
+
+
+FOREIGN = [
+    "rm -rf zzz", "lottery run; rm -rf zzz", "lottery run $(rm zzz)", "lottery run `rm zzz`", "lottery run > zzz", "lottery run\nrm zzz",
+    "lottery run zzz | sh", "lottery run \"name=$(rm zzz)\"", "lottery clean run=zzz --yes", "lottery zzz", "lottery run 'name=zzz",
+    "sudo lottery run zzz", "lottery run & rm zzz", "LOTTERY=1 lottery run zzz", "lottery run name=\\zzz", "lottery run {zzz,b}",
+]  # fmt: skip
+
+
+def test_a_command_that_is_none_of_ours_is_not_shown(fabricate, lottery, capsys, tmp_path):
+    for number, command in enumerate(FOREIGN):
+        record = {"command": command, "followed_by": [command], "state": "failed"}
+        fabricate(replicate=number, record=record)
+    (tmp_path / "mine.html").unlink(missing_ok=True)
+    capsys.readouterr()
+    for words in (["show", "replicate=3"], ["show", "replicate=5", "format=json"], ["doctor", "fast=true"], ["report", "to=mine.html"], ["tail", "replicate=2"], ["ls"]):
+        lottery(*words)
+        assert "zzz" not in capsys.readouterr().out, words
+    assert "zzz" not in (tmp_path / "mine.html").read_text()
+    assert [typed.ours(command) for command in FOREIGN] == [""] * len(FOREIGN)
+
+
+@pytest.mark.parametrize("command", ["lottery run", "lottery run 'name=a b' 'model.hidden=[3]' log=[wandb]", "lottery branch abc branch=shuffle", "lottery run 'name=a;b'"])
+def test_a_command_of_ours_is_shown(fabricate, show, command):
+    assert f"command     {command}\n" in show(fabricate(record={"command": command}))
 
 
 def test_options_that_come_from_anywhere_name_no_file_outside():

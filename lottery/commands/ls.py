@@ -3,7 +3,8 @@
 usage: lottery ls [RUN...] [FILTER...] [sort=[-]COLUMN[,...]] [columns=COLUMN[,...]]
                   [format=table|csv|json|markdown|latex] [outputs=DIR]
 
-RUN is a name or a part of one, the start of an id, or a path; * stands for anything. FILTER keeps
+RUN is a name or a part of one, the start of an id, or a path (of a run, or of a folder of runs); *
+stands for anything. FILTER keeps
 some runs: KEY=VALUE[,VALUE...] those that have one of the values, KEY!=VALUE[,...] the others,
 'KEY>NUMBER' (also <, >=, <=; quoted, as > and < are the shell's) those beyond a number. KEY is a
 column, an option or any setting. An accuracy is a share, or above 1 (or with %) in per cent; a time
@@ -127,6 +128,11 @@ def laid_out(
     """Return heads and cells for people: what is asked for, or what says something."""
     usual = [*FIRST, *settings[:MOST], *LAST]
     shown = list(columns) or [key for key in usual if useful(key, runs)]
+    for apart in ("id", "replicate", "folder"):  # no two runs may look the same
+        rows = [[cell(run, renamed(key)) for key in shown] for run in runs]
+        if len(set(map(tuple, rows))) == len(runs):
+            break
+        shown += [] if apart in shown else [apart]
     heads = [HEADS.get(key, key) for key in map(renamed, shown)]
     return heads, [[cell(run, renamed(key)) for key in shown] for run in runs]
 
@@ -196,7 +202,8 @@ def fitted(heads: list[str], rows: list[list[str]], room: int | None) -> str:
     if over and "name" in heads:
         place = heads.index("name")
         most = max(SHORTEST, max(places(row[place]) for row in rows) - over)
-        rows = [[*row[:place], shortened(row[place], most), *row[place + 1 :]] for row in rows]
+        short = [[*row[:place], shortened(row[place], most), *row[place + 1 :]] for row in rows]
+        rows = short if len(set(map(tuple, short))) == len(set(map(tuple, rows))) else rows
     above = [f"all: {', '.join(said)}"] if said else []
     return "\n".join([*above, aligned(heads, rows, NUMBERS)])
 

@@ -83,7 +83,7 @@ def matching(outputs: Path, word: str) -> list[Path]:
                 "back, with the store beside NAME"
             )
         return [place]
-    if word and os.path.isdir(word) and (found := runs_in(absolute(word))):
+    if word and os.path.isdir(word) and (found := beneath(absolute(word))):
         return found
     head, _, replicate = word.rstrip("/").partition("/replicate_")
     folders = [
@@ -105,6 +105,11 @@ def matching(outputs: Path, word: str) -> list[Path]:
         if found := [f for f in folders if fits(f.parent.name, f.parent.parent.name)]:
             return found
     return []
+
+
+def beneath(place: Path) -> list[Path]:
+    """Return the replicate folders of a folder of runs: of NAME/ID, NAME, outputs, or above it."""
+    return runs_in(place) or run_folders(place) or run_folders(place / "outputs")
 
 
 def runs_in(place: Path) -> list[Path]:

@@ -93,7 +93,7 @@ def settings(run: Facts) -> str:
         pairs = {key: spelled(value) for key, value in run.flat.items()}
     else:
         own = places(run)
-        head = f"settings: {' '.join([*config_dir(run), *defaults.options(run.choices, own)])}"
+        head = f"settings: {' '.join([*defaults.options(run.choices, own), *config_dir(run)])}"
         changed = defaults.changed(run.settings, run.choices, own)
         head += "" if changed else ", and nothing else"
         pairs = {k: f"{spelled(v)} (default {spelled(d)})" for k, (v, d) in changed.items()}
