@@ -34,6 +34,12 @@ class DiskError(LotteryError):
     code = DISK
 
 
+class BlockedError(DiskError):
+    """Something stands in the way of a file that no waiting takes away, as a requeue would hope."""
+
+    code = USAGE
+
+
 class DivergedError(LotteryError):
     """Training made a number that is not finite."""
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from lottery.errors import DiskError, LotteryError, UsageError
+from lottery.errors import BlockedError, DiskError, LotteryError, UsageError
 from lottery.storage.claims import CLAIM, claimed
 from lottery.storage.records import TEMPORARY, digest
 from lottery.wording import in_words, near, printable
@@ -52,7 +52,7 @@ def refused(
             "path 4,096); type a shorter one"
         )
     if error.errno in BLOCKED and (told := in_the_way(path)):
-        return UsageError(f"cannot {verb} {path}: {told}, then the same command")
+        return BlockedError(f"cannot {verb} {path}: {told}, then the same command")
     hint = "; type the same command again once the disk answers"
     if error.errno in FULL:
         hint = f"{room(path, size)}; free some space and type the same command again"

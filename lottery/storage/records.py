@@ -14,7 +14,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from lottery.errors import DamagedError, DiskError
+from lottery.errors import DamagedError, DiskError, LotteryError
 from lottery.storage.files import RECORD, TABLE, read_plain
 from lottery.typed import from_here, ours
 from lottery.wording import printable, rm
@@ -59,10 +59,17 @@ def read_signed(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise DiskError(f"cannot read {path}: {error.strerror}") from error
+        raise unread(path, error) from error
     except (ValueError, RecursionError) as error:
         raise DamagedError(f"{path} is damaged ({error})") from error
     return value
+
+
+def unread(path: Path, error: OSError) -> LotteryError:
+    """Return the line for a record that cannot be read: what, why, and what to type."""
+    from lottery.storage.disk import refused  # which writes records
+
+    return refused(path, "read", error)
 
 
 KINDS = {  # what run.json says, where it says so
@@ -182,7 +189,7 @@ def read_if_there(path: Path) -> bytes | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise DiskError(f"cannot read {path}: {error.strerror}") from error
+        raise unread(path, error) from error
     except ValueError as error:
         hint = mended_by(path.parent, path.name)
         raise DamagedError(f"{path} is damaged ({error}); {hint}") from error
