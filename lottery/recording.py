@@ -18,9 +18,9 @@ from lottery.errors import DamagedError, DiskError, LotteryError
 from lottery.experiment import run_levels
 from lottery.looking.folders import runs_in
 from lottery.looking.results import branch_tables, branches, level_table, metrics, number, percent
-from lottery.looking.sanity import judge, sanity_table
+from lottery.looking.sanity import POSITIONS, judge, sanity_table
 from lottery.outcome import FORMAT
-from lottery.rows import read_rows, write_overlaps
+from lottery.rows import read_rows
 from lottery.runs import Run
 from lottery.states import fingerprint_of_ticket
 from lottery.storage import disk, locks, records
@@ -63,7 +63,6 @@ def keep_record(
     spent = record["seconds"]
     try:
         run_levels(run)
-        write_overlaps(run)
         record["state"] = before.get("state", "done") if follow else "done"
     except LotteryError as error:
         record |= {"state": "stopped" if error.code >= 75 else "failed", "error": str(error)}
@@ -115,10 +114,12 @@ def close_record(run: Run, record: dict[str, Any]) -> None:
 def judged(run: Run) -> str:
     """Return the verdicts on a config over its replicates, and keep them in sanity.csv.
 
-    Empty where no level has a control of other positions. Damage in another replicate is a
-    warning, and no error of this one.
+    Empty where no level of this run has a control of other positions: then no other is looked at.
+    Damage in another replicate is a warning, and no error of this one.
     """
-    base = run.folder.parent
+    base, own = run.folder.parent, branches(run.folder)
+    if not len(own) or not own["branch"].isin(POSITIONS).any():
+        return ""
     rows = judge([f for f in runs_in(base) if readable(run, f)])
     if not rows:
         return ""

@@ -4,18 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lottery import mask as masks
 from lottery.cost import Trained, columns, trained
-from lottery.errors import DamagedError, DiskError
 from lottery.levels import Level, current, mask_of, place
-from lottery.looking.folders import run_folders
-from lottery.monitor import chance, layer_overlap, overlap
+from lottery.monitor import layer_overlap
 from lottery.runs import Run
 from lottery.storage import records
 from lottery.storage.store import Shelf
 from lottery.storage.tables import table
 
-NEAR = 0.02  # masks are compared where their counts differ by this share at most
 Place = tuple[int, str, Shelf]  # level, branch ("" for the level itself), where it is
 
 
@@ -67,55 +63,6 @@ def compared(run: Run, one: Shelf, other: Shelf) -> dict[str, tuple[float, float
         a, b = mask_of(one), mask_of(other)
         run.compared[pair] = layer_overlap(a, b) if a.keys() == b.keys() else {}
     return run.compared[pair]  # type: ignore[no-any-return]
-
-
-def write_overlaps(run: Run) -> None:
-    """Write overlaps.csv: each level's mask against those of other methods of this replicate.
-
-    Comparable are the runs that share the dense level, at the level that keeps about as many
-    weights. Damage in another run is a warning, and no error of this one.
-    """
-    own = [p for p in places(run.outputs, run.ledger.levels) if not p[1]]
-    rows: list[dict[str, Any]] = []
-    for folder in run_folders(run.outputs):
-        if folder == run.folder:
-            continue
-        try:
-            rows += overlaps_with(run, own, folder)
-        except (DamagedError, DiskError) as error:
-            run.watch.warn(f"overlaps.csv leaves out {folder}: {error}")
-    if rows:
-        run.ledger.write_files({"overlaps.csv": table(rows)})
-
-
-def overlaps_with(run: Run, own: list[Place], folder: Path) -> list[dict[str, Any]]:
-    """Return the rows of overlaps.csv for one other run."""
-    theirs = [p for p in places(run.outputs, records.levels(folder)) if not p[1]]
-    if len(theirs) < 2 or theirs[0][2].key != own[0][2].key:
-        return []
-    counts = {index: shelf.manifest()["result"]["kept"] for index, _, shelf in theirs[1:]}
-    shelves = {index: shelf for index, _, shelf in theirs}
-    rows = []
-    for index, _, shelf in own[1:]:
-        kept = shelf.manifest()["result"]["kept"]
-        near = min(counts, key=lambda level: abs(counts[level] - kept))
-        if abs(counts[near] - kept) <= NEAR * kept:
-            rows.append(overlap_row(index, shelf, folder, near, shelves[near]))
-    return rows
-
-
-def overlap_row(index: int, shelf: Shelf, folder: Path, level: int, other: Shelf) -> dict[str, Any]:
-    """Return a row of overlaps.csv."""
-    a, b = mask_of(shelf), mask_of(other)
-    return {
-        "level": index,
-        "density": masks.kept(a) / masks.total(a),
-        "other_run": folder.parent.parent.name,
-        "other_id": folder.parent.name,
-        "other_level": level,
-        "overlap": overlap(a, b),
-        "by_chance": chance(a, b),
-    }
 
 
 def warn_of_collapse(run: Run, level: Level) -> None:

@@ -20,6 +20,7 @@ from lottery import cli, stats
 from lottery.errors import DiskError, UsageError
 from lottery.looking import sanity
 from lottery.looking.choice import choose
+from lottery.looking.tidy import Runs
 from lottery.reports import findings, gather, one, page, sheets
 from lottery.storage import disk, records
 from lottery.storage.tables import table
@@ -341,8 +342,8 @@ def test_validation_accuracy_stands_in_where_there_is_no_test_split(fabricate, t
 
 
 def test_controls_and_verdicts(outputs):
-    folders = sorted(outputs.glob("*_imp/*/replicate_*"))
-    (part,) = gather.gather(folders, 0.005).parts
+    folders = sorted(outputs.glob("*/*/replicate_*"))
+    part = next(p for p in gather.gather(folders, 0.005).parts if "_imp/" in p.place)
     titles = [s.title for s in part.sections]
     assert titles == [
         "Accuracy against density", "Levels", "Layers", "Cost", "Sanity", "Branches",
@@ -353,10 +354,14 @@ def test_controls_and_verdicts(outputs):
     rows = list((outputs / part.place / "sanity.csv").read_text().splitlines())
     assert judged == {line.split(",")[0]: line.split(",")[-1] for line in rows[1:]}
     masks = part.sections[titles.index("Masks beside others")].tables[0]
-    first = (folders[0] / "overlaps.csv").read_text().splitlines()[1].split(",")
+    every = Runs(tuple(folders)).overlaps
+    first = every[every["id"] == part.place.partition("/")[2]].iloc[0]
     assert [cell.text for cell in masks.rows[0]] == [
-        "1", "0.4000", "/".join(first[2:4]), "1", *(f"{100 * float(v):.1f}" for v in first[5:7])
+        "1", "0.4000", f"{first['other_run']}/{first['other_id']}", "1",
+        *(f"{100 * first[key]:.1f}" for key in ("overlap", "by_chance")),
     ]  # fmt: skip
+    (alone,) = gather.gather([f for f in folders if "_imp/" in str(f)], 0.005).parts
+    assert "Masks beside others" not in [s.title for s in alone.sections]
     assert [row[2].text for row in branches.tables[0].rows][:3] == [
         "random weights=rewind", "reinit", "shuffle scope=layerwise"
     ]  # fmt: skip

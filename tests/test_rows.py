@@ -1,10 +1,17 @@
 """The tables of a run: what the monitors saw, overlaps of masks, warnings of collapse."""
 
+import os
+import shutil
+import sys
+from pathlib import Path
+
 import pandas as pd
 import pytest
 import torch
 
+import lottery as package
 from lottery import levels
+from lottery.monitor import chance
 from lottery.storage.links import follow
 from lottery.storage.store import Shelf
 
@@ -53,15 +60,24 @@ def test_masks_of_other_methods_of_the_replicate_are_compared(run, capsys):
     other = run("prune=random")
     run("prune=random", "replicate=1")  # another replicate, another dense net
     run("prune=snip", "schedule.keep=0.5")  # other counts
-    table = pd.read_csv(other / "overlaps.csv")
+    every = package.load(other.parents[2]).overlaps
+    table = every[every["id"] == other.parent.name]
     assert table["level"].tolist() == [1, 2]
     assert set(table["other_id"]) == {one.parent.name}
     for row in table.itertuples():
         a, b = mask(other, row.level), mask(one, row.other_level)
         assert row.overlap == pytest.approx(jaccard(a, b))
-    run("prune=magnitude_init")  # again: the runs that came later are there now
-    again = pd.read_csv(one / "overlaps.csv")
-    assert again["overlap"].tolist() == pytest.approx(table["overlap"].tolist())
+        assert row.by_chance == pytest.approx(chance(a, b))
+    back = every[every["id"] == one.parent.name]
+    assert back["overlap"].tolist() == pytest.approx(table["overlap"].tolist())
+    assert not len(package.load(other.parents[2], "prune=random").overlaps)  # among those shown
+    assert not list(other.parents[2].glob("*/*/*/overlaps.csv"))
+    path = one / "level_01" / "mask.safetensors"
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    with pytest.warns(UserWarning, match="mask.safetensors is damaged"):
+        left = package.load(other.parents[2]).overlaps
+    assert set(left["level"]) == {2}
 
 
 def test_a_collapse_is_warned_of_with_layer_and_compression(run, capsys):
@@ -98,3 +114,66 @@ def test_moved_and_signs_are_those_of_ticket_and_end(run):
         row = table.loc[name.removesuffix(".weight")]
         assert row["moved"] == pytest.approx(float(torch.dist(a, b)))
         assert row["sign_changes"] == pytest.approx(float((a.sign() != b.sign()).float().mean()))
+
+
+OPENED: list[str] = []  # paths that were opened or listed while `watching` was on
+WATCHING = [False]
+
+
+def audit(event, arguments):
+    if WATCHING[0] and event in ("open", "os.listdir", "os.scandir") and arguments[0] is not None:
+        OPENED.append(os.path.abspath(arguments[0]) if isinstance(arguments[0], str | Path) else "")
+
+
+@pytest.fixture(scope="module")
+def watched():
+    """Return a function that says how often what lies in a folder was opened or listed by a call."""
+    sys.addaudithook(audit)  # for good: there is no way to take one off
+
+    def call(folder, work):
+        OPENED.clear()
+        WATCHING[0] = True
+        try:
+            work()
+        finally:
+            WATCHING[0] = False
+        return [path for path in OPENED if path.startswith(str(folder))]
+
+    return call
+
+
+def beside(outputs, number):
+    """Fabricate other runs, with levels of their own in the store, one of them half-way."""
+    for index in range(number):
+        folder = outputs / f"other_{index % 7}" / f"{index:010x}" / "replicate_0"
+        shelf = outputs / "store" / f"{index:032x}"
+        for place in (folder, shelf):
+            place.mkdir(parents=True)
+            (place / "manifest.json").write_text("{}")
+        (folder / "run.json").write_text("{}")
+    (outputs / "store" / f"{0:032x}" / "manifest.json").unlink()
+    (outputs / "other_0" / f"{0:010x}" / "replicate_0" / "metrics.csv").write_text("odd")
+
+
+@pytest.mark.parametrize(
+    "words", [["levels=1"], ["-m", "prune=random,magnitude_init", "levels=1"]], ids=["run", "sweep"]
+)
+def test_a_run_opens_as_many_files_beside_a_thousand_others_as_beside_none(
+    words, lottery, tiny, tmp_path, watched
+):
+    lottery("run", *tiny, "levels=0", "outputs=first")  # what is imported and cached is
+    counts = []
+    for number in (0, 1000):
+        outputs = tmp_path / f"beside_{number}"
+        (outputs / "store").mkdir(parents=True)  # a folder is synced when the first goes into it
+        if number:
+            beside(outputs, number)
+        found = [
+            watched(outputs, lambda to=outputs: lottery("run", *tiny, *words, f"outputs={to}"))
+            for _ in range(2)  # the second finds all that is there
+        ]
+        counts.append([len(each) for each in found])
+        assert not [path for each in found for path in each if "/other_" in path]
+        shutil.rmtree(outputs)
+    assert counts[0] == counts[1]
+    assert min(counts[0]) > 10

@@ -45,7 +45,7 @@ def csvs(outputs, name):
     return pd.concat([pd.read_csv(path) for path in paths], ignore_index=True)
 
 
-@pytest.mark.parametrize("table", ["levels", "branches", "layers", "overlaps"])
+@pytest.mark.parametrize("table", ["levels", "branches", "layers"])
 def test_tables_are_the_csvs(outputs, table):
     name = "metrics.csv" if table == "levels" else f"{table}.csv"
     found = getattr(package.load(outputs), table)

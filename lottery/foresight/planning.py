@@ -47,7 +47,7 @@ class Planner:
     def __init__(self, reopen: Reopen, warn: Callable[[str], None]) -> None:
         self.reopen, self.warn = reopen, warn
         self.known: dict[str, Known] = {}
-        self.looked: set[Path] = set()
+        self.found: dict[Path, dict[str, list[Path]]] = {}  # runs on the disk, by level 0's key
 
     def plan(self, run: Run, overrides: tuple[str, ...]) -> Plan:
         """Return the plan of a checked run; its trainings count as done for the next ones."""
@@ -136,19 +136,26 @@ class Planner:
         shelf = Shelf(run.outputs, dense)
         if shelf.complete and dense not in self.known:
             self.known[dense] = known(shelf, level_span(run, 0))
-        for folder in run_folders(run.outputs):
-            if folder in self.looked:
-                continue
+        for folder in self.beside(run.outputs).pop(dense, ()):
             try:
-                entries = entries_of(folder)
-                if entries.get(place(0), {}).get("key") == dense:
-                    self.looked.add(folder)
-                    other = self.reopen(run, folder)
-                    other.known["name 0"] = dense
-                    self.note(other, entries)
+                other = self.reopen(run, folder)
+                other.known["name 0"] = dense
+                self.note(other, entries_of(folder))
             except (DamagedError, DiskError, UsageError) as error:
-                self.looked.add(folder)
                 self.warn(f"left out of the plan: {folder}: {error}")
+
+    def beside(self, outputs: Path) -> dict[str, list[Path]]:
+        """Return the runs on the disk by the key of their level 0; looks once a command."""
+        if outputs not in self.found:
+            self.found[outputs] = {}
+            for folder in run_folders(outputs):
+                try:
+                    key = entries_of(folder).get(place(0), {}).get("key", "")
+                except (DamagedError, DiskError) as error:
+                    self.warn(f"left out of the plan: {folder}: {error}")
+                else:
+                    self.found[outputs].setdefault(key, []).append(folder)
+        return self.found[outputs]
 
     def note(self, run: Run, entries: dict[str, Any]) -> None:
         """Note the trainings that a run has."""

@@ -25,7 +25,7 @@ def check_space(run: Run) -> None:
     """
     todo = trainings_left(run)
     wanted, there = needed(run, todo), disk.free(run.outputs)
-    if todo and wanted > there + under_way(run):
+    if todo and wanted > there and wanted > there + under_way(run):  # the whole store: only then
         raise DiskError(
             f"{run.outputs}: {todo} trainings need about {in_words(wanted)}, {in_words(there)} are "
             "free; free some space (lottery clean), ask for fewer levels, or write outputs=DIR on "

@@ -8,6 +8,8 @@ from typing import Any
 import pandas as pd
 
 from lottery.errors import DamagedError
+from lottery.storage import records
+from lottery.storage.files import read_plain
 from lottery.storage.records import checked
 from lottery.wording import printable
 
@@ -49,6 +51,22 @@ def read_table(folder: Path, name: str) -> pd.DataFrame:
     except ValueError as error:
         why = str(error).splitlines()[0]
         raise DamagedError(f"{folder / name} is no table ({why})") from error
+
+
+def level_file(outputs: Path, key: str, name: str) -> bytes | None:
+    """Return a file of a trained level as its manifest vouches for it; None for no such level.
+
+    Raises DamagedError for a file that is not as it was written.
+    """
+    shelf = outputs / "store" / key
+    try:
+        manifest = records.read_signed(shelf / records.MANIFEST)
+        data = read_plain(shelf / name)
+    except FileNotFoundError:
+        return None
+    if records.digest(data) != manifest.get("files", {}).get(name):
+        raise DamagedError(f"{shelf / name} is damaged (its checksum is wrong)")
+    return data
 
 
 def level_table(rows: Sequence[Mapping[Any, Any]]) -> str:

@@ -10,12 +10,11 @@ from pathlib import Path
 import pandas as pd
 
 from lottery.errors import DamagedError, DiskError, UsageError
-from lottery.looking import results
+from lottery.looking import overlaps, results
 from lottery.looking.choice import choose
 from lottery.looking.facts import COLUMNS, WHOSE, Facts
 from lottery.looking.order import deciding, differing
 from lottery.storage import records
-from lottery.storage.files import read_plain
 from lottery.wording import printable
 
 NUMBERS = ("density", "val_accuracy", "test_accuracy", "seconds", "left")  # of a run, or NaN
@@ -122,12 +121,22 @@ class Runs:
 
     @cached_property
     def overlaps(self) -> pd.DataFrame:
-        """A row a level and other run of the same initial weights: overlaps.csv of all of them.
+        """A row a level and other run among these that began from the same dense net.
 
         level, density; other_run, other_id, other_level; overlap of the two masks (intersection
-        over union), by_chance.
+        over union), by_chance. Of a run whose levels are gone it is the overlaps.csv that earlier
+        versions wrote.
         """
-        return self._all("overlaps", lambda f: results.read_table(f, "overlaps.csv"))
+        found = overlaps.Overlaps(self.folders)
+
+        def rows_of(folder: Path) -> pd.DataFrame:
+            if folder in found.errors:
+                raise found.errors[folder]
+            if folder in found.rows:
+                return pd.DataFrame(found.rows[folder])
+            return results.read_table(folder, "overlaps.csv")
+
+        return self._all("overlaps", rows_of)
 
     @cached_property
     def curves(self) -> pd.DataFrame:
@@ -188,25 +197,9 @@ def curves(folder: Path) -> Iterator[pd.DataFrame]:
     """Yield the curve of every level and branch of a run, with both in front."""
     for place, entry in records.levels(folder).items():
         match = records.PLACE.fullmatch(place)
-        text = level_file(folder.parents[2], entry["key"], "curve.csv")
+        text = results.level_file(folder.parents[2], entry["key"], "curve.csv")
         if match and text:
             table = pd.read_csv(io.BytesIO(text))
             table.insert(0, "level", int(match[1]))
             table.insert(1, "branch", match[2] or "")
             yield table
-
-
-def level_file(outputs: Path, key: str, name: str) -> bytes | None:
-    """Return a file of a trained level as its manifest vouches for it; None for no such level.
-
-    Raises DamagedError for a file that is not as it was written.
-    """
-    shelf = outputs / "store" / key
-    try:
-        manifest = records.read_signed(shelf / records.MANIFEST)
-        data = read_plain(shelf / name)
-    except FileNotFoundError:
-        return None
-    if records.digest(data) != manifest.get("files", {}).get(name):
-        raise DamagedError(f"{shelf / name} is damaged (its checksum is wrong)")
-    return data

@@ -1,6 +1,7 @@
 """Gather what a report says of runs: the sound ones in tables and figures, the others by name."""
 
 import os
+import warnings
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ from lottery import __version__
 from lottery.errors import DamagedError, DiskError, UsageError
 from lottery.looking import folders as places
 from lottery.looking import results
+from lottery.looking.tidy import Runs
 from lottery.plotting.material import labels
 from lottery.reports import headline, several
 from lottery.reports.one import Member, member, part
@@ -96,8 +98,9 @@ def members_of(folders: Sequence[Path], tolerance: float, correction: str) -> li
 def report(members: Sequence[Member], tolerance: float, problems: list[str]) -> Report:
     """Return the report on configs."""
     figures = len(members) <= FULL
+    masks = masks_of(members, problems)
     parts = [
-        part(member, f"c{number}", tolerance, problems, figures)
+        part(member, f"c{number}", tolerance, problems, masks, figures)
         for number, member in enumerate(members, 1)
     ]
     if len(members) == 1:
@@ -127,6 +130,15 @@ def report(members: Sequence[Member], tolerance: float, problems: list[str]) -> 
         now(),
         __version__,
     )
+
+
+def masks_of(members: Sequence[Member], problems: list[str]) -> pd.DataFrame:
+    """Return how far masks of the configs are the same; damage goes among the problems."""
+    runs = Runs(tuple(folder for member in members for folder in member.runs.folders))
+    with warnings.catch_warnings(action="ignore"):
+        found = runs.overlaps
+    problems += [f"Masks beside others: {line}" for line in runs.left_out.get("overlaps", ())]
+    return found
 
 
 def now() -> str:

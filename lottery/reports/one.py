@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from lottery.errors import DamagedError, DiskError, LotteryError, UsageError
 from lottery.looking import sanity, tidy
 from lottery.looking.comparison import Group, gathered
@@ -66,9 +68,17 @@ def picture(
 
 
 def part(
-    member: Member, anchor: str, tolerance: float, problems: Problems, figures: bool = True
+    member: Member,
+    anchor: str,
+    tolerance: float,
+    problems: Problems,
+    masks: pd.DataFrame,
+    figures: bool = True,
 ) -> Part:
-    """Return all there is to say of one config; `figures` asks for its drawings too."""
+    """Return all there is to say of one config; `figures` asks for its drawings too.
+
+    `masks` are the overlaps among all the runs of the page.
+    """
     runs, rows = member.runs, member.rows
     facts = [Facts(folder) for folder in runs.folders]
 
@@ -83,7 +93,7 @@ def part(
         *cost(runs, draw),
         *beside(runs, tolerance, member.correction, draw),
         *(learning(member, anchor, problems) if figures else ()),
-        *overlaps(runs),
+        *overlaps(member, masks),
         *provenance.sections(facts),
     ]
     sections = [replace(one, anchor=f"{anchor}-{one.anchor}") for one in filled(made)]
@@ -215,8 +225,8 @@ def learning(member: Member, anchor: str, problems: Problems) -> Iterator[Sectio
         yield Section("learning", "Learning curves", pictures=drawn)
 
 
-def overlaps(runs: Runs) -> Iterator[Section]:
-    """Yield how far masks are those of other methods."""
-    if "other_run" in runs.overlaps:
-        some = [controls.overlap_table(runs.overlaps)]
-        yield Section("masks", "Masks beside others", tables=some)
+def overlaps(member: Member, masks: pd.DataFrame) -> Iterator[Section]:
+    """Yield how far masks are those of the other configs of the page."""
+    whose = member.group.facts.whose
+    if len(own := masks[(masks["id"] == whose["id"]) & (masks["name"] == whose["name"])]):
+        yield Section("masks", "Masks beside others", tables=[controls.overlap_table(own)])
