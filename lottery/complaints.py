@@ -32,12 +32,21 @@ def translated(error: Exception) -> LotteryError:
         mark = getattr(error, "problem_mark", None)
         file = f"{mark.name}, line {mark.line + 1}" if mark else "a yaml file"
         return UsageError(f"{file}: this is no YAML ({getattr(error, 'problem', error)})")
-    if not isinstance(error, (HydraException, OmegaConfBaseException)):
-        raise error
     text = str(error)
+    if not isinstance(error, (HydraException, OmegaConfBaseException)):  # nobody else's code ran
+        said = (text.splitlines() or [""])[0]
+        return UsageError(
+            f"config: these words and files make no config ({type(error).__name__}: {said})"
+        )
     cause = str(error.__cause__ or "").splitlines()
     if match := re.search(r"Could not override '([^']+)'", text):
         return UsageError(unknown_key(match[1], cause))
+    if match := re.search(r"Cannot find primary config '([^']+)'", text):
+        return UsageError(
+            f"--config-name: there is no {match[1]}.yaml; without it, run.yaml counts"
+        )
+    if match := re.search(r"Could not append to config. An item is already at '([^']+)'", text):
+        return UsageError(f"config: {match[1]} is there; type it without the +: {match[1]}=VALUE")
     if match := re.search(r"Could not (?:find|load) '([^']+)'", text):
         return UsageError(unknown_option(match[1], text))
     if match := re.search(r"Key '([^']+)' (?:not in|is not in)", "\n".join([text, *cause])):

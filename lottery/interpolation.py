@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, Node, OmegaConf
 from omegaconf.basecontainer import BaseContainer
 from omegaconf.errors import (
     MissingMandatoryValue,
@@ -44,9 +44,14 @@ class Filling:
         self.environment = ""  # the last variable that was asked for
         self.told: set[str] = set()  # what variables hold
 
-    def env(self, name: str, default: Any = ABSENT) -> str | None:
-        """Return a variable of the environment, for a setting that is a place."""
+    def env(self, node: Node, name: str, default: Any = ABSENT) -> str | None:
+        """Return a variable of the environment, for a setting that is a place.
+
+        A word that only asks whether the setting is there gets something else.
+        """
         self.environment = "a name" if name in self.told else name
+        if not self.setting and is_place(node._get_full_key(None) or ""):
+            return f"the environment's {name}"
         if not is_place(self.setting):
             places = f"{', '.join(PLACES[:-1])} and host.*"
             raise UsageError(
@@ -97,7 +102,7 @@ def own_resolvers(choices: Mapping[str, str]) -> Iterator[Filling]:
     """Let configs use RESOLVERS and no others, such as those of a caller's program, for a while."""
     kept, filling = BaseContainer._resolvers, Filling(choices)
     OmegaConf.clear_resolvers()
-    BaseContainer._resolvers["oc.env"] = lambda *given: filling.env(*given[3])  # of its arguments
+    BaseContainer._resolvers["oc.env"] = lambda *given: filling.env(given[2], *given[3])
     BaseContainer._resolvers["hydra"] = lambda *given: filling.hydra(*given[3])
     try:
         yield filling

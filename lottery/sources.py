@@ -34,12 +34,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lottery.config import conf_dir
 from lottery.errors import UsageError
+from lottery.looking.defaults import LISTS
 from lottery.skeleton import Config
 from lottery.storage.yamls import decoded
 from lottery.wording import near, printable
 
 TAKEN = "hydra.sweeper.params"
-BASIC = ("launcher", "sweeper")  # hydra's own ones may be named
+KINDS = (["launcher"], ["sweeper"])  # groups of hydra's of which `basic` may be named
 INSTEAD = {  # what people ask of hydra -> what to type
     "launcher": "it cannot report failures; start several commands with one outputs=DIR, they "
     "share what they train",
@@ -70,15 +71,32 @@ def refuse_words(words: Iterable[Override]) -> None:
             refuse(written, "", "config")
         if path[:1] != ["hydra"]:
             continue
-        if "/" in word.key_or_group:
-            if path[1:] not in [[part] for part in BASIC] or word.value() != "basic":
-                refuse(written, path[1] if path[1:] else "", "config")
+        if "/" in word.key_or_group and path[:3] != TAKEN.split("."):
+            if path[1:] not in KINDS or word.value() != "basic":
+                refuse(written, (path + [""])[1], "config")
             continue
         node: Any = {} if word.is_delete() else word.value()
         for part in reversed(path[1:]):
             node = {part: node}
         if (word.is_delete() and path[:3] != TAKEN.split(".")) or outside(node):
-            refuse(written, path[1] if path[1:] else "", "config")
+            refuse(written, (path + [""])[1] if path[1:2] not in KINDS else "", "config")
+
+
+def swept(words: Iterable[Override], preset: dict[str, Any]) -> dict[str, Any]:
+    """Return what a config sweeps as words change it: hydra itself can add none to none."""
+    found = dict(preset)
+    for word in words:
+        key = word.key_or_group.removeprefix(TAKEN).lstrip(".")
+        if word.key_or_group.startswith(TAKEN) and key:
+            found[key] = word.get_value_string() if word.is_sweep_override() else word.value()
+            if word.is_delete():
+                del found[key]
+            continue
+        node: Any = None if word.is_delete() else word.value()
+        for part in TAKEN.split(".")[len(parts(word.key_or_group)) :]:
+            node = (node or {}).get(part)
+        found = found | (node or {}) if not word.is_delete() else {}
+    return found
 
 
 def outside(node: Any) -> list[str]:
@@ -96,6 +114,11 @@ def outside(node: Any) -> list[str]:
         node = node[part] if isinstance(node, dict) else node._get_node(part)
     empty = node is None or (isinstance(node, DictConfig) and node._is_none())
     return [] if empty or isinstance(node, (dict, DictConfig)) else path
+
+
+def of_a_sweep(word: Override) -> bool:
+    """Say whether a word is about TAKEN."""
+    return word.key_or_group.split(".")[0] == "hydra"
 
 
 def parts(name: str) -> list[str]:
@@ -158,7 +181,7 @@ def refuse_settings(found: DictConfig, package: str, where: str) -> None:
     if parts(package)[:1] == ["hydra"]:
         refuse(f"@package {package}", (parts(package) + [""])[1], where)
     if "hydra" in found and (path := outside(found._get_node("hydra"))):
-        refuse(".".join(["hydra", *path]), path[0], where)
+        refuse(".".join(["hydra", *path]), path[0] if path[:1] not in KINDS else "", where)
     defaults = found._get_node("defaults")
     for entry in defaults._iter_ex(resolve=False) if isinstance(defaults, ListConfig) else ():
         lines = entry.items_ex(resolve=False) if isinstance(entry, DictConfig) else [(entry, None)]
@@ -166,8 +189,7 @@ def refuse_settings(found: DictConfig, package: str, where: str) -> None:
             group, _, own = str(key).rpartition(" ")[2].partition("@")
             path = parts(group)
             if parts(own)[:1] == ["hydra"] or (
-                path[:1] == ["hydra"]
-                and (path[1:] not in [[part] for part in BASIC] or str(value) != "basic")
+                path[:1] == ["hydra"] and (path[1:] not in KINDS or str(value) != "basic")
             ):
                 said = f"{key!s}: {value}" if isinstance(entry, DictConfig) else str(key)
                 refuse(f"'{said}' among its defaults", (path + [""])[1], where)
@@ -185,9 +207,9 @@ class Loader(ConfigLoaderImpl):
         validate_sweep_overrides: bool = True,
     ) -> DictConfig:
         """Return the config that overrides describe, hydra's own part with it."""
-        self.look(overrides)
+        words = self.look(overrides)
         return super().load_configuration(
-            config_name, overrides, run_mode, from_shell, validate_sweep_overrides
+            config_name, words, run_mode, from_shell, validate_sweep_overrides
         )
 
     def get_group_options(
@@ -198,12 +220,34 @@ class Loader(ConfigLoaderImpl):
         overrides: list[str] | None = None,
     ) -> list[str]:
         """Return the options of a group."""
-        self.look(overrides or [])
-        return super().get_group_options(group_name, results_filter, config_name, overrides)
+        words = self.look(overrides or [])
+        return super().get_group_options(group_name, results_filter, config_name, words)
 
-    def look(self, overrides: list[str]) -> None:
-        """Raise UsageError for what hydra is not to do."""
-        refuse_words(OverridesParser.create().parse_overrides(overrides))
+    def look(self, overrides: list[str]) -> list[str]:
+        """Return the words that are for hydra; raises UsageError for what it is not to do."""
+        words = OverridesParser.create().parse_overrides(overrides)
+        refuse_words(words)
+        for word in words:
+            self.look_at_choice(word)
+        return [str(word.input_line) for word in words if not of_a_sweep(word)]
+
+    def look_at_choice(self, word: Override) -> None:
+        """Raise UsageError where an option of a group is chosen by what is no name."""
+        group, value = word.key_or_group, word.value()
+        if word.is_sweep_override() or word.is_delete() or not self.repository.group_exists(group):
+            return
+        listed = isinstance(value, list) and group in LISTS.values()
+        names = value if isinstance(value, list) and listed else [value]
+        if isinstance(value, dict) or all(isinstance(name, str) for name in names):
+            return
+        several = (
+            " (several in turn: -m, and commas)" if isinstance(value, list) and not listed else ""
+        )
+        example = f"{group}=[NAME]" if group in LISTS.values() else f"{group}=NAME"
+        raise UsageError(
+            f"config: {printable(word.input_line)} names no option; type {example}, or leave it "
+            f"out{several} (lottery run --help lists them)"
+        )
 
 
 def folders(own: str | None) -> list[tuple[str, Path]]:

@@ -23,7 +23,7 @@ from lottery.complaints import refuse_others
 from lottery.composing import Composed
 from lottery.errors import UsageError
 from lottery.interpolation import Values, own_resolvers, plain
-from lottery.sources import TAKEN, loader
+from lottery.sources import TAKEN, loader, of_a_sweep, swept
 from lottery.wording import printable
 
 MANY = 100_000  # jobs of a sweep
@@ -47,14 +47,14 @@ class Composer:
         words = list(self.asked.overrides)
         if not self.asked.multirun:
             return [self.job(words, words, 0, 1)]
-        hydras, values = self.combined(words)
+        values = self.combined(words)
         total = math.prod(map(len, values.values()))
         if not 0 < total <= MANY:
             raise UsageError(f"-m: these words make {total:,} jobs; a sweep has 1 to {MANY:,}")
         found = []
         for number, each in enumerate(itertools.product(*values.values())):
             apart = [w for w, known in zip(each, values.values(), strict=True) if len(known) > 1]
-            found.append(self.job([*hydras, *each], apart or each, number, total))
+            found.append(self.job(list(each), apart or each, number, total))
         return found
 
     def job(self, words: list[str], apart: Sequence[str], number: int, total: int) -> Composed:
@@ -70,20 +70,21 @@ class Composer:
             filled = error
         return Composed(filled, choices, tuple(apart), number, total)
 
-    def combined(self, words: list[str]) -> tuple[list[str], dict[str, list[str]]]:
-        """Return what is said to hydra, and the values of each word, those of TAKEN among them.
+    def combined(self, words: list[str]) -> dict[str, list[str]]:
+        """Return the values of each word of a sweep, those of TAKEN among them.
 
         The last word on a key counts.
         """
         config = self.compose(words, RunMode.MULTIRUN)
-        said = OmegaConf.to_container(config.hydra.overrides, resolve=False)
-        assert isinstance(said, dict)
+        task = list(config.hydra.overrides.task._iter_ex(resolve=False))
         params = OmegaConf.select(config, TAKEN)
         with own_resolvers(chosen(config)) as filling:
             preset = {} if params is None else Values(filling).of(params, TAKEN)
         parser = OverridesParser.create(config_loader=self.loader)
-        each = parser.parse_overrides([*(f"{k}={v}" for k, v in preset.items()), *said["task"]])
-        return said["hydra"], {word.get_key_element(): spread(word) for word in each}
+        typed = filter(of_a_sweep, parser.parse_overrides(words))
+        lines = [f"{key}={value}" for key, value in swept(typed, preset).items()]
+        each = parser.parse_overrides([*lines, *map(str, task)])
+        return {word.get_key_element(): spread(word) for word in each}
 
     def show(self) -> bool:
         """Print what one of hydra's flags asks for, if any does; say so."""
@@ -118,11 +119,11 @@ class Composer:
             return OmegaConf.to_yaml(config)
         with own_resolvers(choices) as filling:
             filling.setting = package
-            found = OmegaConf.select(config, package)
-        if found is None:
+            found = OmegaConf.select(config, package, default=self)
+        if found is self:
             raise UsageError(f"--package: there is nothing in the config at '{printable(package)}'")
         if not isinstance(found, Container):
-            return f"{found}\n"
+            return f"{'null' if found is None else found}\n"
         return f"# @package {package}\n{OmegaConf.to_yaml(found)}"
 
 
