@@ -16,7 +16,7 @@ from types import FrameType, ModuleType
 from typing import Any
 
 from lottery import __version__
-from lottery.errors import INTERRUPTED, TERMINATED, LotteryError, Terminated
+from lottery.errors import INTERRUPTED, TERMINATED, LotteryError, Terminated, UsageError
 from lottery.wording import printable
 
 COMMANDS = Path(__file__).parent / "commands"
@@ -97,11 +97,17 @@ def main(argv: list[str] | None = None) -> int:
 
 def last_words(error: Exception) -> tuple[int, str]:
     """Return exit code and line for an error that nobody has put into words."""
+    from lottery.blame import in_words
+
+    if isinstance(told := in_words(error), LotteryError):
+        return told.code, str(told)
     if isinstance(error, OSError) and error.filename is not None:
         from lottery.storage.disk import refused
 
-        told = refused(Path(os.fsdecode(error.filename)), "use", error)
-        return told.code, str(told)
+        kept = refused(Path(os.fsdecode(error.filename)), "use", error)
+        return kept.code, str(kept)
+    if isinstance(error, MemoryError):
+        return UsageError.code, "the memory of this machine does not suffice; see lottery plan"
     return 1, f"{type(error).__name__}: {error} (a bug in lottery? -v shows where)"
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from lottery import blame
 from lottery.errors import UsageError
 from lottery.source_hash import source_of
 from lottery.spelling import suggestion
@@ -53,7 +54,7 @@ def find(kind: str, name: Any, where: str) -> Callable[..., Any]:
         return getattr(importlib.import_module(f"lottery.{FOLDERS[kind]}.{name}"), name)  # type: ignore[no-any-return]
     for entry in entry_points(group=f"lottery.{kind}"):
         if entry.name == name:
-            return entry.load()  # type: ignore[no-any-return]
+            return blame.load(entry, where)
     known = components(kind)
     raise UsageError(
         f"{where}.name: there is no {kind} '{name}'{suggestion(str(name), known)} "
@@ -119,4 +120,6 @@ def bind(kind: str, node: dict[str, Any], where: str) -> Callable[..., Any]:
         except OmegaConfBaseException as error:
             wanted = getattr(known[key][0], "__name__", str(known[key][0]))
             raise UsageError(f"{where}.{key}: {value!r} is no {wanted}") from error
+    if node["name"] not in own_components(kind):
+        function = blame.watched(kind, function, f"{kind} {node['name']}")
     return partial(function, **values)

@@ -9,6 +9,10 @@ class LotteryError(Exception):
 
     code = 1
 
+    def _render_traceback_(self) -> list[str]:
+        """Return what a notebook shows: the line, and what was noted beside it."""
+        return [f"{type(self).__name__}: {self}", *getattr(self, "__notes__", [])]
+
 
 class UsageError(LotteryError):
     """The command or the config asks for something that cannot be."""

@@ -7,9 +7,9 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lottery import signals
+from lottery import blame, signals
 from lottery.composing import Composed
-from lottery.errors import LockedError, LotteryError, Stopped
+from lottery.errors import LockedError, LotteryError, Stopped, UsageError
 from lottery.storage.records import busy, locked
 from lottery.watching.sweep import Sweep, clock
 from lottery.wording import near, printable
@@ -39,10 +39,10 @@ class Jobs:
             ran = self.execute(job, words)
         except Stopped as error:
             self.stopped = error
-        except SystemExit as error:  # of a component or a board; hydra would end without a word
-            self.fail(words, RuntimeError(f"a component called sys.exit({error.code!r})"))
+        except SystemExit as error:  # of a component or a board
+            self.fail(words, UsageError(f"a component called sys.exit({error.code!r})"))
         except Exception as error:  # noqa: BLE001 (raised again at the end, or listed there)
-            self.fail(words, error)
+            self.fail(words, blame.in_words(error))
         else:
             self.ran.append((words, ran))
             self.course.end(failed=False)

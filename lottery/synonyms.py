@@ -385,7 +385,12 @@ SHORT = {  # flags of one letter
     "j": "num_workers", "q": "quiet", "V": "version", "w": "num_workers", "l": "levels", "f": "force", "y": "yes",
     "t": "threads", "lr": "lr", "wd": "wd", "bs": "bs",
 }  # fmt: skip
-ALIASES = {"run": "train fit start go execute exec", "ls": "list dir", "plan": "dry_run", "diff": "cmp"}
+ALIASES = {
+    "run": "train fit start go execute exec",
+    "ls": "list dir",
+    "plan": "dry_run",
+    "diff": "cmp",
+}
 WORDS: dict[str, Answer] = {  # of commands; {rest} is what stood behind, {run} that or RUN
     "resume continue restart go_on retry requeue": (
         f"{RESUMES}; `lottery show` prints the command of a run", [("run {rest}", "")]

@@ -18,7 +18,7 @@ FLOORS = [  # a folder stands for every file in it but those that are named with
      "looking", "foresight", "upkeep", "plotting.material", "watching.logbook",
      "nets.sizes", "exchange.forms", "exchange.exports"],
     ["experiment", "checks", "timetable"],
-    ["cli", "commands", "answers", "__main__", "config", "skeleton", "components", "complaints", "composing", "interpolation", "sources", "sweeping", "jobs", "launch", "recording",
+    ["cli", "commands", "answers", "__main__", "config", "skeleton", "components", "complaints", "composing", "interpolation", "sources", "sweeping", "blame", "jobs", "launch", "recording",
      "opening", "reopen", "notebook", "reports", "plotting.drawing", "nets.measuring", "foresight.plans",
      "looking.defaults", "looking.settings", "looking.retyped", "looking.sections"],
 ]  # fmt: skip

@@ -100,10 +100,10 @@ def refused(lottery, capsys, *words):
 
 
 def share(cases):
-    """Return cases with each of their commands, one command a case in the default suite."""
+    """Return cases with each of their commands, of which the default suite has every tenth."""
     names = list(COMMANDS)
     return [
-        pytest.param(case, name, marks=[] if number % len(names) == place else pytest.mark.slow)
+        pytest.param(case, name, marks=[] if number % (2 * len(names)) == place else pytest.mark.slow)
         for number, case in enumerate(cases)
         for place, name in enumerate(names)
     ]
@@ -238,7 +238,9 @@ ELSEWHERE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("word", ELSEWHERE)
+@pytest.mark.parametrize(
+    "word", [pytest.param(w, marks=[pytest.mark.slow] * (n % 4 > 0)) for n, w in enumerate(ELSEWHERE)]
+)
 def test_the_environment_is_for_places(word, lottery, tiny, capsys, tmp_path, monkeypatch):
     for name in ("HIDDEN", "MY_TOKEN"):
         monkeypatch.setenv(name, "hunter2")

@@ -11,9 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from lottery.identity import flat, normalised
 from lottery.skeleton import Config
-from lottery.storage.yamls import parse
+from lottery.storage.yamls import decoded, parse
 
 PACKAGE = Path(__file__).parent.parent
 ENVIRONMENT = re.compile(r'\$\{oc\.env:(\w+),"([^"]*)"\}')
@@ -86,8 +88,12 @@ def file_of(group: str, name: str, places: Sequence[Path] = ()) -> Path | None:
 
 def contents(path: Path) -> dict[str, Any]:
     """Return a yaml file of conf/ without what is said to hydra; the environment is filled in."""
-    found = parse(path.read_text())
-    return {k: filled(v) for k, v in (found or {}).items() if k not in ("defaults", "hydra")}
+    try:
+        found = parse(decoded(path.read_bytes()))
+    except (OSError, ValueError, yaml.YAMLError):  # one of the user's, named where it is composed
+        found = None
+    kept = found.items() if isinstance(found, dict) else ()
+    return {str(k): filled(v) for k, v in kept if k not in ("defaults", "hydra")}
 
 
 def filled(value: Any) -> Any:

@@ -130,7 +130,7 @@ def sanity_table(rows: Sequence[dict[str, Any]]) -> str:
     lines = [
         f"{HEADING}; verdicts: {corrected(rows[0]['family'])}",
         f"{'level':>5} {'density':>8} {'n':>3} {'ticket':>7} {'shuffle':>7} {'random':>7} "
-        f"{'reinit':>7}  {'ticket - controls':<25} verdict"
+        f"{'reinit':>7}  {'ticket - controls':<25} verdict",
     ]
     for row in rows:
         means = (results.percent(row[key]) for key in ("ticket", *POSITIONS, "reinit"))

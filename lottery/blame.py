@@ -1,0 +1,116 @@
+"""Tell an error in a component of somebody else's from one of ours, and where it stands."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from importlib.metadata import entry_points
+from numbers import Real
+from typing import Any
+
+from lottery.errors import LotteryError, UsageError
+from lottery.wording import near
+
+DISK = {errno.ENOSPC, errno.EIO, errno.EDQUOT}  # the disk's, whoever writes
+RETURNED: dict[
+    str, tuple[str, Callable[[Any], bool]]
+] = {  # kind -> what it returns, and how that is seen
+    "model": ("a torch.nn.Module", lambda found: hasattr(found, "named_parameters")),
+    "dataset": ("a task (lottery.task.Task)", lambda found: hasattr(found, "fingerprint")),
+    "criterion": ("a tensor of scores for each layer", lambda found: isinstance(found, Mapping)),
+    "allocation": ("a mask", lambda found: isinstance(found, Mapping)),
+    "schedule": ("a density", lambda found: isinstance(found, Real)),
+    "rewind": ("a state and a span", lambda found: isinstance(found, tuple) and len(found) == 2),
+    "optimizer": ("a torch.optim.Optimizer", lambda found: hasattr(found, "param_groups")),
+    "figure": ("a figure and a table", lambda found: isinstance(found, tuple) and len(found) == 2),
+    "log": (
+        "a board, with write and close",
+        lambda found: hasattr(found, "write") and hasattr(found, "close"),
+    ),
+}
+
+
+def in_words(error: Exception) -> Exception:
+    """Return a UsageError, with file and line, for an error in a component of somebody else's.
+
+    Any other is returned as it is: errors of ours and of the disk, and bugs.
+    """
+    ours = isinstance(error, LotteryError)
+    if ours or (isinstance(error, OSError) and error.errno in DISK):
+        return error
+    packages = {
+        each.module.partition(".")[0]
+        for group in entry_points().groups
+        if group.startswith("lottery.")
+        for each in entry_points(group=group)
+    }
+    found, trace = None, error.__traceback__
+    while trace is not None:
+        if str(trace.tb_frame.f_globals.get("__name__")).partition(".")[0] in packages:
+            found = trace
+        trace = trace.tb_next
+    if found is None:
+        return error
+    code = found.tb_frame.f_code
+    told = UsageError(
+        f"{near(code.co_filename)}, line {found.tb_lineno}, in {code.co_name}: {said(error)}"
+    )
+    told.__cause__ = error
+    return told
+
+
+def said(error: BaseException) -> str:
+    """Return an error on one line, its kind in front."""
+    return ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
+
+
+def place(function: Callable[..., Any]) -> str:
+    """Return the file and the line in which a function begins."""
+    try:
+        file, line = inspect.getsourcefile(function), inspect.getsourcelines(function)[1]
+    except (OSError, TypeError):  # made where no file is
+        return getattr(function, "__module__", "?")
+    return f"{near(file or '?')}, line {line}"
+
+
+def watched(kind: str, function: Callable[..., Any], where: str) -> Callable[..., Any]:
+    """Return a component of somebody else's that says where it does not fit what calls it."""
+
+    @functools.wraps(function)
+    def call(*given: Any, **settings: Any) -> Any:
+        try:
+            found = function(*given, **settings)
+        except TypeError as error:
+            if error.__traceback__ is None or error.__traceback__.tb_next is not None:
+                raise
+            raise UsageError(f"{place(function)}: {error}, as lottery calls a {kind}") from error
+        wanted, fits = RETURNED.get(kind, ("", lambda found: True))
+        if not fits(found):
+            raise UsageError(
+                f"{place(function)}: {where} is to return {wanted}, and returned "
+                f"{'None' if found is None else 'a ' + type(found).__name__}"
+            )
+        return found
+
+    return call
+
+
+def load(entry: Any, where: str) -> Callable[..., Any]:
+    """Return what an entry point names; raises UsageError, with file and line, where it fails."""
+    try:
+        found = entry.load()
+    except SyntaxError as error:
+        raise UsageError(
+            f"{near(error.filename or '?')}, line {error.lineno}: {said(error)}"
+        ) from error
+    except (Exception, SystemExit) as error:  # noqa: BLE001 (somebody else's module)
+        told = in_words(error) if isinstance(error, Exception) else error
+        why = str(told) if told is not error else said(error)
+        raise UsageError(
+            f"{where}: {entry.name} = {entry.value} cannot be loaded: {why}"
+        ) from error
+    if not callable(found):
+        raise UsageError(f"{where}: {entry.name} = {entry.value} is no function")
+    return found  # type: ignore[no-any-return]
