@@ -21,7 +21,7 @@ from lottery.recording import edited, keep_record
 from lottery.resume import refuse_or_warn
 from lottery.runs import Run
 from lottery.source_hash import UNREADABLE
-from lottery.states import fingerprint_of_ticket
+from lottery.states import changed_since, fingerprint_of_ticket
 from lottery.storage import disk, locks
 from lottery.storage.checkpoints import set_aside
 from lottery.storage.files import CONFIG, read_plain
@@ -130,10 +130,7 @@ def refuse_drift(run: Run, settings: dict[str, Any], before: dict[str, Any]) -> 
         ("ticket", fingerprint_of_ticket(run), "the ticket of rewind.path"),
     ):
         if before.get(key, value) != value:
-            raise UsageError(
-                f"{run.folder}: {what} has changed since this run began; restore it, or give this "
-                "run another name=..."
-            )
+            raise changed_since(run, what)
     changed = differences(before.get("environment", {}), fingerprint(run.task.device))
     if changed:
         refuse_or_warn("what is there of this run", changed, run.watch, run.strict)

@@ -66,7 +66,11 @@ class Run:
 
     @cached_property
     def spread(self) -> dict[str, int]:
-        """How many weights the allocation keeps of each layer where all score the same.
+        """What `spread_now` gave when this command began."""
+        return self.spread_now()
+
+    def spread_now(self) -> dict[str, int]:
+        """Return how many weights the allocation keeps of each layer where all score the same.
 
         What an allocation reads from a file shows here: a run must not go on with another table.
         """

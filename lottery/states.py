@@ -100,6 +100,8 @@ class Chain(Schedule):
         the kind of its mask.
         """
         run, last = self.run, self.parent.ticket.span.stop
+        if run.spread_now() != run.spread:
+            raise changed_since(run, "a table of layer densities")
         end = how.at == "end" or self.step(how.at).iteration >= last
         scored = self.parent.end if end else self.parent.state(self.step(how.at))
         before = scored.mask or (self.parent.mask if end else self.parent.ticket.mask)
@@ -206,6 +208,14 @@ def densities(run: Run) -> Callable[[int], float]:
     share = masks.kept(mask) / masks.total(mask)
     return lambda level: (
         share * (schedule(level) / schedule(1) if level > 1 else 1) if level else 1.0
+    )
+
+
+def changed_since(run: Run, what: str) -> UsageError:
+    """Return the error for what a run was begun with and is another now."""
+    return UsageError(
+        f"{run.folder}: {what} has changed since this run began; restore it, or give this run "
+        "another name=..."
     )
 
 

@@ -13,7 +13,7 @@ import torch
 import yaml
 from PIL import Image
 
-from lottery import config, seeds, source_hash, train
+from lottery import config, experiment, seeds, source_hash, train
 from lottery.errors import UsageError
 from lottery.pixels import contents, folders
 from lottery.storage import records
@@ -322,6 +322,25 @@ def test_pictures_that_change_under_a_run_stop_it(pictures, lottery, tmp_path, m
     os.utime(path)  # restored, though later
     assert lottery("run", *STREAMED) == 0
     assert "2 trained, 0 shared" in capsys.readouterr().out  # not the levels of the other pictures
+
+
+def test_a_table_of_densities_that_changes_under_a_run_stops_it(
+    run, lottery, tiny, tmp_path, monkeypatch, capsys
+):
+    table = tmp_path / "table.csv"
+    table.write_text("layer,density\nlayers.0,0.5\nfc,0.9\n")
+    words = ["prune/allocation=given", "prune.allocation.path=table.csv", "train.length=1ep"]
+    write_tables = experiment.write_tables
+
+    def meddle(here):
+        write_tables(here)
+        if len(here.ledger.levels) == 2:
+            table.write_text("layer,density\nlayers.0,0.9\nfc,0.5\n")
+
+    monkeypatch.setattr(experiment, "write_tables", meddle)
+    folder = run(*words, code=2)
+    assert "a table of layer densities has changed since this run began" in capsys.readouterr().err
+    assert set(keys_of(folder)) == {"level_00", "level_01"}
 
 
 def test_a_run_of_an_earlier_format_is_refused_and_stays(run, lottery, tiny, capsys, tmp_path):
