@@ -16,7 +16,7 @@ from lottery import __version__
 from lottery.environment import differences, fingerprint
 from lottery.errors import DamagedError, DiskError, LotteryError
 from lottery.experiment import run_levels
-from lottery.looking.folders import runs_in
+from lottery.looking.folders import lost, runs_in
 from lottery.looking.results import branch_tables, branches, level_table, metrics, number, percent
 from lottery.looking.sanity import POSITIONS, judge, sanity_table
 from lottery.outcome import FORMAT
@@ -123,6 +123,8 @@ def judged(run: Run) -> str:
     rows = judge([f for f in runs_in(base) if readable(run, f)])
     if not rows:
         return ""
+    for line in lost([run.folder]):
+        run.watch.warn(f"the verdict: {line}")
     with locks.lock(base / ".lock"):  # against the other replicates
         disk.sweep(base)
         disk.write_if_new(base / "sanity.csv", table(rows))

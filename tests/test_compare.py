@@ -10,8 +10,11 @@ import sys
 import pytest
 from scipy import stats as oracle
 
+import lottery as package
 from lottery import formats, stats
 from lottery.looking import comparison
+from lottery.plotting.material import Material, labels
+from lottery.reports import gather
 
 RANDOM = {
     "choices": {"prune": "random"},
@@ -400,3 +403,26 @@ def test_differences_that_are_all_the_same_are_no_verdict(fabricate, compare):
     text = compare()
     assert text.count(stats.SAME) == 2  # beside the change, and in place of a verdict
     assert "falls below" in text.partition("\nchange to dense")[0]
+
+
+def test_a_replicate_without_a_sound_record_is_named_and_renames_no_group(fabricate, compare, tmp_path):
+    """Replicate 0 has a damaged run.json, 2 a damaged table, 3 none at all."""
+    other = {"choices": {"prune": "mine"}}
+    for k in range(5):
+        fabricate(replicate=k, test=(0.9, 0.8 + k / 100), **other)
+        fabricate(ident="bbbbbbbbbb", replicate=k, test=(0.9, 0.7 + k / 100))
+    config = tmp_path / "outputs" / "lenet_300_100_digits_imp" / "aaaaaaaaaa"
+    for broken in ("replicate_0/run.json", "replicate_2/metrics.csv"):
+        (config / broken).write_text("odd")
+    (config / "replicate_3" / "run.json").unlink()
+    text = compare()
+    assert "A aaaaaaaaaa lenet_300_100_digits_imp lenet_300_100 digits mine" in " ".join(text.split())
+    assert "replicate_2 is left out: " in text
+    assert "replicate_3 is left out: its run.json is missing" in text.replace("\n", " ")
+    with pytest.warns(UserWarning, match="replicate_3 is left out: its run.json is missing"):
+        runs = package.load(tmp_path / "outputs")
+    assert set(runs.runs["method"]) == {"mine", "imp"}
+    assert {label.partition(",")[0] for label in labels(runs.folders).values()} == {"mine", "imp"}
+    problems = gather.gather(runs.folders, 0.005).problems
+    assert all(any(f"replicate_{k}" in line for line in problems) for k in (0, 2, 3))
+    assert "replicate_3" in " ".join(Material(runs).notes)  # which plot says, and captions

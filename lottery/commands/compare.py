@@ -143,10 +143,12 @@ def alone(some: Sequence[Group], first: int, near: float) -> Iterator[str]:
 def notes(some: Sequence[Group], first: int) -> Iterator[str]:
     """Yield what a reader has to know of these runs before trusting the table, a line each."""
     from lottery.looking.facts import Facts
+    from lottery.looking.folders import lost
 
     for group in some:
         for folder, why in group.damaged.items():
             yield f"note: {folder} is left out: {why}"
+        yield from (f"note: {line}" for line in lost(group.folders))
         if not group.settings:
             yield f"note: the settings of {group.label} cannot be read"
     data = {frozenset(group.data) for group in some if group.data}

@@ -10,7 +10,7 @@ from typing import Any
 from lottery import stats
 from lottery.errors import DamagedError, DiskError
 from lottery.looking import order
-from lottery.looking.facts import WHOSE, Facts, level_rows, number
+from lottery.looking.facts import WHOSE, Facts, level_rows, number, spokesman
 from lottery.looking.folders import configs
 
 NEAR = 0.02  # densities that differ by this share at most count as one
@@ -28,8 +28,8 @@ class Group:
 
     @cached_property
     def facts(self) -> Facts:
-        """What the first replicate says of itself."""
-        return Facts(self.folders[0])
+        """What the first replicate says of itself whose record is whole."""
+        return spokesman(self.folders)
 
     @property
     def ident(self) -> str:

@@ -66,7 +66,7 @@ def corrected(some: Sequence[Group], rows: Sequence[dict[str, Any]]) -> str:
 def among(sizes: dict[str, int], whole: dict[str, int]) -> str:
     """Return sizes of families in words: 18 levels of each config; 18 levels of A, 3 of 18 of B."""
     said = {
-        label: f"{n} levels" if n >= whole[label] else f"{n} of {whole[label]} levels"
+        label: f"{n if n >= whole[label] else f'{n} of {whole[label]}'} level{'s'[n < 2 :]}"
         for label, n in sizes.items()
         if n
     }

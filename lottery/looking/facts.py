@@ -7,7 +7,7 @@ import csv
 import datetime
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -160,6 +160,13 @@ class Facts:
 
 COLUMNS = (*WHOSE, "levels", "levels_asked", "density", "val_accuracy", "test_accuracy", "state",
            "started", "ended", "seconds", "left", "folder")  # fmt: skip
+
+
+def spokesman(folders: Sequence[Path]) -> Facts:
+    """Return the first replicate of a config whose record and settings are whole, or the first."""
+    every = [Facts(folder) for folder in folders]
+    sound = (f for f in every if f.settings and f.record.get("state") != "damaged")
+    return next(sound, every[0])
 
 
 def level_rows(folder: Path) -> list[dict[str, Any]]:

@@ -118,6 +118,22 @@ def runs_in(place: Path) -> list[Path]:
     return sorted(found, key=natural)
 
 
+def lost(folders: Sequence[Path]) -> Iterator[str]:
+    """Yield a line for each replicate beside these that has levels and no record.
+
+    Without its run.json it is no run, so whatever is a mean over replicates leaves it out.
+    """
+    for config in dict.fromkeys(folder.parent for folder in folders):
+        for place in sorted(inside(config)):
+            if REPLICATE.fullmatch(place.name) and not holds_run(place) and has_levels(place):
+                yield f"{place} is left out: its run.json is missing; type its command again"
+
+
+def has_levels(place: Path) -> bool:
+    """Say whether a folder has a table of levels, or a level."""
+    return any(path.name.startswith(("level_", "metrics.csv")) for path in inside(place))
+
+
 def configs(folders: Sequence[Path]) -> Iterator[tuple[Path, list[Path]]]:
     """Yield the folder of each config with its replicates among `folders`, in their order."""
     groups: dict[Path, list[Path]] = {}

@@ -11,7 +11,7 @@ from lottery.formats import about, aligned, short
 from lottery.looking import defaults, results, sanity
 from lottery.looking.facts import Facts, number
 from lottery.looking.filters import spelled
-from lottery.looking.folders import runs_in
+from lottery.looking.folders import lost, runs_in
 from lottery.looking.living import error_of, line, to_go_on
 from lottery.looking.origins import origins
 from lottery.looking.retyped import alone, config_dir, of_sweep, places
@@ -177,17 +177,24 @@ def branches(run: Facts, levels: pd.DataFrame) -> Iterator[str]:
 
 
 def verdicts(run: Facts, correction: str) -> Iterator[str]:
-    """Yield the verdicts on the config over its replicates; why not, where one is damaged."""
+    """Yield the verdicts on the config over its replicates, with those that they leave out."""
     rows, why = judged(run, correction)
-    if why:
-        yield printable(f"sanity: not judged: {why}")
-    elif rows:
-        yield sanity.sanity_table(rows)
+    if rows:
+        named = [printable(f"sanity: {line}") for line in why]
+        yield "\n".join([*named, sanity.sanity_table(rows)])
+    elif why:
+        yield printable(f"sanity: not judged: {'; '.join(why)}")
 
 
-def judged(run: Facts, correction: str = "holm") -> tuple[list[dict[str, Any]], str]:
-    """Return the verdicts on the config over its replicates, or why there are none."""
-    try:
-        return sanity.judge(runs_in(run.folder.parent), correction=correction), ""
-    except (DamagedError, DiskError) as error:
-        return [], str(error)
+def judged(run: Facts, correction: str = "holm") -> tuple[list[dict[str, Any]], list[str]]:
+    """Return the verdicts on the config over its replicates, and a line for each left out."""
+    sound, why = [], []
+    for folder in runs_in(run.folder.parent):
+        try:
+            results.metrics(folder)
+            results.branches(folder)
+            sound.append(folder)
+        except (DamagedError, DiskError) as error:
+            why.append(f"{folder.name} is left out: {error}")
+    rows = sanity.judge(sound, correction=correction)
+    return rows, [*why, *(lost([run.folder]) if rows else ())]

@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from lottery.errors import DamagedError, DiskError, UsageError
 from lottery.looking import overlaps, results
 from lottery.looking.choice import choose
-from lottery.looking.facts import COLUMNS, WHOSE, Facts
+from lottery.looking.facts import COLUMNS, WHOSE, Facts, spokesman
+from lottery.looking.folders import lost
 from lottery.looking.order import deciding, differing
 from lottery.storage import records
 from lottery.wording import printable
@@ -71,7 +73,7 @@ class Runs:
         the last level; state (running, done, stopped, killed, failed, damaged); started and ended
         (times in UTC), seconds at work, left (seconds to the end, while it is running), folder.
         """
-        rows = [facts.row for facts in self._facts]
+        rows = [facts.row | self._whose(facts) for facts in self._facts]
         found = pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(NUMBERS, float))
         for column in TIMES:
             found[column] = pd.to_datetime(
@@ -146,6 +148,13 @@ class Runs:
         """
         return self._all("curves", lambda folder: joined(list(curves(folder))))
 
+    def _whose(self, facts: Facts) -> dict[str, Any]:
+        """Return whose a run is; one of a damaged record is called as its sound replicates are."""
+        if facts.record.get("state") != "damaged":
+            return facts.whose
+        beside = [f for f in self.folders if f.parent == facts.folder.parent]
+        return spokesman(beside).whose | {"replicate": facts.replicate}
+
     def _all(self, which: str, read: Callable[[Path], pd.DataFrame]) -> pd.DataFrame:
         tables, whose = [], []
         for facts in self._facts:
@@ -158,7 +167,7 @@ class Runs:
                 continue
             if len(table):
                 tables.append(table.rename(columns={c: f"own_{c}" for c in WHOSE if c in table}))
-                whose += [facts.whose] * len(table)
+                whose += [self._whose(facts)] * len(table)
         if not tables:
             return empty(which)
         return pd.concat([pd.DataFrame(whose), joined(tables)], axis=1)
@@ -174,7 +183,10 @@ def load(outputs: Path | str = "outputs", *words: str) -> Runs:
     folder = Path(outputs).expanduser()
     if not folder.is_dir():
         raise UsageError(f"load: there is no folder {folder}")
-    return Runs(choose(folder, words, "load"))
+    runs = Runs(choose(folder, words, "load"))
+    for line in lost(runs.folders):
+        warnings.warn(line, stacklevel=2)
+    return runs
 
 
 def empty(which: str) -> pd.DataFrame:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lottery.looking.facts import Facts
+from lottery.looking.facts import Facts, spokesman
+from lottery.looking.folders import configs, lost
 from lottery.looking.order import deciding, differing
 from lottery.looking.tidy import Runs
 from lottery.wording import printable, without_password
@@ -23,7 +24,7 @@ class Material:
 
     def __init__(self, runs: Runs) -> None:
         self._runs = runs
-        self.notes: list[str] = []
+        self.notes = [printable(line) for line in lost(runs.folders)]
 
     @cached_property
     def runs(self) -> pd.DataFrame:
@@ -127,9 +128,9 @@ def labels(folders: tuple[Path, ...]) -> dict[tuple[str, str], str]:
     That is its method, with model and dataset where there are several; where that does not tell
     them apart its rewind, then its name, the one or two settings that differ, or its id.
     """
-    first: dict[tuple[str, str], Path] = {}
-    for folder in folders:
-        first.setdefault((folder.parent.parent.name, folder.parent.name), folder)
+    first = {
+        (base.parent.name, base.name): spokesman(mine).folder for base, mine in configs(folders)
+    }
     about = {key: Facts(folder).whose for key, folder in first.items()}
     several = [c for c in ("model", "dataset") if len({a[c] for a in about.values()}) > 1]
     found = {k: ", ".join(str(row[c]) for c in (*several, "method")) for k, row in about.items()}

@@ -37,10 +37,10 @@ def gather(folders: Sequence[Path], tolerance: float, correction: str = "holm") 
     Runs that are damaged are named among its problems, and left out of everything else. Raises
     DamagedError where all of them are, UsageError where no level is finished yet.
     """
-    problems: list[str] = []
+    problems = list(places.lost(folders))
     sound = [f for f in folders if is_sound(f, problems)]
     if folders and not sound:
-        raise DamagedError(problems[0].removeprefix("Left out: "))
+        raise DamagedError(problems[-1].removeprefix("Left out: "))
     begun = [f for f in sound if len(results.metrics(f))]
     if not begun:
         raise UsageError(
