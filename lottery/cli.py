@@ -2,8 +2,8 @@
 
 import ast
 import contextlib
+import errno
 import importlib
-import io
 import os
 import signal
 import sys
@@ -15,11 +15,21 @@ from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
 
-from lottery import __version__
-from lottery.errors import INTERRUPTED, TERMINATED, LotteryError, Terminated, UsageError
+from lottery import __version__, telling
+from lottery.errors import (
+    DISK,
+    HUNG_UP,
+    INTERRUPTED,
+    TERMINATED,
+    LotteryError,
+    Terminated,
+    UsageError,
+)
 from lottery.wording import printable
 
 COMMANDS = Path(__file__).parent / "commands"
+ENDING = {"SIGTERM": (TERMINATED, "terminated"), "SIGHUP": (HUNG_UP, "the terminal went away")}
+REFUSED = {errno.EPIPE, errno.EIO, errno.ENOSPC, errno.ECONNRESET, errno.EDQUOT}
 ZSH = """(( $+functions[compdef] )) || { autoload -Uz compinit && compinit -u; }
 _lottery() {
   local line="${(j: :)words[1,CURRENT]}"
@@ -29,8 +39,8 @@ _lottery() {
 }
 compdef _lottery lottery"""
 EXIT_CODES = """exit codes: 0 done (1: diff found a difference; a bug), 2 usage or config, 3 locked,
-            4 damaged, 5 disk or I/O, 6 diverged, 75 requeue (USR1, USR2), 130 interrupted,
-            143 terminated"""
+            4 damaged, 5 disk or I/O, 6 diverged, 75 requeue (USR1, USR2), 129 terminal gone,
+            130 interrupted, 143 terminated"""
 
 
 def commands() -> list[str]:
@@ -69,9 +79,21 @@ def main(argv: list[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     verbose = any(a in ("-v", "--verbose") for a in arguments)
     arguments = [a for a in arguments if a not in ("-v", "--verbose")]
-    print_anything()
     before = warnings.showwarning
     warnings.showwarning = show_warning
+    try:
+        with telling.kept(owned=argv is None):
+            code = answered(arguments, verbose)
+            if (error := telling.lost()) and not code:
+                say(f"what was printed could not be written: {error.strerror}")
+                return DISK
+            return code
+    finally:
+        warnings.showwarning = before
+
+
+def answered(arguments: list[str], verbose: bool) -> int:
+    """Run one command, say in a line what went wrong, and return the exit code."""
     try:
         with terminable():
             return dispatch(arguments)
@@ -79,20 +101,20 @@ def main(argv: list[str] | None = None) -> int:
         code, text, trace = error.code, str(error), traceback.format_exc()
     except KeyboardInterrupt:
         code, text, trace = INTERRUPTED, "interrupted", traceback.format_exc()
-    except Terminated:
-        code, text, trace = TERMINATED, "terminated", traceback.format_exc()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except Terminated as error:
+        code, text, trace = error.code, str(error), traceback.format_exc()
     except Exception as error:  # noqa: BLE001 (the last net: a line, and with -v the traceback)
         trace = traceback.format_exc()
         code, text = last_words(error)
-    finally:
-        warnings.showwarning = before
     if verbose:
         print(trace, file=sys.stderr)
-    print(f"lottery: {printable(' '.join(text.split()))}", file=sys.stderr)
+    say(text)
     return code
+
+
+def say(text: str) -> None:
+    """Print the line with which a command ends."""
+    print(f"lottery: {printable(' '.join(text.split()))}", file=sys.stderr)
 
 
 def last_words(error: Exception) -> tuple[int, str]:
@@ -106,6 +128,8 @@ def last_words(error: Exception) -> tuple[int, str]:
 
         kept = refused(Path(os.fsdecode(error.filename)), "use", error)
         return kept.code, str(kept)
+    if isinstance(error, OSError) and error.errno in REFUSED:
+        return DISK, f"{type(error).__name__}: {error}"
     if isinstance(error, MemoryError):
         return UsageError.code, "the memory of this machine does not suffice; see lottery plan"
     return 1, f"{type(error).__name__}: {error} (a bug in lottery? -v shows where)"
@@ -113,33 +137,28 @@ def last_words(error: Exception) -> tuple[int, str]:
 
 @contextlib.contextmanager
 def terminable() -> Iterator[None]:
-    """Let TERM end a command as Ctrl-C does, so that nothing half-made stays.
+    """Let TERM and HUP end a command as Ctrl-C does, so that nothing half-made stays.
 
-    A run answers it in its own way. Its children, forked, leave at once.
+    A run answers them in its own way. Its children, forked, leave at once.
     """
     alone = threading.current_thread() is threading.main_thread()
-    if not alone or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield
-        return
+    numbers = [getattr(signal, name) for name in ENDING if alone and hasattr(signal, name)]
+    numbers = [n for n in numbers if signal.getsignal(n) is signal.SIG_DFL]  # nohup ignores HUP
     owner = os.getpid()
 
     def end(number: int, frame: FrameType | None) -> None:
+        code, why = ENDING[signal.Signals(number).name]
         if os.getpid() != owner:
-            os._exit(TERMINATED)
-        raise Terminated
+            os._exit(code)
+        raise Terminated(why, code)
 
-    signal.signal(signal.SIGTERM, end)
+    for number in numbers:
+        signal.signal(number, end)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-def print_anything() -> None:
-    """Let what a terminal cannot show (LC_ALL=C, latin-1) be spelled out, and be no error."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:

@@ -1,7 +1,7 @@
 """Say what went wrong in one line, with the exit code that a script can rely on."""
 
 DONE, USAGE, LOCKED, DAMAGED, DISK, DIVERGED = 0, 2, 3, 4, 5, 6
-REQUEUE, INTERRUPTED, TERMINATED = 75, 130, 143
+REQUEUE, HUNG_UP, INTERRUPTED, TERMINATED = 75, 129, 130, 143
 
 
 class LotteryError(Exception):
@@ -51,7 +51,11 @@ class DivergedError(LotteryError):
 
 
 class Terminated(BaseException):  # noqa: N818 (no error: it was asked for)
-    """TERM came. It is no Exception, so that no part of a command takes it for its own failure."""
+    """TERM or HUP came. It is no Exception, so that no part of a command takes it for a failure."""
+
+    def __init__(self, message: str = "terminated", code: int = TERMINATED) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class Stopped(LotteryError):  # noqa: N818 (no error: it was asked for)

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from lottery import signals
+from lottery import signals, telling
 from lottery.answers import meant
 from lottery.composing import compose_each, is_sweep
 from lottery.errors import INTERRUPTED, UsageError
@@ -37,7 +37,7 @@ def run(overrides: str | Sequence[str] = (), *more: str, **settings: Any) -> Run
     """
     words = meant("run", typed(overrides, more, settings))
     jobs = Jobs(shlex.join(["lottery", "run", *words]), is_sweep(words))
-    with ALONE, signals.borrowed(), torch_kept():
+    with ALONE, telling.kept(), signals.borrowed(), torch_kept():
         signals.install(jobs.typed)
         compose_each(words, jobs.take)
     if jobs.stopped and jobs.stopped.code == INTERRUPTED:

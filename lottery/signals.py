@@ -7,9 +7,15 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
-from lottery.errors import INTERRUPTED, REQUEUE, TERMINATED, Stopped
+from lottery.errors import HUNG_UP, INTERRUPTED, REQUEUE, TERMINATED, Stopped
 
-CODES = {"SIGINT": INTERRUPTED, "SIGTERM": TERMINATED, "SIGUSR1": REQUEUE, "SIGUSR2": REQUEUE}
+CODES = {
+    "SIGINT": INTERRUPTED,
+    "SIGTERM": TERMINATED,
+    "SIGUSR1": REQUEUE,
+    "SIGUSR2": REQUEUE,
+    "SIGHUP": HUNG_UP,  # the terminal went away
+}
 ASKED: list[int] = []  # the exit code asked for, once a signal came
 HINT: list[str] = []  # the command that resumes
 OWNER: list[int] = []  # the process that answers; its children inherit the handler
@@ -25,7 +31,8 @@ def install(command: str) -> None:
     OWNER[:] = [os.getpid()]
     if threading.current_thread() is threading.main_thread():
         for number in numbers():
-            signal.signal(number, answer)
+            if number.name != "SIGHUP" or signal.getsignal(number) != signal.SIG_IGN:  # nohup
+                signal.signal(number, answer)
 
 
 def numbers() -> list[signal.Signals]:
@@ -72,7 +79,8 @@ def answer(number: int, frame: FrameType | None) -> None:
     if ASKED:
         os._exit(code)
     ASKED.append(code)
-    os.write(2, b"\nstopping at the next step (again: at once)\n")
+    with contextlib.suppress(OSError):  # nobody listens any more
+        os.write(2, b"\nstopping at the next step (again: at once)\n")
 
 
 def pending() -> bool:

@@ -52,7 +52,7 @@ def tiny():
 def lottery(tmp_path, monkeypatch):
     """Call the command line in this process, in tmp_path; return the exit code."""
     monkeypatch.chdir(tmp_path)
-    names = [n for n in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2") if hasattr(signal, n)]
+    names = [n for n in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGHUP") if hasattr(signal, n)]
     before = {n: signal.getsignal(getattr(signal, n)) for n in names}
     yield lambda *words: cli.main([str(w) for w in words])
     torch.set_flush_denormal(False)  # a run turns it on, and hypothesis refuses to go on with it

@@ -17,6 +17,7 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
+from lottery import telling
 from lottery.commands import selection
 from lottery.errors import DAMAGED, DONE, INTERRUPTED, UsageError
 from lottery.watching import pulse
@@ -87,6 +88,8 @@ def follow(folder: Path, every: float) -> int:
             if mark != shown or quiet:
                 print(line(said), flush=True)
                 shown, said_at = mark, monotonic()
+        if telling.unheard():
+            return DONE
         sleep(every)
 
 
