@@ -66,7 +66,7 @@ def latex(heads: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[s
     """Return cells as a tabular of LaTeX with the rules of the package booktabs."""
     columns = "".join("r" if head in {*right} else "l" for head in heads)
     lines = [
-        " & ".join("".join(LATEX.get(c, c) for c in printable(cell)) for cell in line) + r" \\"
+        " & ".join(map(escaped, line)) + r" \\"
         for line in [heads, *rows]
     ]
     body = [r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"]
@@ -81,13 +81,26 @@ def page(
     """Return tables under their titles, and remarks below them, in one of the formats for people.
 
     Of a table its heads, rows and the columns that end on the right. Remarks are kept apart line by
-    line: in Markdown as code, in LaTeX as comments.
+    line: in Markdown as code, in LaTeX as comments, but for what the runs were warned of, which is
+    printed in small letters.
     """
     lay = {"markdown": markdown, "latex": latex}.get(format, aligned)
     titled = {"markdown": "**{}**\n\n", "latex": "% {}\n"}.get(format, "{}\n\n")
     said = [(titled.format(title) if title else "") + lay(*table) for title, table in parts]
-    below = {"markdown": ["```text", *remarks, "```"], "latex": [f"% {r}" for r in remarks]}
+    below = {"markdown": ["```text", *remarks, "```"], "latex": [latex_remark(r) for r in remarks]}
     return "\n\n".join([*said, "\n".join(below.get(format, remarks))])
+
+
+def latex_remark(text: str) -> str:
+    """Return a remark below a table of LaTeX: a warning to be read, anything else as a comment."""
+    if text.startswith("warned: "):
+        return rf"\par{{\footnotesize {escaped(text)}\par}}"
+    return f"% {printable(text)}"
+
+
+def escaped(text: str) -> str:
+    """Return text as LaTeX shows it."""
+    return "".join(LATEX.get(c, c) for c in printable(text))
 
 
 def comma_separated(rows: Sequence[dict[str, Any]], columns: Sequence[str] = ()) -> str:

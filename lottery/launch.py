@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import time
+import warnings
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +30,10 @@ from lottery.storage import disk, locks
 from lottery.storage.checkpoints import set_aside
 from lottery.storage.files import CONFIG, read_plain
 from lottery.storage.records import RUN, digest, read_run
-from lottery.watching.boards import About
+from lottery.warned import warned
+from lottery.watching.boards import About, Board
 from lottery.watching.logbook import Logbook
+from lottery.watching.progress import Progress
 from lottery.watching.pulse import Pulse
 from lottery.watching.sweep import Sweep
 
@@ -62,27 +68,57 @@ def launch(
     folder = run_folder(settings, name)
     boards = config.boards(settings, About(folder, flat(identity(settings))))
     run = open_run(settings, parts, folder, pick_device(settings["host"]["device"]), sweep)
+    with noted(run.watch):
+        work(run, settings, boards, command, choices or {}, follow)
+    return Ran(folder, run.counts, time.monotonic() - clock)
+
+
+@contextlib.contextmanager
+def noted(watch: Progress) -> Iterator[None]:
+    """Keep what Python's own warnings say among those of the run."""
+    before = warnings.showwarning
+
+    def show(message: Warning | str, *given: Any, **more: Any) -> None:
+        watch.warnings.append(warned(message))
+        before(message, *given, **more)
+
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = before
+
+
+def work(
+    run: Run,
+    settings: dict[str, Any],
+    boards: Mapping[str, Board],
+    command: str,
+    choices: dict[str, str],
+    follow: bool,
+) -> None:
+    """Check a run, lock it, read what is there of it, and train what is missing."""
+    folder = run.folder
     validate(run)
     check_space(run)
     with locks.lock(folder / ".lock", run=True):
         disk.sweep(folder)
         run.watch.pulse = Pulse(folder)
         run.watch.pulse.end()  # that of a process that was killed
-        run.ledger.read(run.watch.warn)
+        run.ledger.read(partial(run.watch.warn, kind="damage"))
         before = read_before(run)
         refuse_drift(run, settings, before)
         run.ledger.write_files({"config.yaml": config_text(run, settings)})
-        logbook = Logbook(folder, boards, run.watch.warn)
+        logbook = Logbook(folder, boards, partial(run.watch.warn, kind="board"))
         run.watch.followers = [logbook] if boards else []
         try:
-            keep_record(run, command, choices or {}, follow, before)
+            keep_record(run, command, choices, follow, before)
         except RuntimeError as error:
             if known := explained(error):
                 raise known from error
             raise
         finally:
             logbook.close()
-    return Ran(folder, run.counts, time.monotonic() - clock)
 
 
 def read_before(run: Run) -> dict[str, Any]:
@@ -99,7 +135,7 @@ def read_before(run: Run) -> dict[str, Any]:
     except DamagedError as error:
         run.ledger.forget()
         aside = set_aside(path)
-        run.watch.warn(f"{error}; it is kept as {aside.name}, and begun again")
+        run.watch.warn(f"{error}; it is kept as {aside.name}, and begun again", "damage")
     return {}
 
 
@@ -168,7 +204,7 @@ def config_before(run: Run) -> dict[str, Any] | None:
         return config.read(path)
     except DamagedError as error:
         aside = set_aside(path)
-        run.watch.warn(f"{error}; it is kept as {aside.name}, and written again")
+        run.watch.warn(f"{error}; it is kept as {aside.name}, and written again", "damage")
         return None
 
 
@@ -180,5 +216,5 @@ def config_text(run: Run, settings: dict[str, Any]) -> bytes:
     if digest(data) in known:
         return data
     if known:
-        run.watch.warn(f"{path} is not as it was written; it is written again")
+        run.watch.warn(f"{path} is not as it was written; it is written again", "damage")
     return config.text(settings).encode()

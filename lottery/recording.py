@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import subprocess
@@ -26,6 +27,7 @@ from lottery.states import fingerprint_of_ticket
 from lottery.storage import disk, locks, records
 from lottery.storage.records import RUN, signed
 from lottery.storage.tables import table
+from lottery.warned import as_data, merged, of_record
 from lottery.wording import near, printable
 
 
@@ -59,6 +61,7 @@ def keep_record(
         "drift": [*before.get("drift", []), *drift],
         **origin(run.task.device),
     }
+    keep_warnings(run, record, before)
     write_record(run, record)
     spent = record["seconds"]
     try:
@@ -75,6 +78,7 @@ def keep_record(
         raise
     finally:
         run.watch.close()
+        run.watch.keep = None
         record |= {"seconds": spent + time.monotonic() - clock, "ended": records.now()}
         close_record(run, record)
     verdicts, sweep = judged(run), run.watch.sweep
@@ -93,6 +97,23 @@ def edited(run: Run, before: dict[str, Any]) -> list[str]:
     then = before.get("code", {})
     places = [place for place, sha in run.parts.code.items() if then.get(place, sha) != sha]
     return [f"the source code of its {place}" for place in places]
+
+
+def keep_warnings(run: Run, record: dict[str, Any], before: dict[str, Any]) -> None:
+    """Let the record hold what the run was and is warned of, from each warning on."""
+
+    def keep() -> None:
+        there = len(record["warnings"])
+        hold()
+        if len(record["warnings"]) > there:
+            with contextlib.suppress(DiskError):  # a full disk fails the run where it matters
+                write_record(run, record)
+
+    def hold() -> None:
+        record["warnings"] = as_data(merged(of_record(before), run.watch.warnings))
+
+    hold()
+    run.watch.keep = keep
 
 
 def write_record(run: Run, record: dict[str, Any]) -> None:

@@ -98,7 +98,7 @@ def refuse_or_warn(what: str, changed: list[str], watch: Progress, strict: bool)
     said = f"{what} was made in another environment ({', '.join(changed)})"
     if strict:
         raise UsageError(f"strict: {said}; go on in that one, or type strict=false")
-    watch.warn(f"{said}; the bits from here on may be others than there")
+    watch.warn(f"{said}; the bits from here on may be others than there", "environment")
 
 
 def rolled_back(training: Training, error: DivergedError) -> Training:

@@ -82,7 +82,9 @@ def warn_of_collapse(run: Run, level: Level) -> None:
     end = "; no signal reaches the output" if len(lost) == len(layers) else ""
     run.watch.warn(
         f"level {level.index}: layer collapse at {result['compression']:.4g}x compression: "
-        f"{named} {state}{end} (prune/allocation=uniform prunes every layer alike)"
+        f"{named} {state}{end} (prune/allocation=uniform prunes every layer alike)",
+        "collapse",
+        level.index,
     )
 
 

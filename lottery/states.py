@@ -60,7 +60,7 @@ class Schedule:
         return once(self.run, what, make)
 
     def warn(self, text: str) -> None:
-        self.run.watch.warn(text)
+        self.run.watch.warn(text, "ticket")
 
 
 class Chain(Schedule):

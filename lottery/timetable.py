@@ -115,5 +115,6 @@ def warn_of_last_rate(run: Run, spans: dict[str, Span]) -> None:
             f"{' and '.join(late)}: what trains past the end of training does so at the last "
             f"learning rate, here {100 * last / highest:.2g} % of the highest (train/lr="
             f"{schedule['name']}), and will hardly move a weight; type {keep}train/lr=milestones"
-            f"{again}"
+            f"{again}",
+            "rate",
         )

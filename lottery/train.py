@@ -60,7 +60,8 @@ def train(
                 return training
             except DivergedError as error:
                 training = rolled_back(training, error)
-                watch.warn(f"{error}; going back to step {training.step} at a lower learning rate")
+                said = f"{error}; going back to step {training.step} at a lower learning rate"
+                watch.warn(said, "diverged", watch.index, watch.branch)
                 watch.back(training.step - ticket.span.start)
 
 

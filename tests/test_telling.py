@@ -19,10 +19,12 @@ from lottery.storage.records import read_run
 PYTHON = f"{shlex.quote(sys.executable)} -m lottery"
 ERRORS = [errno.EPIPE, errno.EIO, errno.ENOSPC, errno.EBADF]
 LOOKING = [
-    ["--help"], ["--version"], ["run", "--help"], ["ls"], ["ls", "format=csv"], ["show", "aaaa"],
-    ["show", "aaaa", "format=json"], ["compare"], ["compare", "format=latex"], ["tail", "aaaa"],
-    ["doctor"], ["clean"], ["plan", "--help"], ["plot", "--help"], ["diff", "aaaa", "bbbb"],
-    ["report", "to=x.html"], ["export", "--help"], ["bench", "--help"],
+    ["--version"], ["run", "--help"], ["ls"], ["show", "aaaa"], ["compare"], ["tail", "aaaa"],
+    *(pytest.param(words.split(), marks=pytest.mark.slow) for words in (
+        "--help", "ls format=csv", "show aaaa format=json", "compare format=latex", "doctor", "clean",
+        "plan --help", "plot --help", "diff aaaa bbbb", "report to=x.html", "export --help",
+        "bench --help", "-sc install=zsh",
+    )),
 ]  # fmt: skip
 
 
@@ -56,7 +58,7 @@ def test_a_command_that_looks_ends_as_it_would_where_nobody_hears(two, words, mo
     expected = two(*words)
     capsys.readouterr()
     for number in ERRORS:
-        for held in (0, 1):
+        for held in (0, 1) if number == errno.ENOSPC else (0,):
             error = io.StringIO()
             monkeypatch.setattr(sys, "stdout", Refusing(number, held))
             monkeypatch.setattr(sys, "stderr", error)
@@ -75,12 +77,14 @@ def test_a_command_that_looks_ends_as_it_would_where_nobody_hears(two, words, mo
     assert two(*words) == expected
 
 
-@pytest.mark.parametrize("number", ERRORS, ids=errno.errorcode.get)
+@pytest.mark.parametrize("number", [
+    errno.EPIPE, errno.ENOSPC, *(pytest.param(n, marks=pytest.mark.slow) for n in (errno.EIO, errno.EBADF))
+], ids=errno.errorcode.get)  # fmt: skip
 def test_a_run_ends_with_the_same_numbers_where_nobody_hears(
     run, lottery, tiny, tmp_path, number, monkeypatch, capsys
 ):
     words = [*tiny, "host.progress=lines", "levels=1", "prune=magnitude_init", "schedule.keep=0.1"]
-    expected = results.metrics(run(*words, "outputs=heard"))[["kept", "test_accuracy"]]
+    expected = results.metrics(run(*words))[["kept", "test_accuracy"]]
     for name, streams in (("a", ["stderr"]), ("b", ["stdout"]), ("c", ["stdout", "stderr"])):
         with monkeypatch.context() as patch:
             for stream in streams:
@@ -189,9 +193,8 @@ def test_a_terminal_that_goes_away_leaves_a_checkpoint_or_nothing_under_nohup(
         signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)
         os.environ["OMP_NUM_THREADS"] = "1"
         os.execv(sys.executable, [sys.executable, "-m", "lottery", "run", *words])
-    said = b""
-    while b"density 1:" not in said:  # the bar of the first level
-        said += os.read(terminal, 4096)
+    while not list(tmp_path.glob("outputs/store/*/checkpoint-*")):
+        assert os.read(terminal, 4096)  # of its bar
     os.close(terminal)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     [folder] = tmp_path.glob("outputs/*/*/replicate_0")

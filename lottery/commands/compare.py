@@ -40,6 +40,8 @@ KNOWN = {"against": "", "metric": "test_accuracy", "tolerance": "0.005", "near":
          "every": "false", "correction": "holm", "format": "table",
          "outputs": "outputs"}  # fmt: skip
 FEW = 6  # densities that are named in a line
+MOST_WARNINGS = 5  # of a group
+WARNED = "warned: "
 
 
 def main(arguments: list[str]) -> int:
@@ -140,6 +142,22 @@ def alone(some: Sequence[Group], first: int, near: float) -> Iterator[str]:
         )
 
 
+def warnings(some: Sequence[Group]) -> Iterator[str]:
+    """Yield what the runs of each group were warned of, a line each, with whose it is."""
+    from lottery.looking.facts import Facts
+
+    for group in some:
+        said: dict[str, list[str]] = {}
+        for run in map(Facts, group.folders):
+            for one in run.warnings:
+                said.setdefault(one.line, []).append(str(run.replicate))
+        for line, who in list(said.items())[:MOST_WARNINGS]:
+            yield f"{WARNED}{group.label}, replicate {', '.join(who)}: {line}"
+        if len(said) > MOST_WARNINGS:
+            more = f"{len(said) - MOST_WARNINGS} warnings more: lottery show {group.ident}"
+            yield f"{WARNED}{group.label}: {more}/replicate_{Facts(group.folders[0]).replicate}"
+
+
 def notes(some: Sequence[Group], first: int) -> Iterator[str]:
     """Yield what a reader has to know of these runs before trusting the table, a line each."""
     from lottery.looking.facts import Facts
@@ -151,6 +169,7 @@ def notes(some: Sequence[Group], first: int) -> Iterator[str]:
         yield from (f"note: {line}" for line in lost(group.folders))
         if not group.settings:
             yield f"note: the settings of {group.label} cannot be read"
+    yield from warnings(some)
     data = {frozenset(group.data) for group in some if group.data}
     if len(data) > 1 or any(len(each) > 1 for each in data):
         yield "note: these runs were trained on different data, which may explain a difference"

@@ -17,9 +17,11 @@ is in seconds or has a unit: 'age<2h' (s, min, h, d).
   lottery ls format=csv                                every column, in full precision
 
 columns: name id replicate model dataset method (also: prune) rewind levels levels_asked density
-val_accuracy (val) test_accuracy (test) state started (age) ended seconds left folder. Density and
-accuracy are those of the last level; state is running, done, stopped, killed, failed or damaged.
-Where configs share all else, the settings in which they differ are columns, too.
+val_accuracy (val) test_accuracy (test) state started (age) ended seconds left warnings folder.
+Density and accuracy are those of the last level; warnings are the kinds of what the run was warned
+of (collapse, diverged, rate, environment, ticket, damage, board, other); state is running, done,
+stopped, killed, failed or damaged. Where configs share all
+else, the settings in which they differ are columns, too.
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
 
 KNOWN = {"sort": "", "columns": "", "format": "table", "outputs": "outputs"}
 FIRST = ("name", "id", "replicate", "model", "dataset", "method", "rewind")
-LAST = ("levels", "density", "val_accuracy", "test_accuracy", "state", "age", "left")
+LAST = ("levels", "density", "val_accuracy", "test_accuracy", "state", "age", "left", "warnings")
 HEADS = {"replicate": "rep", "val_accuracy": "val %", "test_accuracy": "test %"}
 NUMBERS = ("rep", "levels", "density", "val %", "test %", "age", "left", "seconds")
 COMMON = ("dataset", "model", "rewind", "method")  # said once, where a line would be too long
@@ -76,6 +78,8 @@ def main(arguments: list[str]) -> int:
         print(lay(*laid_out(runs, columns, settings), right=NUMBERS))
     else:
         print(fitted(*laid_out(runs, columns, settings), width()))
+        if any(run.warnings for run in runs) and (not columns or "warnings" in columns):
+            print("warnings: what a run was warned of; lottery show RUN has the lines")
         if len(settings) > MOST:
             print(f"{len(settings) - MOST} more settings differ: lottery compare shows them")
     return 0
@@ -152,7 +156,7 @@ def useful(key: str, runs: Sequence[Facts]) -> bool:
         return any(r["name"] != name for r, name in zip(rows, usual, strict=True))
     if key == "val_accuracy":
         return any(r["test_accuracy"] is None and r["val_accuracy"] is not None for r in rows)
-    return key != "left" or any(r["left"] is not None for r in rows)
+    return key not in ("left", "warnings") or any(r[key] not in (None, "") for r in rows)
 
 
 def cell(run: Facts, key: str) -> str:

@@ -17,6 +17,7 @@ from lottery.errors import DamagedError, DiskError
 from lottery.identity import flat
 from lottery.storage import records
 from lottery.storage.settings import read_settings
+from lottery.warned import Warned, kinds, of_record
 from lottery.watching import pulse
 from lottery.wording import without_password
 
@@ -36,6 +37,11 @@ class Facts:
     def record(self) -> dict[str, Any]:
         """run.json; where it is damaged, only a state that says so."""
         return records.read_record(self.folder)
+
+    @cached_property
+    def warnings(self) -> list[Warned]:
+        """What the run was warned of."""
+        return of_record(self.record)
 
     @cached_property
     def choices(self) -> dict[str, str]:
@@ -119,6 +125,7 @@ class Facts:
             "ended": self.record.get("ended"),
             "seconds": self.record.get("seconds"),
             "left": time_left(self.folder) if state == "running" else None,
+            "warnings": ", ".join(kinds(self.warnings)),
             "folder": str(self.folder),
         }
 
@@ -145,6 +152,8 @@ class Facts:
         elif column == "levels":
             asked = self.row["levels_asked"]
             found = [self.row[column], f"{self.row[column]}/{'?' if asked is None else asked}"]
+        elif column == "warnings":
+            found = [self.row[column], *kinds(self.warnings)]
         elif column in COLUMNS:
             found = [self.row[column]]
         else:
@@ -159,7 +168,7 @@ class Facts:
 
 
 COLUMNS = (*WHOSE, "levels", "levels_asked", "density", "val_accuracy", "test_accuracy", "state",
-           "started", "ended", "seconds", "left", "folder")  # fmt: skip
+           "started", "ended", "seconds", "left", "warnings", "folder")  # fmt: skip
 
 
 def spokesman(folders: Sequence[Path]) -> Facts:

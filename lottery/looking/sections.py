@@ -66,6 +66,7 @@ def heading(run: Facts) -> str:
     said.append(("reached", ", ".join(reached)))
     said += [("at work", line(sign))] if sign and row["state"] == "running" else []
     said += [("error", error_of(run)), ("to go on", to_go_on(run)), *commands(run)]
+    said += [("warning", one.line) for one in run.warnings]
     for key in RECORD:
         value = run.record.get(key)
         said += [(key, each) for each in (value if isinstance(value, list) else [value])]

@@ -3,7 +3,7 @@
 import io
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,8 @@ class Runs:
 
         levels (pruned ones that are done), levels_asked; density, val_accuracy and test_accuracy of
         the last level; state (running, done, stopped, killed, failed, damaged); started and ended
-        (times in UTC), seconds at work, left (seconds to the end, while it is running), folder.
+        (times in UTC), seconds at work, left (seconds to the end, while it is running),
+        warnings (their kinds in words; "" where there are none), folder.
         """
         rows = [facts.row | self._whose(facts) for facts in self._facts]
         found = pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(NUMBERS, float))
@@ -80,6 +81,13 @@ class Runs:
                 found[column], format="ISO8601", utc=True, errors="coerce"
             )
         return found
+
+    @cached_property
+    def warnings(self) -> pd.DataFrame:
+        """A row a warning of a run: level (NaN where it is about none), branch, kind, text."""
+        rows = [{**facts.whose, **asdict(one)} for facts in self._facts for one in facts.warnings]
+        columns = [*WHOSE, "level", "branch", "kind", "text"]
+        return pd.DataFrame(rows, columns=columns).astype({"level": float})
 
     @cached_property
     def settings(self) -> pd.DataFrame:

@@ -88,6 +88,7 @@ def part(
         return picture(name, runs, caption, anchor, problems, settings)
 
     made = [
+        *provenance.warnings(facts),
         *accuracy(member, tolerance, draw),
         *layers(runs, draw),
         *cost(runs, draw),

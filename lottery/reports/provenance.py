@@ -18,6 +18,18 @@ def sections(facts: Sequence[Facts]) -> list[Section]:
     return [*settings(facts[0]), environment(facts), *reproduce(facts)]
 
 
+def warnings(facts: Sequence[Facts]) -> list[Section]:
+    """Return what the replicates were warned of, each line once; [] where nothing was."""
+    said: dict[str, list[str]] = {}
+    for one in facts:
+        for warning in one.warnings:
+            said.setdefault(warning.line, []).append(str(one.replicate))
+    rows = [[words(line), words(", ".join(who))] for line, who in said.items()]
+    heads = [Column("Warning", numeric=False), Column("Replicates", numeric=False)]
+    made = Table("What the replicates were warned of", heads, rows)
+    return [Section("warnings", "Warnings", tables=[made])] if rows else []
+
+
 def settings(one: Facts) -> Iterator[Section]:
     """Yield the settings of a config: its options, what differs from theirs, and all of them."""
     if not one.flat:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from lottery.looking import comparison
 from lottery.looking.comparison_tables import corrected
+from lottery.looking.facts import Facts
 from lottery.looking.order import rank
 from lottery.looking.tidy import Runs
 from lottery.plotting import charts
@@ -25,6 +26,7 @@ from lottery.reports.sheets import (
     spread,
     words,
 )
+from lottery.warned import kinds
 
 LARGE = 4.0  # inches of the first figure, so that its legend has room and a phone shows its text
 LONGEST_TITLE = 60  # characters
@@ -89,6 +91,7 @@ def summary(members: Sequence[Member]) -> Table:
             [
                 words(member.title),
                 number(len(member.runs.folders)),
+                words(", ".join(kinds(w for f in member.runs.folders for w in Facts(f).warnings))),
                 spread(*dense.accuracy) if dense else Cell(),
                 *(
                     cell
@@ -103,6 +106,7 @@ def summary(members: Sequence[Member]) -> Table:
     columns = [
         Column("Config", numeric=False),
         Column("Replicates"),
+        Column("Warnings", numeric=False),
         Column("Dense", "%"),
         Column("Sparsest match", "density"),
         Column("reaches", "%"),
@@ -117,6 +121,8 @@ def summary(members: Sequence[Member]) -> Table:
         "Sparsest match: of its own dense net. In the order of the sparsest match that reaches the "
         "best dense net too, then of the best ticket."
     ) + (f" Best ticket: {' or '.join(ways)}." if ways else "")
+    if not any(row[2].text for row in made):  # nobody was warned of anything
+        columns, made = [*columns[:2], *columns[3:]], [[*row[:2], *row[3:]] for row in made]
     return Table(f"What each config reached, {split} accuracy", columns, made, note=note)
 
 

@@ -82,6 +82,7 @@ KINDS = {  # what run.json says, where it says so
     "resumed": list,
     "followed_by": list,
     "drift": list,
+    "warnings": list,
     "environment": dict,
     "spread": dict,
     "code": dict,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tqdm import tqdm
 
+from lottery.warned import Warned, warned
 from lottery.watching.pulse import Pulse
 from lottery.watching.sweep import Sweep, clock
 
@@ -42,6 +43,8 @@ class Progress:
         self.style, self.levels, self.sweep = style, levels, sweep
         self.pulse: Pulse | None = None
         self.followers: list[Follower] = []
+        self.warnings: list[Warned] = []  # what people were warned of so far
+        self.keep: Callable[[], None] | None = None  # is told of each that is new
         self.bar: Any = None
         self.jobs: Any = None  # the line of the sweep below the bar
         self.title, self.branch, self.index = "", "", 0
@@ -173,9 +176,14 @@ class Progress:
         if self.style != "none":
             tqdm.write(text, file=sys.stderr)
 
-    def warn(self, text: str) -> None:
-        """Print a warning whatever the style."""
+    def warn(
+        self, text: str, kind: str = "other", level: int | None = None, branch: str = ""
+    ) -> None:
+        """Print a warning whatever the style, and keep it; `kind` is one of `warned.KINDS`."""
         tqdm.write(f"warning: {text}", file=sys.stderr)
+        self.warnings.append(warned(text, kind, level, branch))
+        if self.keep is not None:
+            self.keep()
 
     def close(self) -> None:
         """Take the bars and the sign of life away."""
