@@ -47,7 +47,7 @@ def nearest(word: str, known: Iterable[str], most: int = 3) -> list[str]:
     ends = [n for n in names if first and n.startswith(f"{first}.") and n.endswith(f".{last}")]
     if ends:
         return ends[:most]
-    best = max(names, key=lambda name: likeness(word, name), default="")
+    best = max(names, key=lambda name: (likeness(word, name), -len(name)), default="")
     if best and likeness(word, best):
         return [best]
     parts = re.compile(r"[._/-]")
