@@ -18,6 +18,7 @@ from lottery.identity import normalised
 from lottery.interpolation import plain as plain
 from lottery.looking.defaults import conf_dir as conf_dir
 from lottery.spelling import suggestion
+from lottery.storage.disk import touching
 from lottery.storage.files import CONFIG, read_plain
 from lottery.storage.yamls import refuse_tricks
 
@@ -29,7 +30,6 @@ COLUMNS = ("criterion", "structure", "allocation", "update")  # of the method ta
 SANITY = ("shuffle", "reinit", "random")  # what `sanity=true` trains beside each level
 DEFAULT_LEVELS = 5
 UNREADABLE = (
-    OSError,
     ValueError,
     TypeError,
     RecursionError,
@@ -40,9 +40,11 @@ LONGEST_LIST = 1_000  # levels after which a schedule counts as endless
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Return the config.yaml of a run: data, safely loaded; raises DamagedError."""
+    """Return the config.yaml of a run: data, safely loaded; raises DamagedError, DiskError."""
     try:
-        written = read_plain(path, CONFIG).decode()
+        with touching(path, "read"):
+            data = read_plain(path, CONFIG)
+        written = data.decode()
         if "${" in written:
             raise ValueError("it refers to something outside of it, with ${")
         refuse_tricks(written)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -150,12 +150,19 @@ def every_weight_kept(ticket: Ticket) -> bool:
     return all(bool(m.all()) for m in ticket.mask.values())
 
 
+def whole(run: Run, ticket: Ticket) -> dict[str, Tensor]:
+    """Return a ticket's weights where what is pruned is so under all names of a tied tensor."""
+    masked = {name: ticket.weights[name] for name in ticket.mask}
+    return ticket.weights | masks.everywhere(masked, run.names)
+
+
 def obtain(run: Run, index: int, ticket: Ticket, branch: str = "", **follows: str) -> Level:
     """Return the trained level of a ticket: from the store, or trained here and now.
 
     The run's manifest names it while its lock is held, so that nobody clears it away in between;
     `follows` is what the manifest says of a branch.
     """
+    ticket = replace(ticket, weights=whole(run, ticket))
     shelf = Shelf(run.outputs, key_of(run, ticket))
     name = place(index, branch)
     density = masks.kept(ticket.mask) / masks.total(ticket.mask)

@@ -39,6 +39,11 @@ def names(model: nn.Module) -> dict[str, tuple[str, ...]]:
     return {every[0]: tuple(every) for every in found.values()}
 
 
+def tied(model: nn.Module) -> dict[str, list[str]]:
+    """Return the other names of each parameter that has several, by its first."""
+    return {first: list(every[1:]) for first, every in names(model).items() if every[1:]}
+
+
 def everywhere(of: Mapping[str, T], names: Mapping[str, Iterable[str]]) -> dict[str, T]:
     """Return what is known of parameters by their first names, by all of their names."""
     more = {name: of[first] for first, every in names.items() if first in of for name in every}
@@ -99,7 +104,7 @@ def count(density: float, mask: Mask) -> int:
 @torch.no_grad()
 def apply_(model: nn.Module, mask: Mask) -> None:
     """Set the pruned weights of `model` to +0.0, in place."""
-    parameters = dict(model.named_parameters())
+    parameters = dict(model.named_parameters(remove_duplicate=False))
     for name, keep in mask.items():
         parameters[name].masked_fill_(~keep.to(parameters[name].device), 0.0)
 

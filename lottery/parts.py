@@ -1,6 +1,6 @@
 """Hold the bound callables of one run, and the states that they pass around."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -45,6 +45,16 @@ class States(Protocol):
     @property
     def data(self) -> str:
         """The fingerprint of the run's data."""
+        ...
+
+    @property
+    def names(self) -> Mapping[str, Sequence[str]]:
+        """All names of each parameter of the model, by the first."""
+        ...
+
+    @property
+    def heads(self) -> Mapping[str, frozenset[int]] | None:
+        """What of the model grows with the number of classes, and along which axes, if known."""
         ...
 
     def __call__(self, at: str) -> State:

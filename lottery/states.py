@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from lottery import mask as masks
 from lottery import seeds
 from lottery.errors import UsageError
 from lottery.exchange.tickets import some
-from lottery.exchange.transfer import OWN_STEP
+from lottery.exchange.transfer import OWN_STEP, Heads, heads_of
 from lottery.glimpse import Followed
 from lottery.loop import build
 from lottery.mask import Mask
@@ -52,6 +53,15 @@ class Schedule:
     @property
     def data(self) -> str:
         return self.run.task.fingerprint
+
+    @property
+    def names(self) -> Mapping[str, Sequence[str]]:
+        return self.run.names
+
+    @property
+    def heads(self) -> Heads | None:
+        run = self.run
+        return once(run, "heads", lambda: heads_of(partial(build, run.parts), run.task))
 
     def step(self, at: str) -> Step:
         return parse(at, self.length.steps_per_epoch, self.length.iteration)

@@ -5,6 +5,7 @@ from pathlib import Path
 from lottery import mask as masks
 from lottery.errors import UsageError
 from lottery.mask import Mask, Scores, some
+from lottery.storage import disk
 from lottery.storage.files import TABLE, read_plain
 
 
@@ -57,6 +58,8 @@ def read(path: Path, level: int | None) -> dict[str, float]:
             rows = [row for row in rows if int(row["level"]) == level]
         found = {row["layer"]: float(row["density"]) for row in rows}
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
+        if isinstance(error, OSError) and error.errno not in disk.ABSENT:
+            raise disk.refused(file, "read", error) from error
         raise UsageError(
             f"prune.allocation.path: {file} is no table of layer and density ({error})"
         ) from error

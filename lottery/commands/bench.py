@@ -104,6 +104,8 @@ def share(part: float, whole: float) -> str:
 
 def macs_table(macs: dict[str, Any]) -> str:
     """Return multiply-accumulates and what they save at best as a table."""
+    if why := macs.get("not_measured"):
+        return f"multiply-accumulates: not counted, since {why}"
     names = [name for name in ("dense", "kept", "compacted") if name in macs]
     lines = [
         (

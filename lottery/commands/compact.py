@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lottery.commands import one_level, selection
+from lottery.errors import LotteryError, UsageError
 
 KNOWN = {"level": "", "branch": "", "to": "", "outputs": "outputs"}
 
@@ -24,6 +25,7 @@ def main(arguments: list[str]) -> int:
     if words is None:
         return 0
     number = one_level(words, chosen["level"], "compact")
+    from lottery.exchange.tickets import first_line
     from lottery.levels import place
     from lottery.looking import choice
     from lottery.loop import build
@@ -37,12 +39,19 @@ def main(arguments: list[str]) -> int:
     task = level.run.task
     model = build(level.run.parts, task)
     model.load_state_dict(level.end.weights)
-    small = compact(model, level.mask, task)
-    report = compare(model, small, task)
+    try:
+        small = compact(model, level.mask, task)
+        report = compare(model, small, task)
+    except LotteryError:
+        raise
+    except Exception as error:
+        raise UsageError(
+            f"compact: this net does not let its channels be followed ({type(error).__name__}: "
+            f"{first_line(error)}), so nothing is cut; as=safetensors of lottery export writes it"
+        ) from error
     name = f"compact_{place(level.index, chosen['branch'])}"
     target = Path(chosen["to"] or folder / name).expanduser()
-    tensors = {name: tensor.contiguous() for name, tensor in small.state_dict().items()}
-    keep(target, store.pack_tensors(tensors, {}), report)
+    keep(target, store.pack_tensors(small.state_dict(), {}), report)
     print(text(report))
     print(printable(target))
     return 0

@@ -130,6 +130,7 @@ def described(level: Level, folder: Path, branch: str, weights: str) -> Portable
         "span": [level.ticket.span.start, level.ticket.span.stop],
         "input_shape": list(level.run.task.input_shape),
         "outputs": level.run.task.outputs,
+        "tied": {first: every[1:] for first, every in level.run.names.items() if every[1:]},
         "data": level.run.task.fingerprint,
         "steps_per_epoch": level.run.length.steps_per_epoch,
         "length": level.run.length.iteration,

@@ -62,7 +62,7 @@ def main(arguments: list[str]) -> int:
         raise UsageError(
             f"import: to={target}: a ticket is a file whose name ends with .safetensors; give one"
         )
-    placing.refuse_taken(target, "import")
+    placing.refuse_taken(target, "import", same_as_new=True)
     path = Path(words[0]).expanduser()
     masks = Path(chosen["masks"]).expanduser() if chosen["masks"] not in ("", "zeros") else None
     found = foreign.read(path, masks, chosen["weights"] or "start")
@@ -118,7 +118,7 @@ def fitted(
         names = matching.matched(weights, own, found.ordered)
         if chosen["masks"] == "zeros":  # a parameter of no layer may hold zeros
             mask = matching.prunable(mask, names, dense)
-        weights, mask = matching.renamed(weights, mask, names, own, dense)
+        weights, mask = matching.renamed(weights, mask, names, own, dense, model["names"])
         notes.append(f"names {matching.in_words(names)}")
         about |= model["about"]
     about |= tickets.described(mask, said) | {
@@ -133,11 +133,11 @@ def fitted(
 
 def digests(paths: Sequence[Path]) -> dict[str, str]:
     """Return the sha256 of files by their names; by their paths where two have one name."""
-    from lottery.storage.files import read_plain
+    from lottery.exchange.tickets import read_bytes
     from lottery.storage.records import digest
 
     names = Counter(path.name for path in paths)
-    return {p.name if names[p.name] == 1 else str(p): digest(read_plain(p)) for p in paths}
+    return {p.name if names[p.name] == 1 else str(p): digest(read_bytes(p)) for p in paths}
 
 
 def asked(overrides: list[str]) -> dict[str, Any]:
@@ -170,4 +170,8 @@ def built(composed: Composed) -> dict[str, Any]:
         "input_shape": list(task.input_shape),
         "outputs": task.outputs,
     }
-    return {"weights": net.state_dict(), "dense": masks.dense(net), "about": about}
+    about["tied"] = masks.tied(net)
+    return {
+        "weights": net.state_dict(), "dense": masks.dense(net), "names": masks.names(net),
+        "about": about,
+    }  # fmt: skip

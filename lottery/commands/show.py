@@ -61,6 +61,7 @@ def everything(run: Facts, correction: str) -> dict[str, Any]:
 
     own = retyped.places(run)
     changed = defaults.changed(run.settings, run.choices, own) if run.choices else {}
+    verdicts, why = judged(run, correction)
     return {
         "run": run.row,
         "record": run.record,
@@ -70,5 +71,6 @@ def everything(run: Facts, correction: str) -> dict[str, Any]:
         "layers": results.read_table(run.folder, "layers.csv").to_dict("records"),
         "branches": results.branches(run.folder).to_dict("records"),
         "trained_by": origins.trainers(run),
-        "sanity": judged(run, correction)[0],
+        "sanity": verdicts,
+        "sanity_not_judged": why or None,
     }

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 
 from lottery import telling
 from lottery.commands import selection
-from lottery.errors import DAMAGED, DONE, INTERRUPTED, UsageError
+from lottery.errors import DAMAGED, DISK, DONE, INTERRUPTED, UsageError
+from lottery.storage.records import UNREAD
 from lottery.watching import pulse
 from lottery.wording import near, printable
 
@@ -80,7 +81,7 @@ def follow(folder: Path, every: float) -> int:
         levels = new_levels(folder, levels)
         if now != "running":
             print(ending(run), flush=True)
-            return DAMAGED if now == "damaged" else DONE
+            return {"damaged": DAMAGED, UNREAD: DISK}.get(now, DONE)
         said = pulse.read(folder)
         if said:
             mark = (said["level"], said["branch"], said["row"])

@@ -1,6 +1,7 @@
 """Write a net for others, read it back, and put it in place where it computes the same."""
 
 import contextlib
+import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,13 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from lottery import seeds
-from lottery.errors import UsageError
+from lottery.errors import LotteryError, UsageError
 from lottery.exchange import placing, tickets
 from lottery.exchange.forms import FORMS, Again, Source, compacted
+from lottery.exchange.rounding import tolerance
 from lottery.exchange.tickets import Portable
 
 EXAMPLES = 100  # whose outputs are compared
-TOLERANCE = 1e-5  # of the largest output, or absolute where that is below 1
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class Report(NamedTuple):
@@ -25,19 +27,20 @@ class Report(NamedTuple):
 
     difference: float  # of outputs, of `EXAMPLES` examples
     largest: float
+    rounding: float  # how far apart outputs may be: see `rounding.tolerance`
     zeros: int  # pruned weights that are 0, where they have a place
     parameters: tuple[int, int] | None  # of the net and of the smaller one that was written
     size: int  # bytes
 
 
 def write(source: Source, how: str, target: Path, smaller: bool) -> Report:
-    """Write an export to `target`, which is not there yet; return how it compares.
+    """Write an export to `target`; return how it compares.
 
     With `smaller` the program is that of the compacted net. It stands in its place whole or not at
-    all: raises UsageError where its outputs differ by more than `TOLERANCE`, or a pruned weight is
-    not 0.
+    all: raises UsageError where its outputs differ by more than rounding, a pruned weight is not 0,
+    or something else stands there. The very same, as a killed command leaves it, is as good as new.
     """
-    placing.refuse_taken(target, "export")
+    placing.refuse_taken(target, "export", same_as_new=True)
     given = replace(source, net=compacted(source)) if smaller else source
     form = FORMS[how]
     with expressed(how):
@@ -45,8 +48,8 @@ def write(source: Source, how: str, target: Path, smaller: bool) -> Report:
     with placing.prepared(files, target, "export") as made:
         with expressed(how):
             again = form.read(given, made)
-        small = again._replace(small=given.net) if smaller else again
-        report = compare(source, small, sum(map(len, files.values())))
+            small = again._replace(small=given.net) if smaller else again
+            report = compare(source, small, sum(map(len, files.values())))
         placing.place(made, target, "export")
     return report
 
@@ -54,32 +57,41 @@ def write(source: Source, how: str, target: Path, smaller: bool) -> Report:
 @contextlib.contextmanager
 def expressed(how: str) -> Iterator[None]:
     """Keep to ourselves what libraries warn of their own code; turn their errors into one line."""
-    from torch._dynamo.exc import TorchDynamoException
-
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
-    except (RuntimeError, ValueError, TypeError, AttributeError, TorchDynamoException) as error:
-        why = tickets.first_line(error)
+    except (LotteryError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        why = COLOURS.sub("", tickets.first_line(root(error)))
         raise UsageError(f"export: as={how} cannot express this model ({why})") from error
+
+
+def root(error: Exception) -> Exception:
+    """Return the error that others were raised from."""
+    while isinstance(error.__cause__, Exception):
+        error = error.__cause__
+    return error
 
 
 @torch.no_grad()
 def compare(source: Source, again: Again, size: int) -> Report:
     """Return how an export of `size` bytes compares, read back, with the net; or UsageError."""
-    batches = source.task.scoring_batches(seeds.generator(0, "export"), size=EXAMPLES)
-    difference = largest = 0.0
-    for x, _ in batches:
-        one = source.net(x)
-        largest = max(largest, float(one.abs().max()))
+    found = source.task.scoring_batches(seeds.generator(0, "export"), size=EXAMPLES)
+    batches = [x for x, _ in found]
+    outputs = [source.net(x) for x in batches]
+    largest = max(float(one.abs().max()) for one in outputs)
+    bound = tolerance(source.fresh, batches, outputs)
+    difference = 0.0
+    for x, one in zip(batches, outputs, strict=True):
         for net in again.nets:
-            difference = max(difference, gap(one, net(x)))
+            difference = max(difference, gap(one, net(x), bound))
     if again.small is None:
         zeros, parameters = count_zeros(source.ticket, again.tensors), None
     else:
         zeros, parameters = 0, (count(source.net), count(again.small))
-    return Report(difference, largest, zeros, parameters, size)
+    return Report(difference, largest, bound, zeros, parameters, size)
 
 
 def count(net: nn.Module) -> int:
@@ -87,13 +99,18 @@ def count(net: nn.Module) -> int:
     return sum(p.numel() for p in net.parameters())
 
 
-def gap(one: Tensor, other: Tensor) -> float:
-    """Return by how much two outputs differ; raises UsageError for more than rounding."""
+def gap(one: Tensor, other: Tensor, bound: float) -> float:
+    """Return by how much two outputs differ; raises UsageError for more than `bound`."""
+    if one.shape != other.shape or one.dtype != other.dtype:
+        raise UsageError(
+            f"export: read back, its outputs are {tickets.form(other)}, the net's "
+            f"{tickets.form(one)}; nothing was written"
+        )
     difference = float((one - other).abs().max())
-    if not difference <= TOLERANCE * max(1.0, float(one.abs().max())):
+    if not difference <= bound:
         raise UsageError(
             f"export: read back, it computes something else than the net: outputs differ by "
-            f"{difference:.2g}; nothing was written"
+            f"{difference:.2g}; nothing was written (rounding would make {bound:.1g} at most)"
         )
     return difference
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.utils.hooks import RemovableHandle
 
 from lottery import mask as masks
@@ -195,15 +196,44 @@ def load_ticket(
     """
     place = Path(path).expanduser()
     ticket = find(place, weights=weights)
-    own = model.state_dict()
-    names, head = {name: name for name in own}, f"{printable(place)} does not fit the model"
+    head = f"{printable(place)} does not fit the model"
+    own, every = model.state_dict(), masks.names(model)
+    if lazy := [name for name, tensor in own.items() if is_lazy(tensor)]:
+        raise UsageError(
+            f"{head}: {some(lazy)} of a lazy layer has no shape yet; call the model once with an "
+            "example before"
+        )
+    names = {name: name for name in own}
     if by_order:
         names = matching.matched(ticket.weights, own, True, head)
     elif why := misfit(ticket.weights, own):
         raise UsageError(f"{head}: {why}")
-    model.load_state_dict(own | {name: ticket.weights[there] for name, there in names.items()})
-    of = {there: name for name, there in names.items()}
-    return {of[there]: keep.to(own[of[there]].device) for there, keep in ticket.mask.items()}
+    taken = {name: ticket.weights[there] for name, there in names.items()}
+    matching.refuse_split(taken, every, head)
+    model.load_state_dict(own | taken)
+    pruned = masks.everywhere(ticket.mask, tied_in(ticket))
+    found = {name: pruned[there] for name, there in names.items() if there in pruned}
+    joined = matching.joined(found, every)
+    return {name: joined[name].to(own[name].device) for name in own if name in joined}
+
+
+def tied_in(ticket: Portable) -> dict[str, list[str]]:
+    """Return all names of each tied tensor of a ticket, as it says of itself; anyone may have."""
+    said = ticket.about.get("tied")
+    lists = said.items() if isinstance(said, dict) else ()
+    return {
+        first: [first, *names]
+        for first, names in lists
+        if first in ticket.mask
+        and isinstance(names, list)
+        and all(
+            isinstance(name, str)
+            and matching.alike_to_the_bit(
+                ticket.weights[first], ticket.weights.get(name, torch.empty(0))
+            )
+            for name in names
+        )
+    }
 
 
 def misfit(found: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str:

@@ -1,5 +1,6 @@
 """Put a net into the forms in which others read it, and read each back."""
 
+import contextlib
 import importlib.util
 import io
 import json
@@ -45,6 +46,10 @@ class Source:
         make = partial(build, run.parts, run.task)
         return cls(loaded(make(), ticket.weights), ticket, run.task, make)
 
+    def fresh(self) -> nn.Module:
+        """Return a copy of the net, uncompacted."""
+        return loaded(self.build(), self.ticket.weights)
+
 
 class Again(NamedTuple):
     """An export as it was read back: what maps examples to outputs, and its tensors by name.
@@ -87,8 +92,7 @@ def read_ticket(source: Source, path: Path) -> Again:
 def dense(source: Source) -> Files:
     """Return the state_dict of a smaller dense net: what the mask removed whole is cut out."""
     about = {"compacted": True, **source.ticket.about}
-    tensors = {name: tensor.clone() for name, tensor in compacted(source).state_dict().items()}
-    return {ALONE: tickets.sealed(tensors, about)}
+    return {ALONE: tickets.sealed(compacted(source).state_dict(), about)}
 
 
 def read_dense(source: Source, path: Path) -> Again:
@@ -113,10 +117,9 @@ def onnx(source: Source) -> Files:
             f"have {in_words(size)}; give as=torch or as=folder"
         )
     program = torch.onnx.export(
-        source.net,
+        exported(source),
         (images(source.task, 2),),
         dynamo=True,
-        dynamic_shapes=({0: torch.export.Dim("batch")},),
         input_names=["images"],
         output_names=["outputs"],
         verbose=False,
@@ -148,11 +151,28 @@ def read_onnx(source: Source, path: Path) -> Again:
 
 def program(source: Source) -> bytes:
     """Return a program of torch.export (.pt2) with a free batch axis."""
-    shapes = ({0: torch.export.Dim("batch")},)
-    made = torch.export.export(source.net, (images(source.task, 2),), dynamic_shapes=shapes)
     archive = io.BytesIO()  # torch complains of a path under any other name
-    torch.export.save(made, archive)
+    torch.export.save(exported(source), archive)
     return archive.getvalue()
+
+
+def exported(source: Source) -> torch.export.ExportedProgram:
+    """Return the net as a program whose number of images is free.
+
+    Where following its calls fixes that number (len(x) is a number of Python), its code is read.
+    """
+    make = partial(
+        torch.export.export,
+        source.net,
+        (images(source.task, 2),),
+        dynamic_shapes=({0: torch.export.Dim("batch")},),
+    )
+    try:
+        return make(strict=False)
+    except Exception:
+        with contextlib.suppress(Exception):
+            return make(strict=True)
+        raise
 
 
 def read_program(source: Source, path: Path) -> Again:

@@ -1,6 +1,7 @@
 """Match the parameters of a net from elsewhere with those of a model of ours."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -167,21 +168,58 @@ def emptied(weights: Mapping[str, Tensor], mask: Mask) -> tuple[dict[str, Tensor
 
 def renamed(
     weights: Mapping[str, Tensor], mask: Mask, names: Mapping[str, str], own: Mapping[str, Tensor],
-    dense: Mask,
+    dense: Mask, tied: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> tuple[dict[str, Tensor], Mask]:  # fmt: skip
     """Return weights and mask by the names of a model, in its order and types.
 
-    `dense` has the layers that it can prune; one without a mask keeps everything. Raises UsageError
-    for a mask of any other that prunes.
+    `dense` has the layers that it can prune; one without a mask keeps everything. `tied` has all
+    names of each of its parameters. Raises UsageError for a mask of any other that prunes, and for
+    two values of one tensor.
     """
     taken = {
         name: weights[names[name]].to(t.dtype) if name in names else t for name, t in own.items()
     }
     back = {there: name for name, there in names.items()}
-    if odd := [n for n, keep in mask.items() if back[n] not in dense and not bool(keep.all())]:
-        raise UsageError(f"import: this model has no weights to prune in {some(odd)}")
-    given = {back[name]: keep for name, keep in mask.items()}
+    refuse_split(taken, tied, "import")
+    given = joined({back[name]: keep for name, keep in mask.items()}, tied)
+    if odd := [n for n, keep in given.items() if n not in dense and not bool(keep.all())]:
+        raise UsageError(
+            f"import: this model has no weights to prune in {some(names[n] for n in odd)}"
+        )
     return taken, {name: given.get(name, keep) for name, keep in dense.items()}
+
+
+def refuse_split(
+    weights: Mapping[str, Tensor], names: Mapping[str, Sequence[str]], head: str
+) -> None:
+    """Raise UsageError where one tensor of a model would have two values; `names` are its names."""
+    for first, *others in names.values():
+        for name in others:
+            if first in weights and name in weights and not alike_to_the_bit(
+                weights[first], weights[name]
+            ):  # fmt: skip
+                raise UsageError(
+                    f"{head}: {printable(first)} and {printable(name)} are one tensor in this "
+                    "model, and two there, of other values or masks"
+                )
+
+
+def alike_to_the_bit(one: Tensor, other: Tensor) -> bool:
+    """Say whether two tensors hold the same numbers."""
+    return one.shape == other.shape and torch.equal(one, other)
+
+
+def joined(mask: Mapping[str, Tensor], names: Mapping[str, Sequence[str]]) -> Mask:
+    """Return masks by the first of all names of each parameter; one by several names is cut by all.
+
+    Those of other names stay as they are.
+    """
+    first = {name: each[0] for each in names.values() for name in each}
+    result: Mask = {}
+    for name, keep in mask.items():
+        own = first.get(name, name)
+        result[own] = result[own] & keep if own in result else keep
+    return result
 
 
 def in_words(names: Mapping[str, str]) -> str:

@@ -3,11 +3,13 @@
 import contextlib
 import glob
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from lottery.errors import UsageError
 from lottery.storage import disk
+from lottery.storage.files import read_plain
 from lottery.storage.records import TEMPORARY
 from lottery.wording import printable
 
@@ -17,14 +19,19 @@ ELSEWHERE = "to=PATH"  # what to type where nothing may be written
 Files = Mapping[str, bytes]  # name -> bytes; {ALONE: bytes} for a single file
 
 
-def refuse_taken(target: Path, asked_by: str) -> None:
-    """Raise UsageError where a file or folder cannot be new at `target`."""
+def refuse_taken(target: Path, asked_by: str, same_as_new: bool = False) -> None:
+    """Raise UsageError where a file or folder cannot be new at `target`.
+
+    With `same_as_new` one that may turn out to be the same is let be: `place` looks at it.
+    """
     with (
         disk.touching(target, elsewhere=ELSEWHERE),
         contextlib.suppress(FileNotFoundError, NotADirectoryError),
     ):
-        os.lstat(target)
-        raise taken(target, asked_by)
+        about = os.lstat(target)
+        if not same_as_new or not (stat.S_ISREG(about.st_mode) or stat.S_ISDIR(about.st_mode)):
+            raise taken(target, asked_by)
+        return
     above = next(folder for folder in target.absolute().parents if os.path.lexists(folder))
     if not above.is_dir():
         raise UsageError(
@@ -42,7 +49,7 @@ def taken(target: Path, asked_by: str) -> UsageError:
 
 
 def put(files: Files, target: Path, asked_by: str) -> None:
-    """Write a new file, or a folder of files; raises UsageError where there is something."""
+    """Write a new file, or a folder of files; raises UsageError where there is something else."""
     with prepared(files, target, asked_by) as made:
         place(made, target, asked_by)
 
@@ -51,9 +58,8 @@ def put(files: Files, target: Path, asked_by: str) -> None:
 def prepared(files: Files, target: Path, asked_by: str) -> Iterator[Path]:
     """Write a file, or a folder of files, aside, for a look at it and for `place`.
 
-    What is not put in its place is removed. Raises UsageError where the place is taken.
+    What is not put in its place is removed.
     """
-    refuse_taken(target, asked_by)
     sweep(target)
     with disk.workplace(target) as aside:
         made = aside / target.name
@@ -76,8 +82,25 @@ def sweep(target: Path) -> None:
 
 
 def place(made: Path, target: Path, asked_by: str) -> None:
-    """Give what was prepared its name, once the disk has it; UsageError where another has it."""
+    """Give what was prepared its name, once the disk has it; UsageError where another has it.
+
+    What is there already to the byte, since a command was killed right after this, stays.
+    """
     try:
         disk.publish(made, target, ELSEWHERE)
     except FileExistsError as error:
-        raise taken(target, asked_by) from error
+        if not same(made, target):
+            raise taken(target, asked_by) from error
+
+
+def same(made: Path, target: Path) -> bool:
+    """Say whether two files, or two folders of files, hold the same bytes."""
+    try:
+        if made.is_dir():
+            names = {path.name for path in made.iterdir()}
+            return names == {path.name for path in target.iterdir()} and all(
+                same(made / name, target / name) for name in names
+            )
+        return read_plain(made) == read_plain(target)
+    except (OSError, ValueError):
+        return False

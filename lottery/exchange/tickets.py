@@ -21,7 +21,7 @@ from lottery.errors import DamagedError, UsageError
 from lottery.exchange import headers
 from lottery.mask import Mask
 from lottery.snapshots import all_finite
-from lottery.storage import store
+from lottery.storage import disk, store
 from lottery.storage.files import read_plain
 from lottery.storage.records import digest
 from lottery.wording import printable
@@ -217,10 +217,12 @@ def read_bytes(path: Path) -> bytes:
 
 @contextlib.contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """Raise UsageError for a file that cannot be opened."""
+    """Raise UsageError where there is no such file, DiskError where it cannot be read now."""
     try:
         yield
     except OSError as error:
+        if error.errno not in disk.ABSENT:
+            raise disk.refused(path, "read", error) from error
         raise UsageError(f"{printable(path)} cannot be read ({error.strerror})") from error
 
 

@@ -2,18 +2,22 @@
 
 import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from lottery.errors import UsageError
+from lottery.exchange import matching
 from lottery.exchange.tickets import Portable, form, some
 from lottery.mask import Mask
 from lottery.step import Step, parse
+from lottery.task import Task
 from lottery.wording import printable
 
+Heads = Mapping[str, frozenset[int]]  # names of tensors, and the axes that count classes
 OPTION = re.compile(r"[\w./-]{1,99}")
 OUTPUTS = ("auto", "fresh", "ticket")
 OWN_STEP = "step of the ticket"  # under what name a run keeps it, read once
@@ -21,13 +25,18 @@ LONGEST_STEP = 40  # characters of a step in words
 
 
 def fitted(
-    ticket: Portable, own: Mapping[str, Tensor], output: str, where: Path
+    ticket: Portable,
+    own: Mapping[str, Tensor],
+    output: str,
+    where: Path,
+    heads: Heads | None = None,
+    names: Mapping[str, Sequence[str]] | None = None,
 ) -> tuple[dict[str, Tensor], Mask]:
     """Return a ticket's weights and mask for a net whose weights are `own`, in that order.
 
     With `output` fresh, or auto where the number of classes differs, the output layer stays as it
-    is in `own`, and without a mask. Raises UsageError unless all else is the same by name and
-    shape.
+    is in `own`, and without a mask: `heads` says what it is, by default the last layer. `names` are
+    all names of each parameter. Raises UsageError unless all else is the same by name and shape.
     """
     if output not in OUTPUTS:
         raise UsageError(f"rewind.output: '{output}' is none of {', '.join(OUTPUTS)}")
@@ -40,12 +49,12 @@ def fitted(
         raise UsageError(
             f"{place} is a ticket of another model: {side} {some(odd)}; {made_with(ticket)}"
         )
-    last = output_layer(own)
+    last = heads or {name: frozenset({0}) for name in output_layer(own)}
     classes = {name for name in last if ticket.weights[name].shape != own[name].shape}
-    fresh = last if output == "fresh" or (output == "auto" and classes) else set()
+    fresh = set(last) if output == "fresh" or (output == "auto" and classes) else set()
     for name, tensor in own.items():
         there = ticket.weights[name]
-        narrow = name in fresh and there.shape[1:] == tensor.shape[1:]
+        narrow = name in fresh and same_but(there.shape, tensor.shape, last[name])
         if not narrow and (there.shape != tensor.shape or there.dtype != tensor.dtype):
             raise UsageError(
                 f"{place}: {printable(name)} is {form(there)} in the ticket, {form(tensor)} in "
@@ -55,7 +64,45 @@ def fitted(
     weights = {
         name: tensor if name in fresh else ticket.weights[name] for name, tensor in own.items()
     }
+    matching.refuse_split(weights, names or {}, place)
     return weights, {name: keep for name, keep in ticket.mask.items() if name not in fresh}
+
+
+def same_but(one: torch.Size, other: torch.Size, axes: Collection[int]) -> bool:
+    """Say whether two shapes are the same but along some axes."""
+    return len(one) == len(other) and all(
+        a == b or axis in axes for axis, (a, b) in enumerate(zip(one, other, strict=True))
+    )
+
+
+class Wider:
+    """A task with more classes than it has."""
+
+    def __init__(self, task: Task, more: int) -> None:
+        self.task, self.outputs = task, task.outputs + more
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.task, name)
+
+
+def heads_of(make: Callable[[Any], nn.Module], task: Task) -> Heads | None:
+    """Return what of a model grows with the number of classes, and along which axes.
+
+    Wherever its layer stands in the code, tied or not. None for a model that cannot be made for
+    other numbers.
+    """
+    own = make(task).state_dict()
+    try:
+        other = make(Wider(task, task.outputs)).state_dict()  # twice as many
+    except Exception:  # noqa: BLE001 (the model's own code, asked for what it need not do)
+        return None
+    return {
+        name: frozenset(
+            axis for axis, size in enumerate(t.shape) if size != other[name].shape[axis]
+        )
+        for name, t in own.items()
+        if name in other and t.dim() == other[name].dim() and t.shape != other[name].shape
+    } or None
 
 
 def made_with(ticket: Portable) -> str:

@@ -13,7 +13,10 @@ from lottery.looking.folders import absolute, matching, run_folders
 from lottery.looking.naming import brief, listed, missing, none_there, unknown
 from lottery.looking.order import ranks
 from lottery.spelling import suggestion
+from lottery.storage.records import UNREAD
 from lottery.wording import printable
+
+WRONG = ("damaged", UNREAD)  # states of runs of which nothing else is known
 
 
 def choose(
@@ -149,4 +152,4 @@ def lost(found: Sequence[tuple[Facts, list[Any]]], kept: Sequence[Facts], key: s
     """Return the runs left out though they may fit: their damaged record would have the option."""
     if not any(key in one.choices or ALSO.get(key) == "method" or key == "method" for one in kept):
         return []
-    return [one for one, _ in found if one not in kept and one.record.get("state") == "damaged"]
+    return [one for one, _ in found if one not in kept and one.record.get("state") in WRONG]

@@ -107,14 +107,16 @@ class Facts:
         are those of the last level; None where there are none. `left` is in seconds, of a run that
         is at work.
         """
-        damaged = False
+        wrong = ""
         try:
             rows = level_rows(self.folder)
             records.checked(self.folder, records.CONFIG)
-        except (DamagedError, DiskError):
-            rows, damaged = [], True
+        except DamagedError:
+            rows, wrong = [], "damaged"
+        except DiskError:
+            rows, wrong = [], records.UNREAD
         last = rows[-1] if rows else {}
-        state = "damaged" if damaged else self.state
+        state = wrong or self.state
         return {
             **self.whose,
             "levels": max(0, len(rows) - 1),

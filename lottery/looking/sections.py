@@ -15,6 +15,7 @@ from lottery.looking.folders import lost, runs_in
 from lottery.looking.living import error_of, line, to_go_on
 from lottery.looking.origins import origins
 from lottery.looking.retyped import alone, config_dir, of_sweep, places
+from lottery.storage import records
 from lottery.watching import pulse
 from lottery.wording import printable
 
@@ -56,6 +57,8 @@ def heading(run: Facts) -> str:
     left = f", {about(row['left'])} left" if row["left"] is not None else ""
     none = row["density"] is None
     reached = [f"no level of {asked} yet" if none else f"level {row['levels']} of {asked}"]
+    if row["state"] == records.UNREAD:
+        reached = ["not known: the disk did not let the records of the run be read"]
     if row["state"] == "damaged":
         reached = ["not known: the record of its levels or of the run is damaged"]
     reached += [] if none else [f"density {row['density']:.4g}"]

@@ -1,36 +1,50 @@
 """Measure a trained level: its sizes, its multiply-accumulates, the latency of its forms."""
 
 import copy
+import math
+from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from lottery import mask as masks
 from lottery.cost import masked as under
-from lottery.errors import UsageError
+from lottery.errors import LotteryError
+from lottery.exchange.tickets import first_line
 from lottery.levels import Level
 from lottery.loop import build
 from lottery.nets.compact import compact, compare
 from lottery.nets.counting import forward
-from lottery.nets.latency import measure
+from lottery.nets.latency import Measured, measure
 from lottery.nets.sizes import sizes
 from lottery.nets.twofour import two_four
 from lottery.opening import channels_last
 from lottery.wording import near
 
+T = TypeVar("T")
+HALF = ("2:4", "dense, float16")  # forms whose examples are of float16, too
+
 
 def describe(
     level: Level, branch: str, device: torch.device, batch: int, repeats: int, warm: int
 ) -> dict[str, Any]:
-    """Return sizes, multiply-accumulates and latencies of a level, each with what it is."""
+    """Return sizes, multiply-accumulates and latencies of a level, each with what it is.
 
+    What a net does not let be measured says why under not_measured, and the rest is there.
+    """
     run = level.run
     masked = build(run.parts, run.task)
     masked.load_state_dict(level.end.weights)
-    small = compacted(level, masked)
-    found = small if not isinstance(small, str) else None
+    small = attempt(lambda: compacted(level, masked))
+    against = (
+        small if isinstance(small, str) else attempt(partial(compare, masked, small, run.task))
+    )
+    if isinstance(against, str):
+        small = against
+    found = None if isinstance(small, str) else small
     return {
         "run": near(run.folder),
         "level": level.index,
@@ -41,25 +55,33 @@ def describe(
         "size": {name: asdict(size) for name, size in sizes(level, found).items()},
         "macs": macs(level, masked, found),
         "latency": latency(level, masked, small, device, batch, repeats, warm),
-        "compacted": None if found is None else compare(masked, found, run.task),
+        "compacted": None if isinstance(against, str) else against,
     }
+
+
+def attempt(make: Callable[[], T]) -> T | str:
+    """Return what is made, or in a line why it is not: a net's own code may raise anything."""
+    try:
+        return make()
+    except LotteryError as error:
+        return str(error).removeprefix("compact: ").removeprefix("prune: ").partition("; ")[0]
+    except Exception as error:  # noqa: BLE001
+        return f"this net does not let it be done ({type(error).__name__}: {first_line(error)})"
 
 
 def compacted(level: Level, masked: nn.Module) -> nn.Module | str:
     """Return the net without what the mask removed whole, or why there is none."""
-
-    try:
-        small = compact(masked, level.mask, level.run.task)
-    except UsageError as error:
-        return str(error).removeprefix("compact: ")
+    small = compact(masked, level.mask, level.run.task)
     before, after = (sum(p.numel() for p in net.parameters()) for net in (masked, small))
     return small if after < before else "the mask removes no channel whole"
 
 
 def macs(level: Level, masked: nn.Module, small: nn.Module | None) -> dict[str, Any]:
     """Return the multiply-accumulates of one example, and what they could save at best."""
-
-    dense = forward(masked, level.run.task)
+    dense = attempt(lambda: forward(masked, level.run.task))
+    if isinstance(dense, str):
+        nothing = dict.fromkeys(("dense", "kept"), math.nan)
+        return {"how": "theoretical", **nothing, "speedup": {}, "not_measured": dense}
     counts = {
         n: {"kept": int(m.count_nonzero()), "total": m.numel()} for n, m in level.mask.items()
     }
@@ -80,20 +102,25 @@ def latency(
     dense.load_state_dict(run.initial.weights)
     last = channels_last(run.parts.recipe, device)
     form = torch.channels_last if last else torch.contiguous_format
-    nets: dict[str, nn.Module | str] = {"dense": dense, "masked": masked, "compacted": small}
-    for name, net in nets.items():
-        nets[name] = net if isinstance(net, str) else placed(net, device, form)
-    nets["2:4"] = two_four(nets["masked"])  # type: ignore[arg-type]
+    nets: dict[str, nn.Module | str] = {}
+    for name, net in (("dense", dense), ("masked", masked), ("compacted", small)):
+        nets[name] = net if isinstance(net, str) else attempt(partial(placed, net, device, form))
+    nets["2:4"] = attempt(lambda: two_four(masked.to(device)))
     if not isinstance(nets["2:4"], str):
         nets["dense, float16"] = placed(dense, device, form).half()
-    ready = {name: net for name, net in nets.items() if not isinstance(net, str)}
     example = torch.zeros(batch, *run.task.input_shape, device=device)
     if last and example.dim() == 4:
         example = example.contiguous(memory_format=torch.channels_last)
-    batches: dict[str, Tensor] = {
-        name: example.to(next(net.parameters()).dtype) for name, net in ready.items()
-    }
-    times = measure(ready, batches, warm, repeats)
+    ready: dict[str, nn.Module] = {}
+    batches: dict[str, Tensor] = {}
+    for name, net in nets.items():
+        given = example.half() if name in HALF else example
+        why = net if isinstance(net, str) else attempt(partial(called, net, given))
+        if isinstance(why, str):
+            nets[name] = why
+        elif not isinstance(net, str):
+            ready[name], batches[name] = net, given
+    times: dict[str, Measured] = measure(ready, batches, warm, repeats) if ready else {}
     return {
         "how": "measured",
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
@@ -110,8 +137,16 @@ def latency(
     }
 
 
-def placed(net: nn.Module, device: torch.device, form: torch.memory_format) -> nn.Module:
-    """Return a copy of a net on a device, in a memory format."""
+@torch.no_grad()
+def called(net: nn.Module, example: Tensor) -> None:
+    """Call a net once; raises what it raises."""
+    net.eval()(example)
 
+
+def placed(net: nn.Module, device: torch.device, form: torch.memory_format) -> nn.Module:
+    """Return a copy of a net on a device, in a memory format; one of other axes keeps its own."""
     copied = copy.deepcopy(net).to(device)
-    return copied.to(memory_format=form)  # type: ignore[call-overload,no-any-return]
+    try:
+        return copied.to(memory_format=form)  # type: ignore[call-overload,no-any-return]
+    except RuntimeError:  # a tensor of five axes takes no channels-last of four
+        return copied

@@ -8,7 +8,7 @@ from lottery.levels import Level
 from lottery.mask import Mask
 from lottery.storage import store
 
-FLOAT, INDEX = 4, 4  # bytes of a value, and of an index of CSR
+INDEX = 4  # bytes of an index of CSR
 
 
 @dataclass(frozen=True)
@@ -27,15 +27,16 @@ def sizes(level: Level, compacted: nn.Module | None) -> dict[str, Size]:
     values, an index of 4 bytes each, and one a row. The files are those in the store (the ticket
     holds its weights dense, the mask as bits); the compacted net is counted as a safetensors file.
     """
-    state, mask = level.end.weights, level.mask
+    also = {name for every in level.run.names.values() for name in every[1:]}  # of tied tensors
+    state = {name: tensor for name, tensor in level.end.weights.items() if name not in also}
+    mask = level.mask
     found = {
         "dense": Size(plain(state), "computed"),
         "values and bitmask": Size(with_bitmask(state, mask), "computed"),
         "values in CSR": Size(with_csr(state, mask), "computed"),
     }
     if compacted is not None:
-        tensors = {name: t.contiguous() for name, t in compacted.state_dict().items()}
-        found["compacted"] = Size(len(store.pack_tensors(tensors, {})), "computed")
+        found["compacted"] = Size(len(store.pack_tensors(compacted.state_dict(), {})), "computed")
     for name in ("ticket.safetensors", "end.safetensors"):
         found[name] = Size((level.shelf.path / name).stat().st_size, "file")
     return found
@@ -53,14 +54,18 @@ def others(state: dict[str, Tensor], mask: Mask) -> int:
 
 def with_bitmask(state: dict[str, Tensor], mask: Mask) -> int:
     """Return the bytes of kept values and a bit for every weight, in whole bytes a layer."""
-    layers = (FLOAT * int(keep.count_nonzero()) + (keep.numel() + 7) // 8 for keep in mask.values())
+    layers = (
+        state[name].element_size() * int(keep.count_nonzero()) + (keep.numel() + 7) // 8
+        for name, keep in mask.items()
+    )
     return others(state, mask) + sum(layers)
 
 
 def with_csr(state: dict[str, Tensor], mask: Mask) -> int:
     """Return the bytes of compressed sparse rows: values, their columns, where rows begin."""
     layers = (
-        (FLOAT + INDEX) * int(keep.count_nonzero()) + INDEX * (keep.shape[0] + 1)
-        for keep in mask.values()
+        (state[name].element_size() + INDEX) * int(keep.count_nonzero())
+        + INDEX * (keep.shape[0] + 1)
+        for name, keep in mask.items()
     )
     return others(state, mask) + sum(layers)

@@ -39,12 +39,13 @@ def ticket(
     place = Path(path).expanduser()
     read = partial(finding.find, place, level, branch, weights, states.replicate)
     found = states.once("ticket", read)
-    values, mask = transfer.fitted(found, states("0it").weights, output, place)
-    start = states.once(OWN_STEP, partial(own, found, states)) if to is None else states.step(to)
+    own = states("0it").weights
+    values, mask = transfer.fitted(found, own, output, place, states.heads, states.names)
+    start = states.once(OWN_STEP, partial(first, found, states)) if to is None else states.step(to)
     return State(start, values, mask=mask), Span(start.iteration, states.length.iteration)
 
 
-def own(found: Portable, states: States) -> Step:
+def first(found: Portable, states: States) -> Step:
     """Return the step that a ticket starts from by itself; warn where that is not its own."""
     start, why = transfer.beginning(found.about, states.length, states.data)
     if why:

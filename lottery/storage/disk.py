@@ -20,6 +20,10 @@ FULL = (errno.ENOSPC,)
 LIMITS = (errno.EDQUOT, errno.EFBIG)
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 BLOCKED = (errno.ENOENT, errno.EEXIST, errno.ELOOP, errno.ENOTDIR, errno.EISDIR)
+NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL, errno.EMLINK)
+ABSENT = (  # there is no such file: what was typed is wrong, and no disk
+    errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG,
+)  # fmt: skip
 LONGEST_NAME = 255  # bytes, on the file systems in use
 SHOWN = 40  # characters of a name that is too long
 TRIES = 3  # at a file that another process sweeps away while it is written
@@ -305,16 +309,36 @@ def move_folder(made: Path, target: Path) -> None:
 
 
 def give_name(made: Path, target: Path) -> None:
-    """Let a file stand under `target`, where nothing stands; raises FileExistsError."""
+    """Let a file stand under `target`, where nothing stands; raises FileExistsError.
+
+    On a disk without links others that do so wait, by a lock on the folder that dies with its
+    process: nothing is left there that would keep the name from the next.
+    """
     try:
         os.link(made, target)
-    except FileExistsError:
-        raise
-    except OSError:  # no links here: an empty file takes the place first
-        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
-        try:
-            os.replace(made, target)
-        except BaseException:
-            if os.path.lexists(made):  # it has not been renamed: what stands there is empty
-                os.unlink(target)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
             raise
+        with locked_folder(target.parent):
+            if os.path.lexists(target):
+                raise FileExistsError(
+                    errno.EEXIST, os.strerror(errno.EEXIST), str(target)
+                ) from error
+            os.replace(made, target)
+
+
+@contextlib.contextmanager
+def locked_folder(folder: Path) -> Iterator[None]:
+    """Hold a lock on a folder itself, where the platform has such."""
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # a disk without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

@@ -1,5 +1,6 @@
 """Keep a run's manifest: which levels of the store are its own, and what its tables are."""
 
+import contextlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -62,10 +63,13 @@ class Ledger:
 
     def _there(self, name: str) -> str:
         """Return the checksum of a file as it stands now; "" where there is none to vouch for."""
+        path = self.folder / name
         try:
-            return digest(read_plain(self.folder / name))
-        except (OSError, ValueError):
-            return ""
+            with disk.touching(path, "read"), contextlib.suppress(FileNotFoundError):
+                return digest(read_plain(path))
+        except ValueError:  # a pipe, or whatever else is no file of ours
+            pass
+        return ""
 
     def _write(self) -> None:
         body = {"run": whose(self.folder), "levels": self.levels, "files": self.files}

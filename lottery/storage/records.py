@@ -25,6 +25,7 @@ CHECKPOINT = "checkpoint-"
 MANIFEST = "manifest.json"
 RUN = "run.json"
 CONFIG = "config.yaml"
+UNREAD = "unreadable"  # the state of a run while the disk does not answer
 OWNER = ".owner"
 LONGEST_OWNER = 64 * 1024  # bytes; it holds the command as it was typed
 KEY = re.compile(r"[0-9a-f]{32}")
@@ -108,14 +109,16 @@ def read_run(folder: Path) -> dict[str, Any]:
 def read_record(folder: Path) -> dict[str, Any]:
     """Return run.json of a run for people to read; {} where there is none.
 
-    Where it is damaged, only a state that says so.
+    Where it is damaged, or cannot be read now, only a state that says so.
     """
     try:
         return read_run(folder)
     except FileNotFoundError:
         return {}
-    except (DamagedError, DiskError) as error:
+    except DamagedError as error:
         return {"state": "damaged", "error": str(error)}
+    except DiskError as error:
+        return {"state": UNREAD, "error": str(error)}
 
 
 def whose(folder: Path) -> str:

@@ -136,7 +136,15 @@ class Shelf:
 
 def pack_tensors(tensors: dict[str, Tensor], about: Any) -> bytes:
     """Return tensors as safetensors; one metadata key, since the order of several is not fixed."""
-    cpu = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+    cpu: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, tensor in tensors.items():
+        plain = tensor.detach().cpu().contiguous()
+        memory = plain.untyped_storage().data_ptr()
+        cpu[name] = (
+            plain.clone() if memory in seen else plain
+        )  # of tied weights each name has its own
+        seen.add(memory)
     return save(cpu, {"lottery": json.dumps(about)})
 
 

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lottery.errors import LotteryError
+from lottery.errors import DiskError, LotteryError
 from lottery.storage.records import (
     CORRUPT,
     MANIFEST,
     OWNER,
     RUN,
+    UNREAD,
     owner,
     owner_file,
     read_owner,
@@ -36,6 +37,7 @@ from lottery.wording import near, outputs_word, rm
 
 COPIED = "a folder stands in place of the link"
 TRIES = 3  # looks at a folder that changes meanwhile
+UNREADABLE = "cannot be read"  # begins what the disk did not let be read: no damage
 
 
 @dataclass(frozen=True)
@@ -165,9 +167,18 @@ def damaged_level(shelf: Shelved, command: str, fast: bool) -> list[Finding]:
     try:
         names: dict[str, Any] = shelf.manifest()["files"]
     except (LotteryError, OSError) as error:
-        return [Finding(shelf.path / MANIFEST, reason(error), then)]
+        return [Finding(shelf.path / MANIFEST, reason(error), unless_unread(error, then))]
     wrong = ((name, unlike(shelf.path / name, [sha], fast)) for name, sha in names.items())
-    return [Finding(shelf.path / name, what, then) for name, what in wrong if what]
+    return [
+        Finding(shelf.path / name, what, "" if what.startswith(UNREADABLE) else then)
+        for name, what in wrong
+        if what
+    ]
+
+
+def unless_unread(error: Exception, then: str) -> str:
+    """Return what to type for damage; nothing where the disk did not let a file be read."""
+    return "" if isinstance(error, DiskError | OSError) else then
 
 
 def damaged_checkpoints(shelf: Shelved, command: str) -> list[Finding]:
@@ -192,13 +203,13 @@ def unlike(path: Path, known: list[Any], fast: bool, digits: int = 64) -> str:
     try:
         return "" if fast or digest_of(path)[:digits] in known else "its checksum is wrong"
     except OSError as error:
-        return f"cannot be read ({error.strerror or error})"
+        return f"{UNREADABLE} ({error.strerror or error})"
 
 
 def damaged_run(run: Replicate, identity: Callable[[Path], str], fast: bool) -> list[Finding]:
     """Return what is wrong with a run: its records, its config, its tables, its levels."""
     found = damaged_config(run, identity)
-    if run.record.get("state") == "damaged":
+    if run.record.get("state") in ("damaged", UNREAD):
         what = reason(LotteryError(str(run.record.get("error"))))
         found.append(Finding(run.path / RUN, what, again(run)))
     try:
@@ -235,7 +246,7 @@ def damaged_config(run: Replicate, identity: Callable[[Path], str]) -> list[Find
         must_be_plain(path)
         found = identity(path)
     except (LotteryError, OSError) as error:
-        return [Finding(path, reason(error), fix)]
+        return [Finding(path, reason(error), unless_unread(error, fix))]
     what = f"is the config of a run {found}: edited, or of another version of lottery"
     return [] if found == expected else [Finding(path, what, fix)]
 

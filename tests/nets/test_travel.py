@@ -1,0 +1,202 @@
+"""Nets as users bring them, on their way out and in: bench, exports, load_ticket, import, other classes."""
+
+import json
+import re
+
+import pytest
+import torch
+import zoo as nets
+from safetensors.torch import load_file
+from torch.nn.utils import prune
+
+import lottery
+from lottery import mask as masks
+from lottery.loop import build
+from lottery.reopen import finished
+
+RUN = ("prune=imp", "levels=1", "schedule.keep=0.5", "rewind=step", "rewind.to=2it")
+FORMS = {
+    "ticket": ".safetensors", "safetensors": ".safetensors", "dense": ".safetensors", "onnx": ".onnx",
+    "torch": ".pt2", "folder": "",
+}  # fmt: skip
+BY_DEFAULT = {  # a share of the nets and forms
+    "tied_layers": ("ticket start", "torch start"),
+    "head_first": ("safetensors end", "dense end"),
+}
+SLOWLY = {
+    "transformer": ("torch end", "ticket end", "onnx start"),
+    "tied_embedding": ("safetensors end", "onnx start", "folder end", "dense end"),
+    "double": ("onnx end", "safetensors start"),
+}
+OTHERS = ("ticket start", "safetensors end", "dense end", "folder end")
+
+
+def check_pruned(tensors, mask, names):
+    """Each pruned weight is 0 under every name that the tensors have of it."""
+    for name, keep in mask.items():
+        for each in names.get(name, (name,)):
+            if each in tensors and tensors[each].shape == keep.shape:
+                assert not tensors[each][~keep].any(), each
+
+
+@pytest.fixture
+def call(zoo, capsys):
+    """Call a command, which ends well or says in one line why it cannot be; return code and text."""
+
+    def call(*words):
+        capsys.readouterr()
+        code = zoo.lottery(*words)
+        out, err = capsys.readouterr()
+        assert code in (0, 2), (words, err)
+        if code:
+            assert err.startswith("lottery: ") and err.count("\n") == 1, (words, err)
+            assert not re.search("RuntimeError|Traceback|a bug in lottery", err), (words, err)
+        return code, out, err
+
+    return call
+
+
+def travel(net, forms, zoo, call, tmp_path):
+    """Send a level out in some forms, and in again, and look at every pruned weight."""
+    folder = zoo(net, *RUN)
+    level = finished(folder, 1, "", "test")
+    names, mask = level.run.names, level.mask
+    assert masks.kept(mask) == round(0.5 * masks.total(level.run.dense))
+    check_pruned(level.ticket.weights, mask, names)
+    code, out, _ = call("bench", folder, "level=1", "repeats=2", "warm=0", "format=json")
+    assert code == 0
+    assert json.loads(out)["latency"]["forms"]["masked"].get("median", 0) > 0
+    call("compact", folder, "level=1")
+    for form, part in (each.split() for each in forms):
+        target = tmp_path / f"{form}_{part}{FORMS[form]}"
+        code, out, err = call("export", folder, "level=1", f"as={form}", f"weights={part}", f"to={target}")
+        if code:
+            assert form in ("onnx", "dense", "torch", "folder"), err
+            assert not target.exists()
+            continue
+        weights = level.end.weights if part == "end" else level.ticket.weights
+        if form in ("ticket", "safetensors", "folder"):
+            tensors = load_file(target / "model.safetensors" if form == "folder" else target)
+            check_pruned(tensors, mask, names)
+            assert all(torch.equal(tensors[n], w) and tensors[n].dtype == w.dtype for n, w in weights.items())
+            for order in (False, True):
+                own = build(level.run.parts, level.run.task, 9)
+                found = lottery.load_ticket(own, target, by_order=order)
+                assert found.keys() == mask.keys()
+                assert all(torch.equal(found[n], keep) for n, keep in mask.items())
+                assert all(torch.equal(w, weights[n]) for n, w in own.state_dict().items())
+                lottery.keep_masked(torch.optim.SGD([torch.nn.Parameter(torch.ones(1))]), own, found)
+        elif form == "torch":
+            check_pruned(dict(torch.export.load(target).state_dict), mask, names)
+    return level
+
+
+@pytest.mark.parametrize("net", BY_DEFAULT)
+def test_out_and_in(net, zoo, call, tmp_path):
+    travel(net, BY_DEFAULT[net], zoo, call, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("net", [net for net in nets.NETS if net not in BY_DEFAULT])
+def test_every_net_out_and_in(net, zoo, call, tmp_path):
+    travel(net, SLOWLY.get(net, OTHERS), zoo, call, tmp_path)
+
+
+@pytest.mark.parametrize("net", [
+    "tied_embedding", *(pytest.param(net, marks=pytest.mark.slow) for net in ("head_first", "head_first_conv", "two_heads", "conv_head", "lstm"))
+])  # fmt: skip
+def test_with_other_classes_the_head_alone_is_fresh(net, zoo, call, tmp_path):
+    """Found by what grows with the number of classes, wherever it stands in the code."""
+    folder = zoo(net, *RUN)
+    first = finished(folder, 1, "", "test")
+    words = zoo.words(net, *RUN[:2], "dataset.classes=3", "rewind=ticket", f"rewind.path={folder}/level_01", "name=other")
+    assert call("run", *words)[0] == 0
+    (other,) = tmp_path.glob("outputs/other/*/replicate_0")
+    level = finished(other, 1, "", "test")
+    for name, weight in level.ticket.weights.items():
+        there = first.ticket.weights[name]
+        if there.shape == weight.shape:
+            assert torch.equal(there, weight), name
+        else:
+            assert torch.equal(level.run.initial.weights[name], weight), name
+            assert name not in level.mask or level.mask[name].all()
+
+
+def pruned_by_torch(net, same):
+    """Prune a net with torch; tied weights by one mask where they are to stay one tensor."""
+    draw = torch.Generator().manual_seed(0)
+    drawn = {}
+    for module in net.modules():
+        if isinstance(module, masks_of_torch):
+            key = id(module.weight) if same else id(module)
+            keep = drawn.setdefault(key, torch.rand(module.weight.shape, generator=draw) > 0.5)
+            drawn[id(module)] = (module, keep)
+    for module, keep in (pair for pair in drawn.values() if isinstance(pair, tuple)):
+        prune.custom_from_mask(module, "weight", keep)
+    return net
+
+
+masks_of_torch = (torch.nn.Linear, torch.nn.Conv2d)
+
+
+def test_masks_of_torch_on_tied_weights(zoo, call, tmp_path):
+    """One mask under both names is one mask; two are refused, since the model has one tensor."""
+    folder = zoo("tied_layers", *RUN)
+    level = finished(folder, 0, "", "test")
+    words = [word for word in zoo.words("tied_layers") if not word.startswith(("host", "levels", "train"))]
+    for same in (True, False):
+        net = pruned_by_torch(build(level.run.parts, level.run.task), same)
+        torch.save(net.state_dict(), "theirs.pth")
+        code, _, err = call("import", "theirs.pth", f"to={same}.safetensors", *words)
+        assert code == (0 if same else 2)
+        if not same:
+            assert "a.weight and b.weight are one tensor in this model, and two there" in err
+            continue
+        tensors = load_file("True.safetensors")
+        kept = int(net.get_buffer("a.weight_mask").sum())
+        assert int(tensors["mask/a.weight"].sum()) == kept
+        assert "mask/b.weight" not in tensors
+        assert torch.equal(tensors["a.weight"], tensors["b.weight"])
+        assert call("run", *zoo.words("tied_layers", "levels=1", "rewind=ticket", "rewind.path=True.safetensors"))[0] == 0
+
+
+class Untied(torch.nn.Module):
+    """The net of the zoo, its two layers with a weight each, under other names."""
+
+    def __init__(self):
+        super().__init__()
+        self.start = torch.nn.Linear(16, 8)
+        self.x, self.y = torch.nn.Linear(8, 8), torch.nn.Linear(8, 8)
+        self.end = torch.nn.Linear(8, 4)
+
+
+def test_a_ticket_of_tied_weights_in_nets_that_are_not(zoo, call, tmp_path):
+    """The mask is that of both; a tied net of one's own takes no two values."""
+    folder = zoo("tied_layers", *RUN)
+    assert call("export", folder, "level=1", "as=ticket", "to=t.safetensors")[0] == 0
+    net = Untied()
+    mask = lottery.load_ticket(net, "t.safetensors", by_order=True)
+    assert list(mask) == ["start.weight", "x.weight", "y.weight", "end.weight"]
+    assert torch.equal(mask["x.weight"], mask["y.weight"])
+    check_pruned(net.state_dict(), mask, {})
+    lottery.keep_masked(torch.optim.SGD(net.parameters(), lr=0.1), net, mask)
+    one, other = Untied(), Untied()
+    other.y.weight = other.x.weight
+    before = {name: tensor.clone() for name, tensor in other.state_dict().items()}
+    tensors = load_file("t.safetensors")
+    from lottery.exchange import tickets
+
+    ticket = tickets.unpack((tmp_path / "t.safetensors").read_bytes(), "t")
+    odd = tickets.Portable(ticket.weights | {"b.weight": ticket.weights["b.weight"] * 2}, ticket.mask, ticket.about)
+    (tmp_path / "odd.safetensors").write_bytes(tickets.pack(odd))
+    with pytest.raises(Exception, match="x.weight and y.weight are one tensor in this model, and two there"):
+        lottery.load_ticket(other, "odd.safetensors", by_order=True)
+    assert all(torch.equal(t, before[n]) for n, t in other.state_dict().items())
+    assert torch.equal(tensors["a.weight"], tensors["b.weight"])
+    assert lottery.load_ticket(one, "odd.safetensors", by_order=True).keys() == {"start.weight", "x.weight", "end.weight"}
+
+
+def test_a_lazy_net_of_ones_own_is_called_first(zoo, call):
+    folder = zoo("tied_layers", *RUN)
+    with pytest.raises(Exception, match="of a lazy layer has no shape yet; call the model once"):
+        lottery.load_ticket(torch.nn.Sequential(torch.nn.LazyLinear(3)), folder / "level_01")
