@@ -118,7 +118,7 @@ def fitted(
         names = matching.matched(weights, own, found.ordered)
         if chosen["masks"] == "zeros":  # a parameter of no layer may hold zeros
             mask = matching.prunable(mask, names, dense)
-        weights, mask = matching.renamed(weights, mask, names, own, dense, model["names"])
+        weights, mask = matching.renamed(weights, mask, names, own, dense, model.get("names", {}))
         notes.append(f"names {matching.in_words(names)}")
         about |= model["about"]
     about |= tickets.described(mask, said) | {
