@@ -261,6 +261,17 @@ def put(which, name, value):
     return lambda state, masks: {"state": state, "masks": masks}[which].update({name: value})
 
 
+def test_a_name_that_ends_with_orig_alone_is_a_name(lottery, tmp_path):
+    """As spectral_norm has them; torch.nn.utils.prune has a _mask beside each."""
+    own = {"conv.weight_orig": torch.ones(2, 2), "free_mask": torch.ones(2), "fc.bias": torch.ones(4)}
+    theirs = {"fc.weight_orig": torch.ones(4, 4), "fc.weight_mask": torch.eye(4)}
+    torch.save(own | theirs, tmp_path / "n.pt")
+    assert lottery("import", "n.pt", "to=t.safetensors") == 0
+    found = tickets.unpack((tmp_path / "t.safetensors").read_bytes(), "t")
+    assert found.weights.keys() == own.keys() | {"fc.weight"}
+    assert found.mask.keys() == {"fc.weight"}
+
+
 @pytest.mark.parametrize(("change", "why"), [
     (put("masks", "fc.weight", torch.full((4, 4), 2)), "holds other numbers than 0 and 1"),
     (put("masks", "fc.weight", torch.full((4, 4), math.nan)), "holds other numbers than 0 and 1"),

@@ -14,8 +14,8 @@ RUN is a path, an id or a name, or filters, as for `lottery show`. FORMAT is
 By default it follows from the suffix of PATH (.safetensors, .onnx, .pt2; a folder ends with /), and
 PATH is export_level_NN_FORMAT in the folder of the run. compact=true makes onnx and torch programs
 of the smaller dense net. weights are those of the rewind point (start) or after training (end).
-Each export is read back, and put in place only where its outputs are those of the net to 1e-5 and
-every pruned weight is 0.
+Each export is read back, and put in place only where its outputs are those of the net, but for
+rounding as the net itself has it in float32, and every pruned weight is 0.
 """
 
 from __future__ import annotations

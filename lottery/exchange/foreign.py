@@ -26,7 +26,6 @@ from lottery.exchange.tickets import (
     lists,
     read_bytes,
     readable,
-    some,
     unsealed,
 )
 from lottery.wording import printable
@@ -106,9 +105,8 @@ def folder(path: Path, weights: str) -> Found:
 def split(tensors: dict[str, Tensor], about: dict[str, Any], files: tuple[Path, ...]) -> Found:
     """Tell weights from masks: mask/NAME as in our files, NAME_orig and NAME_mask of torch."""
     tensors, about = unwrapped(tensors), dict(about)
-    pruned = {n.removesuffix(ORIG) for n in tensors if n.endswith(ORIG)}
-    if lost := [n for n in pruned if n + MASKED not in tensors]:
-        raise UsageError(f"import: {printable(files[0])} has no mask of {some(lost)}")
+    bare_names = (n.removesuffix(ORIG) for n in tensors if n.endswith(ORIG))
+    pruned = {n for n in bare_names if n + MASKED in tensors}  # else it is a name like any other
     mask = {n: tensors[n + MASKED] for n in pruned}
     mask |= {n.removeprefix(MASK): t for n, t in tensors.items() if n.startswith(MASK)}
     weights = {
