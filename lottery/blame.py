@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import entry_points
 from numbers import Real
 from typing import Any
@@ -97,10 +98,11 @@ def watched(kind: str, function: Callable[..., Any], where: str) -> Callable[...
     return call
 
 
-def load(entry: Any, where: str) -> Callable[..., Any]:
-    """Return what an entry point names; raises UsageError, with file and line, where it fails."""
+@contextlib.contextmanager
+def loading(entry: Any, where: str) -> Iterator[None]:
+    """Raise UsageError, with file and line, where what an entry point names cannot be loaded."""
     try:
-        found = entry.load()
+        yield
     except SyntaxError as error:
         raise UsageError(
             f"{near(error.filename or '?')}, line {error.lineno}: {said(error)}"
@@ -111,6 +113,3 @@ def load(entry: Any, where: str) -> Callable[..., Any]:
         raise UsageError(
             f"{where}: {entry.name} = {entry.value} cannot be loaded: {why}"
         ) from error
-    if not callable(found):
-        raise UsageError(f"{where}: {entry.name} = {entry.value} is no function")
-    return found  # type: ignore[no-any-return]

@@ -54,7 +54,11 @@ def find(kind: str, name: Any, where: str) -> Callable[..., Any]:
         return getattr(importlib.import_module(f"lottery.{FOLDERS[kind]}.{name}"), name)  # type: ignore[no-any-return]
     for entry in entry_points(group=f"lottery.{kind}"):
         if entry.name == name:
-            return blame.load(entry, where)
+            with blame.loading(entry, where):
+                function = entry.load()
+            if not callable(function):
+                raise UsageError(f"{where}: {name} = {entry.value} is no function")
+            return function  # type: ignore[no-any-return]
     known = components(kind)
     raise UsageError(
         f"{where}.name: there is no {kind} '{name}'{suggestion(str(name), known)} "
