@@ -262,7 +262,9 @@ def test_a_sweep_trains_what_is_shared_once(lottery, tiny, tmp_path, capsys):
     dense = [p.resolve() for p in tmp_path.glob("outputs/*/*/replicate_0/level_00")]
     assert len(dense) == 4
     assert len(set(dense)) == 1
-    assert out.count("3 trained, 0 shared") == 2  # one first run a replicate
+    table = out.partition("runs done in")[2].splitlines()[1:]
+    assert [line.split("  ")[1] for line in table[:2]] == ["3 trained"] * 2  # the first of each replicate
+    assert [line.split("  ")[1] for line in table[2:]] == ["2 trained, 1 shared"] * 6
     shared = [metrics(f)["shared"].tolist() for f in tmp_path.glob("outputs/*/*/replicate_1")]
     assert sorted(shared)[0] == [False, False, False]
     assert all(row[0] for row in sorted(shared)[1:])
