@@ -7,13 +7,14 @@ from torch import nn
 
 from lottery import mask as masks
 from lottery import seeds
-from lottery.errors import UsageError
-from lottery.glimpse import Enough, Glimpse
+from lottery.errors import DivergedError, UsageError
+from lottery.glimpse import Enough, FewGradients, Glimpse
 from lottery.live import bn_scales
 from lottery.loop import build, prepare
 from lottery.mask import Mask
 from lottery.named import named
 from lottery.nets.bf16 import too_narrow
+from lottery.nets.taking import check_scores, tried
 from lottery.parts import Ticket
 from lottery.prune import check
 from lottery.runs import Run
@@ -73,20 +74,18 @@ def check_model(run: Run) -> None:
 def try_model(model: nn.Module, task: Task, examples: int) -> None:
     """Raise UsageError unless the model trains on so many examples and gives K scores for each."""
     pixels = torch.zeros(examples, *task.input_shape, device=task.device)
-    try:
-        with torch.no_grad():
-            shape = tuple(model.train()(pixels).shape)
-    except (RuntimeError, ValueError) as error:
-        size = "x".join(map(str, task.input_shape))
+    if getattr(task, "channels_last", False) and pixels.dim() == 4:
+        pixels = pixels.contiguous(memory_format=torch.channels_last)
+    check_scores(tried(model.train(), pixels), examples, task.outputs)
+    labels = torch.zeros(examples, dtype=torch.int64, device=task.device)
+    loss = task.loss(model, (pixels, labels))
+    if not loss.requires_grad:
         raise UsageError(
-            f"model: it cannot take {examples} images of {size} ({str(error).splitlines()[0]}); "
-            "choose another model, dataset or train.batch_size"
-        ) from error
-    if shape != (examples, task.outputs):
-        raise UsageError(
-            f"model: gives {shape} for {examples} examples of {task.outputs} classes, where "
-            f"({examples}, {task.outputs}) is wanted; give its last layer task.outputs outputs"
+            "model: its scores depend on none of the parameters that are trained; let its forward "
+            "use them with gradients"
         )
+    with named("model"):
+        loss.backward()  # type: ignore[no-untyped-call]
 
 
 def settings_of(run: Run) -> str:
@@ -144,9 +143,9 @@ def check_densities(run: Run) -> None:
 def check_pruning(run: Run, span: Span, start: Mask, first: int) -> None:
     """Raise UsageError unless criterion, structure, allocation and update go together.
 
-    Each is tried on the initial net: the criterion up to its first loss on two examples, structure
-    and allocation at the first and the last density, the update at its first step. `start` is the
-    mask that level `first` prunes.
+    Each is tried on the initial net: the criterion on a few examples, structure and allocation at
+    the first and the last density, the update at its first step. `start` is the mask that level
+    `first` prunes.
     """
     how = run.parts.pruning
     model = build(run.parts, run.task)
@@ -157,7 +156,8 @@ def check_pruning(run: Run, span: Span, start: Mask, first: int) -> None:
     least = density_of(run.parts.levels)
     draw = seeds.generator("glimpse")
     scores = {n: torch.rand(m.shape, generator=draw).to(m.device) for n, m in mask.items()}
-    with named("prune.criterion"), contextlib.suppress(Enough):
+    trial = (contextlib.suppress(Enough, DivergedError), FewGradients())
+    with named("prune.criterion"), trial[0], trial[1]:
         scores = how.criterion(model, mask, Glimpse(run.task), draw, least)
     units = how.structure(model, run.task, scores, mask)
     for density in sorted({density_of(first), least}):

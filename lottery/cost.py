@@ -25,10 +25,10 @@ WORD = 640.0  # picojoule: 32 bits from or to DRAM
 class Net:
     """A net under a mask, as one forward pass of one example sees it."""
 
-    macs: int  # of the dense net
-    kept: int  # of the weights that are kept, and of what no mask reaches
+    macs: float  # of the dense net; NaN where it could not be counted
+    kept: float  # of the weights that are kept, and of what no mask reaches
     weights: int  # parameters without the pruned ones
-    values: int  # of the input, and of the outputs of convolutions and linear layers
+    values: float  # of the input, and of the outputs of convolutions and linear layers
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Cost:
 
     steps: int = 0
     examples: int = 0
-    macs: int = 0
-    macs_kept: int = 0
+    macs: float = 0
+    macs_kept: float = 0
     seconds: float = 0.0
     energy: float = 0.0  # joule
 
@@ -63,7 +63,8 @@ def masked(forward: Forward, layers: Mapping[str, Mapping[str, Any]], held: bool
     Every weight of a layer is used equally often, so the share that is left is exact. Layers that
     no mask knows count in full, and so do pruned weights that are `held` at a value.
     """
-    saved = pruned = 0
+    saved: float = 0
+    pruned = 0
     for name, layer in {} if held else layers.items():
         gone = layer["total"] - layer["kept"]
         saved += forward.layers[name] * gone // layer["total"]
@@ -72,7 +73,7 @@ def masked(forward: Forward, layers: Mapping[str, Mapping[str, Any]], held: bool
 
 
 def spent(
-    net: Net, steps: int, examples: int, seconds: float, *, batches: int = 0, gradients: int = 1
+    net: Net, steps: int, examples: int, seconds: float, *, batches: int = 0, gradients: float = 1
 ) -> Cost:
     """Return what it takes to train `steps` on `examples`, or to score them in `batches`.
 
@@ -83,7 +84,7 @@ def spent(
     convolutions and linear layers) once an example. What the optimizer does with the weights, and
     what works element by element, is left out. Figures of the 45 nm table of Horowitz 2014.
     """
-    times = PASSES * gradients
+    times = round(PASSES * gradients)
     words = net.weights * (steps + batches) + net.values * examples
     return Cost(
         steps=steps,

@@ -19,7 +19,7 @@ class Effort:
     """
 
     examples: int = 0  # that no setting names
-    gradients: Callable[[Mapping[str, Any], int], int] = lambda settings, weights: 1
+    gradients: Callable[[Mapping[str, Any], int], float] = lambda settings, weights: 1
 
 
 def takes(**effort: Any) -> Callable[[Criterion], Criterion]:

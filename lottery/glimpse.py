@@ -6,21 +6,24 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from lottery import signals
 from lottery.memory import Memory
 from lottery.task import Batch, Task
 from lottery.watching.progress import Progress
 
+FEW = 4  # examples of a trial: enough for BatchNorm in each half of them
+GRADIENTS = 8  # of a trial, one by another among them
 SAY_EVERY = 10.0  # seconds between lines about a mask in the making
 
 
 class Enough(Exception):  # noqa: N818 (no error: it went as far as it was to go)
-    """The first loss has been computed: the criterion takes its settings, the net and the data."""
+    """The criterion takes its settings, the net and the data: it need not go to its end."""
 
 
 class Glimpse:
-    """A task that gives two examples a batch and raises Enough at the first loss."""
+    """A task that gives a few examples a batch, and no second batch of training."""
 
     def __init__(self, task: Task) -> None:
         self.task = task
@@ -29,19 +32,31 @@ class Glimpse:
         return getattr(self.task, name)
 
     def batches(self, split: str, epoch: int, seed: int, start: int = 0) -> Iterator[Batch]:
-        """Yield the first two examples of an epoch."""
+        """Yield the first examples of an epoch, then raise Enough."""
         for pixels, labels in self.task.batches(split, epoch, seed, start):
-            yield pixels[:2], labels[:2]
+            yield pixels[:FEW], labels[:FEW]
+            raise Enough
 
     def scoring_batches(self, generator: torch.Generator, **choice: Any) -> list[Batch]:
-        """Return one batch of two examples, whatever is asked, once the task has accepted it."""
+        """Return one batch of a few examples, whatever is asked, once the task has accepted it."""
         pixels, labels = self.task.scoring_batches(generator, **choice)[0]
-        return [(pixels[:2], labels[:2])]
+        return [(pixels[:FEW], labels[:FEW])]
 
-    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Compute the loss once, then raise Enough."""
-        self.task.loss(model, batch)
-        raise Enough
+
+class FewGradients(TorchFunctionMode):
+    """Raise Enough where a criterion asks for more than so many gradients."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        self.asked += func is torch.autograd.grad
+        if self.asked > GRADIENTS:
+            raise Enough
+        return func(*args, **(kwargs or {}))
 
 
 class Contiguous:

@@ -160,7 +160,8 @@ def obtain(run: Run, index: int, ticket: Ticket, branch: str = "", **follows: st
     """Return the trained level of a ticket: from the store, or trained here and now.
 
     The run's manifest names it while its lock is held, so that nobody clears it away in between;
-    `follows` is what the manifest says of a branch.
+    `follows` is what the manifest says of a branch. What a rewind or a branch has done to a tied
+    tensor under the mask's name is done under every name.
     """
     ticket = replace(ticket, weights=whole(run, ticket))
     shelf = Shelf(run.outputs, key_of(run, ticket))

@@ -29,10 +29,12 @@ class Pruned:
         return cls(found, kept, [held[name] for name in found] if held else [])
 
     def mask_gradients_(self) -> None:
-        """Zero the gradients of pruned weights."""
-        if self.kept:
-            grads = [p.grad for p in self.weights.values()]
-            torch._foreach_mul_(grads, self.kept)  # type: ignore[arg-type]
+        """Zero the gradients of pruned weights; a weight that this step did not use has none."""
+        pairs = zip(self.weights.values(), self.kept, strict=True)
+        there = [(p.grad, kept) for p, kept in pairs if p.grad is not None]
+        if there:
+            grads, kept = zip(*there, strict=True)
+            torch._foreach_mul_(grads, kept)
 
     @torch.no_grad()
     def restore_(self) -> None:
@@ -76,6 +78,9 @@ def bn_scales(model: nn.Module) -> list[nn.Parameter]:
 @torch.no_grad()
 def add_slimming_(scales: list[nn.Parameter], strength: float) -> None:
     """Add the gradient of `strength` * sum |gamma| (Liu et al. 2017, eq. 1), in place."""
+    for scale in scales:
+        if scale.grad is None:
+            scale.grad = torch.zeros_like(scale)
     gradients = [s.grad for s in scales]
     signs = torch._foreach_sign(scales)  # type: ignore[arg-type]
     torch._foreach_add_(gradients, signs, alpha=strength)  # type: ignore[arg-type]

@@ -14,6 +14,7 @@ from lottery import seeds
 from lottery.errors import UsageError
 from lottery.live import Pruned, add_slimming_, bn_scales, forget_pruned_, held_values
 from lottery.mask import Mask
+from lottery.nets.taking import channels_last_, taken
 from lottery.parts import Parts, Recipe, State, Ticket, Update
 from lottery.snapshots import load_optimizer_
 from lottery.step import Step, parse
@@ -186,15 +187,23 @@ def prepare(
     model.load_state_dict(ticket.weights if state is None else state.weights)
     model.to(task.device)
     if getattr(task, "channels_last", False):
-        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        channels_last_(model)
     now = (state and state.mask) or ticket.mask
     mask = {name: now[name].to(task.device) for name in ticket.mask}  # in the model's order
     if not ticket.held:
         masks.apply_(model, mask)
     parameters = dict(model.named_parameters())
+    named = dict(model.named_parameters(remove_duplicate=False))
     for name in ticket.frozen:
-        parameters[name].requires_grad_(False)
-    optimizer = parts.recipe.optimizer([p for p in parameters.values() if p.requires_grad])
+        if name in named:  # else it is a buffer
+            named[name].requires_grad_(False)
+    trained = [p for p in parameters.values() if p.requires_grad]
+    if not trained:
+        raise UsageError(
+            "model: none of its parameters is trained (each has requires_grad=False); let its "
+            "function leave some as they are"
+        )
+    optimizer = parts.recipe.optimizer(trained)
     if state is not None and state.optimizer is not None:
         load_optimizer_(optimizer, state.optimizer)
     return Training(
@@ -226,7 +235,7 @@ def build(parts: Parts, task: Task, seed: int = 0) -> nn.Module:
     """Return a new model on the CPU, its initial weights drawn from `seed`."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        return parts.model(task)
+        return taken(parts.model(task), task)
 
 
 def length(parts: Parts, task: Task) -> Step:

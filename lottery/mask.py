@@ -5,26 +5,25 @@ A mask maps the name of each prunable parameter to a bool tensor of its shape, T
 
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
-from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from lottery.errors import UsageError
+from lottery.prunable import Layer, layers
 from lottery.selection import highest
 
 Mask = dict[str, Tensor]
 Scores = dict[str, Tensor]
-T = TypeVar("T")
-
-PRUNABLE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d)
 
 
 def prunable(model: nn.Module) -> dict[str, nn.Parameter]:
-    """Return the weights of convolutions and linear layers by name, in the model's order."""
-    owners = {id(m.weight) for m in model.modules() if isinstance(m, PRUNABLE)}
-    return {name: p for name, p in model.named_parameters() if id(p) in owners}
+    """Return the weights that are pruned unless something is asked, by name, in the model's order.
+
+    Those of convolutions, linear and recurrent layers and attention: the table of `prunable`.
+    """
+    return {name: own.weight for name, own in layers(model).items() if not own.kind.asked}
 
 
 def names(model: nn.Module) -> dict[str, tuple[str, ...]]:
@@ -44,16 +43,23 @@ def tied(model: nn.Module) -> dict[str, list[str]]:
     return {first: list(every[1:]) for first, every in names(model).items() if every[1:]}
 
 
-def everywhere(of: Mapping[str, T], names: Mapping[str, Iterable[str]]) -> dict[str, T]:
-    """Return what is known of parameters by their first names, by all of their names."""
-    more = {name: of[first] for first, every in names.items() if first in of for name in every}
-    return {**of, **more}
+def everywhere(of: Mapping[str, Tensor], names: Mapping[str, Iterable[str]]) -> dict[str, Tensor]:
+    """Return what is known of parameters by their first names, by all of their names, as copies."""
+    found = dict(of)
+    for first, every in names.items():
+        if first in of:
+            found |= {name: of[first].clone() for name in every if name != first}
+    return found
 
 
 def matches(name: str, patterns: Iterable[str]) -> bool:
-    """Say whether a parameter's name, with or without its `.weight`, fits one of the patterns."""
-    bare = name.removesuffix(".weight")
-    return any(fnmatchcase(name, p) or fnmatchcase(bare, p) for p in patterns)
+    """Say whether a parameter's name, or that of its layer, fits one of the patterns."""
+    return any(fnmatchcase(each, p) for p in patterns for each in (name, name.rpartition(".")[0]))
+
+
+def fits(layer: Layer, patterns: Iterable[str]) -> bool:
+    """Say whether a pattern fits one of the names of a parameter or of its modules."""
+    return any(fnmatchcase(name, p) for p in patterns for name in layer.names)
 
 
 def some(names: Iterable[str]) -> str:
@@ -66,18 +72,27 @@ def some(names: Iterable[str]) -> str:
 def dense(model: nn.Module, include: Iterable[str] = ("*",), exclude: Iterable[str] = ()) -> Mask:
     """Return the mask that keeps every weight of the layers picked by name pattern.
 
-    Raises UsageError where a pattern fits no layer, or no layer is left.
+    Embeddings are picked by patterns of `include` that fit nothing else. Raises UsageError where a
+    pattern fits no layer, or no layer is left.
     """
-    weights = prunable(model)
+    every = layers(model)
+    plain = {name for name, layer in every.items() if not layer.kind.asked}
+    picked: set[str] = set()
+    for pattern in include:
+        fitting = {name for name, layer in every.items() if fits(layer, [pattern])}
+        picked |= fitting & plain or (fitting if pattern != "*" else set())
     for pattern in (*include, *exclude):
-        if not any(matches(name, [pattern]) for name in weights):
-            raise UsageError(
-                f"prune: no prunable layer fits the pattern '{pattern}'{some(weights)}"
-            )
+        if every and not any(fits(layer, [pattern]) for layer in every.values()):
+            raise UsageError(f"prune: no prunable layer fits the pattern '{pattern}'{some(every)}")
+    if not plain and not picked:
+        raise UsageError(
+            "prune: this model has nothing to prune: no weight of a convolution, of a linear or "
+            "recurrent layer, or of attention; choose another model"
+        )
     mask = {
-        name: torch.ones_like(p, dtype=torch.bool)
-        for name, p in weights.items()
-        if matches(name, include) and not matches(name, exclude)
+        name: torch.ones_like(layer.weight, dtype=torch.bool)
+        for name, layer in every.items()
+        if name in picked and not fits(layer, exclude)
     }
     if not mask:
         raise UsageError(

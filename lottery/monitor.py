@@ -1,6 +1,5 @@
 """Watch what pruning leaves of the layers: effective weights, dead outputs, collapse, movement."""
 
-import copy
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,8 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from lottery import mask as masks
+from lottery.copying import copied
 from lottery.mask import Mask
+from lottery.prunable import Layer, layers
 from lottery.task import Task
 
 Report = dict[str, dict[str, float]]
@@ -23,6 +23,7 @@ def layer_report(
     mask: Mask,
     before: Mapping[str, Tensor],
     after: Mapping[str, Tensor],
+    warn: Callable[[str], None] = print,
 ) -> Report:
     """Return what became of each layer of the mask, in its order.
 
@@ -31,18 +32,24 @@ def layer_report(
     Between `before` and `after`, the weights at the start and the end of training, and over kept
     weights: sign_changes (a share), moved (L2 distance), moved_relative (to the L2 norm before).
     NaN where there is nothing to divide by, and for effective and dead_outputs where the
-    architecture hides its paths (see `effective`). Costs one or two passes of one example.
+    architecture hides its paths (see `effective`) or does not take the passes that look for them,
+    which `warn` is told. Costs one or two passes of one example.
     """
-    found = effective(model, task, mask)
-    layers = {name: layer for name, layer in owners(model).items() if name in mask}
+    found: dict[str, Tensor | None] = dict.fromkeys(mask)
+    try:
+        found = effective(model, task, mask)
+    except Exception as error:  # noqa: BLE001 (a trained level is worth more than what is seen of it)
+        reason = next(iter(str(error).splitlines()), "")
+        warn(f"effective weights are not known: this net cannot be followed ({reason})")
+    own = layers(model)
     return {
-        name: flow(layers[name], keep.cpu(), found[name])
+        name: flow(own[name], keep.cpu(), found[name])
         | movement(keep, before[name], after[name])
         for name, keep in mask.items()
     }
 
 
-def flow(layer: nn.Module, keep: Tensor, live: Tensor | None) -> dict[str, float]:
+def flow(layer: Layer, keep: Tensor, live: Tensor | None) -> dict[str, float]:
     """Return how much of a layer is kept, and how much of that is effective."""
     kept, outputs = int(keep.count_nonzero()), len(rows(layer, keep))
     count, dead = math.nan, math.nan
@@ -96,19 +103,17 @@ def traced(model: nn.Module, task: Task, mask: Mask) -> dict[str, Tensor]:
     """Return where a signal flows through a kept weight both from the inputs and to the outputs.
 
     On a copy, in float64 on the CPU: an input of ones goes through weights of 0 and 1, and the sum
-    of the outputs back. After each layer whatever is above 0 is set to 1, both ways, so that depth
-    neither overflows nor underflows; there are no negative terms that could cancel.
+    of the outputs back. After each product whatever is above 0 is set to 1, both ways, so that
+    depth neither overflows nor underflows; there are no negative terms that could cancel.
     """
-    net = copy.deepcopy(model).to(device="cpu", dtype=torch.float64).eval()
-    weights = masks.prunable(net)
+    net = copied(model).to(device="cpu", dtype=torch.float64).eval()
+    weights = dict(net.named_parameters())
     with torch.no_grad():
-        for name, parameter in net.named_parameters():
+        for name, parameter in weights.items():
             parameter.fill_(0.0 if name.rpartition(".")[2].endswith("bias") else 1.0)
             parameter.requires_grad_(name in mask)
             if name in mask:
                 parameter.copy_(mask[name])
-    for layer in owners(net).values():
-        layer.register_forward_hook(lambda layer, inputs, output: level(output))
     ones = torch.ones(1, *task.input_shape, dtype=torch.float64)
     with torch.enable_grad(), Open():
         total = net(ones).sum()
@@ -145,6 +150,8 @@ class Open(TorchFunctionMode):
         kwargs = kwargs or {}
         name = getattr(func, "__name__", "")
         signal = args[0] if args else kwargs.get("input")
+        if name in LINEAR:
+            return level(func(*args, **kwargs))
         if name in LEVELLED:
             return level(signal)
         if name in DROPPED:
@@ -153,9 +160,15 @@ class Open(TorchFunctionMode):
             return average(AVERAGES[name], *args, **kwargs)
         if name == "scaled_dot_product_attention":
             return level(attend(*args, **kwargs))
+        if name == "multi_head_attention_forward":
+            return attention(*args, **kwargs), None
         return func(*args, **kwargs)
 
 
+LINEAR = {
+    "linear", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d",
+    "conv_transpose3d", "matmul", "__matmul__", "__rmatmul__", "mm", "bmm", "einsum",
+}  # fmt: skip
 LEVELLED = {
     "batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm", "softmax", "log_softmax",
 }  # fmt: skip
@@ -184,15 +197,28 @@ def attend(query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any)
     return query @ key.transpose(-2, -1) @ value
 
 
-def owners(model: nn.Module) -> dict[str, nn.Module]:
-    """Return the layers that hold the prunable weights, by the weight's name."""
-    layers = {id(m.weight): m for m in model.modules() if isinstance(m, masks.PRUNABLE)}
-    return {name: layers[id(weight)] for name, weight in masks.prunable(model).items()}
+def attention(
+    query: Tensor, key: Tensor, value: Tensor, width: int, heads: int, weight: Tensor | None,
+    *others: Any, q_proj_weight: Tensor | None = None, k_proj_weight: Tensor | None = None,
+    v_proj_weight: Tensor | None = None, **more: Any,
+) -> Tensor:  # fmt: skip
+    """Return nn.MultiheadAttention's [T, B, E] of its functional form's arguments, without biases.
+
+    Each head is a plain product of its own queries, keys and values.
+    """
+    apart = (q_proj_weight, k_proj_weight, v_proj_weight)
+    into = apart if weight is None else weight.chunk(3)
+    made = []
+    for tokens, own in zip((query, key, value), into, strict=True):
+        lines = level(F.linear(tokens, own))  # type: ignore[arg-type]
+        made.append(lines.reshape(len(tokens), -1, width // heads).transpose(0, 1))
+    mixed = level(attend(*made)).transpose(0, 1).reshape(*query.shape[:-1], width)
+    return level(F.linear(mixed, others[5]))
 
 
-def rows(layer: nn.Module, weight: Tensor) -> Tensor:
+def rows(layer: Layer, weight: Tensor) -> Tensor:
     """Return a layer's weight with a row for each output unit, [outputs, weights a unit]."""
-    if isinstance(layer, (nn.ConvTranspose1d, nn.ConvTranspose2d)):
+    if layer.kind.outputs:
         grouped = weight.reshape(layer.groups, -1, *weight.shape[1:])
         weight = grouped.transpose(1, 2).flatten(0, 1)
     return weight.flatten(1)

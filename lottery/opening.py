@@ -6,10 +6,13 @@ from typing import Any
 import torch
 
 from lottery.errors import UsageError
+from lottery.loop import build
+from lottery.nets.taking import takes_channels_last
 from lottery.parts import Parts, Recipe
 from lottery.runs import Run
 from lottery.storage.ledger import Ledger
 from lottery.storage.records import whose
+from lottery.task import Task
 from lottery.watching.progress import Progress
 from lottery.watching.sweep import Sweep
 
@@ -22,13 +25,16 @@ def open_run(
     sweep: Sweep | None = None,
 ) -> Run:
     """Return the run of a bound config in its folder; reads the data, writes nothing."""
-    task = parts.dataset(Path(settings["data"]).expanduser()).prepare(
+    data = parts.dataset(Path(settings["data"]).expanduser())
+    last = channels_last(parts.recipe, device)
+    falls_back = last and parts.recipe.channels_last == "auto" and not takes_last(parts, data)
+    task = data.prepare(
         batch_size=parts.recipe.batch_size,
         device=device,
         label_smoothing=parts.recipe.label_smoothing,
-        channels_last=channels_last(parts.recipe, device),
+        channels_last=last and not falls_back,
     )
-    return Run(
+    run = Run(
         parts=parts,
         task=task,
         outputs=folder.parents[2],
@@ -39,6 +45,14 @@ def open_run(
         ledger=Ledger(folder),
         strict=settings["strict"],
     )
+    if falls_back:
+        run.watch.say("train.channels_last=auto: this net takes no channels-last; it goes without")
+    return run
+
+
+def takes_last(parts: Parts, task: Task) -> bool:
+    """Say whether a run's net takes channels-last."""
+    return takes_channels_last(build(parts, task), task)
 
 
 def pick_device(name: str) -> torch.device:

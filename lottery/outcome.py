@@ -41,7 +41,9 @@ def leave(run: Run, ticket: Ticket, shelf: Shelf, training: Training) -> None:
     files["mask.safetensors"] = shelf.write_tensors("mask.safetensors", mask, {"shapes": shapes})
     files["ticket.safetensors"] = shelf.write_tensors("ticket.safetensors", tensors, about)
     files["end.safetensors"] = shelf.write_tensors("end.safetensors", *pack(end))
-    layers = layer_report(training.model, run.task, training.mask, ticket.weights, end.weights)
+    layers = layer_report(
+        training.model, run.task, training.mask, ticket.weights, end.weights, run.warn_once
+    )
     curve = table(training.curve)
     disk.write(shelf.path / "curve.csv", curve)
     files["curve.csv"] = digest(curve)

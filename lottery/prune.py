@@ -1,9 +1,10 @@
 """Make a new mask: criterion -> structure -> rounds -> allocation."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from lottery import mask as masks
 from lottery import seeds
@@ -112,6 +113,32 @@ def inverted(how: Pruning) -> Pruning:
         return {name: -scores for name, scores in how.criterion(*arguments).items()}
 
     return replace(how, criterion=criterion)
+
+
+def telling(how: Pruning, said: set[str], warn: Callable[[str], None]) -> Pruning:
+    """Return the same row with a criterion that says which layers' weights it cannot tell apart.
+
+    A loss that knows nothing of a layer gives all of it the same score. `said` are the layers of
+    which it was said; those that follow are added, in place.
+    """
+
+    def criterion(model: nn.Module, mask: Mask, *arguments: Any) -> Scores:
+        scores = how.criterion(model, mask, *arguments)
+        alike = [name for name, keep in mask.items() if same(scores[name][keep])]
+        if new := [name for name in alike if name not in said]:
+            said.update(new)
+            warn(
+                "prune: the criterion gives all weights that are left of a layer the same score, "
+                f"so which of them go is decided by their order{masks.some(new)}"
+            )
+        return scores
+
+    return replace(how, criterion=criterion)
+
+
+def same(scores: Tensor) -> bool:
+    """Say whether two or more scores are all the same."""
+    return len(scores) > 1 and bool((scores == scores[0]).all())
 
 
 def on_path(start: float, end: float, number: int, how: Pruning) -> float:

@@ -28,7 +28,7 @@ from lottery.storage import disk, locks, records
 from lottery.storage.records import RUN, signed
 from lottery.storage.tables import table
 from lottery.warned import as_data, merged, of_record
-from lottery.wording import near, printable
+from lottery.wording import near, printable, unmasked
 
 
 def keep_record(
@@ -56,11 +56,14 @@ def keep_record(
         "data": run.task.fingerprint,
         "code": run.parts.code,
         "spread": run.spread,
+        "unmasked": run.unmasked,
         "ticket": fingerprint_of_ticket(run),
         "environment": now,
         "drift": [*before.get("drift", []), *drift],
         **origin(run.task.device),
     }
+    if run.unmasked:
+        run.watch.say(unmasked(run.unmasked))
     keep_warnings(run, record, before)
     write_record(run, record)
     spent = record["seconds"]

@@ -10,8 +10,9 @@ from lottery import seeds
 from lottery.errors import LotteryError
 from lottery.loop import build, length
 from lottery.mask import Mask
-from lottery.nets.counting import Forward, forward
+from lottery.nets.counting import Forward, forward, unknown
 from lottery.parts import Parts, State
+from lottery.prunable import bare
 from lottery.step import Step
 from lottery.storage.ledger import Ledger
 from lottery.task import Task
@@ -60,6 +61,11 @@ class Run:
         return masks.dense(build(self.parts, self.task), how.include, how.exclude)
 
     @cached_property
+    def unmasked(self) -> dict[str, int]:
+        """The parameters of two or more axes that no mask reaches, with their sizes."""
+        return bare(build(self.parts, self.task), self.dense)
+
+    @cached_property
     def names(self) -> dict[str, tuple[str, ...]]:
         """All names of each parameter of the model, by the first."""
         return masks.names(build(self.parts, self.task))
@@ -86,8 +92,20 @@ class Run:
 
     @cached_property
     def forward(self) -> Forward:
-        """What one forward pass of the dense net takes."""
-        return forward(build(self.parts, self.task), self.task)
+        """What one forward pass of the dense net takes; NaN where it cannot be counted."""
+        model = build(self.parts, self.task)
+        try:
+            return forward(model, self.task)
+        except Exception as error:  # noqa: BLE001 (no count is worth a trained level)
+            reason = next(iter(str(error).splitlines()), "")
+            self.warn_once(f"what this net costs is not known: it cannot be counted ({reason})")
+            return unknown(model)
+
+    def warn_once(self, text: str) -> None:
+        """Warn of what is the same at every level."""
+        if self.known.setdefault(text, True) is True:
+            self.known[text] = False
+            self.watch.warn(text)
 
     @property
     def length(self) -> Step:

@@ -3,7 +3,6 @@
 A criterion works on a copy, so the net that it was given stays as found, whatever happens.
 """
 
-import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,14 +11,16 @@ from typing import TypedDict, Unpack
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.conv import _ConvNd
 
 from lottery import mask as masks
 from lottery import seeds
+from lottery.copying import copied
 from lottery.effort import takes as takes
 from lottery.errors import UsageError
 from lottery.mask import Mask
 from lottery.narrowing import narrow as narrow
+from lottery.nets.initializers import draw_
+from lottery.nets.products import plain
 from lottery.task import Batch, Task
 
 
@@ -119,7 +120,7 @@ def twin(model: nn.Module, double: bool = False) -> nn.Module:
     """Return a copy of a net in float64 or as it is, none of whose parameters wants gradients."""
     if double and any(p.device.type == "mps" for p in model.parameters()):
         raise UsageError("prune.criterion.double: mps has no float64; type host.device=cpu")
-    net = copy.deepcopy(model)
+    net = copied(model)
     for parameter in net.parameters():
         parameter.requires_grad_(False)
     return net.double() if double else net
@@ -135,13 +136,14 @@ def redraw_(net: nn.Module, which: str, generator: torch.Generator) -> None:
         raise UsageError(f"prune.criterion.reinit: '{which}' is none of none, linear, all")
     if which == "none":
         return
+
+    def draw(weight: Tensor) -> None:
+        drawn = torch.empty(weight.shape, device="cpu")
+        weight.copy_(nn.init.xavier_normal_(drawn, generator=generator))
+
     for layer in net.modules():
-        if isinstance(layer, nn.Linear) or (which == "all" and isinstance(layer, _ConvNd)):
-            drawn = torch.empty(layer.weight.shape, device="cpu")
-            nn.init.xavier_normal_(drawn, generator=generator)
-            layer.weight.copy_(drawn)
-            if layer.bias is not None:
-                layer.bias.zero_()
+        if isinstance(layer, nn.Linear) or which == "all":
+            draw_(layer, draw)
 
 
 def loss(probe: Probe, index: int) -> Tensor:
@@ -152,7 +154,10 @@ def loss(probe: Probe, index: int) -> Tensor:
 
 def gradients(probe: Probe, index: int, create_graph: bool = False) -> dict[str, Tensor]:
     """Return the gradient of the loss of a batch; 0 where the loss does not know a weight."""
-    return derive(loss(probe, index), probe.weights, create_graph)
+    if not create_graph:
+        return derive(loss(probe, index), probe.weights)
+    with plain(probe.net):  # the fused forms of attention and recurrent layers have no second one
+        return derive(loss(probe, index), probe.weights, create_graph)
 
 
 def mean_gradients(probe: Probe) -> dict[str, Tensor]:

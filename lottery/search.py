@@ -1,6 +1,5 @@
 """Train before scoring: a copy of the net, its masked weights, straight-through gradients."""
 
-import copy
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,8 +9,10 @@ from torch import Tensor, nn
 
 from lottery import mask as masks
 from lottery import seeds, signals
+from lottery.copying import copied as own_copy
 from lottery.errors import DivergedError, UsageError
 from lottery.mask import Mask, Scores
+from lottery.momentum import SGD
 from lottery.step import parse
 from lottery.task import Task
 
@@ -49,7 +50,7 @@ def steps_in(setting: str, length: str, task: Task) -> int:
 
 def replica(model: nn.Module, mask: Mask, task: Task) -> nn.Module:
     """Return a copy in training mode, its pruned weights 0.0."""
-    copied = copy.deepcopy(model).to(task.device)
+    copied = own_copy(model).to(task.device)
     masks.apply_(copied, mask)
     copied.zero_grad()
     return copied.train()
@@ -72,7 +73,7 @@ def begin(
     parameters = dict(copied.named_parameters())
     weights = {name: parameters[name].detach().clone() for name in mask}
     ours = {name: torch.empty_like(w).copy_(scores[name]) for name, w in weights.items()}
-    optimizer = torch.optim.SGD(
+    optimizer = SGD(
         list(ours.values()), lr=lr, momentum=momentum, weight_decay=weight_decay, fused=True
     )
     return Search(copied, weights, ours, optimizer, lr)

@@ -17,7 +17,7 @@ from lottery.mask import Mask
 from lottery.memory import Memory
 from lottery.parts import Pruning, State, T
 from lottery.pause import Pause
-from lottery.prune import inverted, prune
+from lottery.prune import inverted, prune, telling
 from lottery.runs import Run
 from lottery.step import Step, parse
 from lottery.storage import disk, store
@@ -125,6 +125,7 @@ class Chain(Schedule):
         density = densities(run)(self.index)
         made_of = f"{self.parent.shelf.key} {kind} {sorted(run.parts.code.items())}"
         with Memory(folder, made_of, pause, run.watch.warn) as memory:
+            how = telling(how, once(run, "scored alike", set), run.watch.warn)
             task = Followed(run.task, run.watch, f"level {self.index}", memory)
             mask = prune(model, on_device, density, task, seed, how, memory)
         return {name: m.cpu() for name, m in mask.items()}

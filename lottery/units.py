@@ -10,6 +10,7 @@ from lottery import mask as masks
 from lottery.errors import UsageError
 from lottery.mask import Mask, Scores
 from lottery.nets.initializers import choose
+from lottery.prunable import layers
 
 POOLS = ("l1", "l2", "mean", "max")
 
@@ -121,10 +122,5 @@ def pool(
 
 
 def output_axes(model: nn.Module) -> dict[str, int]:
-    """Return the axis of each prunable weight that counts its outputs: 1 where transposed."""
-    transposed = (nn.ConvTranspose1d, nn.ConvTranspose2d)
-    return {
-        f"{name}.weight".lstrip("."): int(isinstance(module, transposed))
-        for name, module in model.named_modules()
-        if isinstance(module, masks.PRUNABLE)
-    }
+    """Return the axis of each weight that may be pruned that counts its outputs."""
+    return {name: layer.kind.outputs for name, layer in layers(model).items()}

@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 
 
@@ -60,3 +61,13 @@ def outputs_word(outputs: Path) -> str:
     if os.path.abspath(outputs) == os.path.abspath("outputs"):
         return ""
     return f" outputs={shlex.quote(str(outputs))}"
+
+
+def unmasked(sizes: Mapping[str, int]) -> str:
+    """Say which tensors of two or more axes no mask reaches: dense at every level, not counted."""
+    names = list(sizes)
+    listed = names if len(names) <= 6 else [*names[:4], f"... {len(names) - 5} more", names[-1]]
+    return (
+        f"not pruned, and no part of the density: {printable(', '.join(listed))} "
+        f"({sum(sizes.values()):,} weights)"
+    )

@@ -15,6 +15,7 @@ from lottery import mask as masks
 from lottery.components import bind
 from lottery.effort import effort_of
 from lottery.nets import counting
+from lottery.prunable import layers
 
 CONF = config.conf_dir()
 MODELS = sorted(p.stem for p in (CONF / "model").glob("*.yaml"))
@@ -44,9 +45,8 @@ def by_formula(model, example):
         axis = -1 if isinstance(layer, nn.Linear) else 1
         found[layer] = found.get(layer, 0) + seen.numel() // seen.shape[axis] * layer.weight.numel()
 
-    for layer in model.modules():
-        if isinstance(layer, masks.PRUNABLE):
-            layer.register_forward_hook(note)
+    for layer in layers(model).values():
+        layer.module.register_forward_hook(note)
     model.eval()(example)
     return {f"{n}.weight": found[m] for n, m in model.named_modules() if m in found}
 
@@ -80,12 +80,13 @@ class Attends(nn.Module):
         return self.out(self.attention(tokens, tokens, tokens, need_weights=False)[0].mean(1))
 
 
-def test_attention_counts_in_full_with_what_no_layer_is_called_for():
+def test_attention_counts_by_weight_with_its_products_beside():
     seen = counting.forward(Attends(), TASK)
-    projections, products = 4 * 8 * 24 + 4 * 8 * 8, 2 * 4 * 4 * 8
-    assert seen.layers == {"attention.out_proj.weight": 0, "out.weight": 40}
-    assert seen.rest == projections + products
-    assert seen.macs == projections + products + 40
+    into, out, products = 4 * 8 * 24, 4 * 8 * 8, 2 * 4 * 4 * 8
+    weights = {"in_proj_weight": into, "out_proj.weight": out}
+    assert seen.layers == {f"attention.{n}": w for n, w in weights.items()} | {"out.weight": 40}
+    assert seen.rest == products
+    assert seen.macs == into + out + products + 40
 
 
 def test_the_kept_share_of_a_layer_is_exact():

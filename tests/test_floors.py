@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "lottery"
 FLOORS = [  # a folder stands for every file in it but those that are named with it
-    ["errors", "spelling", "synonyms", "typed", "seeds", "step", "selection", "mask", "task", "units", "parts", "signals", "pause", "snapshots",
+    ["errors", "spelling", "synonyms", "typed", "seeds", "step", "selection", "momentum", "copying", "prunable", "mask", "task", "units", "parts", "signals", "pause", "snapshots",
      "wording", "warned", "telling", "formats", "identity", "source_hash", "stats", "nets.initializers", "plotting.source",
      "storage.files", "storage.yamls", "storage.tables", "storage.records", "storage.disk", "storage.claims", "watching.pulse", "watching.sweep"],
     ["storage", "pixels", "environment", "memory", "effort", "narrowing", "named", "scoring", "search", "regrow", "glimpse",

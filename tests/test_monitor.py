@@ -16,6 +16,7 @@ from lottery import mask as masks
 from lottery import monitor
 from lottery.models.resnet_cifar import resnet_cifar
 from lottery.models.vgg import vgg
+from lottery.prunable import layers
 
 NAN = math.nan
 INIT = {"init": "kaiming_normal", "bn_scale": "ones"}
@@ -283,7 +284,7 @@ def test_movement_of_nothing_is_not_a_number():
 
 
 def test_outputs_of_a_transposed_convolution_in_groups():
-    layer = nn.ConvTranspose2d(4, 6, 1, groups=2)
+    layer = layers(nn.ConvTranspose2d(4, 6, 1, groups=2))["weight"]
     weight = torch.arange(12.0).view(4, 3, 1, 1)
     # Group 0 has inputs 0 and 1 and outputs 0, 1, 2; group 1 the rest.
     assert monitor.rows(layer, weight).tolist() == [

@@ -3,6 +3,7 @@ from torch import nn
 
 from lottery import search
 from lottery.mask import Mask, Scores
+from lottery.momentum import SGD
 from lottery.task import Task
 
 
@@ -29,7 +30,7 @@ def movement(
     seed = search.seed_of(generator)
     copied = search.replica(model, mask, task)
     learned = [p for p in copied.parameters() if p.requires_grad]
-    optimizer = torch.optim.SGD(learned, lr=lr, momentum=momentum, fused=True)
+    optimizer = SGD(learned, lr=lr, momentum=momentum, fused=True)
     here = {name: m.to(task.device) for name, m in mask.items()}
     weights = {name: copied.get_parameter(name) for name in mask}
     held = {n: model.get_parameter(n).detach().masked_fill(keep, 0.0) for n, keep in here.items()}

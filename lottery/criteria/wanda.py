@@ -1,19 +1,18 @@
-import copy
-from collections.abc import Callable
-from functools import partial
 from typing import Any, Unpack
 
 import torch
 from torch import Tensor, nn
 
 from lottery import scoring as look
-from lottery.mask import PRUNABLE, Mask, Scores
+from lottery.mask import Mask, Scores
+from lottery.nets.products import Products, plain
 from lottery.scoring import Examples
 from lottery.task import Task
 
-Layers = dict[str, list[tuple[nn.Module, nn.Module]]]
+aten = torch.ops.aten
 
 
+@look.takes(gradients=lambda given, weights: 2 / 3)  # a pass, and one for the weights
 def wanda(
     model: nn.Module,
     mask: Mask,
@@ -29,37 +28,54 @@ def wanda(
     scores within a row of a layer; here the allocation decides, and `uniform` is the nearest.
     """
     with look.probing(model, mask, task, generator, temperature=1.0, **examples) as probe:
-        squares = {name: torch.zeros_like(w) for name, w in probe.held.items()}
-        for name, pairs in twins(probe.net, probe.weights).items():
-            for layer, other in pairs:
-                layer.register_forward_pre_hook(watch(other, squares[name]))
-        with torch.no_grad():
+        met = Met(probe.weights)
+        with torch.no_grad(), plain(probe.net), met:
             for index in range(len(probe.batches)):
                 look.loss(probe, index)
-        return look.narrow({name: w.abs() * squares[name].sqrt() for name, w in probe.held.items()})
+        return look.narrow(
+            {name: w.abs() * met.squares[name].sqrt() for name, w in probe.held.items()}
+        )
 
 
-def twins(net: nn.Module, weights: dict[str, Tensor]) -> Layers:
-    """Return by weight the layers that have it, each with a copy of itself without hooks."""
-    names = {id(w): name for name, w in weights.items()}
-    found: Layers = {name: [] for name in weights}
-    for layer in net.modules():
-        if isinstance(layer, PRUNABLE) and id(layer.weight) in names:
-            found[names[id(layer.weight)]].append((layer, copy.deepcopy(layer)))
-    return found
+class Met(Products):  # type: ignore[no-untyped-call]
+    """Sum the squares of all that each weight is multiplied by.
 
-
-def watch(twin: nn.Module, squares: Tensor) -> Callable[[nn.Module, Any], None]:
-    """Return a hook that does so at every call of a layer.
-
-    A layer is linear in its weight, so for squared inputs the derivative of its summed outputs
+    A product is linear in its weight, so for squared inputs the derivative of its summed outputs
     by the weight is that sum, whatever the stride, padding, dilation and groups.
     """
-    return partial(add_squares, twin, squares)
+
+    def __init__(self, weights: dict[str, Tensor]) -> None:
+        super().__init__(weights)
+        self.weights = weights
+        self.squares = {name: torch.zeros_like(w) for name, w in weights.items()}
+
+    def seen(self, func: Any, args: tuple[Any, ...], made: Any, weight: str | None) -> None:
+        if weight is None or func not in PRODUCTS:
+            return
+        first = PRODUCTS[func]
+        a, b = args[first], args[first + 1]
+        used, met = (b, a) if self.name_of(b) == weight else (a, b)
+        ones = made.new_ones(()).expand(made.shape)
+        square = met * met
+        if func is aten.convolution:
+            what = [False, True, False]
+            found = aten.convolution_backward(ones, square, used, [0], *args[3:9], what)[1]
+        elif used is b:
+            found = (ones.mT @ square).mT
+        else:
+            found = ones @ square.mT
+        self.add_(weight, used, found)
+
+    def add_(self, name: str, used: Tensor, found: Tensor) -> None:
+        """Add what a view of a weight has met to the sums of the weight, in place."""
+        whole = self.weights[name]
+        for axis, step in enumerate(used.stride()):
+            if step == 0:  # the same weights for each of several matrices
+                found = found.sum(axis, keepdim=True)
+        at = used.storage_offset() - whole.storage_offset()
+        self.squares[name].as_strided(found.shape, used.stride(), at).add_(found)
 
 
-def add_squares(twin: nn.Module, squares: Tensor, layer: nn.Module, inputs: Any) -> None:
-    """Add to `squares` the sum of squares of what each weight meets, in place."""
-    with torch.enable_grad():
-        outputs = twin(inputs[0].detach() ** 2)
-        squares += torch.autograd.grad(outputs.sum(), [twin.get_parameter("weight")])[0]
+PRODUCTS = {  # and where the first of two factors stands
+    aten.mm: 0, aten.bmm: 0, aten.addmm: 1, aten.baddbmm: 1, aten.convolution: 0,
+}  # fmt: skip

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from lottery import wording
 from lottery.errors import DamagedError, DiskError, UsageError
 from lottery.formats import about, aligned, short
 from lottery.looking import defaults, results, sanity
@@ -44,6 +45,8 @@ def sections(run: Facts, layers: str, correction: str = "holm") -> Iterator[str]
     if len(levels):
         yield f"levels: accuracy in %\n{results.level_table(levels.to_dict('records'))}\n"
         yield from layer_table(results.read_table(run.folder, "layers.csv"), layers)
+        if unmasked := run.record.get("unmasked"):
+            yield f"{wording.unmasked(unmasked)}\n"
         yield "\n  ".join(["where the levels come from", *origins(run)]) + "\n"
         yield from costs(levels.to_dict("records"))
     yield from branches(run, levels)

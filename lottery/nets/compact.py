@@ -1,6 +1,5 @@
 """Cut what a mask removed whole out of a net: a smaller dense net that computes the same."""
 
-import copy
 from typing import Any
 
 import torch
@@ -10,15 +9,17 @@ from torch.nn.modules.conv import _ConvNd
 
 from lottery import mask as masks
 from lottery import seeds
+from lottery.copying import copied
 from lottery.errors import UsageError
 from lottery.mask import Mask
 from lottery.nets.channels import cut
 from lottery.nets.counting import forward
-from lottery.nets.graph import Graph, trace
+from lottery.nets.graph import Graph, evaluating, trace
 from lottery.task import Task
 from lottery.units import output_axes
 
 EXAMPLES = 100  # whose outputs are compared
+NOISE, CLOSE = 4, 1e-3  # images of noise, on which a net that was cut wrong would show
 
 
 def compact(model: nn.Module, mask: Mask, task: Task) -> nn.Module:
@@ -40,9 +41,31 @@ def compact(model: nn.Module, mask: Mask, task: Task) -> nn.Module:
             )
     net = trace(model, task)
     tensors = sliced(model, net, remaining(net, model, mask))
-    result = copy.deepcopy(model)
+    result = copied(model)
     shrink_(result, tensors)
+    check_same(model, result, task)
     return result
+
+
+def check_same(model: nn.Module, small: nn.Module, task: Task) -> None:
+    """Raise UsageError unless two nets give the same outputs, to rounding, for noise."""
+    draw = torch.Generator().manual_seed(0)
+    device = next(model.parameters()).device
+    noise = torch.randn(NOISE, *task.input_shape, generator=draw).to(device)
+    try:
+        with evaluating(model), evaluating(small), torch.no_grad():
+            before, after = (net(noise) for net in (model, small))
+        same = torch.allclose(before, after, rtol=CLOSE, atol=CLOSE, equal_nan=True)
+    except (RuntimeError, ValueError, IndexError) as error:
+        raise UsageError(
+            "compact: this net's code relies on its numbers of channels "
+            f"({str(error).splitlines()[0]}), so none can be cut off"
+        ) from error
+    if not same:
+        raise UsageError(
+            "compact: without the channels that the mask removed whole this net's outputs are "
+            "others: it uses them in a way that could not be followed"
+        )
 
 
 def remaining(net: Graph, model: nn.Module, mask: Mask) -> Tensor:
@@ -62,7 +85,7 @@ def remaining(net: Graph, model: nn.Module, mask: Mask) -> Tensor:
         if torch.equal(used, fewer):
             break
         fewer = used
-    for side in (net.outputs, net.inputs, net.norms):
+    for side in (net.outputs, net.inputs, net.biases, net.norms):
         for channels in side.values():
             if not fewer[channels].any():
                 fewer[channels[0]] = True
@@ -82,11 +105,12 @@ def sliced(model: nn.Module, net: Graph, stays: Tensor) -> dict[str, Tensor]:
 
     for name, channels in net.outputs.items():
         take(name, axes[name], channels)
-        take(name.removesuffix("weight") + "bias", 0, channels)
+    for name, channels in net.biases.items():
+        take(name, 0, channels)
     for name, channels in net.inputs.items():
         take(name, 1 - axes[name], channels)
     for name, channels in net.norms.items():
-        for leaf in ("weight", "bias", "running_mean", "running_var"):
+        for leaf in ("running_mean", "running_var"):
             take(f"{name}.{leaf}".lstrip("."), 0, channels)
     return result
 
@@ -96,12 +120,19 @@ def shrink_(model: nn.Module, tensors: dict[str, Tensor]) -> None:
 
     With all tensors of a compacted net this makes a new net of the model into that net.
     """
+    tied = {name: every for every in masks.names(model).values() for name in every}
+    made: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
-        path, _, leaf = name.rpartition(".")
-        module = model.get_submodule(path)
-        old = getattr(module, leaf)
-        value = nn.Parameter(tensor, old.requires_grad) if isinstance(old, nn.Parameter) else tensor
-        setattr(module, leaf, value)
+        for alias in tied.get(name, (name,)):
+            path, _, leaf = alias.rpartition(".")
+            module = model.get_submodule(path)
+            old = getattr(module, leaf)
+            if isinstance(old, nn.Parameter):
+                first = tied[name][0]
+                made.setdefault(first, nn.Parameter(tensor, old.requires_grad))
+                setattr(module, leaf, made[first])
+            else:
+                setattr(module, leaf, tensor)
     for module in model.modules():
         if isinstance(module, nn.Linear):
             module.out_features, module.in_features = module.weight.shape
@@ -124,8 +155,8 @@ def resize_(layer: _ConvNd) -> None:
         layer.in_channels, layer.out_channels = second * layer.groups, first
 
 
-def macs(model: nn.Module, task: Task) -> dict[str, int]:
-    """Return the multiply-accumulates of one example, by the weights of `mask.prunable`."""
+def macs(model: nn.Module, task: Task) -> dict[str, float]:
+    """Return the multiply-accumulates of one example, by the weights that may be pruned."""
     return forward(model, task).layers
 
 

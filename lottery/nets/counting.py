@@ -1,15 +1,16 @@
 """Count what one forward pass takes: multiply-accumulates a layer, values that move."""
 
+import math
 from dataclasses import dataclass
-from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import flop_registry
 
-from lottery import mask as masks
 from lottery.nets.graph import evaluating
+from lottery.nets.products import Products, plain
+from lottery.prunable import layers
 from lottery.task import Task
 
 
@@ -17,51 +18,53 @@ from lottery.task import Task
 class Forward:
     """The forward pass of one example through a dense net."""
 
-    layers: dict[str, int]  # multiply-accumulates, by the weights of `mask.prunable`
-    rest: int  # multiply-accumulates outside of those layers, as in attention
-    values: int  # of the input, and of the outputs of those layers
+    layers: dict[str, float]  # multiply-accumulates, by the weights that may be pruned
+    rest: float  # multiply-accumulates of what uses none of those weights, as in attention
+    values: float  # of the input, and of what is computed with those weights
     parameters: int
 
     @property
-    def macs(self) -> int:
+    def macs(self) -> float:
         """All multiply-accumulates."""
         return sum(self.layers.values()) + self.rest
 
 
 def forward(model: nn.Module, task: Task) -> Forward:
-    """Count one forward pass of one example in evaluation mode, by torch's flop counter.
+    """Count one forward pass of one example in evaluation mode, by torch's formulas.
 
-    It knows matrix products, convolutions and attention; what works element by element
-    (BatchNorm, activations, pooling) counts as nothing. A layer that is called twice counts twice,
-    one whose weight the net's code uses without calling it counts in `rest`.
+    They know matrix products, convolutions and attention; what works element by element
+    (BatchNorm, activations, pooling) counts as nothing. A weight counts as often as it is used,
+    whoever does so: called twice, transposed, or by the net's code without its layer. What is
+    computed with a weight that the net's code has changed counts in `rest`.
     """
-    names = {id(weight): name for name, weight in masks.prunable(model).items()}
-    layers = dict.fromkeys(names.values(), 0)
-    counter = FlopCounterMode(display=False)
-    before: dict[nn.Module, int] = {}
-    values = 0
-
-    def begin(layer: nn.Module, given: tuple[Tensor, ...]) -> None:
-        before[layer] = counter.get_total_flops()
-
-    def end(name: str, layer: nn.Module, given: tuple[Tensor, ...], made: Tensor) -> None:
-        nonlocal values
-        layers[name] += (counter.get_total_flops() - before.pop(layer)) // 2
-        values += made.numel()
-
-    hooks = []
-    for layer in model.modules():
-        if isinstance(layer, masks.PRUNABLE):
-            hooks.append(layer.register_forward_pre_hook(begin))
-            hooks.append(layer.register_forward_hook(partial(end, names[id(layer.weight)])))
+    counts = Counts({name: layer.weight for name, layer in layers(model).items()})
     example = torch.zeros(1, *task.input_shape, device=next(model.parameters()).device)
-    try:
-        # With gradients, and attention as plain products: torch's counter knows no fused ones.
-        with evaluating(model), torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), counter:
-            model(example)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    rest = counter.get_total_flops() // 2 - sum(layers.values())
+    with evaluating(model), plain(model), torch.enable_grad(), counts:
+        model(example)
     parameters = sum(p.numel() for p in model.parameters())
-    return Forward(layers, rest, example.numel() + values, parameters)
+    return Forward(counts.layers, counts.rest, example.numel() + counts.values, parameters)
+
+
+def unknown(model: nn.Module) -> Forward:
+    """Return what stands for a pass that cannot be counted: NaN for all but the parameters."""
+    parameters = sum(p.numel() for p in model.parameters())
+    return Forward(dict.fromkeys(layers(model), math.nan), math.nan, math.nan, parameters)
+
+
+class Counts(Products):  # type: ignore[no-untyped-call]
+    """Count the multiply-accumulates of each weight, and of what uses none."""
+
+    def __init__(self, weights: dict[str, nn.Parameter]) -> None:
+        super().__init__(weights)
+        self.layers: dict[str, float] = dict.fromkeys(weights, 0)
+        self.rest = self.values = 0
+
+    def seen(self, func: Any, args: tuple[Any, ...], made: Any, weight: str | None) -> None:
+        if func not in flop_registry:
+            return
+        macs = flop_registry[func](*args, out_val=made) // 2
+        if weight is None:
+            self.rest += macs
+        else:
+            self.layers[weight] += macs
+            self.values += sum(m.numel() for m in [made] if isinstance(m, Tensor))

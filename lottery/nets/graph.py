@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 
-from lottery import mask as masks
+from lottery.copying import copied
 from lottery.nets.labels import (
     CONVOLVE,
     JOIN,
@@ -21,18 +21,22 @@ from lottery.nets.labels import (
     QUERIES,
     REARRANGE,
     REDUCE,
+    STRICT,
     ZERO,
     Labels,
     along,
     flat,
     found,
     numbers,
+    of_numbers,
     reduced,
     same,
     shape_of,
     spread,
+    tensors,
     unknown,
 )  # fmt: skip
+from lottery.prunable import layers
 from lottery.task import Task
 
 
@@ -42,15 +46,17 @@ class Graph:
 
     `outputs` gives the channel of each output of a layer, by the name of its weight, in the order
     of the forward pass; `inputs` that of each index of the weight's input axis, and has no entry
-    for a depthwise convolution, whose inputs are its outputs. `norms` gives the channels of each
-    BatchNorm, `after` the BatchNorm that reads a layer's output and nothing before it. `fixed`
-    marks channels that are inputs or outputs of the net; `held` those whose number the code of the
-    net relies on (padding, splits), so that their weights may be pruned but not cut off.
+    for a depthwise convolution, whose inputs are its outputs; `biases` that of each bias, and of
+    scale and shift of a BatchNorm. `norms` gives the channels of each BatchNorm, `after` the
+    BatchNorm that reads a layer's output and nothing before it. `fixed` marks channels that are
+    inputs or outputs of the net; `held` those whose number the code of the net relies on (padding,
+    splits), so that their weights may be pruned but not cut off.
     """
 
     size: int
     outputs: dict[str, Tensor]
     inputs: dict[str, Tensor]
+    biases: dict[str, Tensor]
     norms: dict[str, Tensor]
     after: dict[str, str]
     fixed: Tensor
@@ -62,12 +68,18 @@ def trace(model: nn.Module, task: Task) -> Graph:
 
     Nothing is computed, and the model stays as it is. Layers are tied by sums and products of
     activations, and by depthwise and grouped convolutions: of the groups of a grouped convolution,
-    the channels at the same place in each. Raises UsageError for an operation that is not known.
+    the channels at the same place in each. Raises UsageError for an operation that is not known,
+    and where the outputs do not come of what was followed.
     """
+    if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
+        raise unknown("TorchScript")
+    model = copied(model)  # it may keep what it sees
     follower = Follower(model)
     example = torch.full((1, *task.input_shape), float(OUTSIDE), dtype=torch.float64)
     with evaluating(model), torch.no_grad(), follower:
         result = model(example.as_subclass(Labels))
+    if not isinstance(result, Labels):
+        raise unknown("what makes the outputs")
     for output in found(result):
         for label in numbers(output):
             follower.ties.unite(OUTSIDE, label)
@@ -122,17 +134,16 @@ class Follower(TorchFunctionMode):
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.ties = Ties()
-        self.layers: dict[int, tuple[str, nn.Module]] = {}
         self.normed: dict[int, str] = {}
+        self.names = {id(parameter): name for name, parameter in model.named_parameters()}
+        self.layers = {id(layer.weight): name for name, layer in layers(model).items()}
         for name, module in model.named_modules():
-            if isinstance(module, masks.PRUNABLE):
-                own = (f"{name}.weight".lstrip("."), module)
-                self.layers.setdefault(id(module.weight), own)
-            elif isinstance(module, _BatchNorm):
+            if isinstance(module, _BatchNorm):
                 known = (module.weight, module.running_mean)
                 self.normed |= {id(tensor): name for tensor in known if tensor is not None}
         self.outputs: dict[str, Tensor] = {}
         self.inputs: dict[str, Tensor] = {}
+        self.biases: dict[str, Tensor] = {}
         self.norms: dict[str, Tensor] = {}
         self.after: dict[str, str] = {}
         self.made: dict[int, tuple[str, Tensor]] = {}  # holds the tensor: its id must stay taken
@@ -144,10 +155,14 @@ class Follower(TorchFunctionMode):
         kwargs = kwargs or {}
         labels = list(found((args, kwargs)))
         name = func.__name__
-        if not labels or name in QUERIES or name in MOVE:
+        if not labels or name in QUERIES:
             return func(*args, **kwargs)
         if name in KEEP and len(labels) == 1:
             return labels[0]
+        if name in STRICT and any(map(of_numbers, tensors((args, kwargs)))):
+            raise unknown(f"{name} with a tensor of constants")
+        if name in MOVE:
+            return func(*args, **kwargs)
         if name in REARRANGE:
             return self.rearrange(func, args, kwargs)
         if name in JOIN:
@@ -164,19 +179,22 @@ class Follower(TorchFunctionMode):
         raise unknown(name)
 
     def layer(self, name: str, x: Tensor, func: Any, args: Any, kwargs: Any) -> Tensor:
-        weight = next(t for t in [*args, *kwargs.values()] if isinstance(t, nn.Parameter))
-        if id(weight) not in self.layers:
-            raise unknown(f"{name} of a weight that is no layer's")
-        key, module = self.layers[id(weight)]
+        given = dict(zip(("input", "weight", "bias"), args)) | kwargs
+        weight, bias = given["weight"], given.get("bias")
+        if given["input"] is not x or id(weight) not in self.layers:
+            raise unknown(f"{name} of a weight that the net's code makes of others")
+        if bias is not None and id(bias) not in self.names:
+            raise unknown(f"{name} with a bias that the net's code makes of others")
+        key = self.layers[id(weight)]
         axis = -1 if name == "linear" else 1
         before = along(x, axis)
-        groups = int(getattr(module, "groups", 1))
+        groups = int(kwargs.get("groups", args[6] if len(args) > 6 else 1))
         if groups > 1 and "transpose" in name:
             raise unknown(f"{name} in groups")
         number = weight.shape[1] if "transpose" in name else weight.shape[0]
         after = self.ties.new(number)
         if groups == 1:
-            self.read(key, before)
+            self.note(self.inputs, key, before)
         elif groups == len(before):
             self.ties.unite_all(before.repeat_interleave(number // groups), after)
         else:
@@ -185,29 +203,30 @@ class Follower(TorchFunctionMode):
                 self.ties.unite_all(first, other)
             for other in after.view(groups, -1)[1:]:
                 self.ties.unite_all(after.view(groups, -1)[0], other)
-            self.read(key, first)
-        if key in self.outputs:
-            self.ties.unite_all(self.outputs[key], after)
-        else:
-            self.outputs[key] = after
+            self.note(self.inputs, key, first)
+        self.note(self.outputs, key, after)
+        if bias is not None:
+            self.note(self.biases, self.names[id(bias)], after)
         result = spread(after, axis, shape_of(func, args, kwargs))
         self.made[id(result)] = (key, result)
         return result
 
-    def read(self, key: str, before: Tensor) -> None:
-        if key in self.inputs:
-            self.ties.unite_all(self.inputs[key], before)
+    def note(self, side: dict[str, Tensor], key: str, channels: Tensor) -> None:
+        """Keep the channels of a tensor, tied to those that it had at an earlier call."""
+        if key in side:
+            self.ties.unite_all(side[key], channels)
         else:
-            self.inputs[key] = before
+            side[key] = channels
 
     def norm(self, x: Tensor, tensors: list[Any]) -> Tensor:
         name = next((self.normed[id(t)] for t in tensors if id(t) in self.normed), None)
         if name is None:
             raise unknown("batch_norm without numbers of its own")
         channels = along(x, 1)
-        if name in self.norms:
-            self.ties.unite_all(self.norms[name], channels)
-        self.norms[name] = channels
+        self.note(self.norms, name, channels)
+        for tensor in tensors:  # scale and shift, which two of them may share
+            if id(tensor) in self.names:
+                self.note(self.biases, self.names[id(tensor)], channels)
         if id(x) in self.made:
             self.after.setdefault(self.made[id(x)][0], name)
         return x.view_as(x)
@@ -250,6 +269,6 @@ class Follower(TorchFunctionMode):
             return {name: roots[labels] for name, labels in channels.items()}
 
         return Graph(
-            len(roots), rooted(self.outputs), rooted(self.inputs), rooted(self.norms),
-            self.after, fixed, held,
+            len(roots), rooted(self.outputs), rooted(self.inputs), rooted(self.biases),
+            rooted(self.norms), self.after, fixed, held,
         )  # fmt: skip

@@ -1,25 +1,27 @@
 """Draw the first weights of a net by the name of a distribution, and check what a net is asked."""
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.conv import _ConvNd
 
 from lottery.errors import UsageError
+from lottery.prunable import TABLE, weights_of
 from lottery.spelling import nearest
 
 K = TypeVar("K", str, int)
 V = TypeVar("V")
 
+BIAS = re.compile("bias(_|$)")
 FEW = 12  # a list of names longer than this is not printed whole
 
 
 def initialize(model: nn.Module, init: str, bn_scale: str) -> None:
-    """Draw the weights of convolutions, linear layers and BatchNorms anew, in place.
+    """Draw the weights of the layers that may be pruned, and of BatchNorms, anew, in place.
 
     All draws come from torch's global generator, which the caller seeds. The weights are drawn
     before the BatchNorm scales, so `bn_scale` does not change them. Biases become zero, except
@@ -30,14 +32,28 @@ def initialize(model: nn.Module, init: str, bn_scale: str) -> None:
     with torch.no_grad():
         if draw is not None:
             for layer in model.modules():
-                if isinstance(layer, (nn.Linear, _ConvNd)):
-                    draw(layer.weight)
-                    if layer.bias is not None:
-                        layer.bias.zero_()
+                draw_(layer, draw)
         for layer in model.modules():
             if isinstance(layer, _BatchNorm) and layer.affine:
                 scale(layer.weight)
                 layer.bias.zero_()
+
+
+def draw_(layer: nn.Module, draw: Callable[[Tensor], object]) -> None:
+    """Draw a module's weights anew, gate by gate, and set its biases to zero, in place.
+
+    Embeddings stay: what a token begins as has no fan-in.
+    """
+    drawn = False
+    for kind in TABLE:
+        if isinstance(layer, kind.modules) and not kind.asked:
+            for _, weight in weights_of(layer, kind.weights):
+                for block in weight.chunk(kind.blocks):
+                    draw(block)
+                drawn = True
+    for name, parameter in layer.named_parameters(recurse=False):
+        if drawn and BIAS.search(name):
+            parameter.zero_()
 
 
 def kaiming_normal(weight: Tensor) -> None:

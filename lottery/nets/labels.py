@@ -40,6 +40,9 @@ POOL = {
 } | {"interpolate", "upsample"}
 
 
+STRICT = (MOVE | REARRANGE | REDUCE | POOL) - {"expand_as"}
+
+
 class Labels(Tensor):
     """An activation of one example that holds, for each entry, the number of its channel."""
 
@@ -62,6 +65,22 @@ def found(value: Any) -> Iterator[Tensor]:
     elif isinstance(value, dict):
         for item in value.values():
             yield from found(item)
+
+
+def tensors(value: Any) -> Iterator[Tensor]:
+    """Yield the tensors in nested arguments that are no labels."""
+    if isinstance(value, Tensor) and not isinstance(value, Labels):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from tensors(item)
+    elif isinstance(value, dict):
+        yield from tensors(list(value.values()))
+
+
+def of_numbers(x: Tensor) -> bool:
+    """Say whether a tensor holds values, and is no index."""
+    return x.is_floating_point() and x.numel() > 1
 
 
 def numbers(x: Tensor) -> set[int]:

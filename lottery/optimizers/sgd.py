@@ -1,6 +1,8 @@
 import torch
 from torch import nn
 
+from lottery.momentum import SGD
+
 
 def sgd(
     parameters: list[nn.Parameter],
@@ -11,7 +13,7 @@ def sgd(
     weight_decay: float,
 ) -> torch.optim.Optimizer:
     """Descend the gradient with momentum; decay is added to the gradient."""
-    return torch.optim.SGD(
+    return SGD(
         parameters,
         lr=lr,
         momentum=momentum,

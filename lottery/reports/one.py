@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from lottery import wording
 from lottery.errors import DamagedError, DiskError, LotteryError, UsageError
 from lottery.looking import sanity, tidy
 from lottery.looking.comparison import Group, gathered
@@ -90,7 +91,7 @@ def part(
     made = [
         *provenance.warnings(facts),
         *accuracy(member, tolerance, draw),
-        *layers(runs, draw),
+        *layers(runs, facts, draw),
         *cost(runs, draw),
         *beside(runs, tolerance, member.correction, draw),
         *(learning(member, anchor, problems) if figures else ()),
@@ -158,12 +159,16 @@ def accuracy(
     )
 
 
-def layers(runs: Runs, draw: Callable[..., list[Picture]]) -> Iterator[Section]:
-    """Yield what became of the layers."""
+def layers(
+    runs: Runs, facts: Sequence[Facts], draw: Callable[..., list[Picture]]
+) -> Iterator[Section]:
+    """Yield what became of the layers, and what no mask reaches."""
+    left = [wording.unmasked(one.record["unmasked"]) for one in facts if one.record.get("unmasked")]
+    text = [f"{line[:1].upper()}{line[1:]}." for line in left[:1]]  # replicates are of one net
     if "layer" in runs.layers:
         drawn = draw("layers", "Density of each layer at each level.")
         some = [tables.layer_table(runs.layers), tables.density_table(runs.layers)]
-        yield Section("layers", "Layers", pictures=drawn, tables=some)
+        yield Section("layers", "Layers", words=text, pictures=drawn, tables=some)
 
 
 def cost(runs: Runs, draw: Callable[..., list[Picture]]) -> Iterator[Section]:

@@ -1,10 +1,10 @@
 import torch
 from torch import nn
 
-from lottery import mask as masks
 from lottery import units
 from lottery.errors import UsageError
 from lottery.mask import Mask, Scores
+from lottery.nets.heads import heads
 from lottery.task import Task
 from lottery.units import Units
 
@@ -13,13 +13,12 @@ def filter(model: nn.Module, task: Task, scores: Scores, mask: Mask, *, pool: st
     """Remove output filters of convolutions and rows of linear layers, each layer alone.
 
     Li et al. 2017, section 3.1, rank filters by their L1 norm. The weights that read a removed
-    filter stay, so its bias and BatchNorm still pass a constant. The output layer keeps all its
-    rows: the last layer, in the model's order, with as many outputs as the task.
+    filter stay, so its bias and BatchNorm still pass a constant. A layer that makes the scores of
+    the classes keeps all its rows.
     """
     axes = units.output_axes(model)
-    weights = masks.prunable(model)
-    ends = [n for n, w in weights.items() if w.shape[axes[n]] == task.outputs]
-    layers = [name for name in mask if name not in ends[-1:]]
+    ends = heads(model, task)
+    layers = [name for name in mask if name not in ends]
     if not layers:
         raise UsageError(
             "prune: structure filter leaves the output layer whole, and there is no other layer; "

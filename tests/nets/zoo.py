@@ -666,6 +666,15 @@ def half(task):
 # Compiled and scripted
 
 
+def compiled(task):
+    """What torch.compile gives; it takes seconds to import."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.compile(perceptron(task, lambda layer: layer))
+
+
 def scripted(task):
     """A net of TorchScript."""
     import warnings
@@ -737,6 +746,7 @@ def nothing_trained(task):
 REFUSED = {
     "two_inputs": "model",
     "image_out": "model",
+    "scripted": "model",
     "double_as_it_is": "model",
     "only_vectors": "prune",
     "fails_in_forward": "model",

@@ -1,0 +1,80 @@
+"""Find the layers that make the scores of the classes, wherever they are defined."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lottery.copying import copied
+from lottery.nets.graph import evaluating
+from lottery.nets.products import Products, plain
+from lottery.prunable import Layer, layers
+from lottery.task import Task
+
+IMAGES = 4  # of noise, on which the net is looked at
+
+
+def heads(model: nn.Module, task: Task) -> set[str]:
+    """Return the weights of the layers whose outputs are scores: each class has some for itself.
+
+    By derivatives, on a copy of random weights: no output of a head moves the scores of two
+    classes apart from one another. Where none is found (a softmax that ends the net ties all
+    classes) it is the last layer used that has as many outputs as there are classes.
+    """
+    net = copied(model)
+    every = {name: layer for name, layer in layers(net).items() if not layer.kind.asked}
+    draw = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for layer in every.values():
+            size = layer.weight.requires_grad_(True).shape
+            scale = (2 * size[layer.kind.outputs] / size.numel()) ** 0.5
+            layer.weight.copy_(torch.randn(size, generator=draw) * scale)
+    used = Used({name: layer.weight for name, layer in every.items()})
+    noise = torch.randn(IMAGES, *task.input_shape, generator=draw)
+    noise = noise.to(next(net.parameters()).device)
+    with evaluating(net), plain(net), torch.enable_grad():
+        with used:
+            scores = net(noise)
+        found = apart(scores, every) if scores.requires_grad else set()
+    ends = [n for n in used.order if every[n].weight.shape[every[n].kind.outputs] == task.outputs]
+    return found or set(ends[-1:])
+
+
+class Used(Products):  # type: ignore[no-untyped-call]
+    """Note in which order weights are used; one that is used again comes last."""
+
+    def __init__(self, weights: dict[str, nn.Parameter]) -> None:
+        super().__init__(weights)
+        self.order: list[str] = []
+
+    def seen(self, func: Any, args: tuple[Any, ...], made: Any, weight: str | None) -> None:
+        if weight is not None:
+            self.order = [name for name in self.order if name != weight] + [weight]
+
+
+def apart(scores: Tensor, every: dict[str, Layer]) -> set[str]:
+    """Return the layers of which no output moves both of two classes, or of two pairs of them.
+
+    A difference of two scores knows nothing of what a log-softmax takes off all of them.
+    """
+    columns = scores.sum(0)
+    if len(columns) < 2:
+        return set()
+    pair = len(columns) > 3
+    one = columns[0] - columns[1] if pair else columns[0]
+    two = columns[2] - columns[3] if pair else columns[1]
+    weights = [layer.weight for layer in every.values()]
+    moved = []
+    for side in (one, two):
+        slopes = torch.autograd.grad(
+            side, weights, retain_graph=True, allow_unused=True, materialize_grads=True
+        )
+        moved.append([
+            slope.movedim(layer.kind.outputs, 0).flatten(1).ne(0).any(1)
+            for slope, layer in zip(slopes, every.values(), strict=True)
+        ])  # fmt: skip
+    return {
+        name
+        for name, a, b in zip(every, *moved, strict=True)
+        if bool(a.any()) and bool(b.any()) and not bool((a & b).any())
+    }
