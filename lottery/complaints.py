@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from lottery.config import conf_dir
 from lottery.errors import LotteryError, UsageError
 from lottery.interpolation import cause_of
-from lottery.looking.defaults import LISTS
+from lottery.looking.defaults import LISTS, all_places, names_in
 from lottery.skeleton import Config, Host, Prune, Train
 from lottery.spelling import suggestion as near
 
@@ -125,7 +125,7 @@ def unknown_part(key: str, part: str) -> str:
     known = [name for name in settings() if name.split(".")[:-1] == before]
     known += [f"{parent}.{name}" for name in keys_of(parent)] if parent else []
     if parent in LISTS:  # what is in them was chosen by name
-        names = [p.stem for p in (conf_dir() / LISTS[parent]).glob("*.yaml")]
+        names = names_in(LISTS[parent])
         if part in names:
             return f"config: {key}: type {LISTS[parent]}=[{part}], too"
         known += [f"{parent}.{name}" for name in names]
@@ -137,10 +137,10 @@ def unknown_part(key: str, part: str) -> str:
 
 def keys_of(group: str) -> list[str]:
     """Return every key that the yaml files of a group have."""
-    folder = conf_dir() / group.replace(".", "/")
     found = {
         match
-        for path in (folder.glob("*.yaml") if folder.is_dir() else ())
+        for place in all_places()
+        for path in (place / group.replace(".", "/")).glob("*.yaml")
         for match in re.findall(r"^(\w+):", path.read_text(), re.MULTILINE)
     }
     return sorted(found - {"name", "defaults"})
@@ -151,6 +151,6 @@ def unknown_option(missing: str, text: str) -> str:
     group, _, word = missing.rpartition("/")
     listed = re.search(r"Available options in [^\n]*\n((?:\t[^\n]+\n?)+)", text)
     options = [o.strip() for o in listed[1].split("\n\t")] if listed else []
-    options = options or sorted(p.stem for p in (conf_dir() / group).glob("*.yaml"))
+    options = options or names_in(group)
     there = f" (there are: {', '.join(options)})" if options else ""
     return f"{group or 'config'}: there is no '{word}'{near(word, options)}{there}"

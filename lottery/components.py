@@ -52,13 +52,17 @@ def find(kind: str, name: Any, where: str) -> Callable[..., Any]:
     """Return the function of a component; never anything that a config spells with dots."""
     if name in own_components(kind):
         return getattr(importlib.import_module(f"lottery.{FOLDERS[kind]}.{name}"), name)  # type: ignore[no-any-return]
-    for entry in entry_points(group=f"lottery.{kind}"):
-        if entry.name == name:
-            with blame.loading(entry, where):
-                function = entry.load()
-            if not callable(function):
-                raise UsageError(f"{where}: {name} = {entry.value} is no function")
-            return function  # type: ignore[no-any-return]
+    if brought := [e for e in entry_points(group=f"lottery.{kind}") if e.name == name]:
+        if len(there := sorted({e.dist.name for e in brought if getattr(e, "dist", None)})) > 1:
+            raise UsageError(
+                f"{where}.name: {kind} '{name}' is brought by the packages {' and '.join(there)}; "
+                f"uninstall one of them: pip uninstall {there[-1]}"
+            )
+        with blame.loading(brought[0], where):
+            function = brought[0].load()
+        if not callable(function):
+            raise UsageError(f"{where}: {name} = {brought[0].value} is no function")
+        return function  # type: ignore[no-any-return]
     known = components(kind)
     raise UsageError(
         f"{where}.name: there is no {kind} '{name}'{suggestion(str(name), known)} "

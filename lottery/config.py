@@ -17,6 +17,7 @@ from lottery.errors import DamagedError, UsageError
 from lottery.identity import normalised
 from lottery.interpolation import plain as plain
 from lottery.looking.defaults import conf_dir as conf_dir
+from lottery.looking.defaults import file_of, names_in
 from lottery.spelling import suggestion
 from lottery.storage.disk import touching
 from lottery.storage.files import CONFIG, read_plain
@@ -72,11 +73,11 @@ def branch(name: str) -> dict[str, Any]:
 
 def option(group: str, name: str) -> dict[str, Any]:
     """Return the settings of an option of a group, as its yaml gives them; raises UsageError."""
-    known = sorted(p.stem for p in (conf_dir() / group).glob("*.yaml"))
-    if name not in known:
+    if (path := file_of(group, name)) is None:
+        known = names_in(group)
         hint = suggestion(name, known)
         raise UsageError(f"{group}: there is no '{name}'{hint} (there are: {', '.join(known)})")
-    node = OmegaConf.load(conf_dir() / group / f"{name}.yaml")
+    node = OmegaConf.load(path)
     return OmegaConf.to_container(node)  # type: ignore[return-value]
 
 

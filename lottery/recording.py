@@ -18,6 +18,7 @@ from lottery.environment import differences, fingerprint
 from lottery.errors import DamagedError, DiskError, LotteryError
 from lottery.experiment import run_levels
 from lottery.looking.folders import lost, runs_in
+from lottery.looking.packages import of_options
 from lottery.looking.results import branch_tables, branches, level_table, metrics, number, percent
 from lottery.looking.sanity import POSITIONS, judge, sanity_table
 from lottery.outcome import FORMAT
@@ -46,6 +47,7 @@ def keep_record(
         "state": "running",
         "command": command if longest and not follow else before.get("command", command),
         "choices": choices or before.get("choices", {}),
+        "packages": of_options(choices) if choices else before.get("packages", []),
         "followed_by": [*before.get("followed_by", []), *([command] if follow else [])],
         "started": before.get("started", records.now()),
         "resumed": [*before.get("resumed", []), records.now()] if before else [],

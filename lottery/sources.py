@@ -34,6 +34,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lottery.config import conf_dir
 from lottery.errors import UsageError
+from lottery.looking import packages
 from lottery.looking.defaults import LISTS
 from lottery.skeleton import Config
 from lottery.storage.yamls import decoded
@@ -53,6 +54,7 @@ INSTEAD = {  # what people ask of hydra -> what to type
     "verbose": "type -v",
 }
 OWN = ("hydra", "skeleton")  # configs that no folder brings
+BROUGHT = "package "  # who says so, of a folder that an installed package brings
 LARGEST = 1_000_000  # bytes of a yaml file
 
 
@@ -139,8 +141,11 @@ class Folder(FileConfigSource):
 
     def load_config(self, config_path: str) -> ConfigResult:
         """Return what a file says; raises UsageError, with its name, for more than data."""
-        path = Path(self.path) / self._normalize_file_name(config_path)
+        name = self._normalize_file_name(config_path)
+        path = Path(self.path) / name
         where = near(path)
+        if self.provider.startswith(BROUGHT):
+            refuse_twice(name)
         try:
             data = path.read_bytes()
             if len(data) > LARGEST:
@@ -157,6 +162,16 @@ class Folder(FileConfigSource):
             raise UsageError(f"{where}: {printable(str(error).splitlines()[0])}") from None
         refuse_settings(found, header["package"] or "", where)
         return ConfigResult(self.provider, self.full_path(), found, header)
+
+
+def refuse_twice(name: str) -> None:
+    """Raise UsageError for an option that two packages bring: nobody can tell which is meant."""
+    if len(brought := packages.bringing(name)) > 1:
+        option, there = name.removesuffix(".yaml").replace("/", "="), [p.name for p in brought]
+        raise UsageError(
+            f"config: {printable(option)} is brought by the packages {' and '.join(there)}; "
+            f"uninstall one of them: pip uninstall {there[-1]}"
+        )
 
 
 def inside(config_path: str) -> bool:
@@ -258,7 +273,7 @@ def folders(own: str | None) -> list[tuple[str, Path]]:
         if not folder.is_dir():
             raise UsageError(f"--config-dir: there is no folder {printable(own)}")
         found.append(("command-line", folder))
-    return found
+    return found + [(f"{BROUGHT}{p.name}", p.folder) for p in packages.packages()]
 
 
 def loader(own: str | None) -> Loader:

@@ -246,3 +246,39 @@ def test_runs_without_a_dense_net_have_no_change(methods, fabricate, tmp_path):
     assert drawn.notes == ["ticket: left out, it has no dense net to be compared with"]
     with pytest.raises(UsageError, match="accuracy: these runs have no value of change"):
         draw("accuracy", type(runs)(runs.folders[-1:]), {"y": "change"})
+
+
+def test_draw_takes_keywords_and_the_runs_first_or_second(methods):
+    import lottery
+
+    runs = methods(a=(0.97, 0.96, 0.95), b=(0.98, 0.97, 0.96))
+    drawn = lottery.draw(runs, "accuracy", y="change", ylim=(-5, 1), branch="all")
+    assert drawn.figure.axes[0].get_ylim() == (-5, 1)
+    assert "change" in drawn.table
+    by_settings = {"y": "change", "ylim": [-5, 1], "branch": ["all"]}
+    assert lottery.draw("accuracy", runs, by_settings).table.equals(drawn.table)
+    with pytest.raises(UsageError, match="accuracy has no setting 'colour'"):
+        lottery.draw("accuracy", runs, colour="red")
+    for words in (("accuracy", "outputs"), (runs, runs)):
+        with pytest.raises(UsageError, match="give a figure and runs"):
+            lottery.draw(*words)
+
+
+def test_runs_are_a_table_in_a_notebook_and_nothing_in_it_is_obeyed(fabricate, tmp_path):
+    from html.parser import HTMLParser
+
+    fabricate(name="<script>x", choices={"prune": "a<b & c"})
+    fabricate(ident="b" * 10, test=(0.97, 0.9566))
+    text = load(tmp_path / "outputs")._repr_html_()
+    tags, words = [], []
+    parser = HTMLParser()
+    parser.handle_starttag = lambda tag, attributes: tags.append(tag)
+    parser.handle_data = words.append
+    parser.feed(text)
+    assert set(tags) == {"table", "thead", "tbody", "tr", "th", "td", "p"}
+    assert tags.count("tr") == 3
+    assert {"<script>x", "a<b & c", "95.66", "done", "2 runs"} <= set(words)
+    assert load(tmp_path / "outputs", "method=a<b & c")._repr_html_().count("<tr>") == 2
+    from lottery.looking.tidy import Runs
+
+    assert Runs(())._repr_html_() == "<p>0 runs</p>"

@@ -10,7 +10,7 @@ import pytest
 from lottery.composing import compose_each
 from lottery.jobs import Jobs
 from lottery.launch import Ran
-from lottery.watching import sweep
+from lottery.watching import progress, sweep
 from lottery.watching.progress import Progress, title, words_of
 from lottery.watching.sweep import Sweep, clock
 
@@ -237,3 +237,37 @@ def test_help_names_the_groups_that_a_run_has(lottery, capsys):
     }
     assert {"model", "log", "branch", "train/lr", "prune/allocation", "experiment"} <= groups
     assert "figure" not in groups
+
+
+@pytest.mark.parametrize("jobs", [None, 3])
+def test_a_notebook_has_one_bar_for_all_levels(monkeypatch, jobs):
+    made = []
+
+    class Bar(progress.tqdm):
+        def __init__(self, *words, **named):
+            made.append(self)
+            super().__init__(*words, file=io.StringIO(), **named)
+
+    monkeypatch.setattr(progress, "tqdm", Bar)
+    monkeypatch.setattr(progress, "in_notebook", lambda: True)
+    watch = Progress("auto", 2, course() if jobs else None)
+    seen = []
+    for index, later in ((0, 4), (1, 2), (2, 0)):
+        watch.level(index, 0.8**index, later=later)
+        watch.begin(0, 2, Task())
+        for step in (1, 2):
+            watch.advance()
+            watch.row([{"step": step, "epoch": step / 2}])
+            seen.append(made[0].n)
+    assert len(made) == 1
+    assert made[0].total == 6
+    assert seen == [1, 2, 3, 4, 5, 6]
+    assert ("run 2/3  " if jobs else "") + "level 2/2" in made[0].desc
+    watch.back(1)
+    assert made[0].n == 5
+    watch.close()
+    assert made[0].disable
+
+
+def test_a_terminal_is_no_notebook():
+    assert not progress.in_notebook()

@@ -72,7 +72,7 @@ def main(arguments: list[str]) -> int:
 def sets(word: str) -> bool:
     """Say whether a word is NAME.SETTING=VALUE of a branch, and no filter by a run's setting."""
     name, dot, _ = word.partition("=")[0].partition(".")
-    return bool(dot) and (defaults.conf_dir() / "branch" / f"{name}.yaml").is_file()
+    return bool(dot) and defaults.file_of("branch", name) is not None
 
 
 def override(nodes: dict[str, dict[str, Any]], words: list[str]) -> None:

@@ -60,7 +60,7 @@ def groups(arguments: list[str]) -> str:
     """Return the groups and their options, those of --config-dir included, a line each."""
     import yaml
 
-    from lottery.config import conf_dir
+    from lottery.looking.defaults import all_places, conf_dir
 
     chosen = yaml.safe_load((conf_dir() / "run.yaml").read_text())["defaults"]
     known = {key for one in chosen if isinstance(one, dict) for key in one}  # no figures, say
@@ -68,7 +68,7 @@ def groups(arguments: list[str]) -> str:
     own = [b for a, b in zip(arguments, arguments[1:], strict=False) if a in flags]
     own += [a.partition("=")[2] for a in arguments if a.startswith(("--config-dir=", "-cd="))]
     found: dict[str, set[str]] = {}
-    for folder in [conf_dir(), *map(Path, own)]:
+    for folder in [*all_places(), *map(Path, own)]:
         for path in folder.rglob("*.yaml"):
             group = path.parent.relative_to(folder).as_posix()
             if group.partition("/")[0] in known:

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from lottery.identity import flat, normalised
+from lottery.looking import packages
 from lottery.skeleton import Config
 from lottery.storage.yamls import decoded, parse
 
@@ -79,11 +80,25 @@ def option(group: str, name: str, places: Sequence[Path] = ()) -> dict[str, Any]
 
 
 def file_of(group: str, name: str, places: Sequence[Path] = ()) -> Path | None:
-    """Return the yaml file of an option, of the first place that has it; words from anywhere."""
+    """Return the yaml file of an option, of the first place that has it, packages coming last."""
     if any(not OPTION.fullmatch(word) or ".." in word for word in (group, name)):
         return None
-    paths = [place / group / f"{name}.yaml" for place in places or (conf_dir(),)]
-    return next((path for path in paths if path.is_file()), None)
+    file = f"{group}/{name}.yaml"
+    for place in places or (conf_dir(),):
+        if (place / file).is_file():
+            return place / file
+    brought = packages.bringing(file)
+    return brought[0].folder / file if brought else None
+
+
+def all_places() -> list[Path]:
+    """Return the folders of yaml files, the first before the others: ours, and of packages."""
+    return [conf_dir(), *(package.folder for package in packages.packages())]
+
+
+def names_in(group: str) -> list[str]:
+    """Return the names of the options of a group, those that packages bring included."""
+    return sorted({path.stem for place in all_places() for path in (place / group).glob("*.yaml")})
 
 
 def contents(path: Path) -> dict[str, Any]:

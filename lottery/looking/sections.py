@@ -21,7 +21,7 @@ from lottery.watching import pulse
 from lottery.wording import printable
 
 RECORD = ("followed_by", "started", "ended", "seconds", "device", "gpu", "threads", "torch",
-          "lottery", "git", "host", "drift")  # fmt: skip
+          "lottery", "git", "packages", "host", "drift")  # fmt: skip
 LAYERS, LEVELS = 12, 10  # that a table shows of a large net
 COSTS = {  # row -> (a level's own column, that of its ticket with the search for it, unit)
     "steps": ("steps", "ticket_steps", ""),

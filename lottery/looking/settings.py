@@ -22,7 +22,7 @@ OPEN = ("branches", "loggers")  # settings by name, which come from groups
 class Known:
     """The groups, their options, and the settings of those that are chosen."""
 
-    places: tuple[Path, ...]  # folders of yaml files: ours, then those of --config-dir
+    places: tuple[Path, ...]  # of yaml files: ours, of --config-dir, of packages
     choices: Mapping[str, Sequence[str]]  # group -> what is chosen, several in a sweep
     words: tuple[str, ...]
 
@@ -137,7 +137,7 @@ def in_order(some: Sequence[str], all_: Iterable[str]) -> bool:
 
 def known(words: Sequence[str]) -> Known:
     """Return what the words of a run choose among."""
-    places = defaults.places(words)
+    places = (*defaults.places(words), *defaults.all_places()[1:])
     return Known(places, chosen(words, places), tuple(words))
 
 

@@ -1,5 +1,6 @@
 """Gather many runs into tidy pandas tables: one row an observation. Imports no torch."""
 
+import html
 import io
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +20,10 @@ from lottery.looking.order import deciding, differing
 from lottery.storage import records
 from lottery.wording import printable
 
+SHOWN = ("name", "id", "replicate", "model", "dataset", "method", "rewind", "levels", "density",
+         "val_accuracy", "test_accuracy", "state")  # fmt: skip
+HEADS = {"val_accuracy": "val %", "test_accuracy": "test %"}
+MOST = 60  # runs that a notebook shows
 NUMBERS = ("density", "val_accuracy", "test_accuracy", "seconds", "left")  # of a run, or NaN
 TIMES = ("started", "ended")
 REACHED = """
@@ -55,6 +60,20 @@ class Runs:
         names = sorted({folder.parent.parent.name for folder in self.folders})
         shown = ", ".join(map(printable, names[:4])) + (", ..." if len(names) > 4 else "")
         return f"<Runs: {len(self.folders)} of {shown or 'nothing'}>"
+
+    def _repr_html_(self) -> str:
+        """Show the runs in a notebook: a line a run, everything from the disk escaped."""
+        shown = [facts.row for facts in self._facts[:MOST]]
+        filled = [c for c in SHOWN if any(row[c] not in (None, "") for row in shown)]
+        heads = "".join(f"<th>{HEADS.get(column, column)}</th>" for column in filled)
+        lines = [
+            "<tr>" + "".join(f"<td>{cell(column, row[column])}</td>" for column in filled) + "</tr>"
+            for row in shown
+        ]
+        more = len(self.folders) - len(shown)
+        said = f"{len(self.folders)} runs" + (f", {more} more than are shown" if more else "")
+        table = f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+        return f"{table if shown else ''}<p>{said}</p>"
 
     @cached_property
     def left_out(self) -> dict[str, list[str]]:
@@ -179,6 +198,15 @@ class Runs:
         if not tables:
             return empty(which)
         return pd.concat([pd.DataFrame(whose), joined(tables)], axis=1)
+
+
+def cell(column: str, value: object) -> str:
+    """Return a cell of a table in a notebook: text that is escaped, accuracies in per cent."""
+    if value is None or value == "":
+        return ""
+    if column.endswith("accuracy") and isinstance(value, float):
+        return f"{100 * value:.2f}"
+    return html.escape(f"{value:.4g}" if isinstance(value, float) else printable(value))
 
 
 def load(outputs: Path | str = "outputs", *words: str) -> Runs:

@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 from omegaconf import OmegaConf
 
 from lottery.components import bind, components, find, settings_of
-from lottery.config import conf_dir
 from lottery.errors import UsageError
+from lottery.looking.defaults import file_of
 from lottery.looking.tidy import Runs
 from lottery.plotting import charts, fonts
 from lottery.plotting.material import Material
@@ -137,13 +137,20 @@ def figures() -> list[str]:
     return components("figure")
 
 
-def draw(name: str, runs: Runs, settings: Mapping[str, Any] | None = None) -> Drawn:
-    """Draw a figure of runs; `settings` are those of conf/figure/NAME.yaml that are to differ.
+def draw(
+    name: str | Runs, runs: Runs | str, settings: Mapping[str, Any] | None = None, **more: Any
+) -> Drawn:
+    """Draw a figure of runs: draw("accuracy", runs, y="change", width="page"), or runs first.
 
-    `width` is one of every figure: column, page, or inches. Raises UsageError for a figure or a
-    setting that is not there, and where the runs have nothing to draw.
+    Keywords, or `settings`, are those of conf/figure/NAME.yaml that are to differ; `width` is one
+    of every figure: column, page, or inches. Raises UsageError for a figure or a setting that is
+    not there, and where the runs have nothing to draw.
     """
-    wanted = dict(settings or {})
+    if isinstance(name, Runs):
+        name, runs = runs, name
+    if not isinstance(name, str) or not isinstance(runs, Runs):
+        raise UsageError('draw: give a figure and runs: lottery.draw("accuracy", lottery.load())')
+    wanted = dict(settings or {}) | {key: listed(key, value) for key, value in more.items()}
     wide = width_of(wanted.pop("width", "column"))
     function = bind("figure", defaults(name) | wanted, "figure")
     if not runs.folders:
@@ -152,6 +159,13 @@ def draw(name: str, runs: Runs, settings: Mapping[str, Any] | None = None) -> Dr
     if drawn.lacking and (families := fonts.having(drawn.lacking)):
         drawn = laid_out(function, Material(runs), wide, families)
     return drawn
+
+
+def listed(key: str, value: Any) -> Any:
+    """Return the value of a keyword: tuples are lists, and one branch is a list of it."""
+    if key == "branch" and isinstance(value, str):
+        return [value]
+    return list(value) if isinstance(value, tuple) else value
 
 
 def laid_out(
@@ -187,8 +201,7 @@ def defaults(name: str) -> dict[str, Any]:
         raise UsageError(
             f"there is no figure '{name}'{suggestion(name, figures())} (there are: {listed})"
         )
-    path = conf_dir() / "figure" / f"{name}.yaml"
-    if path.exists():
+    if path := file_of("figure", name):
         return OmegaConf.to_container(OmegaConf.load(path))  # type: ignore[return-value]
     own = settings_of(find("figure", name, "figure"))
     return {"name": name} | {k: v for k, (_, v) in own.items() if v is not dataclasses.MISSING}

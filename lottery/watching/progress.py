@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import sys
 import time
@@ -38,8 +39,9 @@ class Progress:
     """
 
     def __init__(self, style: str, levels: int, sweep: Sweep | None = None) -> None:
+        self.one = style in ("auto", "bar") and in_notebook()  # one bar, of the whole command
         if style == "auto":
-            style = "bar" if sys.stderr.isatty() else "lines"
+            style = "bar" if self.one or sys.stderr.isatty() else "lines"
         self.style, self.levels, self.sweep = style, levels, sweep
         self.pulse: Pulse | None = None
         self.followers: list[Follower] = []
@@ -69,7 +71,11 @@ class Progress:
         if self.style == "lines" and self.sweep is not None and not self.announced:
             self.say(f"{self.sweep.news(None)}; now {self.sweep.job}")
         self.announced = True
-        if self.style == "bar":
+        if self.style == "bar" and self.one:
+            self.bar = whole_bar(self.bar, done, total, self.later, self.sweep is not None)
+            of = f"run {self.sweep.over + 1}/{self.sweep.total or '?'}  " if self.sweep else ""
+            self.bar.set_description_str(f"{of}{self.title}")
+        elif self.style == "bar":
             self.bar = tqdm(total=total, initial=done, desc=self.title, unit="step", leave=False)
             if self.sweep is not None and self.jobs is None:
                 self.jobs = tqdm(bar_format="{desc}", position=1, leave=False)
@@ -87,7 +93,10 @@ class Progress:
         """Go back to so many steps."""
         self.begun -= self.done - done
         self.done = done
-        if self.bar is not None:
+        if self.bar is not None and self.one:
+            self.bar.n = max(0, self.bar.total - self.later - self.total + done)
+            self.bar.refresh()
+        elif self.bar is not None:
             self.bar.reset(self.total)
             self.bar.update(done)
 
@@ -107,7 +116,7 @@ class Progress:
             self.bar.set_postfix_str(self.news(row, times=False))
             if self.jobs is not None and self.sweep is not None:
                 self.jobs.set_description_str(self.sweep.news(self.left()))
-            if last:
+            if last and not self.one:
                 self.bar.close()
                 self.bar = None
         elif last or now - self.printed >= LINE_EVERY:
@@ -196,6 +205,23 @@ class Progress:
         if self.pulse is not None:
             self.pulse.end()
             self.pulse = None
+
+
+def in_notebook() -> bool:
+    """Say whether a notebook shows what is printed here."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return shell is not None and "IPKernelApp" in getattr(shell, "config", {})
+
+
+def whole_bar(bar: Any, done: int, total: int, later: int, swept: bool) -> Any:
+    """Return the one bar of a run, where its level stands: made for its steps and those to come."""
+    if bar is None:
+        widgets = importlib.util.find_spec("ipywidgets") is not None
+        kind = importlib.import_module("tqdm.notebook").tqdm if widgets else tqdm
+        return kind(total=total + later, initial=done, unit="step", leave=not swept)
+    bar.n = max(0, bar.total - later - total + done)
+    bar.refresh()
+    return bar
 
 
 def title(index: int, levels: int, branch: str, density: float) -> str:

@@ -1,0 +1,59 @@
+"""Find the options that installed packages bring: yaml files, by entry points of `lottery.conf`.
+
+`[project.entry-points."lottery.conf"] theirs = "theirs"` adds the folder theirs/conf. Nothing of a
+package is imported here.
+"""
+
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+GROUP, FOLDER = "lottery.conf", "conf"
+
+
+@dataclass(frozen=True)
+class Package:
+    """An installed package that brings options."""
+
+    name: str  # of its distribution
+    version: str
+    folder: Path  # of folders of yaml files, named for their groups
+
+
+def packages() -> list[Package]:
+    """Return the packages that bring options, by name; one whose folder is not there is none."""
+    from importlib.metadata import entry_points
+
+    found: dict[Path, Package] = {}
+    for entry in sorted(entry_points(group=GROUP), key=lambda e: e.dist.name if e.dist else ""):
+        if (folder := folder_of(entry.module)) and entry.dist:
+            found.setdefault(folder, Package(entry.dist.name, entry.dist.version, folder))
+    return list(found.values())
+
+
+def folder_of(module: str) -> Path | None:
+    """Return the folder conf of a package; None where there is none. Imports nothing."""
+    top, *inner = module.split(".")
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        return None
+    roots = spec.submodule_search_locations if spec else None
+    places = [Path(root, *inner, FOLDER) for root in roots or ()]
+    return next((place for place in places if place.is_dir()), None)
+
+
+def bringing(path: str) -> list[Package]:
+    """Return the packages that bring a yaml file: prune/theirs.yaml."""
+    return [package for package in packages() if (package.folder / path).is_file()]
+
+
+def of_options(choices: Mapping[str, str]) -> list[str]:
+    """Return the packages that options come from, with their versions: theirs 0.1.0."""
+    files = [f"{group}/{name}.yaml" for group, name in choices.items()]
+    return [
+        f"{package.name} {package.version}"
+        for package in packages()
+        if any((package.folder / file).is_file() for file in files)
+    ]
