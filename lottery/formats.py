@@ -2,14 +2,19 @@
 
 import json
 import math
+import os
 import re
+import shutil
+import sys
+import textwrap
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 from lottery.storage.tables import table
 from lottery.wording import printable
 
+SHORTEST, CUT = 24, "…"  # places that words keep; the head in place of columns without room
 FORMATS = ("table", "csv", "json", "markdown", "latex")
 MARKS = re.compile(r"[|`]|<(?=[A-Za-z/!?])")  # what Markdown would take for more than text
 LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
@@ -21,7 +26,8 @@ LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
 def aligned(heads: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[str] = ()) -> str:
     """Return cells as columns of a terminal; the columns named in `right` end on the right."""
     lines = [list(heads), *([printable(c) for c in row] for row in rows)]
-    widths = [max(places(line[i]) for line in lines) for i in range(len(heads))]
+    lines, heads = fitting(lines, {*right}, room())
+    widths = widths_of(lines)
     push = [head in {*right} for head in heads]
 
     def padded(text: str, width: int, to_right: bool) -> str:
@@ -29,6 +35,43 @@ def aligned(heads: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable
         return blank + text if to_right else text + blank
 
     return "\n".join("  ".join(map(padded, line, widths, push)).rstrip() for line in lines)
+
+
+def room() -> int | None:
+    """Return the columns of the terminal; None where the output goes to a file or a program."""
+    if sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit():
+        return shutil.get_terminal_size().columns
+    return None
+
+
+def widths_of(lines: Sequence[Sequence[str]]) -> list[int]:
+    """Return how many places each column takes."""
+    return [max(map(places, column)) for column in zip(*lines, strict=True)]
+
+
+def fitting(
+    lines: list[list[str]], numbers: Container[str], most: int | None
+) -> tuple[list[list[str]], list[str]]:
+    """Return the lines of a table, the first its heads, that has room; and the heads.
+
+    The longest words lose their middle; then columns go from the right, and a head … says so.
+    """
+
+    def over() -> int:
+        widths = widths_of(lines)
+        return max(0, sum(widths) + 2 * (len(widths) - 1) - (most or 0))
+
+    if most is None or not over():
+        return lines, lines[0]
+    words = [i for i, head in enumerate(lines[0]) if head not in numbers]
+    long = max(words, key=lambda i: widths_of(lines)[i], default=0)
+    if words and widths_of(lines)[long] > SHORTEST:
+        kept = max(SHORTEST, widths_of(lines)[long] - over())
+        lines = [[*line[:long], shortened(line[long], kept), *line[long + 1 :]] for line in lines]
+    while over() and len(lines[0]) > 2:
+        gone = -2 if lines[0][-1] == CUT else -1
+        lines = [[*line[:gone], CUT if line is lines[0] else ""] for line in lines]
+    return lines, lines[0]
 
 
 def places(text: str) -> int:
@@ -88,7 +131,13 @@ def page(
     titled = {"markdown": "**{}**\n\n", "latex": "% {}\n"}.get(format, "{}\n\n")
     said = [(titled.format(title) if title else "") + lay(*table) for title, table in parts]
     below = {"markdown": ["```text", *remarks, "```"], "latex": [latex_remark(r) for r in remarks]}
-    return "\n\n".join([*said, "\n".join(below.get(format, remarks))])
+    return "\n\n".join([*said, "\n".join(below.get(format, list(map(wrapped, remarks))))])
+
+
+def wrapped(line: str) -> str:
+    """Return a line of text in lines that the terminal has room for."""
+    most, inner = room(), " " * (len(line) - len(line.lstrip()) + 2)
+    return line if most is None else textwrap.fill(line, most, subsequent_indent=inner)
 
 
 def latex_remark(text: str) -> str:

@@ -26,9 +26,6 @@ else, the settings in which they differ are columns, too.
 
 from __future__ import annotations
 
-import os
-import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,7 +74,7 @@ def main(arguments: list[str]) -> int:
         lay = formats.markdown if format == "markdown" else formats.latex
         print(lay(*laid_out(runs, columns, settings), right=NUMBERS))
     else:
-        print(fitted(*laid_out(runs, columns, settings), width()))
+        print(fitted(*laid_out(runs, columns, settings), formats.room()))
         if any(run.warnings for run in runs) and (not columns or "warnings" in columns):
             print("warnings: what a run was warned of; lottery show RUN has the lines")
         if len(settings) > MOST:
@@ -178,13 +175,6 @@ def cell(run: Facts, key: str) -> str:
     if key in ("left", "seconds"):
         return about(value)
     return f"{value:.4g}" if key in MEASURED else printable(spelled(value))
-
-
-def width() -> int | None:
-    """Return the columns of the terminal; None where the output goes to a file or a program."""
-    if sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit():
-        return shutil.get_terminal_size().columns
-    return None
 
 
 def fitted(heads: list[str], rows: list[list[str]], room: int | None) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from lottery.watching.boards import About, Board, missing
 
+GROUP = "lottery.group"  # the run id, which the replicates of a config share
 TAG = "lottery.run"  # ID_replicate_K, by which a resumed run finds its own again
 MOST = 100  # parameters in one call
 DEFAULTS = {  # of MLflow's own variables, unless they are set
@@ -73,7 +74,8 @@ class Run:
             self.id = found[0].info.run_id
             client.update_run(self.id, status="RUNNING")
         else:
-            tags = {TAG: self.about.identity, "mlflow.runName": self.about.name}
+            name = f"{self.about.name} {self.about.label}"
+            tags = {TAG: self.about.identity, GROUP: self.about.group, "mlflow.runName": name}
             self.id = client.create_run(where, tags=tags).info.run_id
             told = [Param(key, str(value)) for key, value in self.about.settings.items()]
             for at in range(0, len(told), MOST):

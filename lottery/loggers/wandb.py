@@ -72,8 +72,8 @@ class Run:
             time.sleep(0.1)  # else it would be written over
         self.run = self.client.init(
             id=self.about.identity,
-            name=self.about.name,
-            group=self.about.identity.partition("_")[0],  # the replicates of a config
+            name=f"{self.about.name} {self.about.label}",
+            group=self.about.group,
             config=dict(self.about.settings),
             dir=str(self.folder),
             resume="allow" if self.how["mode"] == "online" else None,

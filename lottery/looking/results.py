@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from lottery import formats
 from lottery.errors import DamagedError
 from lottery.storage import records
 from lottery.storage.files import read_plain
@@ -14,6 +15,7 @@ from lottery.storage.records import checked
 from lottery.wording import printable
 
 NUMBERS = ("level", "density", "compression", "kept", "total")  # columns of every table of levels
+WIDTHS = (5, 9, 11, 21, 8, 8, 8)  # places of a table of levels
 WORDS = dict.fromkeys(("key", "other_run", "other_id", "branch", "settings", "layer"), str)
 
 
@@ -72,20 +74,22 @@ def level_file(outputs: Path, key: str, name: str) -> bytes | None:
 def level_table(rows: Sequence[Mapping[Any, Any]]) -> str:
     """Return the rows of metrics.csv as a table for people."""
     dense = rows[0].get("test_accuracy")
-    lines = [
-        f"{'level':>5} {'density':>9} {'compression':>11} {'kept/total':>21} "
-        f"{'val acc':>8} {'test acc':>8} {'vs dense':>8}"
-    ]
+    lines = [["level", "density", "compression", "kept/total", "val acc", "test acc", "vs dense"]]
     for entry in rows:
         test, change = entry.get("test_accuracy"), ""
         if number(test) and number(dense) and entry is not rows[0]:
             change = f"{100 * (float(test) - float(dense)):+.2f}"  # type: ignore[arg-type]
-        lines.append(
-            f"{entry['level']:>5} {entry['density']:>9.4f} {times(entry['compression']):>11} "
-            f"{entry['kept']:>10,}/{entry['total']:<10,} {percent(entry.get('val_accuracy')):>8} "
-            f"{percent(test):>8} {change:>8}"
-        )
-    return "\n".join(line.rstrip() for line in lines)
+        share = f"{entry['kept']:>10,}/{entry['total']:<10,}"
+        cells = [str(entry["level"]), f"{entry['density']:.4f}", times(entry["compression"]), share]
+        lines.append([*cells, percent(entry.get("val_accuracy")), percent(test), change])
+    widths, most = list(WIDTHS), formats.room()
+    for place in (3, 2, 4):  # what can be had from the others, or seen elsewhere
+        if most is not None and sum(widths) + len(widths) - 1 > most:
+            widths[place] = 1
+            for line in lines:
+                line[place] = formats.CUT if line is lines[0] else ""
+    padded = (" ".join(map(str.rjust, line, widths)).rstrip() for line in lines)
+    return "\n".join(padded)
 
 
 def branch_tables(dense: Sequence[Mapping[Any, Any]], found: pd.DataFrame) -> Iterator[str]:

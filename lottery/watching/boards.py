@@ -13,6 +13,8 @@ from typing import Any, Protocol
 
 from lottery.errors import UsageError
 
+SHORT = 4  # letters of an id
+
 
 @dataclass(frozen=True)
 class About:
@@ -29,6 +31,16 @@ class About:
     def identity(self) -> str:
         """Run id and replicate, which no other run has."""
         return f"{self.folder.parent.name}_{self.folder.name}"
+
+    @property
+    def label(self) -> str:
+        """A short name for a list of runs: the start of the id and the replicate, 4f3a/0."""
+        return f"{self.group[:SHORT]}/{self.folder.name.removeprefix('replicate_')}"
+
+    @property
+    def group(self) -> str:
+        """The run id, which the replicates of a config share."""
+        return self.folder.parent.name
 
     def place(self, asked: str | None, kind: str) -> Path:
         """Return the absolute folder of a board: as asked, else outputs/boards/KIND."""
