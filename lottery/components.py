@@ -53,7 +53,8 @@ def find(kind: str, name: Any, where: str) -> Callable[..., Any]:
     if name in own_components(kind):
         return getattr(importlib.import_module(f"lottery.{FOLDERS[kind]}.{name}"), name)  # type: ignore[no-any-return]
     if brought := [e for e in entry_points(group=f"lottery.{kind}") if e.name == name]:
-        if len(there := sorted({e.dist.name for e in brought if getattr(e, "dist", None)})) > 1:
+        dists = [dist for e in brought if (dist := getattr(e, "dist", None))]
+        if len(there := sorted({dist.name for dist in dists})) > 1:
             raise UsageError(
                 f"{where}.name: {kind} '{name}' is brought by the packages {' and '.join(there)}; "
                 f"uninstall one of them: pip uninstall {there[-1]}"
