@@ -108,10 +108,7 @@ def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]], right: Iterabl
 def latex(heads: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[str] = ()) -> str:
     """Return cells as a tabular of LaTeX with the rules of the package booktabs."""
     columns = "".join("r" if head in {*right} else "l" for head in heads)
-    lines = [
-        " & ".join(map(escaped, line)) + r" \\"
-        for line in [heads, *rows]
-    ]
+    lines = [" & ".join(map(escaped, line)) + r" \\" for line in [heads, *rows]]
     body = [r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"]
     return "\n".join([rf"\begin{{tabular}}{{{columns}}}", *body, r"\end{tabular}"])
 
