@@ -33,6 +33,10 @@ RETURNED: dict[
 }
 
 
+class ExitError(UsageError, RuntimeError):
+    """A component called sys.exit."""
+
+
 def in_words(error: Exception) -> Exception:
     """Return a UsageError, with file and line, for an error in a component of somebody else's.
 

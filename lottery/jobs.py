@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from lottery import blame, signals
 from lottery.composing import Composed
-from lottery.errors import LockedError, LotteryError, Stopped, UsageError
+from lottery.errors import LockedError, LotteryError, Stopped
 from lottery.storage.records import busy, locked
 from lottery.watching.sweep import Sweep, clock
 from lottery.wording import near, printable
@@ -40,7 +40,7 @@ class Jobs:
         except Stopped as error:
             self.stopped = error
         except SystemExit as error:  # of a component or a board
-            self.fail(words, UsageError(f"a component called sys.exit({error.code!r})"))
+            self.fail(words, blame.ExitError(f"a component called sys.exit({error.code!r})"))
         except Exception as error:  # noqa: BLE001 (raised again at the end, or listed there)
             self.fail(words, blame.in_words(error))
         else:
