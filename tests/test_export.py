@@ -410,17 +410,23 @@ def test_names_from_the_disk_are_safe_to_print(folder, lottery, tmp_path, capsys
 def test_a_card_is_what_it_says_whatever_the_record_says(folder, lottery, tmp_path, capsys):
     record = records.read_run(folder)
     choices = record["choices"] | {"model": "x`<b>|\n# H", "prune": "y``z"}
-    command = "lottery run 'a\x1b[31m'\n```\n# H\n"
-    (folder / "run.json").write_text(json.dumps(records.signed(record | {"choices": choices, "command": command})))
-    assert lottery("export", folder, "level=1", "to=hub/") == 0
-    card = (tmp_path / "hub" / "README.md").read_text()
-    assert "\x1b" not in card
-    assert "# H" not in card.splitlines()
-    assert "# `` x`<b>|\\n# H ``, " in card
-    assert "method ``` y``z ```, " in card
-    assert "\n```\nlottery run a" not in card  # a longer fence
-    assert "\n````\nlottery run" in card
-    assert yaml.safe_load(card.split("---")[1])["datasets"] == ["synthetic"]
+    commands = {  # one that a shell reads as words stands in a longer fence; any other is not shown
+        "lottery run 'name=```'": "makes it again:\n\n````\nlottery run 'name=```'\n````\n",
+        "lottery run 'a\x1b[31m'\n```\n# H\n": "The command that made it is not known.\n",
+        "lottery run $(id)": "The command that made it is not known.\n",
+    }
+    for number, (command, shown) in enumerate(commands.items()):
+        (folder / "run.json").write_text(json.dumps(records.signed(record | {"choices": choices, "command": command})))
+        assert lottery("export", folder, "level=1", f"to=hub{number}/") == 0
+        card = (tmp_path / f"hub{number}" / "README.md").read_text()
+        assert shown in card
+        assert "\x1b" not in card
+        assert "# H" not in card.splitlines()
+        assert "# `` x`<b>|\\n# H ``, " in card
+        assert "method ``` y``z ```, " in card
+        assert yaml.safe_load(card.split("---")[1])["datasets"] == ["synthetic"]
+        if "not known" in shown:
+            assert command.split("\n")[0][12:] not in card
 
 
 def test_a_level_that_the_store_has_lost_is_one_line(folder, lottery, capsys):

@@ -122,7 +122,7 @@ def described(level: Level, folder: Path, branch: str, weights: str) -> Portable
 
     found = finding.find(level.shelf.path, weights=weights)
     run = Facts(folder)
-    typed = str(run.record.get("command", "?"))
+    typed = str(run.record.get("command", ""))
     about = {
         "level": level.index,
         "branch": branch,

@@ -34,9 +34,7 @@ are exactly 0 (density {density:.6g}). The weights are those {when}.
 ## How it was trained
 
 Level {level}{branch} of the run {run} (method {method}, rewind {rewind}), made with lottery
-{lottery} and torch {torch}. This command makes it again:
-
-{command}
+{lottery} and torch {torch}. {command}
 
 All settings are in config.json.
 
@@ -115,7 +113,9 @@ def card(about: dict[str, Any]) -> str:
 
 def commands(about: dict[str, Any]) -> str:
     """Return the command of this run, and that of the sweep that it was part of, as code."""
-    text = block(about["command"])
+    if not about["command"]:
+        return "The command that made it is not known."
+    text = f"This command makes it again:\n\n{block(about['command'])}"
     if about["sweep"]:
         text += f"\n\nIt was trained with others, by\n\n{block(about['sweep'])}"
     return text

@@ -38,10 +38,10 @@ def words_of(command: str) -> list[str]:
 def alone(run: Facts) -> str:
     """Return the command that makes this run and no other.
 
-    That is the recorded one, or for one of a sweep its options and the settings that differ from
-    theirs, without places and devices of the machine that it ran on.
+    That is the recorded one, "" where there is none of ours, or for one of a sweep its options and
+    the settings that differ from theirs, without places and devices of the machine that it ran on.
     """
-    typed = str(run.record.get("command", "?"))
+    typed = str(run.record.get("command", ""))
     if not of_sweep(typed) or not run.choices or not run.settings:
         return typed
     asked = run.record.get("levels_asked")  # by the longest command; config.yaml has the first
