@@ -601,13 +601,16 @@ CACHES = {
 
 
 @pytest.mark.parametrize("what", CACHES)
-def test_a_cache_from_elsewhere_is_made_again_where_it_cannot_be(load, mnist_files, tmp_path, capsys, what):
+def test_a_cache_from_elsewhere_is_made_again_where_it_cannot_be(
+    load, mnist_files, tmp_path, capsys, monkeypatch, what
+):
+    monkeypatch.setattr(downloads, "settled", lambda now, clock: True)
     first = load("mnist", validation=10)
     path = tmp_path / "cache" / "mnist.safetensors"
     tensors, _ = cache.read(path, id)
     changed = CACHES[what](tensors)
     capsys.readouterr()
-    cache.keep(path, changed)
+    cache.keep(path, changed, downloads.trace(tmp_path, files_of("mnist")))
     assert load("mnist", validation=10).fingerprint == first.fingerprint
     said = capsys.readouterr().err
     assert "is damaged (" in said
