@@ -626,6 +626,27 @@ def test_by_order_is_by_name_where_the_names_are_the_same(folder):
     assert found.keys() == mask.keys()
 
 
+def test_what_only_its_order_tells_apart_is_named(tmp_path):
+    """Two layers of one shape may be registered in another order in a net of one's own."""
+    theirs = nn.ModuleDict({"a": nn.Linear(3, 3), "b": nn.Linear(3, 3), "c": nn.Linear(3, 2)})
+    keep = {f"{n}.weight": torch.ones(2 if n == "c" else 3, 3, dtype=torch.bool) for n in "abc"}
+
+    def ticket(name):
+        made = tickets.Portable(theirs.state_dict(), keep, tickets.described(keep, "end"))
+        (tmp_path / name).write_bytes(tickets.pack(made))
+        return tmp_path / name
+
+    mine = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3), nn.Linear(3, 2))
+    with pytest.warns(UserWarning, match=r"nothing but their order tells 0.weight, 1.weight apart, which are alike") as said:
+        door.load_ticket(mine, ticket("t.safetensors"), by_order=True)
+    assert len(said) == 1
+    assert torch.equal(mine[1].weight, theirs["b"].weight)
+    nn.init.zeros_(theirs["a"].weight)
+    nn.init.zeros_(theirs["b"].weight)  # whichever is which
+    door.load_ticket(mine, ticket("same.safetensors"), by_order=True)
+    door.load_ticket(theirs, tmp_path / "t.safetensors", by_order=True)  # their own names
+
+
 def test_the_counters_of_batchnorm_come_along_by_order(tmp_path):
     theirs = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
     theirs[1].num_batches_tracked += 77

@@ -234,7 +234,13 @@ def test_damage_of_another_replicate_does_not_stop_it(fabricate, show):
     text = show("aaaa/replicate_0")
     assert "sanity: not judged: " in text
     assert "replicate_1/metrics.csv is damaged" in text
-    assert json.loads(show("aaaa/replicate_0", "format=json"))["sanity"] == []
+    found = json.loads(show("aaaa/replicate_0", "format=json"))
+    assert found["sanity"] == []
+    (why,) = found["sanity_not_judged"]
+    assert why.startswith("replicate_1 is left out: ")
+    assert "replicate_1/metrics.csv is damaged" in why
+    (other / "metrics.csv").unlink()
+    assert json.loads(show("aaaa/replicate_0", "format=json"))["sanity_not_judged"] is None
 
 
 def test_a_running_one_says_when_it_ends(fabricate, show, monkeypatch):

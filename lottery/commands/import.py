@@ -116,10 +116,11 @@ def fitted(
         model = asked(overrides)
         own, dense = model["weights"], model["dense"]
         names = matching.matched(weights, own, found.ordered)
+        unsure = matching.by_order_alone(names, weights)
         if chosen["masks"] == "zeros":  # a parameter of no layer may hold zeros
             mask = matching.prunable(mask, names, dense)
         weights, mask = matching.renamed(weights, mask, names, own, dense, model.get("names", {}))
-        notes.append(f"names {matching.in_words(names)}")
+        notes += [f"names {matching.in_words(names)}", *([unsure] if unsure else [])]
         about |= model["about"]
     about |= tickets.described(mask, said) | {
         "source": {

@@ -1,6 +1,7 @@
 """Find a ticket by its path: in a file, on the shelf of a level, in the folder of a run."""
 
 import contextlib
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -191,8 +192,9 @@ def load_ticket(
     it. Pruned weights are 0.0. The mask maps the name of each pruned parameter to bool of its
     shape, True = kept, on the parameter's device. With `by_order` a net whose parameters have other
     names takes them one by one in their order, where each has the kind (weight, bias) and the shape
-    of its pair. Raises lottery.errors.UsageError unless all fit, and then changes nothing,
-    DamagedError where a checksum is wrong.
+    of its pair; a warning names those that only their order tells apart. Raises
+    lottery.errors.UsageError unless all fit, and then changes nothing, DamagedError where a
+    checksum is wrong.
     """
     place = Path(path).expanduser()
     ticket = find(place, weights=weights)
@@ -210,6 +212,8 @@ def load_ticket(
         raise UsageError(f"{head}: {why}")
     taken = {name: ticket.weights[there] for name, there in names.items()}
     matching.refuse_split(taken, every, head)
+    if unsure := matching.by_order_alone(names, ticket.weights):
+        warnings.warn(f"{printable(place)}: {unsure}", stacklevel=2)
     model.load_state_dict(own | taken)
     pruned = masks.everywhere(ticket.mask, tied_in(ticket))
     found = {name: pruned[there] for name, there in names.items() if there in pruned}

@@ -74,6 +74,29 @@ def paired(
     raise UsageError(f"{head}: {apart(there, wanted)}{why}")
 
 
+def by_order_alone(names: Mapping[str, str], found: Mapping[str, Tensor]) -> str:
+    """Say which layers nothing but their order tells apart, of `matched` ones; "" for none.
+
+    Those have other names there and weights of one kind and shape, with other values.
+    """
+    groups: dict[tuple[str, torch.Size], list[str]] = {}
+    for name, there in names.items():
+        if name != there and found[there].dim() > 1:
+            groups.setdefault(sort(there, found[there]), []).append(name)
+    unsure = [
+        name
+        for group in groups.values()
+        if any(not torch.equal(found[names[group[0]]], found[names[name]]) for name in group)
+        for name in group
+    ]
+    if not unsure:
+        return ""
+    return (
+        f"nothing but their order tells {some(unsure)} apart, which are alike in kind and shape; "
+        "if they stand in another order there, each has the weights of another"
+    )
+
+
 def sort(name: str, tensor: Tensor) -> tuple[str, torch.Size]:
     """Return kind and shape of a parameter."""
     return name.rpartition(".")[2], tensor.shape
