@@ -11,6 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 
 from lottery.copying import copied
+from lottery.errors import UsageError
 from lottery.nets.labels import (
     CONVOLVE,
     JOIN,
@@ -76,8 +77,14 @@ def trace(model: nn.Module, task: Task) -> Graph:
     model = copied(model)  # it may keep what it sees
     follower = Follower(model)
     example = torch.full((1, *task.input_shape), float(OUTSIDE), dtype=torch.float64)
-    with evaluating(model), torch.no_grad(), follower:
-        result = model(example.as_subclass(Labels))
+    try:
+        with evaluating(model), torch.no_grad(), follower:
+            result = model(example.as_subclass(Labels))
+    except UsageError:
+        raise
+    except Exception as error:  # noqa: BLE001 (the net's own code looks at what it is given)
+        reason = next(iter(str(error).splitlines()), "")
+        raise unknown(f"{type(error).__name__}: {reason}") from error
     if not isinstance(result, Labels):
         raise unknown("what makes the outputs")
     for output in found(result):

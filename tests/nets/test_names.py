@@ -5,6 +5,11 @@ import torch
 import zoo
 
 from lottery import mask as masks
+from lottery.errors import UsageError
+from lottery.nets import graph
+from lottery.nets.heads import heads
+from lottery.nets.taking import taken
+from lottery.prunable import bare
 
 
 class Task:
@@ -39,3 +44,48 @@ def test_nets_are_chosen_like_those_of_a_package(zoo):
     folder = zoo("called_twice", "prune=imp", "levels=1")
     assert (folder / "metrics.csv").exists()
     assert "is wanted" in zoo.refusal("image_out")
+
+
+@pytest.mark.parametrize("net", [zoo.gru, zoo.attention, zoo.standardised, zoo.autoencoder])
+def test_a_net_whose_channels_cannot_be_followed_is_refused_in_a_line(net):
+    with pytest.raises(UsageError, match="channels cannot be followed") as refusal:
+        graph.trace(taken(net(Task), Task), Task)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("net", "found"),
+    [
+        (zoo.head_first, {"head.weight"}),
+        (zoo.head_first_conv, {"head.weight"}),
+        (zoo.conv_head, {"head.weight"}),
+        (zoo.two_heads, {"main.weight", "second.weight"}),
+        (zoo.functional, {"head.weight"}),
+        (zoo.lstm, {"head.weight"}),
+    ],
+)
+def test_heads_are_found_wherever_they_are_defined(net, found):
+    assert heads(taken(net(Task), Task), Task) == found
+
+
+@pytest.mark.parametrize(
+    ("net", "masked", "left"),
+    [
+        (zoo.lstm, ["cell.weight_ih_l0", "cell.weight_hh_l0", "head.weight"], []),
+        (zoo.weight_norm, ["head.weight"], ["a.parametrizations.weight.original0"]),
+        (zoo.spectral_norm, ["head.weight", "b.parametrizations.weight.original"], []),
+        (zoo.bare, ["a.weight", "head.weight"], ["matrix", "every.0"]),
+        (zoo.tied_embedding, ["embedding.weight", "hidden.weight", "head.weight"], []),
+    ],
+)
+def test_the_table_says_what_is_pruned_and_what_is_left(net, masked, left):
+    model = net(Task)
+    mask = masks.dense(model)
+    assert set(masked) <= set(mask) and not set(left) & set(mask)
+    assert set(left) <= set(bare(model, mask))
+
+
+def test_an_embedding_is_pruned_where_a_pattern_names_it():
+    net = torch.nn.Sequential(torch.nn.Embedding(4, 3), torch.nn.Linear(3, 2))
+    assert list(masks.dense(net)) == ["1.weight"]
+    assert list(masks.dense(net, ["*", "0"])) == ["0.weight", "1.weight"]
