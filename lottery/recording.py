@@ -19,7 +19,7 @@ from lottery.errors import DamagedError, DiskError, LotteryError
 from lottery.experiment import run_levels
 from lottery.looking.folders import lost, runs_in
 from lottery.looking.packages import of_options
-from lottery.looking.results import branch_tables, branches, level_table, metrics, number, percent
+from lottery.looking.results import branch_tables, branches, level_table, number, percent, sound
 from lottery.looking.sanity import POSITIONS, judge, sanity_table
 from lottery.outcome import FORMAT
 from lottery.rows import read_rows
@@ -158,10 +158,9 @@ def judged(run: Run) -> str:
 
 
 def readable(run: Run, folder: Path) -> bool:
-    """Say whether the tables of a replicate can be read; warn where they cannot."""
+    """Say whether a replicate can be judged; warn where it cannot."""
     try:
-        metrics(folder)
-        branches(folder)
+        sound(folder)
     except (DamagedError, DiskError) as error:
         run.watch.warn(f"the verdict leaves out {folder.name}: {error}")
         return False

@@ -431,9 +431,10 @@ def test_the_interval_is_students():
     assert (mean, low, high) == pytest.approx((2, 2 - 4.302653 / 3**0.5, 2 + 4.302653 / 3**0.5))
 
 
-def test_damage_in_another_replicate_leaves_its_verdict_out(run, lottery, tiny, capsys):
+@pytest.mark.parametrize("broken", ["metrics.csv", "run.json"])
+def test_damage_in_another_replicate_leaves_its_verdict_out(broken, run, lottery, tiny, capsys):
     first = run("sanity=true", "levels=1")
-    (first / "metrics.csv").write_text("level\n0\n")
+    (first / broken).write_text("level\n0\n")
     capsys.readouterr()
     assert lottery("run", *tiny, "sanity=true", "levels=1", "replicate=1") == 0
     said = capsys.readouterr()

@@ -415,14 +415,24 @@ def test_a_replicate_without_a_sound_record_is_named_and_renames_no_group(fabric
     for broken in ("replicate_0/run.json", "replicate_2/metrics.csv"):
         (config / broken).write_text("odd")
     (config / "replicate_3" / "run.json").unlink()
+    (config / "replicate_5").mkdir()
+    fabricate(replicate=6, test=(), **other)
     text = compare()
     assert "A aaaaaaaaaa lenet_300_100_digits_imp lenet_300_100 digits mine" in " ".join(text.split())
-    assert "replicate_2 is left out: " in text
+    for k, name in enumerate(("run.json", "", "metrics.csv")):  # what the mean leaves out is named
+        assert (f"replicate_{k} is left out: " in text) == bool(name)
+        assert not name or f"replicate_{k}/{name} is damaged" in text
+    assert "replicate_5" not in text  # nothing was ever there
+    assert "no level of A is finished yet in replicate 6" in text
+    rows = json.loads(compare("format=json"))["rows"]
+    assert {(row["run"], row["replicates"]) for row in rows} == {("A", 2), ("B", 5)}
     assert "replicate_3 is left out: its run.json is missing" in text.replace("\n", " ")
     with pytest.warns(UserWarning, match="replicate_3 is left out: its run.json is missing"):
         runs = package.load(tmp_path / "outputs")
     assert set(runs.runs["method"]) == {"mine", "imp"}
     assert {label.partition(",")[0] for label in labels(runs.folders).values()} == {"mine", "imp"}
+    with pytest.warns(UserWarning, match="replicate_[02] is left out: "):
+        assert sorted(runs.levels.query("method == 'mine'")["replicate"].unique()) == [1, 4]
     problems = gather.gather(runs.folders, 0.005).problems
     assert all(any(f"replicate_{k}" in line for line in problems) for k in (0, 2, 3))
     assert "replicate_3" in " ".join(Material(runs).notes)  # which plot says, and captions

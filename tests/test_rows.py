@@ -156,10 +156,12 @@ def beside(outputs, number):
 
 
 @pytest.mark.parametrize(
-    "words", [["levels=1"], ["-m", "prune=random,magnitude_init", "levels=1"]], ids=["run", "sweep"]
+    ("words", "times"),  # the second finds all that is there
+    [(["levels=1"], 2), (["-m", "prune=random,magnitude_init", "levels=1"], 1)],
+    ids=["run", "sweep"],
 )
 def test_a_run_opens_as_many_files_beside_a_thousand_others_as_beside_none(
-    words, lottery, tiny, tmp_path, watched
+    words, times, lottery, tiny, tmp_path, watched
 ):
     lottery("run", *tiny, "levels=0", "outputs=first")  # what is imported and cached is
     counts = []
@@ -170,7 +172,7 @@ def test_a_run_opens_as_many_files_beside_a_thousand_others_as_beside_none(
             beside(outputs, number)
         found = [
             watched(outputs, lambda to=outputs: lottery("run", *tiny, *words, f"outputs={to}"))
-            for _ in range(2)  # the second finds all that is there
+            for _ in range(times)
         ]
         counts.append([len(each) for each in found])
         assert not [path for each in found for path in each if "/other_" in path]

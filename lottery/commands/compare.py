@@ -167,6 +167,9 @@ def notes(some: Sequence[Group], first: int) -> Iterator[str]:
         for folder, why in group.damaged.items():
             yield f"note: {folder} is left out: {why}"
         yield from (f"note: {line}" for line in lost(group.folders))
+        if group.unfinished:
+            who = ", ".join(map(str, group.unfinished))
+            yield f"note: no level of {group.label} is finished yet in replicate {who}"
         if not group.settings:
             yield f"note: the settings of {group.label} cannot be read"
     yield from warnings(some)

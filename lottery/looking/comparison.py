@@ -10,7 +10,7 @@ from typing import Any
 from lottery import stats
 from lottery.errors import DamagedError, DiskError
 from lottery.looking import order
-from lottery.looking.facts import WHOSE, Facts, level_rows, number, spokesman
+from lottery.looking.facts import WHOSE, Facts, level_rows, number, recorded, spokesman
 from lottery.looking.folders import configs
 
 NEAR = 0.02  # densities that differ by this share at most count as one
@@ -34,6 +34,12 @@ class Group:
     @property
     def ident(self) -> str:
         return self.folders[0].parent.name
+
+    @property
+    def unfinished(self) -> list[int]:
+        """The replicates that have no level yet."""
+        sound = {Facts(folder).replicate for folder in self.folders if folder not in self.damaged}
+        return sorted(sound.difference(*self.levels.values()))
 
     @cached_property
     def settings(self) -> dict[str, Any]:
@@ -70,6 +76,7 @@ def gathered(label: str, folders: Sequence[Path]) -> Group:
     damaged = {}
     for folder in folders:
         try:
+            recorded(folder)
             for row in level_rows(folder):
                 levels.setdefault(int(row["level"]), {})[Facts(folder).replicate] = row
         except (DamagedError, DiskError, KeyError, TypeError, ValueError) as error:

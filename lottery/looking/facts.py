@@ -180,6 +180,14 @@ def spokesman(folders: Sequence[Path]) -> Facts:
     return next(sound, every[0])
 
 
+def recorded(folder: Path) -> None:
+    """Raise DamagedError or DiskError where run.json is not whole: no mean counts the replicate."""
+    try:
+        records.read_run(folder)
+    except FileNotFoundError as error:
+        raise DamagedError(f"{folder} has no run.json") from error
+
+
 def level_rows(folder: Path) -> list[dict[str, Any]]:
     """Return the rows of metrics.csv with numbers where numbers stand; [] for none yet.
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from lottery import formats
 from lottery.errors import DamagedError
+from lottery.looking.facts import recorded
 from lottery.storage import records
 from lottery.storage.files import read_plain
 from lottery.storage.records import checked
@@ -27,6 +28,13 @@ def metrics(folder: Path) -> pd.DataFrame:
 def branches(folder: Path) -> pd.DataFrame:
     """Return branches.csv of a run, a row a level and branch; empty where there is none."""
     return level_rows(folder, "branches.csv", "branch", "settings")
+
+
+def sound(folder: Path) -> None:
+    """Raise DamagedError or DiskError where a replicate can be part of no mean over replicates."""
+    recorded(folder)
+    metrics(folder)
+    branches(folder)
 
 
 def level_rows(folder: Path, name: str, *more: str) -> pd.DataFrame:

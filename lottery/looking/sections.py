@@ -198,8 +198,7 @@ def judged(run: Facts, correction: str = "holm") -> tuple[list[dict[str, Any]], 
     sound, why = [], []
     for folder in runs_in(run.folder.parent):
         try:
-            results.metrics(folder)
-            results.branches(folder)
+            results.sound(folder)
             sound.append(folder)
         except (DamagedError, DiskError) as error:
             why.append(f"{folder.name} is left out: {error}")

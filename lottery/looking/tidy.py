@@ -14,7 +14,7 @@ import pandas as pd
 from lottery.errors import DamagedError, DiskError, UsageError
 from lottery.looking import overlaps, results
 from lottery.looking.choice import choose
-from lottery.looking.facts import COLUMNS, WHOSE, Facts, spokesman
+from lottery.looking.facts import COLUMNS, WHOSE, Facts, recorded, spokesman
 from lottery.looking.folders import lost
 from lottery.looking.order import deciding, differing
 from lottery.storage import records
@@ -186,6 +186,7 @@ class Runs:
         tables, whose = [], []
         for facts in self._facts:
             try:
+                recorded(facts.folder)
                 table = read(facts.folder)
             except (DamagedError, DiskError) as error:
                 line = f"{facts.folder} is left out: {error}"
@@ -194,7 +195,7 @@ class Runs:
                 continue
             if len(table):
                 tables.append(table.rename(columns={c: f"own_{c}" for c in WHOSE if c in table}))
-                whose += [self._whose(facts)] * len(table)
+                whose += [facts.whose] * len(table)
         if not tables:
             return empty(which)
         return pd.concat([pd.DataFrame(whose), joined(tables)], axis=1)

@@ -229,9 +229,13 @@ def summary(table: pd.DataFrame, by: Sequence[str], columns: Sequence[str]) -> p
 
 
 def dense_of(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of the dense nets: level 0. A later level may keep everything too."""
+    """Return the rows of the dense nets: level 0. A later level may keep everything too.
+
+    In a table without keys each of them is a net of its own.
+    """
     dense = (rows["level"] == 0) & (rows["density"] == 1) & (rows["branch"] == "")
-    return rows[dense].copy()
+    found = rows[dense].copy()
+    return found if "key" in found else found.assign(key=found.index.map(str))
 
 
 def dense_nets(rows: pd.DataFrame) -> list[strokes.Net]:

@@ -17,7 +17,6 @@ from lottery.plotting.material import labels
 from lottery.reports import headline, several
 from lottery.reports.one import Member, member, part
 from lottery.reports.sheets import Report
-from lottery.storage import records
 
 FULL = 8  # configs whose own sections have figures; more of them would be slow to make and to open
 TABLES = ("metrics.csv", "branches.csv", "layers.csv", "overlaps.csv")
@@ -53,13 +52,9 @@ def gather(folders: Sequence[Path], tolerance: float, correction: str = "holm") 
 def is_sound(folder: Path, problems: list[str]) -> bool:
     """Say whether a run's tables can be read and reckoned with; else say why among the problems."""
     try:
-        records.read_run(folder)
-        results.metrics(folder)
-        results.branches(folder)
+        results.sound(folder)
         for name in TABLES:
             refuse_odd(folder, name, results.read_table(folder, name))
-    except FileNotFoundError:
-        problems.append(f"Left out: {where(folder)} has no run.json")
     except (DamagedError, DiskError) as error:
         problems.append(f"Left out: {error}")
     else:
