@@ -25,12 +25,35 @@ RETURNED: dict[
     "schedule": ("a density", lambda found: isinstance(found, Real)),
     "rewind": ("a state and a span", lambda found: isinstance(found, tuple) and len(found) == 2),
     "optimizer": ("a torch.optim.Optimizer", lambda found: hasattr(found, "param_groups")),
-    "figure": ("a figure and a table", lambda found: isinstance(found, tuple) and len(found) == 2),
+    "structure": ("units (lottery.units.Units)", lambda found: hasattr(found, "whole")),
+    "update": ("a mask or None", lambda found: found is None or isinstance(found, Mapping)),
+    "lr": ("a factor of the learning rate", lambda found: hasattr(found, "__float__")),
+    "branch": (
+        "a ticket (lottery.parts.Ticket)",
+        lambda found: hasattr(found, "mask") and hasattr(found, "span"),
+    ),
+    "figure": (
+        "a matplotlib figure and a pandas table",
+        lambda found: (
+            isinstance(found, tuple)
+            and len(found) == 2
+            and hasattr(found[0], "savefig")
+            and hasattr(found[1], "to_csv")
+        ),
+    ),
     "log": (
         "a board, with write and close",
         lambda found: hasattr(found, "write") and hasattr(found, "close"),
     ),
 }
+MEMORY = (
+    "the memory of this machine does not suffice; lottery plan with the same words says what a "
+    "step needs, and a smaller train.batch_size needs less"
+)
+HOMELESS = (
+    "~ stands for nothing here, since this user has no home folder; type the path in full, or "
+    "export HOME=DIR"
+)
 
 
 class ExitError(UsageError, RuntimeError):
@@ -40,8 +63,14 @@ class ExitError(UsageError, RuntimeError):
 def in_words(error: Exception) -> Exception:
     """Return a UsageError, with file and line, for an error in a component of somebody else's.
 
-    Any other is returned as it is: errors of ours and of the disk, and bugs.
+    One for memory that does not suffice, too, and for a ~ that stands for nothing. Any other is
+    returned as it is: errors of ours and of the disk, and bugs.
     """
+    homeless = isinstance(error, RuntimeError) and "home directory" in str(error)  # of pathlib
+    if homeless or lacks_memory(error):
+        told = UsageError(HOMELESS if homeless else MEMORY)
+        told.__cause__ = error
+        return told
     ours = isinstance(error, LotteryError)
     if ours or (isinstance(error, OSError) and error.errno in DISK):
         return error
@@ -64,6 +93,12 @@ def in_words(error: Exception) -> Exception:
     )
     told.__cause__ = error
     return told
+
+
+def lacks_memory(error: Exception) -> bool:
+    """Say whether an error is that of Python or of torch for memory that is not to be had."""
+    kind = {each.__name__ for each in type(error).__mro__}
+    return bool(kind & {"MemoryError", "OutOfMemoryError"}) or "DefaultCPUAllocator" in str(error)
 
 
 def said(error: BaseException) -> str:

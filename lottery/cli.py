@@ -130,8 +130,6 @@ def last_words(error: Exception) -> tuple[int, str]:
         return kept.code, str(kept)
     if isinstance(error, OSError) and error.errno in REFUSED:
         return DISK, f"{type(error).__name__}: {error}"
-    if isinstance(error, MemoryError):
-        return UsageError.code, "the memory of this machine does not suffice; see lottery plan"
     return 1, f"{type(error).__name__}: {error} (a bug in lottery? -v shows where)"
 
 
@@ -183,7 +181,19 @@ def dispatch(arguments: list[str]) -> int:
         from lottery.answers import command_meant
 
         word, rest = command_meant(word, rest, commands())
+    if not {"-h", "--help"} & set(rest):
+        check_place()
     return int(command(word).main(rest))
+
+
+def check_place() -> None:
+    """Raise UsageError where the folder that the command was typed in is gone."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise UsageError(
+            "the folder that this shell is in has been removed; cd to one that is there"
+        ) from None
 
 
 def command(word: str) -> ModuleType:

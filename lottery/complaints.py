@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lottery.config import conf_dir
-from lottery.errors import LotteryError, UsageError
+from lottery.errors import UsageError
 from lottery.interpolation import cause_of
 from lottery.looking.defaults import LISTS, all_places, names_in
 from lottery.skeleton import Config, Host, Prune, Train
@@ -24,8 +24,19 @@ KINDS = {  # omegaconf's words, and ours
 }
 
 
-def translated(error: Exception) -> LotteryError:
-    """Return hydra's many-line errors as one line that says what to type."""
+def raised_by_us(error: Exception) -> bool:
+    """Say whether an error is none that words and files cause: of the machine, or a bug."""
+    if isinstance(error, (OSError, MemoryError, ImportError)):
+        return True
+    trace, last = error.__traceback__, ""
+    while trace is not None:
+        last = str(trace.tb_frame.f_globals.get("__name__"))
+        trace = trace.tb_next
+    return last.partition(".")[0] == "lottery" and not isinstance(error, RecursionError)
+
+
+def translated(error: Exception) -> Exception:
+    """Return hydra's many-line errors as one line that says what to type; a bug as it is."""
     if ours := cause_of(error):  # of a file or a setting that was looked at in between
         return ours
     if isinstance(error, yaml.YAMLError):
@@ -33,7 +44,9 @@ def translated(error: Exception) -> LotteryError:
         file = f"{mark.name}, line {mark.line + 1}" if mark else "a yaml file"
         return UsageError(f"{file}: this is no YAML ({getattr(error, 'problem', error)})")
     text = str(error)
-    if not isinstance(error, (HydraException, OmegaConfBaseException)):  # nobody else's code ran
+    if not isinstance(error, (HydraException, OmegaConfBaseException)):
+        if raised_by_us(error):
+            return error
         said = (text.splitlines() or [""])[0]
         return UsageError(
             f"config: these words and files make no config ({type(error).__name__}: {said})"
@@ -51,6 +64,11 @@ def translated(error: Exception) -> LotteryError:
         return UsageError(unknown_option(match[1], text))
     if match := re.search(r"Key '([^']+)' (?:not in|is not in)", "\n".join([text, *cause])):
         place = re.match(r"In '([^']+)'", text)
+        if place and match[1] == place[1].partition("/")[0] == "experiment":
+            return UsageError(
+                f"{place[1]}.yaml: it sets nothing of a run, since its first line is not: "
+                "# @package _global_"
+            )
         where = f"{place[1]}.yaml" if place else "config"
         return UsageError(f"{where}: there is no setting '{match[1]}'{near(match[1], settings())}")
     if match := re.search(r"Ambiguous value for argument '([^']+)'", text):
@@ -61,6 +79,8 @@ def translated(error: Exception) -> LotteryError:
         said = "\n".join([text, *cause])
         if kind := next((words for name, words in KINDS.items() if name in said), ""):
             return UsageError(f"config: {match[1]}: the value is {kind}")
+    if isinstance(error, OverrideParseException) and re.search("[\ud800-\udfff]", text):
+        return UsageError(f"config: '{error.override}' holds bytes that are no UTF-8; type letters")
     if isinstance(error, OverrideParseException):
         return UsageError(
             f"config: '{error.override}' is no override that hydra can read; a list has a value on "

@@ -78,7 +78,10 @@ def compose_each(arguments: Sequence[str], job: Callable[[Composed], None]) -> i
         except Exception as error:  # noqa: BLE001 (hydra's and OmegaConf's, in words)
             from lottery.complaints import translated
 
-            raise translated(error) from None
+            told = translated(error)
+            if told is error:
+                raise
+            raise told from None
     for each in jobs:
         job(each)
     return 0

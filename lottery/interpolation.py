@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, Node, OmegaConf
+from omegaconf.base import Container
 from omegaconf.basecontainer import BaseContainer
 from omegaconf.errors import (
     MissingMandatoryValue,
@@ -19,6 +20,7 @@ from omegaconf.errors import (
 
 from lottery.errors import LotteryError, UsageError
 from lottery.storage.yamls import DEEPEST, LARGEST
+from lottery.wording import without_password
 
 PLACES = ("data", "outputs", "dataset.path", "model.path", "rewind.path", "host")  # and below
 RESOLVERS = (  # none else: a program may have some that run code
@@ -32,6 +34,8 @@ RESOLVERS = (  # none else: a program may have some that run code
     "hydra",
 )
 SECRET = re.compile(r"secret|token|passw|pwd|credential|(?:^|_)key(?:$|_|s)|auth", re.IGNORECASE)
+COST = 2_000  # characters that a reference counts for
+MOST = 10_000_000  # characters that one config, or one of its texts, may come to
 ABSENT = object()
 
 
@@ -43,6 +47,31 @@ class Filling:
         self.setting = ""  # "" while the files are put together
         self.environment = ""  # the last variable that was asked for
         self.told: set[str] = set()  # what variables hold
+        self.within = self.spent = 0  # references in each other, and what they came to so far
+
+    def bounded(self, resolve: Callable[..., Any]) -> Callable[..., Any]:
+        """Return OmegaConf's way from ${...} to a node, which ends where texts multiply.
+
+        It follows every reference anew: ten lines of ten each are ten thousand million.
+        """
+
+        def call(*given: Any, **settings: Any) -> Any:
+            if not self.within and not self.setting:
+                self.spent = 0  # of one config after the other, while they are put together
+            self.within += 1
+            try:
+                found = resolve(*given, **settings)
+            finally:
+                self.within -= 1
+            value = found._value() if isinstance(found, Node) else None
+            self.spent += COST + len(value if isinstance(value, str) else "")
+            if self.spent > MOST:
+                raise UsageError(
+                    f"{self.setting or 'config'}: what it refers to with ${{...}} grows without end"
+                )
+            return found
+
+        return call
 
     def env(self, node: Node, name: str, default: Any = ABSENT) -> str | None:
         """Return a variable of the environment, for a setting that is a place.
@@ -70,6 +99,11 @@ class Filling:
             raise UsageError(
                 f"{self.setting}: what the environment has as {name} is no path, and a secret by "
                 f"its name; type {self.setting}=VALUE"
+            )
+        if without_password(value) != value:
+            raise UsageError(
+                f"{self.setting}: what the environment has as {name} is an address with a "
+                f"password, which a run would keep; type {self.setting}=VALUE without it"
             )
         self.told.add(value)
         return value
@@ -104,10 +138,18 @@ def own_resolvers(choices: Mapping[str, str]) -> Iterator[Filling]:
     OmegaConf.clear_resolvers()
     BaseContainer._resolvers["oc.env"] = lambda *given: filling.env(given[2], *given[3])
     BaseContainer._resolvers["hydra"] = lambda *given: filling.hydra(*given[3])
+    node, tree = (
+        Container._resolve_node_interpolation,
+        Container._resolve_interpolation_from_parse_tree,
+    )
+    Container._resolve_node_interpolation = filling.bounded(node)  # type: ignore[method-assign]
+    Container._resolve_interpolation_from_parse_tree = filling.bounded(tree)  # type: ignore[method-assign]
     try:
         yield filling
     finally:
         BaseContainer._resolvers = kept
+        Container._resolve_node_interpolation = node  # type: ignore[method-assign]
+        Container._resolve_interpolation_from_parse_tree = tree  # type: ignore[method-assign]
 
 
 def plain(config: Any, choices: Mapping[str, str] | None = None) -> dict[str, Any]:

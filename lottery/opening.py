@@ -15,6 +15,7 @@ from lottery.storage.records import whose
 from lottery.task import Task
 from lottery.watching.progress import Progress
 from lottery.watching.sweep import Sweep
+from lottery.wording import expanded
 
 
 def open_run(
@@ -25,7 +26,7 @@ def open_run(
     sweep: Sweep | None = None,
 ) -> Run:
     """Return the run of a bound config in its folder; reads the data, writes nothing."""
-    data = parts.dataset(Path(settings["data"]).expanduser())
+    data = parts.dataset(expanded(settings["data"]))
     last = channels_last(parts.recipe, device)
     falls_back = last and parts.recipe.channels_last == "auto" and not takes_last(parts, data)
     task = data.prepare(

@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -64,6 +66,33 @@ def refuse(named: str, part: str, where: str) -> NoReturn:
     raise UsageError(f"{where}: {printable(named)} is not supported: {said}")
 
 
+def refuse_broken(option: str) -> None:
+    """Raise UsageError for a typed option of a plugin of hydra's that cannot be imported.
+
+    It is tried in a process of its own, since it may do anything.
+    """
+    found = {
+        path.stem
+        for folder in sys.path
+        for path in Path(folder or ".", "hydra_plugins").glob("*")
+        if option in path.stem.split("_") and path.stem.isidentifier()
+    }
+    for name in sorted(found):
+        done = subprocess.run(  # noqa: S603 (a name of Python's)
+            [sys.executable, "-c", f"import hydra_plugins.{name}"],
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+        )
+        if done.returncode:
+            why = (done.stderr.decode(errors="replace").strip().splitlines() or ["it ends"])[-1]
+            raise UsageError(
+                f"config: the hydra plugin {name} cannot be imported ({printable(why)}); "
+                f"pip uninstall {name.replace('_', '-')}"
+            )
+
+
 def refuse_words(words: Iterable[Override]) -> None:
     """Raise UsageError for overrides that ask hydra for more than TAKEN."""
     for word in words:
@@ -75,6 +104,8 @@ def refuse_words(words: Iterable[Override]) -> None:
             continue
         if "/" in word.key_or_group and path[:3] != TAKEN.split("."):
             if path[1:] not in KINDS or word.value() != "basic":
+                if path[1:] in KINDS:
+                    refuse_broken(str(word.value()))
                 refuse(written, (path + [""])[1], "config")
             continue
         node: Any = {} if word.is_delete() else word.value()

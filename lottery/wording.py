@@ -31,6 +31,15 @@ def near(path: Path | str) -> str:
     return os.path.relpath(absolute) if inside else str(path)
 
 
+def expanded(path: Path | str) -> Path:
+    """Return where data may lie, ~ filled in; no place at all for a user who has no home folder.
+
+    A container may give neither HOME nor a line in passwd, and needs none for the data it brings.
+    """
+    found = os.path.expanduser(path)
+    return Path(f"/{found}" if found.startswith("~") else found)
+
+
 def public(command: str) -> str:
     """Return a typed command as it may travel: without its loggers, and no URI with its password.
 

@@ -138,3 +138,19 @@ def test_python_and_notebooks_see_one_line(parts, tiny, tmp_path, monkeypatch):
     with pytest.raises(UsageError) as caught:
         face.run(["modle=resnet20"])
     assert len("".join(traceback.format_exception(caught.value)).splitlines()) < 30
+
+
+@pytest.mark.parametrize("kind", ["structure", "update", "lr", "branch", "figure", "log", "rewind", "dataset"])
+def test_what_a_component_returns_is_looked_at(kind):
+    from lottery import blame
+    from lottery.errors import UsageError
+
+    with pytest.raises(UsageError, match=rf"test_blame.py, line \d+: {kind} own is to return .*, and returned a str"):
+        blame.watched(kind, lambda: "x", f"{kind} own")()
+
+
+def test_memory_that_does_not_suffice_is_no_bug():
+    from lottery import blame
+
+    for error in (MemoryError(), RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")):
+        assert blame.in_words(error).code == 2

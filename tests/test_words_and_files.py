@@ -73,3 +73,52 @@ def test_what_is_a_config_composes(data, tmp_path):
     compose_each(["--config-dir", str(tmp_path), "experiment=own"], seen.append)
     if b"levels" in data:
         assert seen[0].settings["levels"] == 2
+
+
+def test_an_experiment_without_its_first_line_is_told_so(tmp_path):
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "own.yaml").write_text("")
+    with pytest.raises(UsageError, match="own.yaml: .* first line is not: # @package _global_"):
+        compose_each(["--config-dir", str(tmp_path), "experiment=own"], lambda job: None)
+
+
+def test_a_bug_of_ours_while_composing_is_no_fault_of_the_words(monkeypatch):
+    def broken(config, besides=()):
+        return {}["a bug"]
+
+    monkeypatch.setattr("lottery.sweeping.refuse_others", broken.__class__(
+        broken.__code__, {"__name__": "lottery.sweeping"}, None, ((),)
+    ))  # fmt: skip
+    with pytest.raises(KeyError):
+        compose_each([], lambda job: None)
+
+
+def test_bytes_that_are_no_text_are_told_so():
+    with pytest.raises(UsageError, match="no UTF-8"):
+        compose_each(["name=\udcff"], lambda job: None)
+
+
+def test_a_container_without_a_home_or_a_folder(monkeypatch, capsys):
+    import pwd
+    from pathlib import Path
+
+    from lottery import cli
+    from lottery.blame import in_words
+    from lottery.wording import expanded
+
+    def lacks(error):
+        def call(*_):
+            raise error
+
+        return call
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", lacks(KeyError("uid not found")))
+    assert expanded("~/x") == Path("/~/x")
+    with pytest.raises(RuntimeError) as caught:
+        Path("~/x").expanduser()
+    assert "export HOME=DIR" in str(in_words(caught.value))
+    monkeypatch.setattr("os.getcwd", lacks(FileNotFoundError(2, "No such file or directory")))
+    assert cli.main(["ls"]) == 2
+    assert cli.main(["--help"]) == 0
+    assert "has been removed; cd to one that is there" in capsys.readouterr().err

@@ -157,10 +157,11 @@ def built(composed: Composed) -> dict[str, Any]:
     from lottery import config
     from lottery import mask as masks
     from lottery.loop import build
+    from lottery.wording import expanded
 
     settings = composed.settings
     parts = config.parts(settings)
-    task = parts.dataset(Path(settings["data"]).expanduser()).prepare(
+    task = parts.dataset(expanded(settings["data"])).prepare(
         batch_size=parts.recipe.batch_size, device=torch.device("cpu")
     )
     net = build(parts, task)

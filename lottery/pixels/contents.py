@@ -24,6 +24,7 @@ from lottery.pixels.outline import AbsentError, looking
 from lottery.pixels.progress import Progress
 from lottery.storage import disk, store
 from lottery.storage.files import open_plain, read_plain
+from lottery.wording import expanded
 
 SHA = 32  # bytes of a sha256
 SEEN = struct.Struct("=4q")
@@ -189,7 +190,7 @@ class Cache:
         where = os.path.realpath(folder)
         key = hashlib.sha256(os.fsencode(where)).hexdigest()[:16]
         name = f"{short(folder.name)}-{key}.hashes"
-        roots = [] if root is None else [root, SPARE.expanduser()]
+        roots = [] if root is None else [root, expanded(SPARE)]
         self.places = [place / "cache" / name for place in roots]
         self.names = names
         self.blob = b"\0".join(map(os.fsencode, names))

@@ -11,7 +11,7 @@ from lottery.errors import LotteryError
 from lottery.pixels.cache import say
 from lottery.pixels.contents import SPARE
 from lottery.storage import disk
-from lottery.wording import printable
+from lottery.wording import expanded, printable
 
 READ = (
     ".apng .avif .bmp .dib .gif .j2k .jfif .jp2 .jpe .jpeg .jpg .jpx .pbm .pfm .pgm .png .pnm .ppm "
@@ -83,7 +83,7 @@ def removal(paths: Sequence[str], root: Path | None) -> str:
         return f"rm -- {shlex.join(paths)}"
     data = b"\0".join(map(os.fsencode, paths)) + b"\0"
     name = f"unreadable-{hashlib.sha256(data).hexdigest()[:8]}"
-    for place in (root, SPARE.expanduser()):
+    for place in (root, expanded(SPARE)):
         if place is not None:
             try:
                 disk.make_folder(place / "cache")

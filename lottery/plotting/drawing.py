@@ -16,6 +16,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from omegaconf import OmegaConf
 
+from lottery import blame
 from lottery.components import bind, components, find, settings_of
 from lottery.errors import UsageError
 from lottery.looking.defaults import file_of
@@ -174,7 +175,12 @@ def laid_out(
     """Return what a figure draws, its layout settled; `families` have the letters ours has not."""
     with styled(wide, families), warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        figure, table = function(material)
+        try:
+            figure, table = function(material)
+        except Exception as error:  # noqa: BLE001 (a figure may be somebody else's)
+            if (told := blame.in_words(error)) is error:
+                raise
+            raise told from error
         for _ in range(PASSES):
             figure.draw_without_rendering()
         figure.set_layout_engine("none")  # else each file that is written would move things a bit
