@@ -56,7 +56,7 @@ def on_tensorboard(folder):
     root = folder.parents[2] / "boards" / "tensorboard"
     root = root.joinpath(*folder.parts[-3:])
     found = {}
-    for path in sorted({p.parent for p in root.rglob("events.*")}):
+    for path in sorted({p.parent for p in root.rglob("events.*")} - {root}):
         board = EventAccumulator(str(path), size_guidance={"scalars": 0}).Reload()
         found[str(path.relative_to(root))] = {
             tag: [(e.step, e.value) for e in board.Scalars(tag)] for tag in board.Tags()["scalars"]
@@ -247,8 +247,8 @@ def test_a_board_on_a_full_disk_is_one_warning(run, monkeypatch, capfd):
     assert "No space left on device" in line
 
 
-def on_a_full_disk(folder, layers):
-    board = EventFiles(folder, layers)
+def on_a_full_disk(*about):
+    board = EventFiles(*about)
     board.files = dict.fromkeys(["level_00", "level_01", "metrics"], Path("/dev/full"))
     return board
 
@@ -359,6 +359,65 @@ def test_where_boards_are(tmp_path):
     assert about.place(None, "wandb") == tmp_path / "outputs" / "boards" / "wandb"
     assert about.place(str(tmp_path / "x"), "wandb") == tmp_path / "x"
     assert (about.name, about.identity) == ("name", "0123456789_replicate_3")
+
+
+@pytest.fixture
+def about(tmp_path):
+    """A run that a board shows."""
+    settings = {"train.optimizer.lr": 0.1, "dataset.flip": False, "dataset.name": "x", "clip": None}
+    return About(tmp_path / "outputs" / "net_data_imp" / "4f3a012345" / "replicate_2", settings)
+
+
+def test_tensorboard_has_the_settings_of_a_run_and_the_group_of_its_replicates(about):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.plugins.hparams import metadata
+
+    for replicate in (0, 2):
+        about = About(about.folder.with_name(f"replicate_{replicate}"), about.settings)
+        board = tensorboard.tensorboard(about, dir=None, layers=False)
+        for level in range(2):
+            board.write("metrics", level, {"test_accuracy": 0.5})
+        root = about.place(None, "tensorboard") / "net_data_imp" / "4f3a012345" / about.folder.name
+        assert len(list(root.glob("events.*"))) == 1
+        shown = EventAccumulator(str(root)).Reload().summary_metadata
+        (content,) = [m.plugin_data.content for m in shown.values()]
+        said = metadata.parse_session_start_info_plugin_data(content)
+        assert said.group_name == "4f3a012345"
+        kept = {key: getattr(v, v.WhichOneof("kind")) for key, v in said.hparams.items()}
+        assert kept == {**about.settings, "clip": "None"}
+        assert kept["dataset.flip"] is False
+
+
+def test_mlflow_has_a_short_name_and_the_group_of_replicates(about):
+    from mlflow import MlflowClient
+
+    board = components.find("log", "mlflow", "x")(about, uri=None, experiment="x", layers=False)
+    board.write("metrics", 0, {"test_accuracy": 0.5})
+    client = MlflowClient(tracking_uri=about.place(None, "mlflow").as_uri())
+    (shown,) = client.search_runs([client.get_experiment_by_name("x").experiment_id])
+    assert shown.info.run_name == "net_data_imp 4f3a/2"
+    assert shown.data.tags["lottery.group"] == "4f3a012345"
+    assert shown.data.params["train.optimizer.lr"] == "0.1"
+
+
+def test_wandb_has_a_short_name_and_the_group_of_replicates(about, tmp_path):
+    from lottery.loggers import wandb
+
+    begun = []
+
+    class Client:
+        def init(self, **how):
+            begun.append(how)
+
+        def Settings(self, **how):  # noqa: N802 (its name there)
+            return None
+
+    how = {"project": "x", "entity": None, "mode": "offline"}
+    wandb.Run(Client(), about, tmp_path / "wandb", how, False).begin()
+    assert begun[0]["name"] == "net_data_imp 4f3a/2"
+    assert begun[0]["group"] == "4f3a012345"
+    assert begun[0]["id"] == "4f3a012345_replicate_2"
+    assert begun[0]["config"] == about.settings
 
 
 def test_rows_are_told_in_order_and_once():
