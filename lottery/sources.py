@@ -7,6 +7,7 @@ Hydra puts them together, and is asked for no more: what a config could have it 
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import logging
 import os
@@ -177,6 +178,8 @@ class Folder(FileConfigSource):
         where = near(path)
         if self.provider.startswith(BROUGHT):
             refuse_twice(name)
+        elif "/" in name and (hidden := packages.bringing(name)):
+            say_hidden(name, where, hidden[0].name)
         try:
             data = path.read_bytes()
             if len(data) > LARGEST:
@@ -203,6 +206,17 @@ def refuse_twice(name: str) -> None:
             f"config: {printable(option)} is brought by the packages {' and '.join(there)}; "
             f"uninstall one of them: pip uninstall {there[-1]}"
         )
+
+
+@functools.cache
+def say_hidden(name: str, where: str, package: str) -> None:
+    """Say, once a process, that an option of a package is not the one that its name chooses."""
+    option = name.removesuffix(".yaml").replace("/", "=")
+    print(
+        f"lottery: warning: config: {printable(option)} is {where}; that of the package {package} "
+        "is not used, as ours and those of --config-dir come first: give it a name of its own",
+        file=sys.stderr,
+    )
 
 
 def inside(config_path: str) -> bool:

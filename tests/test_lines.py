@@ -4,6 +4,7 @@ import math
 from statistics import fmean
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgba
@@ -282,3 +283,11 @@ def test_runs_are_a_table_in_a_notebook_and_nothing_in_it_is_obeyed(fabricate, t
     from lottery.looking.tidy import Runs
 
     assert Runs(())._repr_html_() == "<p>0 runs</p>"
+
+
+def test_the_band_of_dense_nets_ends_at_the_last_step():
+    axes = Figure().subplots()
+    dense = pd.DataFrame({"key": ["a", "b", "c"], "best_step": [42, 56, 56], "step": 56})
+    strokes.dense_lines(axes, [({"x"}, {"a", "b", "c"})], dense, "best_step", {}, False)
+    (band,) = axes.patches
+    assert band.get_y() + band.get_height() == pytest.approx(56)

@@ -153,6 +153,39 @@ def test_two_packages_with_one_option_are_refused_by_name_where_it_is_chosen(sit
     assert lottery("run", "--cfg", "job") == 0  # nobody else is disturbed
 
 
+def test_an_option_of_ours_that_hides_one_of_a_package_is_said_where_it_is_chosen(site, lottery, capsys):
+    (site / "theirs" / "conf" / "model" / "lenet5.yaml").write_text("name: theirs\nwidth: 3\n")
+    assert lottery("run", "--cfg", "job") == 0
+    assert "theirs" not in capsys.readouterr().err
+    assert lottery("run", "--cfg", "job", "model=lenet5") == 0
+    said = capsys.readouterr()
+    assert "name: lenet5" in said.out
+    assert said.err.count("that of the package theirs is not used") == 1
+
+
+def test_settings_of_a_package_are_known_by_their_last_part(site, lottery, capsys):
+    assert lottery("run", "--cfg", "job", "model=theirs", "width=7") == 0
+    assert "width: 7" in capsys.readouterr().out
+
+
+def test_packages_are_looked_for_once(site, lottery, monkeypatch, capsys):
+    from importlib import metadata
+
+    asked, real = [], metadata.entry_points
+
+    def entry_points(**how):
+        asked.append(how["group"])
+        return real(**how)
+
+    packages.installed.cache_clear()
+    monkeypatch.setattr(metadata, "entry_points", entry_points)
+    assert lottery("ls") == 0
+    assert packages.GROUP not in asked
+    for _ in range(2):
+        assert lottery("run", "--cfg", "job") == 0
+    assert asked.count(packages.GROUP) == 1
+
+
 def test_a_package_that_leads_nowhere_breaks_nothing(tmp_path, monkeypatch, lottery, capsys):
     place = tmp_path / "site"
     install(place, "stale", {}, "[lottery.conf]\na = no_such_module\nb = stale\nc = json\n")

@@ -82,7 +82,8 @@ def main(arguments: list[str]) -> int:
         print(formats.as_json({"runs": about, "settings": by_key, **more, "rows": rows}))
     else:
         rule = [*map(printable, said), *explained(some, rows, tolerance)]
-        parts = list(tables(some, settings, rows, first, every))
+        most = formats.room() if format == "table" else None
+        parts = list(tables(some, settings, rows, first, every, most))
         print(formats.page(parts, rule, format))
     return 0
 

@@ -1,16 +1,19 @@
 """Lay a comparison out for people. Imports neither torch nor pandas."""
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lottery import stats
-from lottery.formats import numeral
+from lottery.formats import CUT, numeral, widths_of
 from lottery.looking.comparison import Group
 from lottery.looking.facts import Facts
 from lottery.looking.filters import spelled
 from lottery.wording import printable
 
+BEHIND = re.compile(r" \(.*\)$")  # an interval behind a difference, n behind a mean
+Lines = tuple[list[str], list[list[str]]]  # heads, rows
 Table = tuple[list[str], list[list[str]], tuple[str, ...]]  # heads, rows, what ends on the right
 
 
@@ -20,8 +23,12 @@ def tables(
     rows: Sequence[dict[str, Any]],
     first: int,
     every: bool,
+    most: int | None = None,
 ) -> Iterator[tuple[str, Table]]:
-    """Yield what is laid out for people, each under its title: runs, settings, the comparison."""
+    """Yield what is laid out for people, each under its title: runs, settings, the comparison.
+
+    `most` is how many places a line of the terminal has; None where there is no end.
+    """
     yield "", legend(some)
     if settings:
         yield "settings that differ", settings_table(some, settings)
@@ -29,7 +36,7 @@ def tables(
     percent = metric.endswith("accuracy")
     place = "at common densities" if len(some) > 1 and not every else "at each density"
     title = f"{metric.replace('_', ' ')}{' in %' if percent else ''} {place}"
-    yield title, results_table(some, rows, first, percent)
+    yield title, results_table(some, rows, first, percent, most)
 
 
 def explained(
@@ -110,7 +117,11 @@ def settings_table(some: Sequence[Group], settings: dict[str, list[Any]]) -> Tab
 
 
 def results_table(
-    some: Sequence[Group], rows: Sequence[dict[str, Any]], first: int, percent: bool
+    some: Sequence[Group],
+    rows: Sequence[dict[str, Any]],
+    first: int,
+    percent: bool,
+    most: int | None = None,
 ) -> Table:
     """Return a line a density and group: mean, change to dense, verdict, change to the first."""
     heads = ["density", "run", "mean", "change to dense", "verdict"]
@@ -126,7 +137,27 @@ def results_table(
         line = [f"{row['density']:.4g}", row["run"], mean, dense, verdict, other,
                 probability(row["p_adjusted"])]  # fmt: skip
         cells.append(line[: len(heads)])
-    return heads, cells, ()
+    return (*narrowed(heads, cells, most), ())
+
+
+def narrowed(heads: list[str], cells: list[list[str]], most: int | None) -> Lines:
+    """Return results that take no more than so many places: verdict, p and the mean itself stay.
+
+    What goes, as far as it has to: the ends of intervals and how many replicates; the change to
+    dense; that to the first.
+    """
+
+    def over() -> bool:
+        widths = widths_of([heads, *cells])
+        return most is not None and sum(widths) + 2 * (len(widths) - 1) > most
+
+    if over():
+        cells = [[BEHIND.sub("", c) if c[:1] != "(" else c for c in line] for line in cells]
+    for place in (3, 4):  # of what is left
+        if over() and place < len(heads) - 1:
+            heads = [*heads[:2], f"mean {CUT}", *heads[3:place], *heads[place + 1 :]]
+            cells = [[*line[:place], *line[place + 1 :]] for line in cells]
+    return heads, cells
 
 
 def around(mean: float, reach: float, count: int, percent: bool) -> str:

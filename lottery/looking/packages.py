@@ -4,7 +4,9 @@
 package is imported here.
 """
 
+import functools
 import importlib.util
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,13 +25,19 @@ class Package:
 
 def packages() -> list[Package]:
     """Return the packages that bring options, by name; one whose folder is not there is none."""
+    return list(installed(tuple(sys.path)))
+
+
+@functools.cache
+def installed(path: tuple[str, ...]) -> tuple[Package, ...]:
+    """Return the packages on a path for modules: looked for once, as all that is there is read."""
     from importlib.metadata import entry_points
 
     found: dict[Path, Package] = {}
     for entry in sorted(entry_points(group=GROUP), key=lambda e: e.dist.name if e.dist else ""):
         if (folder := folder_of(entry.module)) and entry.dist:
             found.setdefault(folder, Package(entry.dist.name, entry.dist.version, folder))
-    return list(found.values())
+    return tuple(found.values())
 
 
 def folder_of(module: str) -> Path | None:

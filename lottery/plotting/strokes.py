@@ -137,11 +137,15 @@ def within(drawn: pd.DataFrame, y: str, rows: pd.DataFrame) -> pd.DataFrame:
         return drawn
     drawn[ends] = drawn[ends].clip(low, high)
     if y == EARLY and "step" in rows:
-        length = "steps" if "steps" in rows and rows["steps"].notna().all() else "step"
-        last = rows.groupby(["line", "level"])[length].max().to_dict()
+        last = rows.groupby(["line", "level"])[length_in(rows)].max().to_dict()
         ceiling = pd.MultiIndex.from_frame(drawn[["line", "level"]]).map(last)
         drawn[ends] = drawn[ends].clip(upper=pd.Series(ceiling, drawn.index), axis=0)
     return drawn
+
+
+def length_in(rows: pd.DataFrame) -> str:
+    """Return the column that says how many steps a level was trained for."""
+    return "steps" if "steps" in rows and rows["steps"].notna().all() else "step"
 
 
 def joined(means: pd.DataFrame) -> list[bool]:
@@ -190,6 +194,7 @@ def dense_lines(
         axes.axhline(mean, color=colour, **line)
         if len(nets) == 1 and high > low:
             low, high = np.clip((low, high), *bounds(y))
+            high = min(high, dense[length_in(dense)].max()) if y == EARLY else high
             axes.axhspan(low, high, color=charts.INK, alpha=0.09, linewidth=0, zorder=0)
         ends.append(End(f"dense (n={len(values)})" if counts else "dense", right, mean, colour))
     if nets:
