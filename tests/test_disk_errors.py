@@ -38,8 +38,6 @@ def there(folder):
 
 @pytest.mark.parametrize(("name", "command", "number"), [
     ("config.yaml", "run", errno.EIO),
-    ("run.json", "run", errno.ESTALE),
-    ("end.safetensors", "export", errno.EMFILE),
     ("t.safetensors", "ticket", errno.EACCES),
     *(pytest.param(name, command, number, marks=pytest.mark.slow)
       for name, command in (("config.yaml", "run"), ("run.json", "run"), ("manifest.json", "run"), ("ticket.safetensors", "again"),
