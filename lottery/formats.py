@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import re
 import shutil
 import sys
 import textwrap
@@ -12,23 +11,19 @@ from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 from lottery.storage.tables import table
-from lottery.wording import printable
+from lottery.wording import in_csv, in_latex, in_markdown, printable, private
 
 SHORTEST, CUT = 24, "…"  # places that words keep; the head in place of columns without room
 FORMATS = ("table", "csv", "json", "markdown", "latex")
-MARKS = re.compile(r"[|`]|<(?=[A-Za-z/!?])")  # what Markdown would take for more than text
-LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
-    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$",
-    "<": r"$<$", ">": r"$>$",
-}  # fmt: skip
 
 
 def aligned(heads: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[str] = ()) -> str:
     """Return cells as columns of a terminal; the columns named in `right` end on the right."""
-    lines = [list(heads), *([printable(c) for c in row] for row in rows)]
-    lines, heads = fitting(lines, {*right}, room())
+    lines = [[printable(c) for c in row] for row in (heads, *rows)]
+    numbers = {*map(printable, right)}
+    lines, heads = fitting(lines, numbers, room())
     widths = widths_of(lines)
-    push = [head in {*right} for head in heads]
+    push = [head in numbers for head in heads]
 
     def padded(text: str, width: int, to_right: bool) -> str:
         blank = " " * (width - places(text))
@@ -101,14 +96,14 @@ def shortened(text: str, most: int) -> str:
 def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[str] = ()) -> str:
     """Return cells as a table of Markdown."""
     rules = ["---:" if head in {*right} else "---" for head in heads]
-    escaped = [[MARKS.sub(r"\\\g<0>", printable(c)) for c in row] for row in rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in [heads, rules, *escaped])
+    lines = [[in_markdown(c) for c in row] for row in (heads, rules, *rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def latex(heads: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[str] = ()) -> str:
     """Return cells as a tabular of LaTeX with the rules of the package booktabs."""
     columns = "".join("r" if head in {*right} else "l" for head in heads)
-    lines = [" & ".join(map(escaped, line)) + r" \\" for line in [heads, *rows]]
+    lines = [" & ".join(map(in_latex, line)) + r" \\" for line in [heads, *rows]]
     body = [r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"]
     return "\n".join([rf"\begin{{tabular}}{{{columns}}}", *body, r"\end{tabular}"])
 
@@ -126,7 +121,10 @@ def page(
     """
     lay = {"markdown": markdown, "latex": latex}.get(format, aligned)
     titled = {"markdown": "**{}**\n\n", "latex": "% {}\n"}.get(format, "{}\n\n")
-    said = [(titled.format(title) if title else "") + lay(*table) for title, table in parts]
+    said = [
+        (titled.format(printable(title)) if title else "") + lay(*table) for title, table in parts
+    ]
+    remarks = [printable(remark) for remark in remarks]
     below = {"markdown": ["```text", *remarks, "```"], "latex": [latex_remark(r) for r in remarks]}
     return "\n\n".join([*said, "\n".join(below.get(format, list(map(wrapped, remarks))))])
 
@@ -140,25 +138,20 @@ def wrapped(line: str) -> str:
 def latex_remark(text: str) -> str:
     """Return a remark below a table of LaTeX: a warning to be read, anything else as a comment."""
     if text.startswith("warned: "):
-        return rf"\par{{\footnotesize {escaped(text)}\par}}"
-    return f"% {printable(text)}"
-
-
-def escaped(text: str) -> str:
-    """Return text as LaTeX shows it."""
-    return "".join(LATEX.get(c, c) for c in printable(text))
+        return rf"\par{{\footnotesize {in_latex(text)}\par}}"
+    return f"% {text}"
 
 
 def comma_separated(rows: Sequence[dict[str, Any]], columns: Sequence[str] = ()) -> str:
     """Return rows as CSV; `columns` are there even without a row."""
     if not rows:
-        return ",".join(columns)
+        return ",".join(map(in_csv, columns))
     return table(list(rows)).decode().rstrip("\n")
 
 
 def as_json(value: Any) -> str:
     """Return a value as JSON; a number that is not finite is null."""
-    return json.dumps(plain(value), indent=1, allow_nan=False)
+    return json.dumps(private(plain(value)), indent=1, allow_nan=False)
 
 
 def plain(value: Any) -> Any:

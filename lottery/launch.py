@@ -17,7 +17,7 @@ from lottery.checks import validate
 from lottery.environment import differences, explained, fingerprint, set_up
 from lottery.errors import DamagedError, UsageError
 from lottery.foresight.space import check_space
-from lottery.identity import changes, flat, identity, run_folder
+from lottery.identity import NOT_IDENTITY, changes, flat, identity, run_folder
 from lottery.opening import open_run, pick_device
 from lottery.outcome import FORMAT
 from lottery.parts import Parts
@@ -36,6 +36,7 @@ from lottery.watching.logbook import Logbook
 from lottery.watching.progress import Progress
 from lottery.watching.pulse import Pulse
 from lottery.watching.sweep import Sweep
+from lottery.wording import private
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def launch(
     signals.install(command)
     set_up(settings["host"]["threads"], settings["host"]["deterministic"])
     folder = run_folder(settings, name)
-    boards = config.boards(settings, About(folder, flat(identity(settings))))
+    boards = config.boards(settings, About(folder, private(flat(identity(settings)))))
     run = open_run(settings, parts, folder, pick_device(settings["host"]["device"]), sweep)
     with noted(run.watch):
         work(run, settings, boards, command, choices or {}, follow)
@@ -217,4 +218,5 @@ def config_text(run: Run, settings: dict[str, Any]) -> bytes:
         return data
     if known:
         run.watch.warn(f"{path} is not as it was written; it is written again", "damage")
-    return config.text(settings).encode()
+    kept = {k: private(v) if k in NOT_IDENTITY else v for k, v in settings.items()}
+    return config.text(kept).encode()

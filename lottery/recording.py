@@ -29,7 +29,7 @@ from lottery.storage import disk, locks, records
 from lottery.storage.records import RUN, signed
 from lottery.storage.tables import table
 from lottery.warned import as_data, merged, of_record
-from lottery.wording import near, printable, unmasked
+from lottery.wording import near, printable, private, unmasked
 
 
 def keep_record(
@@ -123,7 +123,7 @@ def keep_warnings(run: Run, record: dict[str, Any], before: dict[str, Any]) -> N
 
 def write_record(run: Run, record: dict[str, Any]) -> None:
     """Write run.json."""
-    disk.write_json(run.folder / RUN, signed(record))
+    disk.write_json(run.folder / RUN, signed(private(record)))
 
 
 def close_record(run: Run, record: dict[str, Any]) -> None:

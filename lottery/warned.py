@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lottery.wording import printable, without_password
+from lottery.wording import printable
 
 MOST, LONGEST = 200, 600  # warnings of a run, and characters of one
 KINDS = (  # in the order of how much they matter to who reads a number
@@ -33,7 +33,7 @@ class Warned:
 
 def warned(text: object, kind: str = "other", level: int | None = None, branch: str = "") -> Warned:
     """Return a warning as it may be kept and shown anywhere: a line, of bounded length."""
-    line = printable(without_password(" ".join(str(text).split())))
+    line = printable(" ".join(str(text).split()))
     line = line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
     return Warned(line, kind if kind in KINDS else "other", level, branch)
 

@@ -1,10 +1,29 @@
-"""Say sizes, paths and commands to people: on one line, short, and safe to print and to type."""
+"""Say sizes, paths and commands to people: on one line, short, and safe to print and to type.
 
+The one door for text out: `printable` on a terminal, `in_figure`, `in_csv`, `in_latex`,
+`in_markdown`, `in_html`, and `private` for what is kept.
+"""
+
+import html
+import math
 import os
 import re
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+LONGEST_LINE = 80  # characters in a figure
+FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+MARKS = re.compile(r"[|`]|<(?=[A-Za-z/!?])")  # what Markdown would take for more than text
+LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
+    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$",
+    "<": r"$<$", ">": r"$>$",
+}  # fmt: skip
+USER = re.compile(r"(?<=://)[^/\s]*@")
+SECRET = re.compile(  # a parameter of a URI
+    r"([?&][^=&\s]*(?:pass|pwd|token|secret|key|sig)[^=&\s]*=)[^&\s'\"]+", re.IGNORECASE
+)
 
 
 def in_words(number: float) -> str:
@@ -17,11 +36,53 @@ def in_words(number: float) -> str:
 
 
 def printable(text: object) -> str:
-    """Return text on one line, with what a terminal might obey spelled out.
+    """Return text for a terminal: on one line, without a password, what one might obey spelled out.
 
-    A file name may hold line ends, escape sequences, or bytes that are no text.
+    Names and settings may come from anywhere: a file name may hold line ends, escape sequences, or
+    bytes that are no text. Every other medium below begins with this.
     """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+    said = without_password(str(text))
+    if said.isprintable():
+        return said
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in said)
+
+
+def in_figure(text: object) -> str:
+    """Return text for a figure: its own line ends stay, and a very long line loses its middle."""
+    half = LONGEST_LINE // 2
+    lines = map(printable, str(text).split("\n"))
+    return "\n".join(x if len(x) <= LONGEST_LINE else f"{x[:half]}…{x[-half:]}" for x in lines)
+
+
+def in_csv(value: Any) -> Any:
+    """Return what stands in a cell of CSV; text that a spreadsheet takes for a formula, quoted.
+
+    `=cmd|...` runs a program where it is opened. Numbers stay numbers; NaN is an empty cell.
+    """
+    if isinstance(value, float) and math.isnan(value):
+        return ""
+    if isinstance(value, bool | int | float) or value is None:
+        return value
+    text = printable(value)
+    return f"'{text}" if text.lstrip().startswith(FORMULA) else text
+
+
+def in_latex(text: object) -> str:
+    """Return text as LaTeX shows it."""
+    said = "".join(LATEX.get(c, c) for c in printable(text))
+    return (
+        f"{{{said[0]}}}{said[1:]}" if said[:1] in ("[", "*") and said else said
+    )  # \\\\[ is a space
+
+
+def in_markdown(text: object) -> str:
+    """Return text for a cell of a table of Markdown."""
+    return MARKS.sub(r"\\\g<0>", printable(text))
+
+
+def in_html(text: object) -> str:
+    """Return text for a page of HTML."""
+    return html.escape(printable(text))
 
 
 def near(path: Path | str) -> str:
@@ -56,8 +117,19 @@ def public(command: str) -> str:
 
 
 def without_password(text: str) -> str:
-    """Return text in which no URI has its user and password."""
-    return re.sub(r"(?<=://)[^/\s]*@", "***@", text)
+    """Return text in which no URI has its user and password, nor a key among its parameters."""
+    if "://" not in text:
+        return text
+    return SECRET.sub(r"\1***", USER.sub("***@", text))
+
+
+def private(data: Any) -> Any:
+    """Return data that are to be kept, as of JSON or YAML, in which no URI has its password."""
+    if isinstance(data, dict):
+        return {private(key): private(value) for key, value in data.items()}
+    if isinstance(data, list):
+        return [private(value) for value in data]
+    return without_password(data) if isinstance(data, str) else data
 
 
 def rm(path: Path) -> str:

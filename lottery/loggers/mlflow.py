@@ -5,7 +5,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from lottery.errors import UsageError
 from lottery.watching.boards import About, Board, missing
+from lottery.wording import without_password
 
 GROUP = "lottery.group"  # the run id, which the replicates of a config share
 TAG = "lottery.run"  # ID_replicate_K, by which a resumed run finds its own again
@@ -29,8 +31,23 @@ def mlflow(about: About, *, uri: str | None, experiment: str, layers: bool) -> B
         import mlflow as _  # noqa: F401
     except ImportError as error:
         raise missing("mlflow", error) from error
-    where = uri or about.place(None, "mlflow").as_uri()
+    where = whole(uri) or about.place(None, "mlflow").as_uri()
     return Run(about, where, experiment, layers)
+
+
+def whole(uri: str | None) -> str | None:
+    """Return an address with its password, which is kept in no file of a run.
+
+    Raises UsageError where it is blanked, as in config.yaml, and MLflow's variable has no other.
+    """
+    if uri is None or uri != without_password(uri) or "***" not in uri:
+        return uri
+    if without_password(known := os.environ.get("MLFLOW_TRACKING_URI", "")) != uri:
+        raise UsageError(
+            f"log: the password of loggers.mlflow.uri={uri} is kept nowhere; set "
+            "MLFLOW_TRACKING_URI to the whole address, or type log=[] to log nowhere"
+        )
+    return known
 
 
 class Run:

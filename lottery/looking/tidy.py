@@ -1,6 +1,5 @@
 """Gather many runs into tidy pandas tables: one row an observation. Imports no torch."""
 
-import html
 import io
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +17,7 @@ from lottery.looking.facts import COLUMNS, WHOSE, Facts, recorded, spokesman
 from lottery.looking.folders import lost
 from lottery.looking.order import deciding, differing
 from lottery.storage import records
-from lottery.wording import printable
+from lottery.wording import in_html, printable
 
 SHOWN = ("name", "id", "replicate", "model", "dataset", "method", "rewind", "levels", "density",
          "val_accuracy", "test_accuracy", "state")  # fmt: skip
@@ -207,7 +206,7 @@ def cell(column: str, value: object) -> str:
         return ""
     if column.endswith("accuracy") and isinstance(value, float):
         return f"{100 * value:.2f}"
-    return html.escape(f"{value:.4g}" if isinstance(value, float) else printable(value))
+    return in_html(f"{value:.4g}" if isinstance(value, float) else value)
 
 
 def load(outputs: Path | str = "outputs", *words: str) -> Runs:

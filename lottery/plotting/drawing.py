@@ -14,6 +14,8 @@ from typing import Any
 import matplotlib.style
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.ticker import FixedLocator
 from omegaconf import OmegaConf
 
 from lottery import blame
@@ -26,6 +28,7 @@ from lottery.plotting.material import Material
 from lottery.spelling import suggestion
 from lottery.storage import disk
 from lottery.storage.files import read_plain
+from lottery.wording import in_csv, in_figure
 
 WIDTHS = {"column": 3.3, "page": 6.75}  # inches, of a two-column paper
 NARROWEST, WIDEST = 2.0, 20.0
@@ -66,7 +69,7 @@ class Drawn:
         beside = self.beside(path)
         disk.make_folder(path.absolute().parent)
         disk.write(path, self.render(kind))
-        disk.write(beside, self.table.to_csv(index=False, lineterminator="\n").encode())
+        disk.write(beside, as_csv(self.table))
         return [path, beside]
 
     def beside(self, path: Path) -> Path:
@@ -78,7 +81,7 @@ class Drawn:
             raise UsageError(
                 f"to={path}: that is there and no figure that lottery drew; choose another name"
             )
-        own = ",".join(map(str, self.table.columns[:SIGN])).encode()
+        own = as_csv(self.table.iloc[:0, :SIGN]).rstrip()
         if not is_ours(place, lambda held: held.startswith(own)):
             raise UsageError(
                 f"to={path}: the table of the figure would be {place}, and that is there and not "
@@ -181,6 +184,7 @@ def laid_out(
             if (told := blame.in_words(error)) is error:
                 raise
             raise told from error
+        plain(figure)
         for _ in range(PASSES):
             figure.draw_without_rendering()
         figure.set_layout_engine("none")  # else each file that is written would move things a bit
@@ -195,6 +199,28 @@ def laid_out(
             warnings.warn_explicit(warning.message, warning.category, warning.filename,
                                    warning.lineno)  # fmt: skip
     return Drawn(figure, table, list(dict.fromkeys(material.notes)), "".join(letters))
+
+
+def plain(figure: Figure) -> None:
+    """Let all text of a figure be safe to write and to read, wherever its names come from."""
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        if isinstance(axis.get_major_locator(), FixedLocator):  # its words are set at each drawing
+            words = [label.get_text() for label in axis.get_majorticklabels()]
+            if (safe := [in_figure(word) for word in words]) != words:
+                axis.set_ticks(axis.get_majorticklocs(), labels=safe)
+    for text in figure.findobj(Text):
+        if (line := in_figure(text.get_text())) != text.get_text():
+            text.set_text(line)
+
+
+def as_csv(table: pd.DataFrame) -> bytes:
+    """Return the table behind a figure as CSV: numbers as they are, text as no formula."""
+    text = [c for c in table if not pd.api.types.is_numeric_dtype(table[c])]
+    safe = table.copy()
+    for column in text:
+        safe[column] = [in_csv(value) for value in table[column]]
+    safe = safe.rename(columns=in_csv)
+    return safe.to_csv(index=False, lineterminator="\n").encode()
 
 
 def defaults(name: str) -> dict[str, Any]:

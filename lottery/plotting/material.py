@@ -13,7 +13,7 @@ from lottery.looking.facts import Facts, spokesman
 from lottery.looking.folders import configs, lost
 from lottery.looking.order import deciding, differing
 from lottery.looking.tidy import Runs
-from lottery.wording import printable, without_password
+from lottery.wording import printable
 
 MOST = 2  # settings in a label; where more differ, the id says it
 LEFT_OUT = r"(?s).* is left out: "  # what `Runs` warns of
@@ -159,9 +159,7 @@ def apart(
     settings = differing([deciding(Facts(folders[key])) for key in keys])
     if 0 < len(settings) <= MOST:
         said = {
-            key: without_password(
-                ", ".join(f"{k.split('.')[-1]} {own[place]}" for k, own in settings.items())
-            )
+            key: ", ".join(f"{k.split('.')[-1]} {own[place]}" for k, own in settings.items())
             for place, key in enumerate(keys)
         }
         if len(set(said.values())) == len(keys):

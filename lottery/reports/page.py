@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from lottery.reports.sheets import Report
 from lottery.storage.files import read_plain
-from lottery.wording import printable
+from lottery.wording import in_html
 
 GENERATOR = b'<meta name="generator" content="lottery '
 LONGEST_HEAD = 4096  # bytes, within which that line stands
@@ -58,7 +58,7 @@ def environment() -> jinja2.Environment:
 
 def visible(value: object) -> object:
     """Return what a template is about to write with unprintable characters spelled out."""
-    return value if isinstance(value, Markup) else printable(value)
+    return value if isinstance(value, Markup) else Markup(in_html(value))  # noqa: S704 (escaped)
 
 
 def read(name: str) -> str:

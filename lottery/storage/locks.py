@@ -14,6 +14,7 @@ from lottery import signals
 from lottery.errors import DiskError, LockedError
 from lottery.storage import disk
 from lottery.storage.records import busy, hostname, now, owner_file
+from lottery.wording import private
 
 LOCKED_WITHIN = 0.5  # seconds after which a run counts as held by another process
 
@@ -55,6 +56,7 @@ def sign(path: Path) -> None:
     """Write down who holds a lock; nothing depends on it, so it is not synced, and a disk that is
     full is no reason to stop.
     """
-    said = {"pid": os.getpid(), "host": hostname(), "since": now(), "command": sys.argv[1:]}
+    command = private(sys.argv[1:])
+    said = {"pid": os.getpid(), "host": hostname(), "since": now(), "command": command}
     with contextlib.suppress(DiskError):
         disk.write(path, json.dumps(said).encode(), sync=False)

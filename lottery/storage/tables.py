@@ -2,12 +2,11 @@
 
 import csv
 import io
-import math
 from typing import Any
 
-from lottery.wording import printable
+from lottery.wording import FORMULA, in_csv
 
-FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+__all__ = ["FORMULA", "table"]
 
 
 def table(rows: list[dict[str, Any]]) -> bytes:
@@ -15,21 +14,7 @@ def table(rows: list[dict[str, Any]]) -> bytes:
     out = io.StringIO()
     columns = list(dict.fromkeys(key for entry in rows for key in entry))
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([cell(column) for column in columns])
+    writer.writerow([in_csv(column) for column in columns])
     for entry in rows:
-        writer.writerow([cell(entry.get(column, "")) for column in columns])
+        writer.writerow([in_csv(entry.get(column, "")) for column in columns])
     return out.getvalue().encode()
-
-
-def cell(value: Any) -> Any:
-    """Return what stands in a cell; text that a spreadsheet would take for a formula, quoted.
-
-    Names and settings may come from anywhere: `=cmd|...` runs a program where it is opened, and a
-    line end or an escape sequence is spelled out.
-    """
-    if isinstance(value, float) and math.isnan(value):
-        return ""
-    if isinstance(value, bool | int | float) or value is None:
-        return value
-    text = printable(value)
-    return f"'{text}" if text.startswith(FORMULA) else text
