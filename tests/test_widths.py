@@ -3,6 +3,7 @@
 import pytest
 
 from lottery import formats
+from lottery.looking import sanity
 from lottery.looking.results import level_table
 
 
@@ -70,3 +71,19 @@ def test_words_lose_their_middle_before_columns_go():
     found, heads = formats.fitting([list(line) for line in lines], {"steps", "time"}, 30)
     assert heads[-1] == formats.CUT
     assert formats.fitting(lines, (), None) == (lines, lines[0])
+
+
+def test_verdicts_on_tickets_stay_on_a_narrow_terminal(monkeypatch):
+    row = {"level": 1, "density": 0.8, "replicates": 3, "ticket": 0.9639, "shuffle": 0.9657, "random": None,
+           "reinit": None, "difference": -0.0019, "low": -0.028, "high": 0.0243, "family": 3,
+           "verdict": sanity.UNKNOWN}  # fmt: skip
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert sanity.sanity_table([row]).splitlines()[1:] == [
+        "level  density   n  ticket shuffle  random  reinit  ticket - controls         verdict",
+        f"    1   0.8000   3   96.39   96.57                  -0.19 (-2.80 to +2.43)    {sanity.UNKNOWN}",
+    ]
+    monkeypatch.setenv("COLUMNS", "60")
+    lines = sanity.sanity_table([row]).splitlines()
+    assert max(map(len, lines)) <= 60
+    assert lines[-2].split() == ["level", "density", "n", "verdict", "…"]
+    assert lines[-1].endswith(sanity.UNKNOWN)

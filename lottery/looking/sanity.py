@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from lottery import formats
 from lottery.looking import results
 from lottery.looking.facts import Facts
 from lottery.stats import (
@@ -30,6 +31,8 @@ HEADING = "sanity: tickets against their controls, test accuracy in %"
 WEIGHTS = "the method chooses weights"
 DENSITIES = "the method chooses layer densities only"
 UNKNOWN = "not distinguishable with these replicates"
+WIDTHS = (5, 8, 3, 7, 7, 7, 7, -26, 0)  # places of the columns; the last two begin on the left
+EASED = (4, 5, 6, 7, 3)  # columns that go where there is no room: controls, differences, tickets
 POSITIONS = ("shuffle", "random")  # the same layer densities at other positions
 CONTROLS = {  # what those branches have to be for that, as branches.csv has it
     "shuffle": "shuffle scope=layerwise",
@@ -128,17 +131,32 @@ def verdict(row: dict[str, Any], gaps: Sequence[float], test: Tested, tolerance:
 def sanity_table(rows: Sequence[dict[str, Any]]) -> str:
     """Return the rows as a table for people under its heading, accuracies in per cent."""
     lines = [
-        f"{HEADING}; verdicts: {corrected(rows[0]['family'])}",
-        f"{'level':>5} {'density':>8} {'n':>3} {'ticket':>7} {'shuffle':>7} {'random':>7} "
-        f"{'reinit':>7}  {'ticket - controls':<25} verdict",
+        ["level", "density", "n", "ticket", *POSITIONS, "reinit", " ticket - controls", "verdict"]
     ]
     for row in rows:
         means = (results.percent(row[key]) for key in ("ticket", *POSITIONS, "reinit"))
-        lines.append(
-            f"{row['level']:>5} {row['density']:>8.4f} {row['replicates']:>3} "
-            f"{' '.join(f'{mean:>7}' for mean in means)}  {reach(row):<25} {row['verdict']}"
-        )
-    return "\n".join(lines)
+        numbers = (str(row["level"]), f"{row['density']:.4f}", str(row["replicates"]))
+        lines.append([*numbers, *means, f" {reach(row)}", row["verdict"]])
+    heading = f"{HEADING}; verdicts: {corrected(rows[0]['family'])}"
+    return "\n".join([formats.wrapped(heading), *laid(lines, formats.room())])
+
+
+def laid(lines: Sequence[list[str]], most: int | None) -> list[str]:
+    """Return the lines of the table, its heads first; on a narrow terminal the verdicts stay."""
+    kept = list(range(len(WIDTHS)))
+    longest = max(len(line[-1]) for line in lines)
+    for place in EASED:
+        if most is not None and sum(abs(WIDTHS[at]) + 1 for at in kept) - 1 + longest > most:
+            kept.remove(place)
+    heads, *rows = lines
+    heads = heads if len(kept) == len(heads) else [*heads[:-1], f"{heads[-1]} {formats.CUT}"]
+    return [
+        " ".join(
+            line[at].rjust(WIDTHS[at]) if WIDTHS[at] > 0 else line[at].ljust(-WIDTHS[at])
+            for at in kept
+        ).rstrip()
+        for line in [heads, *rows]
+    ]
 
 
 def reach(row: dict[str, Any]) -> str:
