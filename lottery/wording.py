@@ -82,7 +82,8 @@ def in_markdown(text: object) -> str:
 
 def in_html(text: object) -> str:
     """Return text for a page of HTML."""
-    return html.escape(printable(text))
+    said = html.escape(printable(text))
+    return said.replace("&#x27;", "&#39;").replace("&quot;", "&#34;")  # as jinja writes them
 
 
 def near(path: Path | str) -> str:

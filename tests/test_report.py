@@ -345,7 +345,7 @@ def test_controls_and_verdicts(outputs):
     folders = sorted(outputs.glob("*/*/replicate_*"))
     part = next(p for p in gather.gather(folders, 0.005).parts if "_imp/" in p.place)
     titles = [s.title for s in part.sections]
-    assert titles == [
+    assert [title for title in titles if title != "Warnings"] == [  # level 3 may lose a layer
         "Accuracy against density", "Levels", "Layers", "Cost", "Sanity", "Branches",
         "Learning curves", "Masks beside others", "Settings", "Environment", "Reproduce",
     ]  # fmt: skip
