@@ -56,7 +56,7 @@ def keep_record(
         "replicate": run.parts.replicate,
         "format": FORMAT,
         "data": run.task.fingerprint,
-        "code": run.parts.code,
+        "code": before.get("code", {}) | run.parts.code,  # of branches that are not asked for, too
         "spread": run.spread,
         "unmasked": run.unmasked,
         "ticket": fingerprint_of_ticket(run),

@@ -13,7 +13,7 @@ import torch
 import yaml
 from PIL import Image
 
-from lottery import config, experiment, seeds, source_hash, train
+from lottery import config, experiment, levels, seeds, source_hash, train
 from lottery.errors import UsageError
 from lottery.pixels import contents, folders
 from lottery.storage import records
@@ -70,7 +70,11 @@ def keys_of(folder):
     return {place: entry["key"] for place, entry in records.levels(folder).items()}
 
 
-def test_an_edited_forward_takes_no_old_level(package, run, lottery, tiny, capsys):
+def killed(*_):
+    raise UsageError("killed in the midst of the first level")
+
+
+def test_an_edited_forward_takes_no_old_level(package, run, lottery, tiny, capsys, monkeypatch):
     home, forget = package
     words = ["--config-dir", "own", "model=mine", "levels=1", "train.length=1ep"]
     folder = run(*words)
@@ -82,9 +86,15 @@ def test_an_edited_forward_takes_no_old_level(package, run, lottery, tiny, capsy
     forget()
     assert lottery("plan", *words, *(w for w in tiny if not w.startswith("model"))) == 0
     assert " 2 train" in capsys.readouterr().out
+    with monkeypatch.context() as patch:
+        patch.setattr(levels, "train", killed)
+        run(*words, code=2)
+    assert capsys.readouterr().err.count("the source code of its model has changed since this run began") == 1
+    record = records.read_run(folder)
+    record["code"] |= {"branch gone": "as it was"}
+    (folder / "run.json").write_text(json.dumps(records.signed(record)))
     run(*words)
     said = capsys.readouterr()
-    assert said.err.count("the source code of its model has changed since this run began") == 1
     assert "levels: 2 trained, 0 shared, 0 already there" in said.out
     assert not set(first.values()) & set(keys_of(folder).values())
     other = run(*words, "replicate=0", "name=other")
@@ -95,6 +105,9 @@ def test_an_edited_forward_takes_no_old_level(package, run, lottery, tiny, capsy
     assert "levels: 0 trained, 0 shared, 2 already there" in capsys.readouterr().out
     assert keys_of(folder) == first
     assert len(records.read_run(folder)["drift"]) == 2
+    assert records.read_run(folder)["code"]["branch gone"] == "as it was"
+    assert lottery("plan", *words, *(w for w in tiny if not w.startswith("model"))) == 0
+    assert " 2 train" not in capsys.readouterr().out
     assert lottery("diff", folder, other) == 1
     assert "source of components: not the same" in capsys.readouterr().out
 

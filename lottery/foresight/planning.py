@@ -67,8 +67,9 @@ class Planner:
     def trusted(self, run: Run) -> bool:
         """Say whether what the run's manifest names still follows from its code and its data."""
         said = read_record(run.folder)
-        now = {"code": run.parts.code, "data": run.task.fingerprint}
-        return all(said.get(key, value) == value for key, value in now.items())
+        then, now = said.get("code", {}), run.parts.code
+        data = run.task.fingerprint
+        return said.get("data", data) == data and now.items() <= (now | then).items()
 
     def level(self, run: Run, index: int, kept: Kept, shelf: Shelf | None) -> Planned:
         """Return a level as it is to be trained."""

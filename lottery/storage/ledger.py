@@ -19,6 +19,7 @@ class Ledger:
         self.folder = folder
         self.levels: dict[str, dict[str, Any]] = {}
         self.files: dict[str, list[str]] = {}
+        self.forgotten = False  # and not yet written down
 
     def read(self, warn: Callable[[str], None]) -> None:
         """Read what stands there; a damaged one is set aside, and begun again empty.
@@ -34,8 +35,13 @@ class Ledger:
         self.levels, self.files = found["levels"], found["files"]
 
     def forget(self) -> None:
-        """Trust no level that stands here, until it was found again by its key."""
+        """Trust no level that stands here, until it was found again by its key.
+
+        The next `write_files` writes that down, before run.json says what the run is made of now:
+        a command that is killed in between must not leave old levels under it.
+        """
         self.levels = {}
+        self.forgotten = True
 
     def note(self, place: str, **entry: str) -> None:
         """Write down which level of the store stands at a place of the run."""
@@ -55,7 +61,7 @@ class Ledger:
             if known[:1] != [digest(data)]:
                 there = self._there(name)
                 changed[name] = [digest(data), *([there] if there in known else [])]
-        if changed:
+        if changed or self.forgotten:
             self.files |= changed
             self._write()
         for name, data in contents.items():
@@ -74,3 +80,4 @@ class Ledger:
     def _write(self) -> None:
         body = {"run": whose(self.folder), "levels": self.levels, "files": self.files}
         disk.write_json(self.folder / MANIFEST, signed(body))
+        self.forgotten = False
