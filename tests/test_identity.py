@@ -174,7 +174,10 @@ def flip(path):
     os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))
 
 
-@pytest.mark.parametrize(("split", "stream"), [("train", "yes"), ("val", "yes"), ("test", "no")])
+@pytest.mark.parametrize(
+    ("split", "stream"),
+    [("train", "yes"), pytest.param("val", "yes", marks=pytest.mark.slow), ("test", "no")],
+)
 def test_one_byte_makes_other_data_and_a_place_or_a_time_does_not(pictures, known, split, stream):
     first = known(stream=stream)
     for path in pictures.rglob("*.bmp"):
@@ -329,12 +332,10 @@ def test_pictures_that_change_under_a_run_stop_it(pictures, lottery, tmp_path, m
     assert not list(tmp_path.glob("outputs/store/*/manifest.json"))
     assert lottery("run", *STREAMED) == 2
     assert "the data set has changed since this run began" in capsys.readouterr().err
-    assert lottery("run", *STREAMED, "name=other") == 0
-    assert "2 trained, 0 shared" in capsys.readouterr().out
     flip(path)
     os.utime(path)  # restored, though later
     assert lottery("run", *STREAMED) == 0
-    assert "2 trained, 0 shared" in capsys.readouterr().out  # not the levels of the other pictures
+    assert "2 trained, 0 shared" in capsys.readouterr().out
 
 
 def test_a_table_of_densities_that_changes_under_a_run_stops_it(

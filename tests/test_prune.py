@@ -230,7 +230,13 @@ AT_INIT = [path for path in sorted((config.conf_dir() / "prune").glob("*.yaml"))
 SHORT = {"length": "3it", "period": "1it"}  # of what trains before it scores
 
 
-@pytest.mark.parametrize("path", AT_INIT, ids=lambda p: p.stem)
+QUICK = ("grasp_original", "snip", "force", "magnitude_init")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(p, id=p.stem, marks=[] if p.stem in QUICK else pytest.mark.slow) for p in AT_INIT],
+)
 def test_a_mask_at_initialization_knows_no_memory_format(path):
     """Sums of a convolution depend on it: 178 of 27,091 weights of a GraSP mask did."""
     node = yaml.safe_load(path.read_text())

@@ -114,8 +114,18 @@ def test_files_beside_pictures_are_left_out_and_counted(load, tree, capsys):
 NAMES = ["plain.png", "with space.jpg", "two  spaces.png", "it's.png", 'a"b.png', "new\nline.png", "-rf.png", "$HOME.png"]
 
 
-@pytest.mark.parametrize("stream", ["no", "yes"])
-@pytest.mark.parametrize("names", [NAMES[:2], NAMES, [f"{n:02}.png" for n in range(30)]], ids=["two", "odd", "many"])
+MANY = [f"{n:02}.png" for n in range(30)]
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    ("stream", "names"),
+    [
+        ("no", NAMES), ("yes", NAMES[:2]), ("no", MANY),
+        pytest.param("no", NAMES[:2], marks=SLOW), pytest.param("yes", NAMES, marks=SLOW),
+        pytest.param("yes", MANY, marks=SLOW),
+    ],
+)  # fmt: skip
 def test_broken_pictures_are_named_at_once_with_the_command_that_removes_them(
     load, tree, tmp_path, names, stream
 ):
