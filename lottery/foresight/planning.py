@@ -69,7 +69,7 @@ class Planner:
         said = read_record(run.folder)
         then, now = said.get("code", {}), run.parts.code
         data = run.task.fingerprint
-        return said.get("data", data) == data and now.items() <= (now | then).items()
+        return bool(said.get("data", data) == data and now.items() <= (now | then).items())
 
     def level(self, run: Run, index: int, kept: Kept, shelf: Shelf | None) -> Planned:
         """Return a level as it is to be trained."""
