@@ -15,6 +15,7 @@ from lottery.pixels import downloads
 from lottery.pixels.outline import Outline, outline
 
 COUNTS = ("train", "shared", "already there")
+HOW = ("trained", "shared", "already there")
 
 
 @pytest.fixture
@@ -40,8 +41,9 @@ def ran(lottery, tiny, capsys):
         own_net = any(str(word).startswith("model=") for word in overrides)
         words = [w for w in tiny if not (own_net and w.startswith("model"))]
         assert lottery("run", *words, *overrides) == 0
-        line = re.compile(r"^levels: (\d+) trained, (\d+) shared, (\d+) already there$", re.M)
-        return [tuple(map(int, found)) for found in line.findall(capsys.readouterr().out)]
+        closing = re.compile(r"^levels: .*|^.*: level \d+, density .*; .*$", re.M)  # the latter: in sweeps
+        lines = closing.findall(capsys.readouterr().out)
+        return [tuple(sum(map(int, re.findall(rf"(\d+) {how}", line))) for how in HOW) for line in lines]
 
     return call
 
