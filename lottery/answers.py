@@ -8,13 +8,15 @@ import re
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from lottery import synonyms
 from lottery.composing import FLAGS, MULTIRUN, takes_value
 from lottery.errors import UsageError
+from lottery.looking import defaults
 from lottery.looking.settings import Known, chosen, in_order, known
 from lottery.spelling import alike, plain
 from lottery.synonyms import Answer
@@ -23,6 +25,7 @@ NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
 STEP = re.compile(r"(?:\d+ep)?(?:\d+it)?|end|\d+/\d+|0?\.\d+")
 TRUE, FALSE = ("true", "yes", "on", "1", ""), ("false", "no", "off", "none", "null")
 FIRST = ("experiment", "model", "dataset", "prune", "schedule", "rewind")  # groups of bare words
+STEPS = ("train.length", "train.warmup", "evaluate_every", "checkpoint_every", "rewind.to")
 MOST = 6  # options in an answer
 NAMELESS = "VALUE"  # stands in an answer for a value that was not typed
 HALF = ("16", "16mixed", "fp16", "float16", "half", "16true")
@@ -35,6 +38,7 @@ class Said:
     words: list[str]
     why: str = ""  # with what to type, where that is several things
     command: str = ""  # another one than that which was typed
+    choice: bool = False  # an option of a group was asked for
 
 
 @dataclass
@@ -46,6 +50,10 @@ class Line:
     known: Known
     sweep: bool
     said: list[Said] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Remember what was typed."""
+        self.typed = tuple(self.waiting)
 
     def read(self) -> None:
         """Take all the words."""
@@ -99,6 +107,8 @@ class Line:
         if self.waiting and self.waiting[0] == "=" and len(self.waiting) > 1:
             self.waiting.pop(0)
             return self.spaced(word, self.waiting.pop(0), f"{word} = ")
+        if word.endswith(":") and self.bare_next():
+            return self.spaced(word[:-1], self.waiting.pop(0), word)
         key, colon, value = word.partition(":")
         if colon and value and (found := self.setting(key, value)):
             return Said(found.words, found.why or f"{word}: write KEY=VALUE", found.command)
@@ -119,17 +129,21 @@ class Line:
             return Said([f"{key}={value}"])
         if group := self.known.group(key):
             return self.chosen(group, value, f"{key}={value}")
+        *above, last = key.split(".")
+        if above and last in ("name", "type") and (named := self.named(".".join(above), value)):
+            return named
         if (real := self.known.setting(key)) and not self.scalar_for_node(real, value):
             return self.valued(real, value, key)
-        *above, last = key.split(".")
         whole = plain(key)
-        if group := self.known.group(key.replace(".", "/")):
-            if not NUMBER.fullmatch(value.split(",")[0]):
-                return self.chosen(group, value, f"{key}={value}")
-        elif key.split(".")[-1] == "name" and (group := self.known.group("/".join(above))):
-            return self.chosen(group, value, f"{key}={value}", self.known.options(group))
-        found = self.by_table(whole if not above else plain(last), value, f"{key}={value}")
+        number = NUMBER.fullmatch(value.split(",")[0])
+        if (group := self.known.group(key.replace(".", "/"))) and not number:
+            return self.chosen(group, value, f"{key}={value}")
         ends = self.known.ending(key)
+        if len(ends) == 1 and last in ("net", "classes", "channels"):  # of what was chosen
+            return self.valued(ends[0], value, key)
+        if above and (found := self.by_table(whole, value, f"{key}={value}")):
+            return found
+        found = self.by_table(plain(last), value, f"{key}={value}")
         if found and above and not ends and not found.why:
             target = re.split(r"[./]", found.words[0].partition("=")[0]) if found.words else []
             if in_order([plain(part) for part in above], map(plain, target[:-1])):
@@ -150,7 +164,34 @@ class Line:
         if ends:
             told = " or ".join(f"{e}={value}" for e in ends)
             return Said([f"{ends[0]}={value}"], f"{key} may be {told}")
-        return self.elsewhere(key, value)
+        return self.elsewhere(key, value) or self.higher(above, last, value, key)
+
+    def named(self, above: str, value: str) -> Said | None:
+        """Return the option that the name of a component is, where it is one: optimizer.name."""
+        group = self.known.group(above.replace(".", "/"))
+        group = group or self.known.group(above.rpartition(".")[2])
+        group = group or _table("GROUPS").get(plain(above.rpartition(".")[2]))
+        group = group or next((g for g in self.known.groups if g.endswith(f"/{above}")), None)
+        if not group or not (self.known.option(group, value) or plain(value) in _options(group)):
+            return None
+        if any(word.startswith(f"{group}=") for word in self.typed):
+            return None  # of what was chosen, the component
+        return self.chosen(group, value, f"{above}.name={value}")
+
+    def higher(self, above: Sequence[str], last: str, value: str, typed: str) -> Said | None:
+        """Return what stands at the top, or below host, and was looked for below another key."""
+        if (
+            not above
+            or last == "name"
+            or not {*map(plain, above)} & {*map(plain, self.known.parts)}
+        ):
+            return None
+        top = [key for key in self.known.settings if key in (last, f"host.{last}")]
+        group = self.known.group(last)
+        if not top and not group:
+            return None
+        said = self.valued(top[0], value, last) if top else self.chosen(group or "", value, typed)
+        return Said(said.words, said.why or f"{typed} is {said.words[0].partition('=')[0]} here")
 
     def scalar_for_node(self, key: str, value: str) -> bool:
         """Say whether a key of settings got one value: train.lr=0.01, train.optimizer=adam."""
@@ -160,7 +201,7 @@ class Line:
         """Return what a word of the tables comes to; None where it is in none."""
         number = bool(NUMBER.fullmatch(value.split(",")[0]))
         parts = {plain(g.rpartition("/")[2]): g for g in self.known.groups if g.count("/") == 1}
-        if name in parts and not number:
+        if name in parts and not number and value[:1] != "$":
             return self.chosen(parts[name], value, typed)
         if name in _table("GROUPS") and not (number and name in _table("SETTINGS")):
             return self.chosen(_table("GROUPS")[name], value, typed)
@@ -168,16 +209,21 @@ class Line:
             real = _table("SETTINGS")[name]
             if real not in self.known.settings:
                 return self.absent(real, typed) or self.elsewhere(real, value)
-            group = real.rpartition(".")[0].replace(".", "/")
             if real.endswith(".lr") and not number and not value.startswith(("[", "$")):
                 return self.chosen("train/lr", value, typed)
             if real == "data" and (option := self.known.option("dataset", value)):
                 return Said([f"dataset={option}"], "data is a folder, dataset what lies there")
             if real == "name" and self.known.option("experiment", value):
                 return Said([f"experiment={self.known.option('experiment', value)}"])
-            return self.valued(real, value, group)
+            return self.valued(real, value, typed.partition("=")[0])
         if name in _counted():
             return self.counted(*_counted()[name], value)
+        if name in ("gpu", "gpus", "device", "cuda") and re.fullmatch(r"\[?\d+(,\d+)+\]?", value):
+            each = ",".join(f"cuda:{n}" for n in re.findall(r"\d+", value))
+            several = self.answer(typed, value, _answers()["ngpus"])
+            return Said([f"host.device={each}"]) if self.sweep else several
+        if name == "gpus" and value.isdigit() and int(value) > 1:
+            return self.answer(typed, value, _answers()["ngpus"])
         if name in _table("SWITCHES"):
             return self.switched(name, _table("SWITCHES")[name], value, typed)
         if shares := self.shares(name, value, typed):
@@ -189,6 +235,11 @@ class Line:
             which = ",".join(listed or ["0", "1", "2"])
             return Said(["-m", f"replicate={which}"], f"{typed}: repetitions are replicates")
         if name in _answers():
+            if value.lower() in FALSE and _answers()[name] is _answers()["fp16"]:
+                return Said(["train.precision=fp32"])
+            if value.lower() in FALSE and name in plains(synonyms.OFF):
+                chosen_too = any(board in name for board in self.known.choices.get("log", ()))
+                return Said([], f"{typed}: log= brings it in" if chosen_too else "")
             return self.answer(typed, value, _answers()[name])
         return None
 
@@ -197,8 +248,14 @@ class Line:
         why, choices = answer
         value = value if value not in ("", "true") else NAMELESS
         told = []
+        if any("[{v}ep]" in words for words, _ in choices):
+            value = "ep,".join(part.strip() for part in value.strip("[]").split(","))
         for words, when in choices:
-            made = re.sub(r"(\d(?:ep|it))(?:ep|it)\b", r"\1", words.format(v=shlex.quote(value)))
+            made = re.sub(
+                r"(\d(?:ep|it))(?:ep|it)\b",
+                r"\1",
+                words.format(v=value if "'" in words else shlex.quote(value)),
+            )
             told.append((made, when))
         first = shlex.split(told[0][0])
         command = first.pop(0).removesuffix(":") if first and first[0].endswith(":") else ""
@@ -224,19 +281,25 @@ class Line:
             bare = plain(name)
             option = self.known.option(group, name) or _options(group).get(bare)
             if option is None and bare in _choices(group):
-                return self.answer(typed, name, _choices(group)[bare])
-            if option is None and group == "model" and bare in _nets():
-                net = _nets()[bare]
+                return replace(self.answer(typed, name, _choices(group)[bare]), choice=True)
+            inside_of = re.match(r"torchvision[./:](?:models[./:])?(\w+)$", name)
+            if option is None and group == "model" and (bare in _nets() or inside_of):
+                bare = plain(inside_of[1]) if inside_of else bare
+                net = _nets().get(bare) or (inside_of[1] if inside_of else bare)
                 words = ["model=torchvision", f"model.net={net}"]
-                return Said(words, f"{typed}: that is a net of torchvision")
+                return Said(words, f"{typed}: that is a net of torchvision", choice=True)
             if option is None and group == "model" and re.search(r"\.(py|\w+)$|:", name):
                 return self.answer(typed, name, _choices(group)["mine"])
+            if option is None and group == "dataset" and "/" in name:
+                folder = f"dataset.path={Path(name).expanduser().absolute()}"
+                return Said(["dataset=image_folder", folder], f"{typed}: pictures lie in a folder")
             if option is None and group == "experiment" and len(names) == 1:
                 return Said([f"{group}={name}"])
             found.append(option or name)
         several = len(found) > 1 and not self.sweep and group in ("branch", "log")
         inside = ",".join(found)
-        return Said([f"{group}=[{inside}]" if several or value[:1] == "[" else f"{group}={inside}"])
+        word = f"{group}=[{inside}]" if several or value[:1] == "[" else f"{group}={inside}"
+        return Said([word], choice=True)
 
     def valued(self, key: str, value: str, typed: str) -> Said:
         """Return KEY=VALUE with the value as we write it: a list in brackets, cuda for gpu."""
@@ -247,6 +310,9 @@ class Line:
             value = f"cuda:{value}"
         if key == "train.precision" and plain(value) in HALF:
             return self.answer(f"{typed}={value}", value, _answers()["fp16"])
+        if key in STEPS and key not in (typed, f"{typed}s") and re.fullmatch(r"[1-9]\d*", value):
+            each = [f"{key}={value}{unit}" for unit in ("ep", "it")]
+            return Said(each[:1], f"{typed}={value}: {each[0]} (epochs) or {each[1]} (steps)")
         names = _values(key)
         if names:
             value = ",".join(names.get(plain(part), part) for part in split(value))
@@ -272,7 +338,15 @@ class Line:
         if value.startswith("cuda"):
             return Said([f"host.device={value}"])
         if value.lower() in FALSE or (value == "0" and name != "cuda"):
-            return Said(["host.device=cpu"] if setting == "host.device=cuda" else [])
+            off = {
+                "host.device=cuda": "host.device=cpu",
+                "train.precision=bf16": "train.precision=fp32",
+            }
+            said = off.get(setting, f"{key}=false" if setting.endswith("=true") else "")
+            on = [self.known.settings.get(key), *self.known.choices.get(key, ())]
+            if not said and setting.partition("=")[2] in on:
+                return Said([], f"{typed}: {setting} comes with another word of this line")
+            return Said([said] if said else [])
         if value == "0":
             told = "host.device=cuda:0 (the first GPU) or host.device=cpu"
             return Said(["host.device=cuda:0"], f"{typed}: {told}")
@@ -294,7 +368,9 @@ class Line:
                 return Said([keep])
             return Said(["schedule=geometric", keep], f"{typed}: the schedule keeps a share")
         words = ["schedule=listed", f"schedule.densities=[{listed}]"]
+        known_share = all(share(part, kinds[kind]) for part in split(value.strip("[]")))
         told = f"{typed}: densities are a schedule here, a level each"
+        told += "" if known_share else f", {listed} say"
         if kind == "REMOVED_EACH" or plain(name) == "pruningratio":
             told += f": {' '.join(words)} (in the end) or {keep} (kept at every level)"
         return Said(words, told)
@@ -306,16 +382,24 @@ class Line:
             where.setdefault(real, []).append(option)
         if not where:
             return None
+        if "dataset.workers" in where and plain(key).endswith("workers"):
+            return self.absent("dataset.workers", f"{key}={value}")
         known = {*synonyms.SETTINGS, "train.optimizer.momentum"}
         each = sorted(where, key=lambda real: (real not in known, len(where[real])))
         told = [f"{real} belongs to {either(where[real])}" for real in each]
         parent, _, last = each[0].rpartition(".")
-        first = where[each[0]][0]
+        options = where[each[0]]
+        first = next((o for o in options if not self.needs_path(o)), options[0])
         group = first.partition("=")[0]
         now = self.known.choices.get(group, ["?"])[0]
         said = self.valued(each[0], value, key).words[0]
         why = f"{parent} has no setting '{last}' with {group}={now}; {', '.join(told)}"
         return Said([first, said], why)
+
+    def needs_path(self, option: str) -> bool:
+        """Say whether an option reads files that one has to have: pictures in a folder."""
+        group, _, name = option.partition("=")
+        return "path" in (defaults.option(group, name, self.known.places) or {})
 
     def absent(self, real: str, typed: str) -> Said | None:
         """Return the answer for what some options need no setting of; None for others."""
@@ -334,14 +418,35 @@ def either(words: Sequence[str]) -> str:
 
 
 def density(text: str, kind: int) -> float:
-    """Return the share that is kept, where text is the share removed, kept, or a compression."""
+    """Return the share that is kept, an example where the text says none."""
+    return share(text, kind) or 0.1
+
+
+def share(text: str, kind: int) -> float:
+    """Return the share kept, where text is that removed, kept, or a compression; 0 for none."""
     match = NUMBER.fullmatch(text.strip().rstrip("%xX"))
-    number = float(match[0]) if match else 0.9 if kind == 0 else 0.1 if kind == 1 else 10.0
+    if not match:
+        return 0.0
+    number = float(match[0])
     if kind == 2:
-        return 1 / number if number >= 1 else 0.1
-    number = number / 100 if number > 1 else number
+        return 1 / number if number >= 1 else 0.0
+    number = number / 100 if number > 1 or "%" in text else number
     found = 1 - number if kind == 0 else number
-    return round(found, 9) if 0 < found <= 1 else 0.1
+    return round(found, 9) if 0 < found <= 1 else 0.0
+
+
+def fitted(words: Sequence[str], levels: Any) -> list[str]:
+    """Return words in which the levels asked for are as many as the densities listed."""
+    asked = next((w for w in reversed(words) if w.startswith("levels=")), f"levels={levels}")
+    listed = next((w for w in words if w.startswith("schedule.densities=[")), "")
+    count = int(asked[7:]) if asked[7:].isdigit() else 0
+    densities = listed.partition("[")[2].rstrip("]").split(",")
+    if not listed or "schedule=listed" not in words or count in (len(densities), 0):
+        return [w for w in words if not (listed and w == "levels=0")]
+    if len(densities) > 1:
+        return [w for w in words if not w.startswith("levels=")] + ["levels=null"]
+    keep = f"schedule.keep={float(densities[0]) ** (1 / count):.6g}"
+    return [{"schedule=listed": "schedule=geometric", listed: keep}.get(w, w) for w in words]
 
 
 def split(value: str) -> list[str]:
@@ -414,7 +519,11 @@ def meant(command: str, words: Sequence[str]) -> list[str]:
     line, typed = corrected(command, words)
     reasons = list(dict.fromkeys(said.why for said in line.said if said.why))
     if reasons:
-        raise UsageError(f"{command}: {'; '.join(reasons)}; type: {typed}")
+        none = all(said.why and not said.words for said in line.said if said.choice)
+        nothing = any(said.choice for said in line.said) and none
+        raise UsageError(
+            f"{command}: {'; '.join(reasons)}" + ("" if nothing else f"; type: {typed}")
+        )
     return [word for said in line.said for word in said.words]
 
 
@@ -432,19 +541,25 @@ def corrected(command: str, words: Sequence[str]) -> tuple[Line, str]:
     sweep, seen = any(w in MULTIRUN for w in words), list(words)
     line = Line(command, list(words), known(seen), sweep)
     line.read()
-    seen = [word for said in line.said if not said.why for word in said.words]
+    seen = [word for said in line.said if said.choice or not said.why for word in said.words]
     if chosen(seen, line.known.places) != line.known.choices:  # by optimizer=adam, say
         line = Line(command, list(words), known(seen), sweep)
         line.read()
     others = [said.command for said in line.said if said.command]
     found = [word for said in line.said for word in said.words]
+    answered = [word for said in line.said if said.why for word in said.words]
     made = dict.fromkeys(w for w in found if w not in MULTIRUN)
-    last = {w.partition("=")[0]: w for w in made if line.known.group(w.partition("=")[0])}
+    last = {  # of several options of a group that of an answer counts
+        w.partition("=")[0]: w for w in [*made, *answered] if line.known.group(w.partition("=")[0])
+    }
     made = {w: None for w in made if last.get(w.partition("=")[0], w) == w}
+    levels = line.known.settings.get("levels")
     flags = ["-m"] if any(w in MULTIRUN for w in found) else []
     if others and others[0] in ("help", "version"):
         return line, f"lottery {others[0]}" if others[0] == "version" else "lottery run --help"
-    return line, shlex.join(["lottery", *(others or [command])[:1], *flags, *made])
+    return line, shlex.join(
+        ["lottery", *(others or [command])[:1], *flags, *fitted([*made], levels)]
+    )
 
 
 def command_meant(word: str, rest: Sequence[str], commands: Sequence[str]) -> tuple[str, list[str]]:
@@ -455,6 +570,8 @@ def command_meant(word: str, rest: Sequence[str], commands: Sequence[str]) -> tu
     name = plain(word)
     if name == "list" and rest and plain(rest[0]) in _words():
         return command_meant(rest[0], rest[1:], commands)
+    if name == "lottery" and rest and rest[0] in commands:
+        return rest[0], list(rest[1:])
     if name in _table("ALIASES"):
         return _table("ALIASES")[name], list(rest)
     near = known(())

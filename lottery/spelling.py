@@ -7,6 +7,7 @@ is said: a wrong hint costs more than none.
 import difflib
 import re
 from collections.abc import Iterable
+from os.path import commonprefix
 
 ALIKE = 0.75  # how much of their letters two words share
 SHORT, ONE_LETTER = 4, 0.65  # rum and run: of short words one letter is much
@@ -47,7 +48,11 @@ def nearest(word: str, known: Iterable[str], most: int = 3) -> list[str]:
     ends = [n for n in names if first and n.startswith(f"{first}.") and n.endswith(f".{last}")]
     if ends:
         return ends[:most]
-    best = max(names, key=lambda name: (likeness(word, name), -len(name)), default="")
+    best = max(
+        names,
+        key=lambda name: (likeness(word, name), len(commonprefix([word, name])), -len(name)),
+        default="",
+    )
     if best and likeness(word, best):
         return [best]
     parts = re.compile(r"[._/-]")

@@ -30,7 +30,7 @@ SETTINGS = {  # of the same meaning, in the same unit
     "dataset.size": "img_size image_size imsize resolution input_size crop_size",
     "dataset.flip": "hflip horizontal_flip random_flip",
     "dataset.path": "image_dir images_dir image_folder_path",
-    "model.init": "initializer initialiser init_method weight_init",
+    "model.init": "initialization initialisation initializer initialiser init_method weight_init",
     "outputs": "output output_dir outdir out_dir out output_path output_folder save_dir savedir save_path save "
     "results_dir result_dir results_path results work_dir workdir root_dir default_root_dir run_dir runs_dir exp_dir "
     "checkpoint_dir ckpt_dir dest logs_dir",
@@ -144,6 +144,7 @@ VALUES = {  # of settings, where people write another word for the same
     "host.device": {"cuda": "gpu true", "cpu": "none false", "auto": "default"},
     "train.precision": {"bf16": "bf16-mixed bfloat16 bf16-true amp mixed", "fp32": "32 float32 32-true full float"},
     "host.progress": {"none": "false off quiet 0", "auto": "true on 1"},
+    "train.clip": {"null": "none false off no"},
     "train.channels_last": {"yes": "true on channels_last", "no": "false off contiguous"},
 }  # fmt: skip
 SWITCHES = {  # words that are on or off; "" for the value that takes another word
@@ -221,7 +222,7 @@ ANSWERS: dict[str, Answer] = {
         "the validation split is a count of training examples", [("dataset.validation=144", "")]
     ),
     "gamma lr_gamma lr_decay_factor drop_factor": ("the drop belongs to a schedule", [("train/lr=milestones train.lr.factor={v}", "")]),
-    "lr_step_size step_size lr_milestones lr_steps decay_epochs lr_drop": (
+    "lr_step_size step_size milestones lr_milestones lr_steps decay_epochs lr_drop": (
         "the drops belong to a schedule", [("train/lr=milestones 'train.lr.at=[{v}ep]'", "")]
     ),
     "debug fast_dev_run smoke_test smoke sanity_check num_sanity_val_steps limit_train_batches overfit_batches": (
@@ -251,13 +252,18 @@ ANSWERS: dict[str, Answer] = {
     ),
     "yes y": ("nothing is asked before a run", [("", "")]),
     "criterion_name": ("", [("prune={v}", "")]),
-    "global_pruning use_global prune_global": ("", [("prune/allocation=globally", "")]),
+    "global global_pruning use_global prune_global": ("", [("prune/allocation=globally", "")]),
     "layerwise local_pruning": ("", [("prune/allocation=layerwise", "")]),
     "n_m nm m n sparsity_n_m": ("n of m is a structure", [("prune/structure=n_m", "2 of 4")]),
     "tune hpo optuna sweeper": ("-m runs every combination of values", [("-m train.optimizer.lr=0.1,0.01", "")]),
     "user_dir package plugin import_module": ("files of your own", [("--config-dir DIR", "")]),
     "track log_metrics csv": ("every number is written as CSV; boards besides", [("log=[tensorboard]", "")]),
 }  # fmt: skip
+OFF = (  # what nothing is to be typed for where it is off
+    "resume resume_from resume_from_checkpoint checkpoint auto_resume wandb use_wandb log_wandb tensorboard "
+    "use_tensorboard tb use_tb mlflow use_mlflow early_stopping early_stop pretrained use_pretrained dropout debug "
+    "fast_dev_run dry_run dryrun overwrite force distributed ddp multirun sweep verbose"
+)
 TORCHVISION = {  # what is asked for -> a net of torchvision
     "resnet50": "", "resnet101": "", "resnet152": "", "alexnet": "", "googlenet": "", "inception_v3": "inception",
     "squeezenet1_1": "squeezenet", "shufflenet_v2_x1_0": "shufflenet shufflenet_v2", "mobilenet_v2": "",
