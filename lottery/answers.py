@@ -549,9 +549,9 @@ def corrected(command: str, words: Sequence[str]) -> tuple[Line, str]:
     found = [word for said in line.said for word in said.words]
     answered = [word for said in line.said if said.why for word in said.words]
     made = dict.fromkeys(w for w in found if w not in MULTIRUN)
-    last = {  # of several options of a group that of an answer counts
-        w.partition("=")[0]: w for w in [*made, *answered] if line.known.group(w.partition("=")[0])
-    }
+    choices = [w for w in answered if line.known.group(w.partition("=")[0])]
+    order = [*answered, *(w for w in made if w not in answered), *choices]
+    last = {w.partition("=")[0]: w for w in order if "=" in w}  # what was typed, and chosen, counts
     made = {w: None for w in made if last.get(w.partition("=")[0], w) == w}
     levels = line.known.settings.get("levels")
     flags = ["-m"] if any(w in MULTIRUN for w in found) else []
