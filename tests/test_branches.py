@@ -365,7 +365,7 @@ def test_a_copy_of_a_replicate_is_none_for_sanity(run, capsys):
     assert "replicate_0.bak" not in "".join(capsys.readouterr())
     assert pd.read_csv(folder.parent / "sanity.csv")["replicates"].tolist() == [2]
     rows, why = sections.judged(Facts(folder))
-    assert (len(rows), why) == (1, "")
+    assert (len(rows), why) == (1, [])
 
 
 def test_a_branch_of_other_settings_is_no_control(run, lottery):

@@ -759,7 +759,7 @@ def test_outputs_that_cannot_be_written_ask_for_a_place(
     ("word", "hint"),
     [("to=metrics.csv", "to=metrics.csv.html"), ("to=outputs", "to=outputs/report.html"),
      ("tolerance=2", "half a hundredth is tolerance=0.005"), ("tolerance=x", "is no share of 1"),
-     ("torelance=0.1", "no run has 'torelance'")],
+     ("torelance=0.1", "did you mean 'tolerance'?")],
 )  # fmt: skip
 def test_bad_words_are_one_line(fabricate, lottery, capsys, word, hint):
     fabricate()
