@@ -116,7 +116,7 @@ def test_paths_of_runs_configs_and_names(outputs, monkeypatch):
         ("27bf/replicate_7", ["'27bf/replicate_7' names no run", "27bf000000/replicate_10"]),
         ("prune=randm", ["ls: no run with prune=randm; prune is imp, random"]),
         ("prun=imp", ["no run has 'prun'; did you mean 'prune'?"]),
-        ("train.batchsize=3", ["no run has 'train.batchsize'; did you mean 'train.batch_size'?"]),
+        ("train.batchsize=3", ["no run with train.batchsize=3; train.batch_size is"]),
         ("27bf state=failed", ["no run with state=failed; state is done"]),
         ("state=", ["no run with state=; state is done, failed"]),
         ("sotr=test", ["no run has 'sotr'; did you mean 'sort'?"]),  # an option of the command
@@ -372,3 +372,23 @@ def test_words_are_completed_by_what_there_is(outputs):
     assert found("format=") == []
     assert found("train.batch_size=") == ["train.batch_size=96", "train.batch_size=64"]
     assert completing.complete([], "x", []) == []
+
+
+def test_filters_know_the_words_of_other_tools(fabricate, tmp_path):
+    folders = [
+        fabricate(ident=letter * 10, config={"train.optimizer.lr": lr, "train.length": length})
+        for letter, lr, length in (("a", 0.1, "15ep"), ("b", 0.01, "1.5ep"))
+    ]
+    outputs = tmp_path / "outputs"
+    for words, found in (
+        (["lr=0.1"], folders[:1]),
+        (["learning_rate<0.05"], folders[1:]),
+        (["epochs=15"], folders[:1]),
+        (["epochs=1.5ep"], folders[1:]),
+        (["seed=0"], folders),
+        (["model=LeNet-300-100"], folders),
+    ):
+        assert sorted(choice.choose(outputs, words)) == sorted(found), words
+    for word in ("lr=0.2", "epochs=150", "seed=1"):
+        with pytest.raises(UsageError, match="no run with"):
+            choice.choose(outputs, [word])

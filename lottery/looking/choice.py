@@ -130,12 +130,17 @@ def narrowed(
     """
     asked = filters.parse(word)
     assert asked is not None  # `is_filter` said so
+    if not any(one.values(asked.key) for one in facts):
+        asked = filters.elsewhere(asked)
     found = [(one, one.values(asked.key)) for one in facts]
     if not any(values for _, values in found):
         known = dict.fromkeys(k for one in facts for k in one.keys)
         hint = suggestion(asked.key, [*options, *known])
         raise UsageError(f"{head}no run has '{asked.key}'{hint} (in '{word}')")
     kept = [(one, place) for one, v in found if (place := asked.place(v)) is not None]
+    if not kept:
+        asked = filters.as_written(asked, [v for _, values in found for v in values])
+        kept = [(one, place) for one, v in found if (place := asked.place(v)) is not None]
     if kept:
         for one in lost(found, [one for one, _ in kept], asked.key):
             warnings.warn(

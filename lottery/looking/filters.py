@@ -5,15 +5,17 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
 import yaml
 
+from lottery import synonyms
 from lottery.errors import UsageError
 from lottery.formats import about
 from lottery.looking.facts import ALSO, age
+from lottery.spelling import plain
 
 GRAMMAR = "KEY=VALUE[,VALUE...], KEY!=VALUE[,VALUE...], 'KEY>NUMBER', >=, < or <="
 WORD = re.compile(r"([A-Za-z_][\w./@-]*?)(!=|>=|<=|=|>|<)(.*)", re.DOTALL)
@@ -142,6 +144,27 @@ def parse(word: str) -> Filter | None:
             f"date, as in 'started{sign}2026-01-31'"
         )
     return Filter(word, key, sign, (text,) if sign in SIGNS else alternatives(text))
+
+
+def elsewhere(asked: Filter) -> Filter:
+    """Return a filter whose key is what other tools call it, as one by our own: lr, epochs=5."""
+    word = plain(asked.key)
+    for (real, unit), words in synonyms.COUNTED.items():
+        if word in map(plain, words.split()):
+            counted = (f"{text}{unit}" if text.isdigit() else text for text in asked.wanted)
+            return replace(asked, key=real, wanted=tuple(counted))
+    for real, words in (*synonyms.SETTINGS.items(), *synonyms.GROUPS.items()):
+        if word in map(plain, words.split()):
+            return replace(asked, key=real)
+    return asked
+
+
+def as_written(asked: Filter, values: Sequence[Any]) -> Filter:
+    """Return a filter whose words stand as runs have them: case, - and _ do not count."""
+    if asked.sign != "=":
+        return asked
+    names = {plain(v): v for v in values if isinstance(v, str) and v[:1].isalpha()}
+    return replace(asked, wanted=tuple(names.get(plain(text), text) for text in asked.wanted))
 
 
 def alternatives(text: str) -> tuple[str, ...]:
