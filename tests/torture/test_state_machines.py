@@ -576,7 +576,7 @@ class IdentityMachine(OnDisk):
                 task=SimpleNamespace(fingerprint="", device=torch.device("cpu")), ledger=Ledger(other),
                 parts=SimpleNamespace(
                     rewind=lambda states: (SimpleNamespace(mask=None), None),
-                    pruning=SimpleNamespace(nested=False), replicate=0,
+                    pruning=SimpleNamespace(nested=False), replicate=0, code={},
                 ),
                 length=None, known={},
             )  # fmt: skip
