@@ -1,9 +1,11 @@
 """Say what the bits of a result depend on beside its config, and set what can be set of it."""
 
+import contextlib
 import os
 import platform
 import signal
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -61,6 +63,17 @@ def explained(error: RuntimeError) -> LotteryError | None:
             f"host.deterministic: {text.split('. ')[0]}; type host.deterministic=false"
         )
     return reader_ended(text) if text.startswith("DataLoader worker") else None
+
+
+@contextlib.contextmanager
+def explaining() -> Iterator[None]:
+    """Raise what torch says of this machine in many lines as one."""
+    try:
+        yield
+    except RuntimeError as error:
+        if known := explained(error):
+            raise known from error
+        raise
 
 
 def reader_ended(why: str) -> DiskError:

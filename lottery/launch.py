@@ -14,7 +14,7 @@ from typing import Any
 
 from lottery import config, signals
 from lottery.checks import validate
-from lottery.environment import differences, explained, fingerprint, set_up
+from lottery.environment import differences, explaining, fingerprint, set_up
 from lottery.errors import DamagedError, UsageError
 from lottery.foresight.space import check_space
 from lottery.identity import NOT_IDENTITY, changes, flat, identity, run_folder
@@ -68,8 +68,9 @@ def launch(
     set_up(settings["host"]["threads"], settings["host"]["deterministic"])
     folder = run_folder(settings, name)
     boards = config.boards(settings, About(folder, private(flat(identity(settings)))))
-    run = open_run(settings, parts, folder, pick_device(settings["host"]["device"]), sweep)
-    with noted(run.watch):
+    with explaining():
+        run = open_run(settings, parts, folder, pick_device(settings["host"]["device"]), sweep)
+    with noted(run.watch), explaining():
         work(run, settings, boards, command, choices or {}, follow)
     return Ran(folder, run.counts, time.monotonic() - clock)
 
@@ -114,10 +115,6 @@ def work(
         run.watch.followers = [logbook] if boards else []
         try:
             keep_record(run, command, choices, follow, before)
-        except RuntimeError as error:
-            if known := explained(error):
-                raise known from error
-            raise
         finally:
             logbook.close()
 

@@ -188,7 +188,7 @@ def test_a_run_that_fails_takes_its_sign_away(run, often, monkeypatch):
     from lottery import train
 
     monkeypatch.setattr(train, "check_end", refuse(errno.EIO))
-    folder = run(code=1)
+    folder = run(code=5)
     assert records.read_run(folder)["state"] == "failed"
     assert not (folder / pulse.NAME).exists()
 

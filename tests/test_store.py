@@ -217,8 +217,8 @@ def test_what_is_published_replaces_nothing(tmp_path, monkeypatch):
             assert part.read_bytes() == b"new"
             (tmp_path / "made").unlink(missing_ok=True)
     (tmp_path / "folder file" / "more").write_bytes(b"")
-    monkeypatch.setattr(os.path, "lexists", lambda path: False)  # it came just after the look
-    with pytest.raises(FileExistsError):
+    with monkeypatch.context() as late, pytest.raises(FileExistsError):
+        late.setattr(os.path, "lexists", lambda path: False)  # it came just after the look
         disk.publish(make("folder"), tmp_path / "folder file")
     shutil.rmtree(tmp_path / "made")
 

@@ -32,6 +32,7 @@ YAML = {
 }
 STARTERS = {
     ("recording.py", "git"),  # which commit this is
+    ("sources.py", "refuse_broken"),  # whether a plugin that was typed can be imported
 }
 
 

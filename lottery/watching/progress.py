@@ -216,8 +216,11 @@ def in_notebook() -> bool:
 def whole_bar(bar: Any, done: int, total: int, later: int, swept: bool) -> Any:
     """Return the one bar of a run, where its level stands: made for its steps and those to come."""
     if bar is None:
-        widgets = importlib.util.find_spec("ipywidgets") is not None
-        kind = importlib.import_module("tqdm.notebook").tqdm if widgets else tqdm
+        kind: Any = tqdm
+        if importlib.util.find_spec("ipywidgets") is not None:
+            from tqdm import notebook  # warns where there are no widgets
+
+            kind = notebook.tqdm
         return kind(total=total + later, initial=done, unit="step", leave=not swept)
     bar.n = max(0, bar.total - later - total + done)
     bar.refresh()
