@@ -164,6 +164,7 @@ def test_a_notebook_obeys_nothing(hostile):
     assert "<b>" not in shown
 
 
+@pytest.mark.slow
 def test_a_password_is_kept_nowhere(run, lottery, tmp_path, monkeypatch, capsys):
     """The logger has it, and no file of the run: the variable gives it to later commands."""
     from lottery.loggers import mlflow

@@ -188,6 +188,7 @@ PLUGINS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_plugins_of_hydra_cost_nothing_and_are_refused_by_name(shell, canary, tmp_path):
     for name, text in PLUGINS.items():
         folder = tmp_path / "site" / "hydra_plugins" / name

@@ -168,6 +168,7 @@ def placements(grid, number, line, first=0):
             yield (at, *rest)
 
 
+@pytest.mark.slow
 def test_y_is_cut_where_one_method_squashes_the_others_and_the_figure_says_so(methods):
     runs = methods(
         a=(0.97, 0.965, 0.96, 0.958), b=(0.97, 0.96, 0.95, 0.1), c=(0.97, 0.96, 0.95, 0.94)

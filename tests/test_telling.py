@@ -173,6 +173,7 @@ CODE = "; echo $?"
 PIPE = "{} {}| head -c 1 >/dev/null; echo ${{PIPESTATUS[0]}}"
 
 
+@pytest.mark.slow
 def test_a_pipe_that_closes_after_a_word(tmp_path, tiny, fabricate):
     fabricate(name="x" * 99)
     check_shell(tmp_path, ["ls"], [("{} | true; echo ${{PIPESTATUS[0]}}", 0),

@@ -141,6 +141,7 @@ def pruned_by_torch(net, same):
 masks_of_torch = (torch.nn.Linear, torch.nn.Conv2d)
 
 
+@pytest.mark.slow
 def test_masks_of_torch_on_tied_weights(zoo, call, tmp_path):
     """One mask under both names is one mask; two are refused, since the model has one tensor."""
     folder = zoo("tied_layers", *RUN)
