@@ -36,7 +36,7 @@ def hostile(fabricate, lottery):
     for at, ident in enumerate(("aaaaaaaaaa", "bbbbbbbbbb")):
         said = WHOLE if at else WHOLE[::-1].replace(SECRET[::-1], "").replace("//:", "")
         fabricate(
-            name=NAMES[at], ident=ident, key=("a", "b", "c"), choices={"prune": EVIL[at], "model": said, "log": URI},
+            name=NAMES[at], ident=ident, key=("a", "b", "c"), seconds=(1.0, 2.0, 3.0), choices={"prune": EVIL[at], "model": said, "log": URI},
             config={
                 "prune.criterion.name": f"$x{at}", "dataset.names": [*LEGAL], "dataset.name": LEGAL[at],
                 "loggers": {"mlflow": {"uri": URI}}, "data": URI, f"train.{EVIL[at]}": EVIL[at],
