@@ -167,12 +167,13 @@ def exported(source: Source) -> torch.export.ExportedProgram:
         (images(source.task, 2),),
         dynamic_shapes=({0: torch.export.Dim("batch")},),
     )
-    try:
-        return make(strict=False)
-    except Exception:
-        with contextlib.suppress(Exception):
-            return make(strict=True)
-        raise
+    with contextlib.redirect_stderr(io.StringIO()):  # torch prints a program that it gives up
+        try:
+            return make(strict=False)
+        except Exception:
+            with contextlib.suppress(Exception):
+                return make(strict=True)
+            raise
 
 
 def read_program(source: Source, path: Path) -> Again:

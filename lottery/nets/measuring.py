@@ -1,6 +1,5 @@
 """Measure a trained level: its sizes, its multiply-accumulates, the latency of its forms."""
 
-import copy
 import math
 from collections.abc import Callable
 from dataclasses import asdict
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lottery import mask as masks
+from lottery.copying import copied
 from lottery.cost import masked as under
 from lottery.errors import LotteryError
 from lottery.exchange.tickets import first_line
@@ -145,8 +145,8 @@ def called(net: nn.Module, example: Tensor) -> None:
 
 def placed(net: nn.Module, device: torch.device, form: torch.memory_format) -> nn.Module:
     """Return a copy of a net on a device, in a memory format; one of other axes keeps its own."""
-    copied = copy.deepcopy(net).to(device)
+    twin = copied(net).to(device)
     try:
-        return copied.to(memory_format=form)  # type: ignore[call-overload,no-any-return]
+        return twin.to(memory_format=form)  # type: ignore[call-overload,no-any-return]
     except RuntimeError:  # a tensor of five axes takes no channels-last of four
-        return copied
+        return twin

@@ -1,10 +1,10 @@
 """Put linear layers whose masks are 2:4 into the form of NVIDIA's sparse tensor cores."""
 
-import copy
-
 import torch
 from torch import Tensor, nn
 from torch.sparse import to_sparse_semi_structured
+
+from lottery.copying import copied
 
 ROWS, COLUMNS = 32, 64  # of which a weight of float16 has to be a multiple
 
@@ -20,7 +20,7 @@ def two_four(model: nn.Module) -> nn.Module | str:
         return f"its kernels need an NVIDIA GPU, and this is {device.type}"
     if torch.cuda.get_device_capability(device) < (8, 0):
         return f"{torch.cuda.get_device_name(device)} has no sparse tensor cores"
-    net = copy.deepcopy(model).half()
+    net = copied(model).half()
     layers = [m for m in net.modules() if isinstance(m, nn.Linear) and fits(m.weight)]
     if not layers:
         return (
