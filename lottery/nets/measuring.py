@@ -100,7 +100,8 @@ def latency(
     run = level.run
     dense = build(run.parts, run.task)
     dense.load_state_dict(run.initial.weights)
-    last = channels_last(run.parts.recipe, device)
+    example = torch.zeros(batch, *run.task.input_shape, device=device)
+    last = channels_last(run.parts.recipe, device) and takes_channels_last(dense, example)
     form = torch.channels_last if last else torch.contiguous_format
     nets: dict[str, nn.Module | str] = {}
     for name, net in (("dense", dense), ("masked", masked), ("compacted", small)):
@@ -108,7 +109,6 @@ def latency(
     nets["2:4"] = attempt(lambda: two_four(masked.to(device)))
     if not isinstance(nets["2:4"], str):
         nets["dense, float16"] = placed(dense, device, form).half()
-    example = torch.zeros(batch, *run.task.input_shape, device=device)
     if last and example.dim() == 4:
         example = example.contiguous(memory_format=torch.channels_last)
     ready: dict[str, nn.Module] = {}
@@ -135,6 +135,16 @@ def latency(
             for name, net in nets.items()
         },
     }
+
+
+def takes_channels_last(net: nn.Module, example: Tensor) -> bool:
+    """Say whether a net runs in that memory format, as training falls back where it does not."""
+    if example.dim() != 4:
+        return True
+    twin, form = placed(net, example.device, torch.channels_last), torch.channels_last
+    return not isinstance(
+        attempt(partial(called, twin, example.contiguous(memory_format=form))), str
+    )
 
 
 @torch.no_grad()
