@@ -84,7 +84,8 @@ def trace(model: nn.Module, task: Task) -> Graph:
         raise
     except Exception as error:  # noqa: BLE001 (the net's own code looks at what it is given)
         reason = next(iter(str(error).splitlines()), "")
-        raise unknown(f"{type(error).__name__}: {reason}") from error
+        told = reason if isinstance(error, RuntimeError) else f"{type(error).__name__}: {reason}"
+        raise unknown(told) from error
     if not isinstance(result, Labels):
         raise unknown("what makes the outputs")
     for output in found(result):
