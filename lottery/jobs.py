@@ -89,7 +89,8 @@ class Jobs:
         lines = [f"sweep: {len(self.ran)} of {over} runs done in {spent}"]
         lines += ["  " + "  ".join(map(str.ljust, line, widths)).rstrip() for line in cells]
         lines += [f"  failed: {words}: {one_line(error)}" for words, error in self.failures]
-        return "\n".join(map(printable, lines))
+        said = [f"\n{printable(base)}\n{table}" for base, table in self.course.verdicts.items()]
+        return "\n".join([*map(printable, lines), *said])
 
     @property
     def code(self) -> int:

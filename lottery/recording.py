@@ -87,14 +87,16 @@ def keep_record(
         record |= {"seconds": spent + time.monotonic() - clock, "ended": records.now()}
         close_record(run, record)
     verdicts, sweep = judged(run), run.watch.sweep
+    if sweep is not None and verdicts:  # the last replicate's say; its summary prints them
+        sweep.verdicts[near(run.folder.parent)] = verdicts
     if sweep is not None and sweep.tabled:
         print(printable(f"{sweep.job or run.folder.name}: {in_a_line(run, read_rows(run))}"))
         return
     print(closing(run, read_rows(run), follow))
-    if verdicts:
-        print(verdicts)
     if sweep is not None:
         sweep.tabled = True
+    elif verdicts:
+        print(f"\n{verdicts}")
 
 
 def edited(run: Run, before: dict[str, Any]) -> list[str]:
@@ -154,7 +156,7 @@ def judged(run: Run) -> str:
     with locks.lock(base / ".lock"):  # against the other replicates
         disk.sweep(base)
         disk.write_if_new(base / "sanity.csv", table(rows))
-    return f"\n{sanity_table(rows)}"
+    return sanity_table(rows)
 
 
 def readable(run: Run, folder: Path) -> bool:

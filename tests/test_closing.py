@@ -46,3 +46,14 @@ def test_branch_prints_the_table_of_the_branch_and_no_other(run, lottery, capsys
     table = lines[1 : lines.index("")]
     assert [line.split()[0] for line in table] == ["0", "2"]
     assert "levels: " in out
+
+
+def test_a_sweep_ends_with_the_verdict_over_all_replicates_of_each_config(run, capsys):
+    folder = run("-m", "prune=imp,random", "replicate=0,1", "levels=1", "branch=[shuffle]")
+    assert folder
+    out = capsys.readouterr().out
+    jobs, _, end = out.partition("\nsweep: 4 of 4 runs done")
+    assert HEAD in jobs
+    assert "shuffle" not in jobs.partition("replicate=1: ")[2]
+    assert end.count("_imp/") == 2 + 1
+    assert end.count("_random/") == 2 + 1

@@ -15,6 +15,7 @@ class Sweep:
     begun: float = 0.0  # of the job at work
     job: str = ""  # what it is, in words
     tabled: bool = False  # whether a job has shown its table; a line is enough of the others
+    verdicts: dict[str, str] = field(default_factory=dict)  # config -> over its replicates so far
 
     @property
     def over(self) -> int:
