@@ -1,5 +1,6 @@
 """Every criterion x structure x allocation x schedule x rewind that makes sense runs two levels."""
 
+import functools
 import itertools
 import random
 
@@ -43,23 +44,28 @@ AXES = {
 }
 
 
+@functools.cache  # twelve thousand rows are asked about while pytest collects
+def preset(name):
+    return yaml.safe_load((CONF / "prune" / f"{name}.yaml").read_text())
+
+
 def reason(row):
     """Return why a row makes no sense, as a part of the line that says so; None where it does."""
     structure, allocation = row["prune/structure"], row["prune/allocation"]
-    preset = yaml.safe_load((CONF / "prune" / f"{row['prune']}.yaml").read_text())
+    exact = preset(row["prune"])["exact"]
     if structure == "neuron":
         return "no unit that this structure may remove"
     if structure in WHOLE and allocation == "erk" and structure != "block":
         return "erk"
     if structure in WHOLE and allocation == "openlth":
-        return "prune.exact=false" if preset["exact"] else "the lowest that this structure reaches"
+        return "prune.exact=false" if exact else "the lowest that this structure reaches"
     if row["rewind"] == "finetune" and row["prune/update"] != "static":
         return "where this rewind starts"
     if structure in WHOLE | {"n_m"} and row["prune/update"] != "static":
         return "moves single weights"
     if structure in WHOLE - {"block"} and allocation == "given":
         return "only the table has a layer"
-    if allocation in COUNTED and preset["exact"]:
+    if allocation in COUNTED and exact:
         return "prune.exact=false"
     return None
 
@@ -127,10 +133,10 @@ def check_row(lottery, tmp_path, row):
     table = pd.read_csv(folder / "metrics.csv")
     asked = [round(d * table["total"][0]) for d in DENSITIES[row["schedule"]]]
     kept = table["kept"].tolist()[1:]
-    preset = yaml.safe_load((CONF / "prune" / f"{row['prune']}.yaml").read_text())
+    exact = preset(row["prune"])["exact"]
     if row["prune/structure"] in WHOLE:
         assert all(0 < k <= a for k, a in zip(kept, asked))
-    elif preset["exact"]:
+    elif exact:
         assert kept == asked
     else:
         assert all(k < table["total"][0] for k in kept)

@@ -462,7 +462,6 @@ class RowsMachine(OnDisk):
             assert table in self.possible.get(name, [None]), name
 
 
-PLAN = compose(LENET).settings
 PLACES = {  # where a setting is, and what it may be
     ("train", "batch_size"): [1, 2, 12], ("train", "warmup"): ["0it", "1ep"], ("train", "clip"): [None, 0.5, 1, 2],
     ("train", "label_smoothing"): [0, 0.1, 0.5], ("train", "optimizer", "lr"): [0.001, 0.1, 1, 10],
@@ -525,7 +524,7 @@ class IdentityMachine(OnDisk):
 
     def __init__(self):
         super().__init__()
-        self.settings = json.loads(json.dumps(PLAN))
+        self.settings = json.loads(json.dumps(compose(LENET).settings))
         self.settings["dataset"]["noise"] = 0
         self.settings["outputs"] = str(self.root)
         self.model = {place: found(self.settings, place) for place in PLACES}
