@@ -3,9 +3,10 @@
 import json
 import math
 import os
+import re
+import shlex
 import shutil
 import sys
-import textwrap
 import unicodedata
 from collections.abc import Container, Iterable, Sequence
 from typing import Any
@@ -13,6 +14,10 @@ from typing import Any
 from lottery.storage.tables import table
 from lottery.wording import in_csv, in_latex, in_markdown, printable, private
 
+BESIDE = re.compile(r" *\S+(?: \S+)*? {2,}")  # a word, and the gap to what stands beside it
+PIECES = re.compile(  # words, those of a command in the midst of text together
+    r"\S*\blottery [a-z]+(?: [^\s;,()]*[=/.0-9-][^\s;,()]*)*\S*|\S+"
+)
 SHORTEST, CUT = 24, "…"  # places that words keep; the head in place of columns without room
 FORMATS = ("table", "csv", "json", "markdown", "latex")
 
@@ -129,10 +134,43 @@ def page(
     return "\n\n".join([*said, "\n".join(below.get(format, list(map(wrapped, remarks))))])
 
 
-def wrapped(line: str) -> str:
-    """Return a line of text in lines that the terminal has room for."""
-    most, inner = room(), " " * (len(line) - len(line.lstrip()) + 2)
-    return line if most is None else textwrap.fill(line, most, subsequent_indent=inner)
+def wrapped(text: str) -> str:
+    """Return text in lines that the terminal has room for.
+
+    What stands beside a word stays beside it, and no command is broken but where a shell goes on.
+    """
+    most = room()
+    return text if most is None else "\n".join(broken(line, most) for line in text.split("\n"))
+
+
+def broken(line: str, most: int) -> str:
+    """Return a line in several of at most so many places, as far as its words have room."""
+    if places(line) <= most:
+        return line
+    start = BESIDE.match(line)
+    beside = start[0] if start and places(start[0]) <= most // 2 else ""
+    head = beside or line[: len(line) - len(line.lstrip())]
+    inner = " " * places(head) if beside else f"{head}  "
+    pieces, turn = PIECES.findall(line[len(head) :]), ""
+    if line[len(head) :].startswith("lottery "):
+        pieces, turn = shell_words(line[len(head) :]), " \\"
+    lines = [head + pieces[0]]
+    for piece in pieces[1:]:
+        if places(f"{lines[-1]} {piece}{turn}") <= most:
+            lines[-1] += f" {piece}"
+        else:
+            lines[-1] += turn
+            lines.append(inner + piece)
+    return "\n".join(lines)
+
+
+def shell_words(command: str) -> list[str]:
+    """Return the words of a command, quoted as in it; all of it as one where it is none."""
+    try:
+        words = [shlex.quote(word) for word in shlex.split(command)]
+    except ValueError:
+        return [command]
+    return words if " ".join(words) == command else [command]
 
 
 def latex_remark(text: str) -> str:

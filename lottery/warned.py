@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from lottery.wording import printable
 
 MOST, LONGEST = 200, 600  # warnings of a run, and characters of one
+MORE = re.compile(r"at least ([0-9]{1,9}) later warnings? (?:is|are) not kept")
 KINDS = (  # in the order of how much they matter to who reads a number
     "collapse", "diverged", "rate", "environment", "ticket", "damage", "board", "other",
 )  # fmt: skip
@@ -39,8 +41,17 @@ def warned(text: object, kind: str = "other", level: int | None = None, branch: 
 
 
 def merged(before: Iterable[Warned], new: Iterable[Warned]) -> list[Warned]:
-    """Return warnings in order, each once; of very many the first ones."""
-    return list(dict.fromkeys([*before, *new]))[:MOST]
+    """Return warnings in order, each once; of very many the first, and a line of how many more.
+
+    A run that goes on may be warned anew of what was left out before, so that is a lower bound.
+    """
+    every = dict.fromkeys([*before, *new])
+    said = {one: int(found[1]) for one in every if (found := MORE.fullmatch(one.text))}
+    some = [one for one in every if one not in said]
+    if not (more := max([*said.values(), len(some[MOST:])])):
+        return some
+    text = f"at least {more} later warning{'s are' if more > 1 else ' is'} not kept"
+    return [*some[:MOST], Warned(text)]
 
 
 def as_data(some: Iterable[Warned]) -> list[dict[str, Any]]:

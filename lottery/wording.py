@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+MINUS = "\N{MINUS SIGN}"
 LONGEST_LINE = 80  # characters in a figure
 FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 MARKS = re.compile(r"[|`]|<(?=[A-Za-z/!?])")  # what Markdown would take for more than text
@@ -20,6 +21,7 @@ LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$",
     "<": r"$<$", ">": r"$>$",
 }  # fmt: skip
+NEGATIVE = re.compile(r"(?<![\w.)-])-(?=\.?[0-9])")  # the sign of a number below 0
 USER = re.compile(r"(?<=://)[^/\s]*@")
 SECRET = re.compile(  # a parameter of a URI
     r"([?&][^=&\s]*(?:pass|pwd|token|secret|key|sig)[^=&\s]*=)[^&\s'\"]+", re.IGNORECASE
@@ -70,6 +72,7 @@ def in_csv(value: Any) -> Any:
 def in_latex(text: object) -> str:
     """Return text as LaTeX shows it."""
     said = "".join(LATEX.get(c, c) for c in printable(text))
+    said = NEGATIVE.sub("$-$", said)  # else a hyphen
     return (
         f"{{{said[0]}}}{said[1:]}" if said[:1] in ("[", "*") and said else said
     )  # \\\\[ is a space

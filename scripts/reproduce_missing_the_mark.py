@@ -5,7 +5,8 @@
     python scripts/reproduce_missing_the_mark.py digits [OUTPUTS] [FOLDER]
 
 Reads OUTPUTS (default: outputs) and writes missing_the_mark_digits.csv, .md and .png to FOLDER
-(default: benchmarks).
+(default: benchmarks). Where OUTPUTS is such a .csv, its numbers are judged and drawn anew, and the
+head of the .md beside it stays.
 """
 
 import sys
@@ -15,8 +16,9 @@ import matplotlib
 import pandas as pd
 import yaml
 
+from lottery import stats
 from lottery.looking import results, sanity
-from lottery.storage.records import read_json
+from lottery.storage.records import read_run
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402 (after the choice of a backend)
@@ -40,19 +42,23 @@ ARMS = {  # name -> (label, colour, marker); colours of Okabe and Ito, told apar
 
 def main(data: str, outputs: Path, folder: Path) -> None:
     """Write the three files and print the tables."""
-    rows, verdicts = gather(data, outputs)
     name = f"missing_the_mark_{data}"
     folder.mkdir(exist_ok=True)
-    rows.to_csv(folder / f"{name}.csv", index=False)
-    text = f"{head(data, outputs)}\n{accuracies(rows)}\n{judgements(verdicts)}"
+    if outputs.suffix == ".csv":
+        rows = pd.read_csv(outputs)
+        first = "\n".join(outputs.with_suffix(".md").read_text().splitlines()[:3]) + "\n"
+    else:
+        rows, first = gather(data, outputs), head(data, outputs)
+        rows.to_csv(folder / f"{name}.csv", index=False)
+    text = f"{first}\n{accuracies(rows)}\n{judgements(judge(rows))}"
     (folder / f"{name}.md").write_text(text)
     draw(rows, folder / f"{name}.png")
     print(text)
 
 
-def gather(data: str, outputs: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return a row a method, replicate, level and arm; and the verdict of each method and level."""
-    frames, verdicts = [], []
+def gather(data: str, outputs: Path) -> pd.DataFrame:
+    """Return a row a method, replicate, level and arm."""
+    frames = []
     for (prune, rewind), method in METHODS.items():
         bases = [
             base
@@ -65,16 +71,31 @@ def gather(data: str, outputs: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
             arms = [results.metrics(run).assign(branch="ticket"), results.branches(run)]
             arm = pd.concat([a for a in arms if len(a)]).assign(replicate=int(run.name[10:]), method=method)
             frames.append(arm.rename(columns={"branch": "arm"}))
-        judged = sanity.judge(sorted(bases[0].glob("replicate_*")))
-        verdicts.append(pd.DataFrame(judged).assign(method=method))
     keep = ["method", "replicate", "level", "arm", "density", "kept", "total", "effective_density",
             "collapsed_layers", "val_accuracy", "test_accuracy"]  # fmt: skip
-    return pd.concat(frames)[keep], pd.concat(verdicts)
+    return pd.concat(frames)[keep]
+
+
+def judge(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the verdict of each method and level, by the rule of `lottery show`."""
+    verdicts = []
+    for method in METHODS.values():
+        of_method = rows[rows["method"] == method]
+        frames = [arms_of(part) for _, part in of_method.groupby("replicate")]
+        verdicts.append(pd.DataFrame(sanity.judged(frames)).assign(method=method))
+    return pd.concat(verdicts)
+
+
+def arms_of(part: pd.DataFrame) -> pd.DataFrame:
+    """Return level, density and a column an arm, the test accuracies of one replicate."""
+    wide = part.pivot_table(index=["level"], columns="arm", values="test_accuracy").dropna()
+    density = part[part["arm"] == "ticket"].set_index("level")["density"]
+    return wide.join(density).reset_index()
 
 
 def head(data: str, outputs: Path) -> str:
     """Return what was run, when and on what."""
-    record = read_json(next(outputs.glob(f"missing_the_mark_{data}_snip/*/replicate_0")) / "run.json")
+    record = read_run(next(outputs.glob(f"missing_the_mark_{data}_snip/*/replicate_0")))
     config = yaml.safe_load(next(outputs.glob(f"missing_the_mark_{data}_snip/*/replicate_0/config.yaml")).read_text())
     command = f"lottery run -m experiment=missing_the_mark_{data} train.length={config['train']['length']}"
     return (
@@ -116,9 +137,11 @@ def spread(values: pd.Series) -> str:
 
 def judgements(verdicts: pd.DataFrame) -> str:
     """Return the verdicts: differences in points with their 95 % intervals."""
+    family = verdicts["family"].tolist()
     lines = [
         "Difference in points between the ticket and its controls, with the 95 % interval of the mean "
-        "paired difference; *positions* are the shuffled and the random mask together.\n",
+        "paired difference; *positions* are the shuffled and the random mask together. Verdicts: "
+        f"{stats.corrected(min(family), max(family))} of each method, not over the methods.\n",
         "| method | kept % | ticket - positions | ticket - reinit | verdict |",
         "|---|---|---|---|---|",
     ]

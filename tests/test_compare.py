@@ -13,6 +13,7 @@ from scipy import stats as oracle
 import lottery as package
 from lottery import formats, stats
 from lottery.looking import comparison
+from lottery.looking.facts import Facts
 from lottery.plotting.material import Material, labels
 from lottery.reports import gather
 
@@ -251,9 +252,8 @@ def test_markdown_and_latex_are_read_by_what_reads_them(two, compare):
     assert code[1].startswith("text\nnote: left out") and "\n  beats dense    the" in code[1]
     assert not code[2].strip()
     tex = compare("aaaa", "bbbb", "format=latex").splitlines()
-    assert r"0.64 & B & 92.33 $\pm$ 2.87 (n=3) & -3.67 (-5.10 to -2.23) & falls below & " in (
-        "\n".join(tex)
-    )
+    changes = r"$-$3.67 ($-$5.10 to $-$2.23) & falls below & "
+    assert rf"0.64 & B & 92.33 $\pm$ 2.87 (n=3) & {changes}" in "\n".join(tex)
     inside = [line for line in tex if line and not line.startswith("%")]
     assert {line[0] for line in inside if not line.endswith(r"\\")} == {"\\"}
 
@@ -406,7 +406,7 @@ def test_differences_that_are_all_the_same_are_no_verdict(fabricate, compare):
 
 
 def test_a_replicate_without_a_sound_record_is_named_and_renames_no_group(fabricate, compare, tmp_path):
-    """Replicate 0 has a damaged run.json, 2 a damaged table, 3 none at all."""
+    """Replicate 0 has a damaged run.json, 2 a damaged table, 3 none at all; 7 a damaged config."""
     other = {"choices": {"prune": "mine"}}
     for k in range(5):
         fabricate(replicate=k, test=(0.9, 0.8 + k / 100), **other)
@@ -417,11 +417,19 @@ def test_a_replicate_without_a_sound_record_is_named_and_renames_no_group(fabric
     (config / "replicate_3" / "run.json").unlink()
     (config / "replicate_5").mkdir()
     fabricate(replicate=6, test=(), **other)
+    fabricate(replicate=7, test=(0.9, 0.1), **other)
+    fabricate(replicate=8, test=(0.9, 0.1), **other)
+    (config / "replicate_7" / "config.yaml").write_text("odd: 1")
+    (config / "replicate_8" / "config.yaml").unlink()
     text = compare()
     assert "A aaaaaaaaaa lenet_300_100_digits_imp lenet_300_100 digits mine" in " ".join(text.split())
     for k, name in enumerate(("run.json", "", "metrics.csv")):  # what the mean leaves out is named
         assert (f"replicate_{k} is left out: " in text) == bool(name)
         assert not name or f"replicate_{k}/{name} is damaged" in text
+    for k, why in ((7, "its checksum is wrong"), (8, "it is missing")):
+        assert f"replicate_{k} is left out: " in text
+        assert f"replicate_{k}/config.yaml is damaged ({why})" in text
+        assert Facts(config / f"replicate_{k}").row["state"] == "damaged"
     assert "replicate_5" not in text  # nothing was ever there
     assert "no level of A is finished yet in replicate 6" in text
     rows = json.loads(compare("format=json"))["rows"]
@@ -431,8 +439,8 @@ def test_a_replicate_without_a_sound_record_is_named_and_renames_no_group(fabric
         runs = package.load(tmp_path / "outputs")
     assert set(runs.runs["method"]) == {"mine", "imp"}
     assert {label.partition(",")[0] for label in labels(runs.folders).values()} == {"mine", "imp"}
-    with pytest.warns(UserWarning, match="replicate_[02] is left out: "):
+    with pytest.warns(UserWarning, match="replicate_[0278] is left out: "):
         assert sorted(runs.levels.query("method == 'mine'")["replicate"].unique()) == [1, 4]
     problems = gather.gather(runs.folders, 0.005).problems
-    assert all(any(f"replicate_{k}" in line for line in problems) for k in (0, 2, 3))
+    assert all(any(f"replicate_{k}" in line for line in problems) for k in (0, 2, 3, 7, 8))
     assert "replicate_3" in " ".join(Material(runs).notes)  # which plot says, and captions

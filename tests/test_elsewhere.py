@@ -98,7 +98,7 @@ def check_latex(text):
     assert rows
     for line in rows:
         line = line.removeprefix(r"\par{\footnotesize ").removesuffix(r"\par}").removesuffix(r"\\")
-        for known in (r"\textbackslash{}", r"\textasciitilde{}", r"\textasciicircum{}", r"$\pm$",
+        for known in (r"\textbackslash{}", r"\textasciitilde{}", r"\textasciicircum{}", r"$\pm$", "$-$",
                       "$<$", "$>$", "{[}", "{*}", " & "):  # fmt: skip
             line = line.replace(known, "")
         assert not re.search(r"[&%$#_{}~^\\]", re.sub(r"\\[&%$#_{}]", "", line)), line
@@ -216,6 +216,7 @@ def test_each_medium_has_its_door():
     assert wording.in_csv("\t=1") == "\\t=1"
     assert wording.in_csv(" =1") == "' =1"
     assert wording.in_latex("[a_b]") == r"{[}a\_b]"
+    assert wording.in_latex("-1 (-.5 to -2) 1e-3 a-1 2026-11 --x") == r"$-$1 ($-$.5 to $-$2) 1e-3 a-1 2026-11 --x"
     assert wording.in_html("<\x1b>") == "&lt;\\x1b&gt;"
     assert wording.in_figure("a\nb\x1b") == "a\nb\\x1b"
     assert len(wording.in_figure("x" * 3000)) <= wording.LONGEST_LINE + 1

@@ -455,7 +455,10 @@ def test_comparison_ranks_configs_and_says_what_differs(fabricate, gathered):
     assert [[c.text for c in row] for row in common.rows] == [
         ["1.0000", "97.00", "97.00", "97.00"], ["0.8000", "97.00", "96.00", "90.00"]
     ]  # fmt: skip
-    assert [c.text for c in gaps.rows[1]] == ["0.8000", "−1.00", "", "−7.00", ""]
+    assert [c.text for c in gaps.rows[1]] == ["0.8000", "−1.00", "−7.00"]
+    assert [c.reach for c in gaps.rows[1]] == ["", "", "(all differences the same)"]
+    assert [c.title for c in gaps.columns] == ["Density", "snip", "random"]  # no p, and no column
+    assert gaps.note == ""
     (differing,) = next(s for s in found.sections if s.title == "Settings that differ").tables
     assert ["train.batch_size", "64", "96", "96"] in [[c.text for c in r] for r in differing.rows]
 

@@ -34,7 +34,12 @@ def test_a_warning_is_one_harmless_line_of_bounded_length():
 def test_each_is_kept_once_and_a_record_from_elsewhere_is_read_with_care():
     some = [warned(f"{n}", level=n % 3) for n in (1, 2, 1)]
     assert merged(some[:2], some) == some[:2]
-    assert len(merged((), [warned(str(n)) for n in range(2 * MOST)])) == MOST
+    very_many = merged((), [warned(str(n)) for n in range(2 * MOST)])
+    assert [w.text for w in very_many[MOST - 1 :]] == ["199", "at least 200 later warnings are not kept"]
+    assert merged(very_many, [warned("0"), warned("one more")]) == very_many
+    assert merged(some, [warned(str(n)) for n in range(MOST - 1)])[-1].text == (
+        "at least 1 later warning is not kept"
+    )
     assert of_record({"warnings": as_data(some[:2])}) == some[:2]
     assert of_record({}) == []
     odd = [1, None, {}, {"text": 3}, {"text": "x", "level": True, "kind": [], "branch": 4},
@@ -60,6 +65,13 @@ def test_a_run_that_loses_a_layer_says_so_to_everybody_who_looks(run, lottery, c
         assert "collapse" in capsys.readouterr().out, words
     assert lottery("compare", "format=csv") == 0
     assert "collapse" in capsys.readouterr().err
+    assert lottery("compare", "every=true", "format=json") == 0
+    found = json.loads(capsys.readouterr().out)["rows"]
+    assert {r["level"] for r in found if r["warnings"]} == {w.level for w in Facts(folder).warnings}
+    assert lottery("compare", "every=true") == 0
+    table, said = capsys.readouterr().out.split("\nwarned: *")
+    means = [line.split()[2] for line in table.splitlines() if "(n=1)" in line]
+    assert sum(mean.endswith("*") for mean in means) == sum(bool(r["warnings"]) for r in found) > 0
     assert lottery("compare", "format=latex") == 0
     [foot] = [x for x in capsys.readouterr().out.splitlines() if "level 2" in x and "footnotesize" in x]
     assert foot.startswith(r"\par{\footnotesize warned: A, replicate 0: level 2: layer collapse")
@@ -75,7 +87,9 @@ def test_both_reports_say_what_a_run_was_warned_of(fabricate, lottery, tmp_path)
     fabricate(ident="bbbbbbbbbb", config={"train.batch_size": 7})
     for words in (["aaaa"], []):
         assert lottery("report", *words, "to=x.html") == 0
-        assert "level 2: layer collapse" in (tmp_path / "x.html").read_text()
+        text = (tmp_path / "x.html").read_text()
+        assert "level 2: layer collapse" in text
+        assert ("*</span>" in text) == ("* a replicate was warned" in text) == (not words)
 
 
 def test_warnings_stay_over_resumes_branches_and_kills(run, lottery, monkeypatch, capsys):

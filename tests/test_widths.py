@@ -1,5 +1,7 @@
 """Tables on narrow and on wide terminals: nothing is broken, and what has no room is said."""
 
+import shlex
+
 import pytest
 
 from lottery import formats
@@ -87,3 +89,31 @@ def test_verdicts_on_tickets_stay_on_a_narrow_terminal(monkeypatch):
     assert max(map(len, lines)) <= 60
     assert lines[-2].split() == ["level", "density", "n", "verdict", "…"]
     assert lines[-1].endswith(sanity.UNKNOWN)
+
+
+def test_prose_is_wrapped_and_a_command_stays_one_that_can_be_typed(monkeypatch):
+    command = "lottery run -m model=lenet_300_100 'dataset.mean=[0.5, 0.25]' prune=imp,random replicate=0,1,2"
+    text = (
+        f"  command     {command}\n"
+        "  warning     level 3: layers.0 is without a weight left; no signal reaches the output\n"
+        "note: A is left out (damaged; type lottery run model=resnet20 dataset=digits: it goes on)\n"
+        "  short       x  y"
+    )
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert formats.wrapped(text) == text
+    monkeypatch.setenv("COLUMNS", "60")
+    lines = formats.wrapped(text).splitlines()
+    assert max(map(len, lines)) <= 60
+    place = next(i for i, line in enumerate(lines) if line.startswith("  warning"))
+    typed = "\n".join(lines[:place]).replace("  command     ", "", 1)
+    assert shlex.split(typed.replace("\\\n", "")) == shlex.split(command)
+    assert lines[place + 1][:14] == " " * 14 and lines[place + 1][14] != " "
+    assert lines[-2] == "  lottery run model=resnet20 dataset=digits: it goes on)"
+    assert lines[-1] == "  short       x  y"
+
+
+def test_nothing_that_show_says_is_wider_than_the_terminal(looked):
+    for words in (["show", "aaaaaaaaaa/replicate_0"], ["show", "bbbbbbbbbb/replicate_1"]):
+        lines = looked(60, *words)
+        wide = [line for line in lines if len(line) > 60]
+        assert all("/" in line for line in wide), wide  # a path has no place to be broken at

@@ -17,7 +17,7 @@ from typing import Any
 
 from lottery.commands import one_level, one_of, selection, whole
 from lottery.errors import UsageError
-from lottery.formats import aligned, as_json
+from lottery.formats import aligned, as_json, wrapped
 from lottery.wording import in_words, printable
 
 KNOWN = {
@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
     device = pick_device(chosen["device"])
     level = finished(folder, wanted, chosen["branch"], "bench")
     report = describe(level, chosen["branch"], device, **numbers)
-    print(as_json(report) if form == "json" else text(report))
+    print(as_json(report) if form == "json" else wrapped(text(report)))
     return 0
 
 

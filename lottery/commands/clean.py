@@ -24,6 +24,7 @@ from pathlib import Path
 
 from lottery.commands import selection
 from lottery.errors import DONE, LOCKED, DamagedError, LotteryError, UsageError
+from lottery.formats import wrapped
 from lottery.looking import choice
 from lottery.spelling import suggestion
 from lottery.upkeep import garbage
@@ -132,11 +133,12 @@ def show(pieces: list[Piece], notes: list[str]) -> None:
         width = max(len(printable(near(p.folder))) for p in mine)
         for piece in mine:
             where = printable(near(piece.folder))
-            print(f"  {where:<{width}}  {in_words(piece.size):>10}  {printable(piece.why)}")
+            line = f"  {where:<{width}}  {in_words(piece.size):>10}  {printable(piece.why)}"
+            print(wrapped(line))
     if pieces:
         print(f"total {in_words(sum(p.size for p in pieces))}")
     for note in notes:
-        print(printable(note))
+        print(wrapped(printable(note)))
 
 
 def remove(inventory: Inventory, pieces: list[Piece], notes: list[str]) -> int:
@@ -157,6 +159,6 @@ def remove(inventory: Inventory, pieces: list[Piece], notes: list[str]) -> int:
             gone.append(piece)
             print(f"removed {piece.kind:<10} {printable(near(piece.folder))}", flush=True)
     for note in notes:
-        print(printable(note))
+        print(wrapped(printable(note)))
     print(f"{in_words(sum(p.size for p in gone))} are free again")
     return code

@@ -145,8 +145,11 @@ def alone(some: Sequence[Group], first: int, near: float) -> Iterator[str]:
 
 def warnings(some: Sequence[Group]) -> Iterator[str]:
     """Yield what the runs of each group were warned of, a line each, with whose it is."""
+    from lottery.looking.comparison_tables import MARK
     from lottery.looking.facts import Facts
 
+    if any({*group.levels} & {*group.warned} for group in some):
+        yield f"{WARNED}{MARK} stands beside a mean where a replicate was warned at that level"
     for group in some:
         said: dict[str, list[str]] = {}
         for run in map(Facts, group.folders):

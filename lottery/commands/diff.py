@@ -106,8 +106,10 @@ def named(outputs: Path, words: Sequence[str]) -> Iterator[Path]:
 
 def say(*lines: str) -> None:
     """Print lines; what stands in them may come from elsewhere."""
+    from lottery.formats import wrapped
+
     for line in lines:
-        print(printable(line))
+        print(wrapped(printable(line)))
 
 
 def circumstances(one: Side, other: Side) -> Iterator[str]:

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from lottery.commands import options
 from lottery.errors import DAMAGED, DONE, DamagedError, LotteryError, UsageError
+from lottery.formats import wrapped
 from lottery.storage.records import TEMPORARY
 from lottery.upkeep import garbage, health
 from lottery.upkeep.entries import Shelved, size
@@ -84,7 +85,7 @@ def section(title: str, rows: Sequence[Row]) -> int:
     print(f"\n{title}")
     for where, text in lines:
         start = f"{printable(where):<{width}}  " if where else ""
-        print(f"  {start}{printable(text)}", flush=True)
+        print(wrapped(f"  {start}{printable(text)}"), flush=True)
     return sum(isinstance(row, Finding) for row in rows)
 
 

@@ -20,7 +20,7 @@ from lottery.answers import taken_for
 from lottery.composing import compose_each, is_sweep
 from lottery.errors import UsageError
 from lottery.foresight.plans import Plans
-from lottery.formats import about, aligned, as_json
+from lottery.formats import about, aligned, as_json, wrapped
 from lottery.wording import in_words, near, printable
 
 if TYPE_CHECKING:
@@ -44,9 +44,9 @@ def main(arguments: list[str]) -> int:
     if chosen["format"] == "json":
         print(as_json(plans.record()))
     elif plans.sweep:
-        print(sweep(plans))
+        print(wrapped(sweep(plans)))
     else:
-        print(single(plans.each[0], chosen["layers"] == "yes"))
+        print(wrapped(single(plans.each[0], chosen["layers"] == "yes")))
     return UsageError.code if plans.refused else 0
 
 

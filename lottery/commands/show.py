@@ -46,10 +46,11 @@ def main(arguments: list[str]) -> int:
         read_settings(run.folder)
         print(as_json(everything(run, correction)))
         return 0
+    from lottery.formats import wrapped
     from lottery.looking.sections import sections
 
     for section in sections(run, chosen["layers"], correction):
-        print(section)
+        print(wrapped(section))
     read_settings(run.folder)  # after all that can be said: DamagedError, with what to type
     return 0
 

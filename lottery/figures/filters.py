@@ -13,6 +13,7 @@ from matplotlib.patches import Patch
 from lottery.errors import UsageError
 from lottery.plotting import charts, trends
 from lottery.plotting.source import Chart, Source
+from lottery.wording import MINUS
 
 PRUNED = "#8a8a8a"  # no colour of the map
 MAP = "PuOr"  # white is 0; the ends differ for every eye
@@ -112,7 +113,7 @@ def drawn(images: np.ndarray, kept: np.ndarray, heading: str) -> Figure:
     )
     bar.outline.set_linewidth(0.4)
     bar.set_label("weight")
-    bar.set_ticks([-reach, 0, reach], labels=[f"{-reach:.2g}", "0", f"{reach:.2g}"])
+    bar.set_ticks([-reach, 0, reach], labels=[f"{MINUS}{reach:.2g}", "0", f"{reach:.2g}"])
     if not kept.all():
         patch = Patch(color=PRUNED, label="pruned")
         figure.legend(handles=[patch], loc="lower right")

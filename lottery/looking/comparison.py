@@ -12,6 +12,7 @@ from lottery.errors import DamagedError, DiskError
 from lottery.looking import order
 from lottery.looking.facts import WHOSE, Facts, level_rows, number, recorded, spokesman
 from lottery.looking.folders import configs
+from lottery.warned import Warned, kinds
 
 NEAR = 0.02  # densities that differ by this share at most count as one
 WHAT = tuple(column for column in WHOSE if column != "replicate")
@@ -50,6 +51,16 @@ class Group:
     def data(self) -> set[str]:
         """The fingerprints of the data that the replicates were trained on."""
         return {str(d) for f in self.folders if (d := Facts(f).record.get("data"))}
+
+    @cached_property
+    def warned(self) -> dict[int, list[Warned]]:
+        """What the replicates that count were warned of at each level, not at its branches."""
+        found: dict[int, list[Warned]] = {}
+        for folder in self.folders:
+            for one in Facts(folder).warnings if folder not in self.damaged else ():
+                if one.level is not None and not one.branch:
+                    found.setdefault(one.level, []).append(one)
+        return found
 
     def density(self, level: int) -> float:
         """Return the density of a level, the mean over replicates."""
@@ -147,7 +158,8 @@ def compare(
     to the same replicates' level 0, with its interval, and the verdict of `stats.RULE`, which is
     for accuracies; `difference` to the group number `first` over the replicates that both have,
     with its interval. Each has the p of a paired t-test, alone and adjusted over its `family`: the
-    levels of the group that are shown. NaN for what there is not.
+    levels of the group that are shown. NaN for what there is not. `warnings` are the kinds of what
+    its replicates were warned of at the level.
     """
     places = common(some, first, near, every)
     found: dict[tuple[int, int], dict[str, Any]] = {}
@@ -159,6 +171,7 @@ def compare(
         for level, gap in zip(levels, gaps, strict=True):
             row = {"run": group.label, **{key: group.facts.whose[key] for key in WHAT}}
             row |= {"level": level, "density": group.density(level), "metric": metric}
+            row["warnings"] = ", ".join(kinds(group.warned.get(level, ())))
             found[index, level] = row | own[level] | {"against": some[first].label} | gap
     return [found[index, place[index]] for place in places for index in sorted(place)]
 

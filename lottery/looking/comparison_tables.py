@@ -12,6 +12,8 @@ from lottery.looking.facts import Facts
 from lottery.looking.filters import spelled
 from lottery.wording import printable
 
+MARK = "*"  # beside the mean of a level that a replicate was warned of
+MARKED = re.compile(r"^.+?(?=$| \()")  # a mean with its interval
 BEHIND = re.compile(r" \(.*\)$")  # an interval behind a difference, n behind a mean
 Lines = tuple[list[str], list[list[str]]]  # heads, rows
 Table = tuple[list[str], list[list[str]], tuple[str, ...]]  # heads, rows, what ends on the right
@@ -129,6 +131,7 @@ def results_table(
     cells = []
     for row in rows:
         mean = around(row["mean"], row["high"] - row["mean"], row["replicates"], percent)
+        mean = MARKED.sub(rf"\g<0>{MARK}", mean, count=1) if row["warnings"] else mean
         dense = change(row, "dense_difference", "dense_low", "dense_high", percent)
         other = change(row, "difference", "difference_low", "difference_high", percent)
         if other and row["pairs"] < row["replicates"]:

@@ -110,7 +110,7 @@ class Facts:
         wrong = ""
         try:
             rows = level_rows(self.folder)
-            records.checked(self.folder, records.CONFIG)
+            configured(self.folder)
         except DamagedError:
             rows, wrong = [], "damaged"
         except DiskError:
@@ -181,11 +181,21 @@ def spokesman(folders: Sequence[Path]) -> Facts:
 
 
 def recorded(folder: Path) -> None:
-    """Raise DamagedError or DiskError where run.json is not whole: no mean counts the replicate."""
+    """Raise DamagedError or DiskError where the records of a replicate are not whole.
+
+    No mean counts it then: neither which run it is nor how it was made is known.
+    """
     try:
         records.read_run(folder)
     except FileNotFoundError as error:
         raise DamagedError(f"{folder} has no run.json") from error
+    configured(folder)
+
+
+def configured(folder: Path) -> None:
+    """Raise DamagedError or DiskError where config.yaml is not there as it was written."""
+    if records.checked(folder, records.CONFIG) is None:
+        read_settings(folder)  # says what to type
 
 
 def level_rows(folder: Path) -> list[dict[str, Any]]:

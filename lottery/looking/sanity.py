@@ -52,8 +52,14 @@ def judge(
     `initial` the same for ticket minus re-initialisation. A difference of `tolerance`, a share of
     accuracy, or less counts as none.
     """
-    found = [seen for f in folders if len(seen := accuracies(f))]
-    if not found:
+    return judged([accuracies(folder) for folder in folders], tolerance, correction)
+
+
+def judged(
+    found: Sequence[pd.DataFrame], tolerance: float = TOLERANCE, correction: str = "holm"
+) -> list[dict[str, Any]]:
+    """Return what `judge` does, of what `accuracies` says of each replicate."""
+    if not (found := [seen for seen in found if len(seen)]):
         return []
     levels = [compared(int(str(n)), group) for n, group in pd.concat(found).groupby("level")]
     levels = [(row, gaps) for row, gaps in levels if results.number(row["difference"])]

@@ -17,6 +17,7 @@ from lottery.looking.living import error_of, line, to_go_on
 from lottery.looking.origins import origins
 from lottery.looking.retyped import alone, config_dir, of_sweep, places
 from lottery.storage import records
+from lottery.typed import from_here
 from lottery.watching import pulse
 from lottery.wording import printable
 
@@ -88,7 +89,8 @@ def commands(run: Facts) -> list[tuple[str, str]]:
     recorded = str(run.record.get("command") or "")
     if not of_sweep(recorded):
         return [("command", recorded)]
-    return [("command", alone(run)), ("the sweep", recorded)]
+    made = from_here(alone(run), run.folder.parents[2])
+    return [("command", made), ("the sweep", recorded)]
 
 
 def settings(run: Facts) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lottery.looking import comparison
-from lottery.looking.comparison_tables import corrected
+from lottery.looking.comparison_tables import MARK, corrected
 from lottery.looking.facts import Facts
 from lottery.looking.order import rank
 from lottery.looking.tidy import Runs
@@ -120,9 +120,9 @@ def summary(members: Sequence[Member]) -> Table:
     note = (
         "Sparsest match: of its own dense net. In the order of the sparsest match that reaches the "
         "best dense net too, then of the best ticket."
+        if any(findings.sparsest(m.rows) for m in members)
+        else "In the order of the best ticket."
     ) + (f" Best ticket: {' or '.join(ways)}." if ways else "")
-    if not any(row[2].text for row in made):  # nobody was warned of anything
-        columns, made = [*columns[:2], *columns[3:]], [[*row[:2], *row[3:]] for row in made]
     return Table(f"What each config reached, {split} accuracy", columns, made, note=note)
 
 
@@ -149,11 +149,14 @@ def common(members: Sequence[Member], tolerance: float) -> list[Table]:
     means = [
         [
             share(key),
-            *(cell(own.get(at), "mean", "low", "high") for at in range(len(members))),
+            *(marked(own.get(at)) for at in range(len(members))),
         ]
         for key, own in spots
     ]
-    made = [Table("Accuracy at densities that configs share", heads, means)]
+    starred = any(row["warnings"] for _, own in spots for row in own.values())
+    note = f"{MARK} a replicate was warned at that level: see the config's warnings."
+    caption = "Accuracy at densities that configs share"
+    made = [Table(caption, heads, means, note=note if starred else "")]
     gaps = [
         [share(key), *(x for at in range(1, len(members)) for x in against(own.get(at)))]
         for key, own in spots
@@ -161,7 +164,8 @@ def common(members: Sequence[Member], tolerance: float) -> list[Table]:
     ]
     if gaps:
         columns = [c for m in rest for c in (Column(m.title, "points"), Column("p"))]
-        note = f"p: two-sided paired t-test, {corrected(groups, rows)}."
+        tested = any(not missing(row["p_adjusted"]) for row in rows)
+        note = f"p: two-sided paired t-test, {corrected(groups, rows)}." if tested else ""
         caption = f"Difference to {first.title}, replicate by replicate"
         made.append(Table(caption, [Column("Density"), *columns], gaps, note=note))
     return made
@@ -170,6 +174,12 @@ def common(members: Sequence[Member], tolerance: float) -> list[Table]:
 def cell(row: dict[str, object] | None, mean: str, low: str, high: str, sign: bool = False) -> Cell:
     """Return a mean of a row of a comparison with half its interval; empty for no row."""
     return spread(row[mean], row[low], row[high], sign=sign) if row else Cell()
+
+
+def marked(row: dict[str, object] | None) -> Cell:
+    """Return the mean of a row, with a mark where a replicate was warned at that level."""
+    shown = cell(row, "mean", "low", "high")
+    return replace(shown, reach=f"{shown.reach}{MARK}") if row and row["warnings"] else shown
 
 
 def against(row: dict[str, object] | None) -> tuple[Cell, Cell]:

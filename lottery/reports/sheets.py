@@ -5,7 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-MINUS = "\N{MINUS SIGN}"
+from lottery.stats import SAME
+from lottery.wording import MINUS
+
 SCALES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""),
           (1e-3, "m"), (1e-6, "µ"))  # fmt: skip
 
@@ -102,9 +104,19 @@ class Report:
 
 
 def filled(sections: Iterable[Section]) -> list[Section]:
-    """Return the sections in which something stands, without tables that have no row."""
-    kept = [replace(s, tables=[table for table in s.tables if table.rows]) for s in sections]
+    """Return the sections in which something stands, without empty tables and columns."""
+    kept = [
+        replace(s, tables=[without_blanks(table) for table in s.tables if table.rows])
+        for s in sections
+    ]
     return [s for s in kept if s.words or s.pictures or s.tables or s.commands]
+
+
+def without_blanks(table: Table) -> Table:
+    """Return a table without the columns in which no row has anything."""
+    full = [at for at in range(len(table.columns)) if any(row[at].text for row in table.rows)]
+    rows = [[row[at] for at in full] for row in table.rows]
+    return replace(table, columns=[table.columns[at] for at in full], rows=rows)
 
 
 def words(value: object, tone: str = "") -> Cell:
@@ -125,10 +137,14 @@ def share(value: Any) -> Cell:
 
 
 def spread(mean: Any, low: Any, high: Any, digits: int = 2, sign: bool = False) -> Cell:
-    """Return a cell of a mean with half its interval, both times 100; empty for none."""
+    """Return a cell of a mean with half its interval, both times 100; empty for none.
+
+    One with a `sign` is a mean of differences, and says where those are all the same.
+    """
     if missing(mean):
         return Cell()
     reach = "" if missing(low) or missing(high) else f"± {figure(50 * (high - low), digits)}"
+    reach = f"({SAME})" if sign and reach and low == high else reach
     return Cell(figure(100 * mean, digits, sign), float(mean), reach)
 
 
