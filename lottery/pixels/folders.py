@@ -3,6 +3,7 @@
 Hidden files are skipped and links followed. A class may have folders within it.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -14,8 +15,9 @@ import numpy as np
 
 from lottery.errors import DiskError, UsageError
 from lottery.pixels.contents import Files, hashed, seen
-from lottery.pixels.near_misses import SPLITS, hint, holds_pictures, published
-from lottery.pixels.pictures import is_picture, say_skipped
+from lottery.pixels.near_misses import SPLITS, hidden, hint, holds_pictures, published
+from lottery.pixels.pictures import Broken, called_picture, is_picture, say_skipped, told
+from lottery.storage import disk
 
 
 class File(NamedTuple):
@@ -24,6 +26,13 @@ class File(NamedTuple):
     path: str
     seen: bytes  # what `contents.seen` says of it
     label: int
+
+
+class Beside(NamedTuple):
+    """What lies beside the images of a tree."""
+
+    skipped: list[str]  # files that are no pictures
+    broken: list[Broken]  # what is called as a picture and can be none
 
 
 class Tree(NamedTuple):
@@ -78,24 +87,26 @@ def find_tree(folder: Path) -> Tree:
     classes = class_names(found["train"])
     for split in found:
         same_classes(found["train"], classes, found[split], class_names(found[split]))
-    skipped: list[str] = []
+    beside = Beside([], [])
     splits = {
         split: [
             file
             for label, name in enumerate(classes)
-            for file in files_below(folder, place / name, label, skipped)
+            for file in files_below(folder, place / name, label, beside)
         ]
         for split, place in found.items()
     }
-    say_skipped(folder, skipped)
+    if beside.broken:
+        raise UsageError(told(beside.broken, None))
+    say_skipped(folder, beside.skipped)
     return Tree(folder, splits, len(classes))
 
 
 def below(folder: Path) -> list[os.DirEntry[str]]:
-    """Return what a folder holds, by name, hidden entries left out; raises UsageError."""
+    """Return what a folder holds, by name, without what systems hide; raises UsageError."""
     try:
         with os.scandir(folder) as entries:
-            return sorted((e for e in entries if not e.name.startswith(".")), key=lambda e: e.name)
+            return sorted((e for e in entries if not hidden(e.name)), key=lambda e: e.name)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise UsageError(
             f"{folder} is no folder; dataset.path is the place of the images, taken "
@@ -130,17 +141,16 @@ def same_classes(train: Path, classes: list[str], split: Path, names: list[str])
         )
 
 
-def files_below(
-    folder: Path, place: Path, label: int, skipped: list[str] | None = None
-) -> list[File]:
+def files_below(folder: Path, place: Path, label: int, beside: Beside | None = None) -> list[File]:
     """Return the images of a class, by path, folders within it included; raises UsageError.
 
-    Files that are no pictures are added to `skipped`.
+    What is no image goes to `beside`; without that a picture that is no file raises UsageError.
     """
+    skipped, broken = beside or Beside([], [])
     start = len(os.path.join(folder, ""))  # noqa: PTH118  pathlib takes 10 us, of millions
     start = 0 if str(folder) == "." else start
     files: list[File] = []
-    places, visited = [place], set()
+    places, visited = [place], {*place.resolve().parents}  # above it are other classes
     while places:
         at = places.pop()
         real = at.resolve()
@@ -148,23 +158,34 @@ def files_below(
             continue
         visited.add(real)
         for entry in below(at):
-            if entry.is_dir():
+            about, odd = looked_at(entry)
+            if about and stat.S_ISDIR(about.st_mode):
                 places.append(Path(entry.path))
                 continue
-            try:
-                about = entry.stat()
-            except OSError as error:
-                raise UsageError(f"{entry.path} cannot be read ({error.strerror})") from error
-            if not stat.S_ISREG(about.st_mode):
-                raise UsageError(f"{entry.path} is no plain file; take it out of the data set")
             path = entry.path[start:].replace(os.sep, "/")
-            if is_picture(entry.path):
+            if odd and called_picture(entry.path):
+                broken.append(Broken(entry.path, odd))
+            elif about and not odd and is_picture(entry.path):
                 files.append(File(path, seen(about), label))
-            elif skipped is not None:
+            else:
                 skipped.append(path)
-    if not files:
+    if broken and beside is None:
+        raise UsageError(told(broken, None))
+    if not files and not broken:
         raise UsageError(f"{place} holds no image")
     return sorted(files)
+
+
+def looked_at(entry: os.DirEntry[str]) -> tuple[os.stat_result | None, str]:
+    """Return what is known of an entry, and why it is neither a file nor a folder, "" if it is."""
+    try:
+        about = entry.stat()
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ELOOP):
+            raise disk.refused(Path(entry.path), "read", error) from error
+        return None, "a link that leads nowhere"
+    plain = stat.S_ISREG(about.st_mode) or stat.S_ISDIR(about.st_mode)
+    return about, "" if plain else "no plain file"
 
 
 def content_digest(tree: Tree, files: Files, *words: object) -> str:

@@ -23,6 +23,9 @@ KNOWN = {  # a file that others leave -> the data set, and how far above its fol
     "train-images-idx3-ubyte.gz": ("mnist", 2),
     "train_32x32.mat": ("svhn", 0),
 }
+LEFT_BEHIND = frozenset(  # by macOS, network drives, Windows, a file system's repair
+    ("__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found")
+)
 DEPTH = 2  # folders down where a layout is looked for
 LOOKED_AT = 50  # entries of a folder
 
@@ -36,11 +39,12 @@ def meant(folder: Path) -> Iterator[str]:
     """Yield what may be meant, the likeliest first."""
     yield from published(folder)
     folders = [entry for entry in entries(folder) if entry.is_dir()]
-    for entry in folders:
-        split = MEANT.get(entry.name.lower())
-        if split and entry.name not in SPLITS:
-            new = shlex.quote(str(folder / split))
-            yield f"{entry.name} is not its name: mv {shlex.quote(entry.path)} {new}"
+    called = {e.path: MEANT.get(e.name.lower()) for e in folders if e.name not in SPLITS}
+    moves = [["mv", old, str(folder / split)] for old, split in called.items() if split]
+    if moves:
+        names = " and ".join(Path(old).name for _, old, _ in moves)
+        verb = "are not their names" if moves[1:] else "is not its name"
+        yield f"{names} {verb}: {' && '.join(map(shlex.join, moves))}"
     if folder.absolute().name in SPLITS:
         above = shlex.quote(str(folder.absolute().parent))
         yield f"that is one split alone: give the folder above it, dataset.path={above}"
@@ -69,7 +73,12 @@ def entries(folder: Path) -> list[os.DirEntry[str]]:
             every = [entry for entry, _ in zip(found, range(LOOKED_AT), strict=False)]
     except OSError:
         return []
-    return sorted((e for e in every if not e.name.startswith(".")), key=lambda e: e.name)
+    return sorted((e for e in every if not hidden(e.name)), key=lambda e: e.name)
+
+
+def hidden(name: str) -> bool:
+    """Say whether a system, not a person, put this entry into a folder."""
+    return name.startswith(".") or name in LEFT_BEHIND
 
 
 def inner(folder: Path, depth: int) -> Iterator[Path]:

@@ -35,10 +35,14 @@ class Broken(NamedTuple):
     pixels: int = 0  # where those are too many
 
 
+def called_picture(path: str) -> bool:
+    """Say whether a file is called as a picture is."""
+    return os.path.splitext(path)[1].lower() in ENDINGS  # noqa: PTH122  of millions
+
+
 def is_picture(path: str) -> bool:
     """Say whether a file is meant as a picture: by its ending, else by how it begins."""
-    ending = os.path.splitext(path)[1].lower()  # noqa: PTH122  of millions
-    if ending in ENDINGS:
+    if called_picture(path):
         return True
     try:
         with open(path, "rb") as file:  # noqa: PTH123

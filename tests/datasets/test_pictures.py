@@ -1,5 +1,6 @@
 """Pictures as people bring them: depths and modes, what lies beside them, broken ones, layouts."""
 
+import os
 import shlex
 import subprocess
 
@@ -213,3 +214,43 @@ def test_published_sets_are_known_by_their_files(load, make_tree, tmp_path):
     said = line_of(lambda: load("image_folder", path="cifar-10-batches-bin"))
     assert said.endswith(f"these are files of dataset=cifar10 data={tmp_path}")
     assert pictures.removal(["a", "b c"], None) == "rm -- a 'b c'"
+
+
+def test_what_is_no_file_is_named_at_once_or_left_out(load, tree, capsys):
+    known = load("image_folder", size=8)
+    ant, bee = tree / "train" / "ant", tree / "train" / "bee"
+    (ant / "gone.png").symlink_to("nowhere.png")
+    (ant / "self.JPG").symlink_to("self.JPG")
+    os.mkfifo(bee / "pipe.png")
+    line = line_of(lambda: load("image_folder", size=8))
+    assert line.startswith("3 files cannot be read as an image: ")
+    assert line.count("(a link that leads nowhere)") == 2
+    assert "pipe.png (no plain file)" in line
+    subprocess.run(shlex.split(line.partition("type: ")[2]), check=True)
+    (ant / "notes").symlink_to("nowhere")
+    os.mkfifo(bee / "pipe")  # to read how it begins would wait for ever
+    assert load("image_folder", size=8).fingerprint == known.fingerprint
+    assert "2 are no pictures and left out (train/ant/notes, train/bee/pipe)" in capsys.readouterr().err
+
+
+def test_links_that_lead_up_and_what_systems_leave_are_passed_over(load, tree, capsys):
+    known = load("image_folder", size=8)
+    for place in (tree, tree / "train", tree / "test" / "ant"):
+        (place / "__MACOSX").mkdir()
+        (place / "__MACOSX" / "._00.jpg").write_bytes(b"x")
+        (place / "@eaDir").mkdir()
+    for name, target in (("up", ".."), ("here", "."), ("top", "../../..")):
+        (tree / "train" / "bee" / name).symlink_to(target)
+    found = load("image_folder", size=8)
+    assert (found.outputs, found.size("train")) == (known.outputs, known.size("train"))
+    assert found.fingerprint == known.fingerprint  # no picture of another class among the bees
+    assert "left out" not in capsys.readouterr().err
+
+
+def test_splits_of_other_names_are_renamed_in_one_command(load, tree):
+    moved(tree, "train", "TRAIN")
+    moved(tree, "test", "Testing")
+    line = line_of(lambda: load("image_folder"))
+    assert "TRAIN and Testing are not their names: mv" in line
+    subprocess.run(["sh", "-c", line.partition("names: ")[2]], check=True)
+    assert load("image_folder", size=8).size("train") == 8
