@@ -38,6 +38,7 @@ _lottery() {
   compadd -Q -S '' -- ${found:#}
 }
 compdef _lottery lottery"""
+HELP = ("help", "--help", "-h", "-help", "--usage", "-?", "/?", "?")
 EXIT_CODES = """exit codes: 0 done (1: diff found a difference; a bug), 2 usage or config, 3 locked,
             4 damaged, 5 disk or I/O, 6 diverged, 75 requeue (USR1, USR2), 129 terminal gone,
             130 interrupted, 143 terminated"""
@@ -166,9 +167,9 @@ def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 
 def dispatch(arguments: list[str]) -> int:
     """Call the command that the first word names."""
-    if arguments[:1] in (["help"], ["--help"], ["-h"]) and len(arguments) > 1:
+    if arguments[:1] and arguments[0] in HELP and len(arguments) > 1:
         arguments = [arguments[1], "--help"]
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
+    if not arguments or arguments[0] in HELP:
         print(overview())
         return 0
     word, rest = arguments[0], arguments[1:]
@@ -177,12 +178,16 @@ def dispatch(arguments: list[str]) -> int:
         return 0
     if word in ("-sc", "--shell-completion"):
         return complete(rest)
-    if word not in commands():
-        from lottery.answers import command_meant
+    from lottery.answers import command_meant
+    from lottery.answers.looking import anyway
 
+    if word not in commands():
         word, rest = command_meant(word, rest, commands())
+    if rest and rest[0] in HELP:
+        rest = ["--help"]
     if not {"-h", "--help"} & set(rest):
         check_place()
+        rest = anyway(word, rest)
     return int(command(word).main(rest))
 
 

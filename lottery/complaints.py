@@ -20,6 +20,8 @@ from lottery.spelling import suggestion as near
 KINDS = {  # omegaconf's words, and ours
     "converted to Integer": "no whole number",
     "converted to Float": "no number",
+    "'list' to string": "several, and one is wanted",
+    "'dict' to string": "several, and one is wanted",
     "is not a valid bool": "neither true nor false",
 }
 
@@ -52,6 +54,8 @@ def translated(error: Exception) -> Exception:
             f"config: these words and files make no config ({type(error).__name__}: {said})"
         )
     cause = str(error.__cause__ or "").splitlines()
+    if "Could not override ''" in text:
+        return UsageError("config: a word without a key is no override; write KEY=VALUE")
     if match := re.search(r"Could not override '([^']+)'", text):
         return UsageError(unknown_key(match[1], cause))
     if match := re.search(r"Cannot find primary config '([^']+)'", text):

@@ -108,6 +108,8 @@ def flags(arguments: Sequence[str]) -> Namespace:
         refuse("only one of -m, --run, --cfg, --info and --hydra-help can be asked for")
     if found.resolve and not found.cfg:
         refuse("--resolve goes with --cfg: --cfg job --resolve")
+    if found.package and not found.cfg:
+        refuse("--package goes with --cfg: --cfg job --package train")
     if found.config_path:
         refuse("--config-path would take conf/ away; your own yaml files come with --config-dir")
     return found

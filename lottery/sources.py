@@ -58,6 +58,7 @@ INSTEAD = {  # what people ask of hydra -> what to type
 }
 OWN = ("hydra", "skeleton")  # configs that no folder brings
 BROUGHT = "package "  # who says so, of a folder that an installed package brings
+NEEDED = ("model", "dataset", "train", "prune", "schedule", "rewind", "host")  # one of each group
 LARGEST = 1_000_000  # bytes of a yaml file
 
 
@@ -291,14 +292,20 @@ class Loader(ConfigLoaderImpl):
             self.look_at_choice(word)
         return [str(word.input_line) for word in words if not of_a_sweep(word)]
 
+    def is_group(self, name: str) -> bool:
+        """Say whether there is a group of options of this name."""
+        return bool(name) and self.repository.group_exists(name)
+
     def look_at_choice(self, word: Override) -> None:
         """Raise UsageError where an option of a group is chosen by what is no name."""
         group, value = word.key_or_group, word.value()
-        if word.is_sweep_override() or word.is_delete() or not self.repository.group_exists(group):
+        if word.is_delete() and group in NEEDED:
+            raise UsageError(f"config: ~{group} takes away what a run needs; type {group}=NAME")
+        if word.is_sweep_override() or word.is_delete() or not self.is_group(group):
             return
         listed = isinstance(value, list) and group in LISTS.values()
         names = value if isinstance(value, list) and listed else [value]
-        if isinstance(value, dict) or all(isinstance(name, str) for name in names):
+        if isinstance(value, dict) or all(isinstance(name, str) and name for name in names):
             return
         several = (
             " (several in turn: -m, and commas)" if isinstance(value, list) and not listed else ""
@@ -345,6 +352,7 @@ def hydra_alone() -> Iterator[None]:
         store = ConfigStore.instance()
         store.repo["hydra"] = {k: dict(v) if isinstance(v, dict) else v for k, v in names.items()}
         store.store(name="skeleton", node=Config)
+        store.store(name="_dummy_empty_config_", node={})  # what --hydra-help composes
         # 1.4 has one behaviour alone, and warns of one that is asked for
         version.setbase("1.3" if __version__.startswith("1.3.") else None)
         Plugins.instance()

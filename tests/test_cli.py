@@ -59,7 +59,7 @@ def test_run_help_shows_the_groups(shell):
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("show", ["name one run"]),
+        ("show", ["no runs under outputs; start one: lottery run"]),
         ("show nothing", ["'nothing' names no run"]),
         ("ls outptus=x", ["no option 'outptus=x'"]),
         ("rum", ["no command 'rum'", "did you mean 'run'"]),

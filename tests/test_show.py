@@ -282,10 +282,12 @@ def test_a_run_without_levels(fabricate, show):
 
 
 def test_bad_words(fabricate, show):
-    assert "name one run" in show(code=2)
+    assert "there are no runs under outputs; start one: lottery run" in show(code=2)
     assert "format=csv is none of text, json" in show("x", "format=csv", code=2)
     fabricate()
+    assert "lenet_300_100" in show()  # the only one there is
     fabricate(replicate=1)
+    assert "name one run (lottery ls lists them), as in: lottery show aaaaaaaaaa/replicate_" in show(code=2)
     assert "'aaaa' names several runs; there are: aaaaaaaaaa/replicate_0" in show("aaaa", code=2)
     assert "layers=conv fits none of fc" in show("aaaa", "replicate=1", "layers=conv", code=2)
 

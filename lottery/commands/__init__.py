@@ -1,6 +1,7 @@
 """The commands of the command line, one file each, and what they read arguments with."""
 
 import math
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -28,16 +29,30 @@ def whole_numbers(text: str, key: str, command: str) -> list[int]:
     return found
 
 
-def one_level(words: Sequence[str], level: str, command: str) -> int:
+def one_level(words: Sequence[str], chosen: Mapping[str, str], command: str) -> int:
     """Return the level of a command on one, -1 for the last; raises UsageError without one."""
+    level = chosen["level"]
     found = -1 if level in ("-1", "last") else whole(level)
     if not words or not level:
-        raise UsageError(f"{command}: name one run and a level: lottery {command} RUN level=3")
+        run = example(words, chosen, command)
+        raise UsageError(f"{command}: name one run and a level: {run} level={level or 'last'}")
     if found is None:
         raise UsageError(
             f"{command}: level={level} is no level; type a number, like level=3, or level=last"
         )
     return found
+
+
+def example(words: Sequence[str], chosen: Mapping[str, str], command: str, count: int = 1) -> str:
+    """Return a command on the runs that were named, else on the newest; raises UsageError."""
+    from lottery.looking.naming import newest
+    from lottery.wording import outputs_word
+
+    outputs = Path(chosen["outputs"])
+    named = (
+        list(map(shlex.quote, words)) if len(words) >= count else newest(outputs, command, count)
+    )
+    return f"lottery {command} {' '.join(named)}{outputs_word(outputs)}"
 
 
 def one_of(chosen: Mapping[str, str], key: str, known: Sequence[str], command: str) -> str:
@@ -107,8 +122,34 @@ def parsed(
         if filters and named(word, chosen.get("outputs", "outputs")):
             continue
         if word.startswith("-") or ("=" in word and not (filters and filtering(word, known))):
+            from lottery.answers.looking import unknown
+
             raise UsageError(unknown(word, after, known, filters))
-    return words, chosen
+    return settled(words, chosen, filters), chosen
+
+
+def settled(words: Sequence[str], chosen: dict[str, str], filters: bool) -> list[str]:
+    """Put into `chosen` what words say without KEY=, as csv says format=csv; return the others.
+
+    A word that is a name of something on the disk is one.
+    """
+    from lottery.answers.looking import meant
+
+    kept = []
+    for word in words:
+        option = meant(word, chosen)
+        if option and not (filters and there(word, chosen.get("outputs", "outputs"))):
+            key, _, chosen[key] = option.partition("=")
+        else:
+            kept.append(word)
+    return kept
+
+
+def there(word: str, outputs: str) -> bool:
+    """Say whether a word names a run, or a file or folder."""
+    from lottery.looking.folders import matching
+
+    return bool(matching(Path(outputs).expanduser(), word))
 
 
 def named(word: str, outputs: str) -> bool:
@@ -128,21 +169,3 @@ def filtering(word: str, known: Iterable[str]) -> bool:
     if not match:
         return False
     return match[1] in COLUMNS or match[1] in ALSO or not alike(match[1], known)
-
-
-def unknown(word: str, after: str, known: Mapping[str, str], filters: bool) -> str:
-    """Return the line for an option that a command does not take; `after` is the word behind it."""
-    from lottery.looking.filters import GRAMMAR
-    from lottery.spelling import plain
-    from lottery.synonyms import HABITS
-
-    name, equals, value = word.lstrip("-").partition("=")
-    habits = {plain(w): real for real, words in HABITS.items() for w in words.split()}
-    real = {plain(k): k for k in known}.get(plain(name)) or habits.get(plain(name), "")
-    if real.partition("=")[0] in known:
-        whole = real if "=" in real else f"{real}={value or after or 'VALUE'}"
-        return f"there is no option '{word}' here; type {whole}"
-    hint = suggestion(name, known)
-    there = ", ".join([*(f"{key}=" for key in known), "--help"])
-    besides = f"; filters are {GRAMMAR}" if filters else ""
-    return f"there is no option '{word}' here{hint} (there are: {there}{besides})"

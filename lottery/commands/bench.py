@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> int:
     words, chosen = selection(arguments, __doc__, KNOWN)
     if words is None:
         return 0
-    wanted = one_level(words, chosen["level"], "bench")
+    wanted = one_level(words, chosen, "bench")
     form = one_of(chosen, "format", ("table", "json"), "bench")
     numbers = {key: number(chosen, key, least) for key, least in LEAST.items()}
     threads = number(chosen, "threads", 1) if chosen["threads"] else None

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from lottery.commands import selection, whole_numbers
+from lottery.commands import example, selection, whole_numbers
 from lottery.errors import UsageError
 from lottery.identity import run_id
 from lottery.looking import choice, defaults
@@ -32,7 +32,9 @@ def main(arguments: list[str]) -> int:
     if words is None:
         return 0
     if not words or not chosen["branch"]:
-        raise UsageError("branch: name one run and a branch: lottery branch RUN branch=shuffle")
+        typed = example(words, chosen, "branch")
+        asked = chosen["branch"] or "shuffle"
+        raise UsageError(f"branch: name one run and a branch: {typed} branch={asked}")
     from lottery import config, launch
     from lottery.looking import results
 

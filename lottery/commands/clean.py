@@ -22,7 +22,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from lottery.commands import selection
+from lottery.commands import selection, there
 from lottery.errors import DONE, LOCKED, DamagedError, LotteryError, UsageError
 from lottery.formats import wrapped
 from lottery.looking import choice
@@ -56,7 +56,9 @@ def main(arguments: list[str]) -> int:
         if not choice.is_filter(word, outputs):
             known = ", ".join([*FINDERS, "run="])
             raise UsageError(
-                f"clean: '{word}' is nothing that can go ({known}){suggestion(word, FINDERS)}"
+                f"clean: '{word}' is nothing that can go ({known}); a run goes with run={word}"
+                if there(word, chosen["outputs"])
+                else f"clean: '{word}' is nothing that can go ({known}){suggestion(word, FINDERS)}"
             )
     sure = "--yes" in arguments
     if sure and not words and not named:

@@ -24,7 +24,7 @@ def main(arguments: list[str]) -> int:
     words, chosen = selection(arguments, __doc__, KNOWN)
     if words is None:
         return 0
-    number = one_level(words, chosen["level"], "compact")
+    number = one_level(words, chosen, "compact")
     from lottery.exchange.tickets import first_line
     from lottery.levels import place
     from lottery.looking import choice

@@ -20,7 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lottery.commands import selection, whole_numbers, yes
+from lottery.commands import example, selection, whole_numbers, yes
 from lottery.errors import DamagedError, UsageError
 from lottery.wording import printable
 
@@ -77,7 +77,8 @@ def main(arguments: list[str]) -> int:
     if words is None:
         return 0
     if len(words) < 2:
-        raise UsageError("diff: name two runs: lottery diff RUN_A RUN_B (lottery ls lists them)")
+        typed = example((), chosen, "diff", 2)
+        raise UsageError(f"diff: name two runs (lottery ls lists them), as in: {typed}")
     replay = yes(chosen, "replay", "diff")
     wanted = whole_numbers(chosen["levels"], "levels", "diff")
     one, other = (Side(folder) for folder in named(Path(chosen["outputs"]), words))

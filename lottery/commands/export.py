@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> int:
     words, chosen = selection(arguments, __doc__, KNOWN)
     if words is None:
         return 0
-    number = one_level(words, chosen["level"], "export")
+    number = one_level(words, chosen, "export")
     how = format_of(chosen["as"], chosen["to"])
     smaller = yes(chosen, "compact", "export")
     if smaller and how not in SMALLER:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lottery.answers import taken_for
+from lottery.answers import meant, telling
 from lottery.composing import compose_each, is_sweep
 from lottery.errors import UsageError
 from lottery.foresight.plans import Plans
@@ -36,9 +36,9 @@ def main(arguments: list[str]) -> int:
         print(__doc__)
         return 0
     rest, chosen = taken(arguments)
-    words = taken_for("plan", rest)
+    words = meant("plan", rest)
     plans = Plans(timed=chosen["time"] == "yes", sweep=is_sweep(words))
-    compose_each(words, plans.take)
+    compose_each(words, telling(rest, words, plans.take))
     if not plans.each and not plans.refused:  # one of hydra's flags, as --cfg
         return 0
     if chosen["format"] == "json":

@@ -68,12 +68,14 @@ def main(arguments: list[str]) -> int:
 
 def named(arguments: list[str]) -> list[str]:
     """Return the words with a figure's name, where it stands alone, as figure=NAME."""
+    from lottery.answers.tables import options
     from lottery.components import components
     from lottery.spelling import plain
 
     if any(word.startswith(("figure=", "--figure")) for word in arguments):
         return arguments
     known = {plain(name): name for name in components("figure")}
+    known = dict(options("figure")) | known
     for place, word in enumerate(arguments):
         begun = [name for name in known if name.startswith(plain(word)) and len(word) > 2]
         if word[:1] != "-" and (plain(word) in known or len(begun) == 1):

@@ -10,7 +10,7 @@ import textwrap
 from pathlib import Path
 
 from lottery import signals
-from lottery.answers import taken_for
+from lottery.answers import meant, telling
 from lottery.composing import compose_each, is_sweep
 from lottery.jobs import Jobs
 
@@ -48,11 +48,11 @@ def main(arguments: list[str]) -> int:
     if "-h" in arguments or "--help" in arguments:
         print(HELP.format(groups=groups(arguments)), end="")
         return 0
-    arguments = taken_for("run", arguments)
+    words = meant("run", arguments)
     signals.forget()
-    jobs = Jobs(shlex.join(["lottery", "run", *arguments]), is_sweep(arguments))
+    jobs = Jobs(shlex.join(["lottery", "run", *words]), is_sweep(words))
     signals.install(jobs.typed)  # before the seconds that the imports take
-    compose_each(arguments, jobs.take)
+    compose_each(words, telling(arguments, words, jobs.take))
     return closing(jobs)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lottery import stats
-from lottery.commands import one_of, selection
+from lottery.commands import example, one_of, selection
 from lottery.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,14 +31,16 @@ def main(arguments: list[str]) -> int:
     words, chosen = selection(arguments, __doc__, KNOWN)
     if words is None:
         return 0
-    if not words:
-        raise UsageError("show: name one run (lottery ls lists them)")
     format = one_of(chosen, "format", ("text", "json"), "show")
     correction = one_of(chosen, "correction", stats.CORRECTIONS, "show")
     from lottery.looking import choice
     from lottery.looking.facts import Facts
     from lottery.storage.settings import read_settings
 
+    found = choice.choose(Path(chosen["outputs"]), words, "show") if not words else ()
+    if len(found) > 1:
+        typed = example((), chosen, "show")
+        raise UsageError(f"show: name one run (lottery ls lists them), as in: {typed}")
     run = Facts(choice.one(Path(chosen["outputs"]), words, "show"))
     if format == "json":
         from lottery.formats import as_json

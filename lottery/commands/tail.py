@@ -18,7 +18,7 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 from lottery import telling
-from lottery.commands import selection
+from lottery.commands import example, selection
 from lottery.errors import DAMAGED, DISK, DONE, INTERRUPTED, UsageError
 from lottery.storage.records import UNREAD
 from lottery.watching import pulse
@@ -62,9 +62,10 @@ def found(outputs: Path, words: Sequence[str]) -> Path:
     working = [run for run in choice.chosen(outputs, (), "tail") if run.state == "running"]
     if len(working) == 1:
         return working[0].folder
+    typed = example((), {"outputs": str(outputs)}, "tail")
     raise UsageError(
         f"tail: {len(working) or 'no'} runs are at work under {printable(outputs)}; name the one "
-        "to follow (lottery ls lists them)"
+        f"to follow (lottery ls lists them), as in: {typed}"
     )
 
 

@@ -12,7 +12,7 @@ from lottery.looking.facts import ALSO, Facts
 from lottery.looking.folders import absolute, matching, run_folders
 from lottery.looking.naming import brief, listed, missing, none_there, unknown
 from lottery.looking.order import ranks
-from lottery.spelling import suggestion
+from lottery.spelling import plain, suggestion
 from lottery.storage.records import UNREAD
 from lottery.wording import printable
 
@@ -45,7 +45,7 @@ def chosen(
     named = [w for w in words if not is_filter(w, outputs)]
     found: dict[Path, int] = {}
     for place, word in enumerate(named):
-        some = matching(outputs, word)
+        some = matching(outputs, word) or having(outputs, word)
         if not some:
             raise UsageError(head + unknown(outputs, word))
         found = dict.fromkeys(some, place) | found
@@ -62,6 +62,13 @@ def chosen(
             for one, place in kept:
                 places[one.folder].append(place)
     return in_order(facts, places)
+
+
+def having(outputs: Path, word: str) -> list[Path]:
+    """Return the runs of which a word is the state, or an option that they were composed of."""
+    found = map(Facts, run_folders(outputs))
+    wanted = plain(word)
+    return [f.folder for f in found if wanted in map(plain, (f.state, *f.choices.values()))]
 
 
 def in_order(facts: Sequence[Facts], places: Mapping[Path, list[int]]) -> list[Facts]:

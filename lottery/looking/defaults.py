@@ -96,6 +96,11 @@ def all_places() -> list[Path]:
     return [conf_dir(), *(package.folder for package in packages.packages())]
 
 
+def groups() -> list[str]:
+    """Return the groups of options that a run is composed of."""
+    return sorted(path.name for path in conf_dir().iterdir() if path.is_dir())
+
+
 def names_in(group: str) -> list[str]:
     """Return the names of the options of a group, those that packages bring included."""
     return sorted({path.stem for place in all_places() for path in (place / group).glob("*.yaml")})

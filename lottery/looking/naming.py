@@ -2,9 +2,11 @@
 
 import difflib
 import os
+import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from lottery.errors import UsageError
 from lottery.looking.folders import configs, matching, run_folders
 from lottery.spelling import suggestion
 from lottery.wording import outputs_word, printable
@@ -30,6 +32,28 @@ def unknown(outputs: Path, word: str) -> str:
     return (
         f"'{word}' names no run; {'near ones' if near else 'there are'}: {listed(near or folders)}"
     )
+
+
+def newest(outputs: Path, command: str, count: int = 1) -> list[str]:
+    """Return the runs that began last, as they can be typed, for an example in `command`'s error.
+
+    Raises UsageError where there are fewer: no command on them can be typed then.
+    """
+    folders = run_folders(outputs.expanduser())
+    if len(folders) < count:
+        few = f"there is one run under {printable(outputs)}" if folders else none_there(outputs)
+        raise UsageError(f"{command}: {few}{'; start another: lottery run' if folders else ''}")
+    last = sorted(folders, key=lambda folder: os.stat(folder / "run.json").st_mtime)[-count:]
+    return [word_for(folder, folders) for folder in last]
+
+
+def word_for(folder: Path, folders: Sequence[Path]) -> str:
+    """Return the shortest word that names one run among several: ID, NAME/ID, .../replicate_K."""
+    name, ident = folder.parent.parent.name, folder.parent.name
+    same = [f for f in folders if f.parent.name == ident]
+    whole = ident if all(f.parent == folder.parent for f in same) else f"{name}/{ident}"
+    alone = sum(f.parent == folder.parent for f in folders) == 1
+    return shlex.quote(whole if alone else f"{whole}/{folder.name}")
 
 
 def none_there(outputs: Path) -> str:

@@ -33,7 +33,7 @@ def ticket(
     """
     if path is None:
         raise UsageError(
-            "rewind.path: give a ticket file (lottery export RUN level=3 as=ticket), the folder of "
+            "rewind.path: give a ticket file (`lottery export` writes one), the folder of "
             "a level, or that of a run with rewind.level=3"
         )
     place = Path(path).expanduser()
