@@ -1,9 +1,12 @@
 """Find the function that a config names, and bind its settings: the second net for a typo."""
 
 import dataclasses
+import functools
 import importlib
 import inspect
+import sys
 import typing
+import warnings
 from collections.abc import Callable
 from dataclasses import field
 from functools import partial
@@ -49,8 +52,18 @@ def own_components(kind: str) -> list[str]:
 
 
 def find(kind: str, name: Any, where: str) -> Callable[..., Any]:
-    """Return the function of a component; never anything that a config spells with dots."""
+    """Return the function of a component; never anything that a config spells with dots.
+
+    One that this package brings stands before one of the same name that an installed package does,
+    with a warning: who installed that may think that it is used.
+    """
     if name in own_components(kind):
+        if package := namesakes(kind, tuple(sys.path)).get(str(name)):
+            warnings.warn(
+                f"{where}: '{name}' is lottery's own; that of the package {package} is not "
+                "used, as it has the same name: give its entry point another",
+                stacklevel=2,
+            )
         return getattr(importlib.import_module(f"lottery.{FOLDERS[kind]}.{name}"), name)  # type: ignore[no-any-return]
     if brought := [e for e in entry_points(group=f"lottery.{kind}") if e.name == name]:
         dists = [dist for e in brought if (dist := getattr(e, "dist", None))]
@@ -69,6 +82,17 @@ def find(kind: str, name: Any, where: str) -> Callable[..., Any]:
         f"{where}.name: there is no {kind} '{name}'{suggestion(str(name), known)} "
         f"(there are: {', '.join(known)})"
     )
+
+
+@functools.cache
+def namesakes(kind: str, path: tuple[str, ...]) -> dict[str, str]:
+    """Return the components of a kind that are called as ones of ours -> the package of each.
+
+    Looked for once on a path for modules, as all that is installed there is read.
+    """
+    own = own_components(kind)
+    found = [e for e in entry_points(group=f"lottery.{kind}") if e.name in own]
+    return {e.name: getattr(getattr(e, "dist", None), "name", e.value) for e in found}
 
 
 def code_of(kind: str, name: Any, where: str) -> str | None:

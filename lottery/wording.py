@@ -16,7 +16,9 @@ from typing import Any
 MINUS = "\N{MINUS SIGN}"
 LONGEST_LINE = 80  # characters in a figure
 FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
-MARKS = re.compile(r"[|`]|<(?=[A-Za-z/!?])")  # what Markdown would take for more than text
+MARKS = re.compile(  # what Markdown would take for more than text
+    r"[|`*$~\[\]]|<(?=[A-Za-z/!?])|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|\\(?=[!-/:-@\[-`{-~])"
+)
 LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$",
     "<": r"$<$", ">": r"$>$",

@@ -183,7 +183,7 @@ def test_a_name_is_shown_where_it_says_more_than_the_options(fabricate, listed):
 
 def test_lines_fit_the_terminal(fabricate, listed, monkeypatch):
     for number in range(3):
-        fabricate("a_rather_long_name_that_somebody_gave_to_an_experiment", f"{number}aaaaaaaaa")
+        fabricate(f"a_rather_long_name_that_somebody_gave_to_experiment_{number}", f"{number}aaaaaaaaa")
     for width, cut in ((140, False), (110, False), (80, True)):
         monkeypatch.setenv("COLUMNS", str(width))
         lines = listed()
@@ -191,7 +191,19 @@ def test_lines_fit_the_terminal(fabricate, listed, monkeypatch):
         assert ("…" in lines[-1]) is cut
     assert lines[0] == "all: dataset digits, model lenet_300_100, rewind init, method imp"
     monkeypatch.delenv("COLUMNS")
-    assert "experiment  0aaaaaaaaa    0  lenet_300_100" in listed()[1]  # whole, for other programs
+    assert "experiment_0  0aaaaaaaaa    0  lenet_300_100" in listed()[1]  # whole, for other programs
+
+
+def test_a_name_that_all_have_is_said_once_where_a_line_has_no_room(fabricate, listed, monkeypatch):
+    for number in range(2):
+        fabricate("a_name_that_all_have", f"{number}aaaaaaaaa", test=(0.97, 0.9 + number / 100))
+    monkeypatch.setenv("COLUMNS", "60")
+    lines = listed()
+    assert max(map(len, lines)) <= 60
+    assert " ".join(line.strip() for line in lines).startswith(
+        "all: dataset digits, model lenet_300_100, rewind init, method imp, name a_name_that_all_have id "
+    )
+    assert "90.00" in lines[-2] and "91.00" in lines[-1]  # what is looked for has room
 
 
 def test_accuracy_of_validation_stands_in_where_there_is_no_test_set(fabricate, listed):

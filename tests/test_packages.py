@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from lottery import components
 from lottery.looking import packages
 
 MODULE = """
@@ -200,3 +201,17 @@ def test_a_config_of_a_package_runs_no_code(site, lottery, capsys):
     evil.write_text("name: theirs\nhydra: {callbacks: {x: {_target_: os.system}}}\n")
     assert lottery("run", "model=evil") == 2
     assert "hydra.callbacks" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("always")
+def test_a_component_called_as_one_of_ours_is_announced(site, chosen, lottery, tmp_path, capsys):
+    install(site, "twin", {"__init__.py": ""}, "[lottery.model]\nlenet5 = twin:net\n")
+    words = ["dataset=synthetic", "dataset.examples=60", "dataset.test_examples=20", "levels=0",
+             "dataset.validation=0", "train.length=1ep", "host.threads=1", "host.progress=none"]  # fmt: skip
+    components.namesakes.cache_clear()
+    assert lottery("run", "model=lenet5", *words) == 0
+    said = capsys.readouterr().err
+    assert "model: 'lenet5' is lottery's own; that of the package twin is not used" in said
+    assert said.count("twin") == 1
+    assert lottery("run", "model=lenet_300_100", *words) == 0
+    assert "twin" not in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import re
 import sys
 import time
 
@@ -271,3 +272,28 @@ def test_a_notebook_has_one_bar_for_all_levels(monkeypatch, jobs):
 
 def test_a_terminal_is_no_notebook():
     assert not progress.in_notebook()
+
+
+@pytest.mark.parametrize(("wide", "words"), [
+    (60, "0:00 left"), (70, "0:00 left  val 0.9375"), (99, "0:00 left  val 0.9375  loss 0.3722  epoch 2"),
+    (30, ""),
+])  # fmt: skip
+def test_a_narrow_bar_keeps_what_it_has_room_for(monkeypatch, wide, words):
+    out = io.StringIO()
+    real = progress.tqdm
+    monkeypatch.setattr(progress, "columns", lambda: wide)
+    monkeypatch.setattr(
+        progress, "tqdm", lambda *a, **k: real(*a, **k | {"file": out, "ncols": wide, "dynamic_ncols": False})
+    )
+    watch = Progress("bar", 12, None)
+    watch.level(10, 0.1678, 0, "shuffle")
+    watch.begin(0, 2, Task())
+    watch.advance()
+    watch.row([{"step": 1, "epoch": 2.0, "train_loss": 0.3722, "val_accuracy": 0.9375}])
+    drawn = re.sub(r"\x1b\[A|\n", "", out.getvalue())
+    shown = [line for line in drawn.split("\r") if line.strip()]
+    assert max(map(len, shown)) <= wide
+    if words:
+        assert shown[-1].startswith("level 10/12 shuffle  density 0.1678  ")
+        assert re.search(rf"50%\|.{{6,}}\| {re.escape(words)}$", shown[-1].rstrip()), shown[-1]
+    watch.close()

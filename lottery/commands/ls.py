@@ -43,7 +43,7 @@ FIRST = ("name", "id", "replicate", "model", "dataset", "method", "rewind")
 LAST = ("levels", "density", "val_accuracy", "test_accuracy", "state", "age", "left", "warnings")
 HEADS = {"replicate": "rep", "val_accuracy": "val %", "test_accuracy": "test %"}
 NUMBERS = ("rep", "levels", "density", "val %", "test %", "age", "left", "seconds")
-COMMON = ("dataset", "model", "rewind", "method")  # said once, where a line would be too long
+COMMON = ("dataset", "model", "rewind", "method", "name")  # said once, if a line is too long
 SHORTEST = 12  # places of a name
 MOST = 3  # settings that are shown unasked
 
@@ -182,7 +182,7 @@ def fitted(heads: list[str], rows: list[list[str]], room: int | None) -> str:
 
     What is the same in every line is said once above it; then long names lose their middle.
     """
-    from lottery.formats import aligned, places, shortened
+    from lottery.formats import aligned, places, shortened, wrapped
 
     said = []
     for key in COMMON if room else ():
@@ -198,7 +198,7 @@ def fitted(heads: list[str], rows: list[list[str]], room: int | None) -> str:
         most = max(SHORTEST, max(places(row[place]) for row in rows) - over)
         short = [[*row[:place], shortened(row[place], most), *row[place + 1 :]] for row in rows]
         rows = short if len(set(map(tuple, short))) == len(set(map(tuple, rows))) else rows
-    above = [f"all: {', '.join(said)}"] if said else []
+    above = [wrapped(f"all: {', '.join(said)}")] if said else []
     return "\n".join([*above, aligned(heads, rows, NUMBERS)])
 
 

@@ -5,6 +5,7 @@ import pandas as pd
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from lottery.errors import UsageError
 from lottery.plotting import charts, columns, trends
@@ -98,6 +99,7 @@ def drawn(means: pd.DataFrame, x: str, y: str, ylim: list[float]) -> Figure:
         (colour,) = colours.to_rgba(part["density"].to_numpy()[:1])
         axes.plot(part[x], part[y], color=colour)
     axes.set_xlabel(columns.words(x))
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=x == "step", min_n_ticks=1))
     axes.margins(x=0.02)
     charts.y_axis(axes, y, ylim)
     bar = figure.colorbar(colours, ax=axes, aspect=30, pad=0.02)

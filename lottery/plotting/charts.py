@@ -39,6 +39,7 @@ COLUMNS = 3
 LINE = 0.145  # inches, of a line of a legend
 GIVEN = 2  # lines of a legend that a figure has room for as it is
 NICE = ((1, 1.5, 2, 3, 4, 5, 7), (1, 2, 5), (1,))  # digits of tick labels, as many as have room
+ROOM = 0.02  # of an axis, beyond where values end, so that a marker there is whole
 CLOSE = 0.12  # tick labels nearer to each other than this share of an axis would touch
 STYLE: dict[str, Any] = {
     "font.family": ["sans-serif"],
@@ -195,7 +196,10 @@ def density_axis_of(x: str, figure: str) -> Callable[[Axes, pd.DataFrame], None]
 
 
 def y_axis(axes: Axes, column: str, limits: Sequence[float] = ()) -> None:
-    """Label y, from 0 on and accuracies up to 100 %, or between `limits` where they are given."""
+    """Label y, from 0 on and accuracies up to 100 %, or between `limits` where they are given.
+
+    A marker at 0 or 100 % is seen whole.
+    """
     axes.set_ylabel(columns.words(column))
     if len(limits) == 2 and all(map(math.isfinite, limits)):
         axes.set_ylim(*limits)
@@ -204,7 +208,8 @@ def y_axis(axes: Axes, column: str, limits: Sequence[float] = ()) -> None:
     else:
         low, high = axes.get_ylim()
         least, most = columns.bounds(column)
-        axes.set_ylim(max(low, least), min(high, most + 0.5))
+        beyond = ROOM * (min(high, most) - max(low, least))
+        axes.set_ylim(max(low, least - beyond), min(high, most + beyond))
     axes.ticklabel_format(axis="y", useOffset=False)
     if column.endswith("step"):
         axes.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

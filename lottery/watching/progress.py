@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from lottery.task import Task
 
 LINE_EVERY = 2.0  # seconds between plain lines within a level
+WIDE = 140  # columns from which a bar has room for all that there is to say
+NARROW, TAKEN = "{desc} {percentage:3.0f}%|{bar}|", 14  # with a bar of 6 places at least
 Row = dict[str, float]
 
 
@@ -76,7 +79,10 @@ class Progress:
             of = f"run {self.sweep.over + 1}/{self.sweep.total or '?'}  " if self.sweep else ""
             self.bar.set_description_str(f"{of}{self.title}")
         elif self.style == "bar":
-            self.bar = tqdm(total=total, initial=done, desc=self.title, unit="step", leave=False)
+            self.bar = tqdm(
+                total=total, initial=done, desc=self.title, unit="step", leave=False,
+                dynamic_ncols=True, bar_format=None if columns() >= WIDE else NARROW,
+            )  # fmt: skip
             if self.sweep is not None and self.jobs is None:
                 self.jobs = tqdm(bar_format="{desc}", position=1, leave=False)
                 self.jobs.set_description_str(self.sweep.news(None))
@@ -113,7 +119,7 @@ class Progress:
             return
         now, last = time.monotonic(), self.done == self.total
         if self.bar is not None:
-            self.bar.set_postfix_str(self.news(row, times=False))
+            self.tell_beside(row)
             if self.jobs is not None and self.sweep is not None:
                 self.jobs.set_description_str(self.sweep.news(self.left()))
             if last and not self.one:
@@ -151,6 +157,22 @@ class Progress:
             all_left = self.sweep.left(left) if times and self.sweep else None
             words += [] if all_left is None else [f"sweep {clock(all_left)} left"]
         return "  ".join(words)
+
+    def tell_beside(self, row: Row) -> None:
+        """Show beside the bar all that there is to say, or of that what a narrow one has room for.
+
+        The time left stays longest, then the accuracy, the loss, the epoch.
+        """
+        if self.one or columns() >= WIDE:
+            self.bar.set_postfix_str(self.news(row, times=False))
+            return
+        left = self.left()
+        words = [] if left is None else [f"{clock(left)} left"]
+        words += reversed(parts_of(row))
+        while words and len(self.title) + TAKEN + len("  ".join(words)) > columns():
+            words.pop()
+        self.bar.bar_format = f"{NARROW} {'  '.join(words)}"
+        self.bar.refresh()
 
     def beat(self, pulse: Pulse) -> None:
         """Leave a sign of life from the midst of training."""
@@ -232,12 +254,25 @@ def title(index: int, levels: int, branch: str, density: float) -> str:
     return f"level {index}/{levels}" + (f" {branch}" if branch else "") + f"  density {density:.4g}"
 
 
+def columns() -> int:
+    """Return the columns of the terminal that people watch."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns
+    except (OSError, ValueError):  # no terminal, or a stream without a file
+        return WIDE
+
+
 def words_of(row: Row) -> str:
     """Return epoch, loss and accuracy of a row of a curve, those that it has."""
+    return "  ".join(parts_of(row))
+
+
+def parts_of(row: Row) -> list[str]:
+    """Return what `words_of` does, apart."""
     split = "val" if "val_accuracy" in row else "test"
     words = [f"epoch {row['epoch']:.4g}"] if "epoch" in row else []
     if not math.isnan(row.get("train_loss", math.nan)):
         words.append(f"loss {row['train_loss']:.4f}")
     if f"{split}_accuracy" in row:
         words.append(f"{split} {row[f'{split}_accuracy']:.4f}")
-    return "  ".join(words)
+    return words
