@@ -14,14 +14,20 @@ from lottery.loop import build, prepare
 from lottery.mask import Mask
 from lottery.named import named
 from lottery.nets.bf16 import too_narrow
-from lottery.nets.taking import check_scores, tried
+from lottery.nets.trial import try_training
 from lottery.parts import Ticket
 from lottery.prune import check
 from lottery.runs import Run
 from lottery.states import brought, densities
 from lottery.step import Span, Step
-from lottery.task import Task
-from lottery.timetable import check_branches, check_lengths, check_rewind, warn_of_last_rate
+from lottery.timetable import (
+    check_branches,
+    check_lengths,
+    check_rewind,
+    same_numbers,
+    warn_of_draws,
+    warn_of_last_rate,
+)
 from lottery.units import allocate
 
 
@@ -31,17 +37,19 @@ def validate(run: Run) -> None:
     A run that has begun had its model tried then; its folder is named for the config.
     """
     check_lengths(run)
-    if not (run.folder / "config.yaml").exists():
-        check_model(run)
+    new = not (run.folder / "config.yaml").exists()
+    model = check_model(run) if new else None
     check_precision(run)
     span = check_rewind(run)
     start = check_ticket(run)
     check_densities(run)
     first = 2 if start else 1  # the level that is pruned first
-    if run.parts.levels >= first and not (run.folder / "config.yaml").exists():
-        check_pruning(run, span, start or run.dense, first)
+    if run.parts.levels >= first and model is not None:
+        check_pruning(run, model, span, start or run.dense, first)
+    del model
     spans = {"rewind": span} if run.parts.levels else {}
     warn_of_last_rate(run, spans | check_branches(run, span))
+    warn_of_draws(run)
 
 
 def check_precision(run: Run) -> None:
@@ -57,35 +65,36 @@ def check_precision(run: Run) -> None:
         )
 
 
-def check_model(run: Run) -> None:
-    """Raise UsageError unless the optimizer takes the model, and the model the task's examples."""
+def check_model(run: Run) -> nn.Module:
+    """Return the initial net; raise UsageError unless it trains on the task's examples here."""
     with named("train.optimizer"):
         run.parts.recipe.optimizer([nn.Parameter(torch.zeros(1, device=run.task.device))])
     ticket = Ticket(run.initial.weights, run.dense, Span(0, run.length.iteration))
-    model = prepare(run.parts, run.task, ticket, 0).model
+    model = run.drawn("init")
+    check_repeated(run, model)
+    training = prepare(run.parts, run.task, ticket, 0, model=model)
     if run.parts.recipe.slimming and not bn_scales(model):
         raise UsageError(
             "train.slimming: this model has no BatchNorm whose scales it could shrink; type "
             "train.slimming=0 or choose another model"
         )
-    try_model(model, run.task, min(2, run.parts.recipe.batch_size))
+    weights, few = ticket.weights, min(2, run.parts.recipe.batch_size)
+    try_training(model, run.task, training.optimizer, weights, few)
+    model.zero_grad()
+    model.load_state_dict(weights)
+    return model
 
 
-def try_model(model: nn.Module, task: Task, examples: int) -> None:
-    """Raise UsageError unless the model trains on so many examples and gives K scores for each."""
-    pixels = torch.zeros(examples, *task.input_shape, device=task.device)
-    if getattr(task, "channels_last", False) and pixels.dim() == 4:
-        pixels = pixels.contiguous(memory_format=torch.channels_last)
-    check_scores(tried(model.train(), pixels), examples, task.outputs)
-    labels = torch.zeros(examples, dtype=torch.int64, device=task.device)
-    loss = task.loss(model, (pixels, labels))
-    if not loss.requires_grad:
-        raise UsageError(
-            "model: its scores depend on none of the parameters that are trained; let its forward "
-            "use them with gradients"
-        )
-    with named("model"):
-        loss.backward()  # type: ignore[no-untyped-call]
+def check_repeated(run: Run, model: nn.Module) -> None:
+    """Raise UsageError unless a net that is made again has the initial weights again."""
+    again = model.state_dict()
+    for name, weight in run.initial.weights.items():
+        if name not in again or not same_numbers(again[name], weight):
+            raise UsageError(
+                f"model: made twice from one seed, {name} has other numbers, so no run of it "
+                "could be repeated; let its function draw from torch, numpy or random, by their "
+                "global generators, and read no clock"
+            )
 
 
 def settings_of(run: Run) -> str:
@@ -140,17 +149,14 @@ def check_densities(run: Run) -> None:
         before = density
 
 
-def check_pruning(run: Run, span: Span, start: Mask, first: int) -> None:
+def check_pruning(run: Run, model: nn.Module, span: Span, start: Mask, first: int) -> None:
     """Raise UsageError unless criterion, structure, allocation and update go together.
 
-    Each is tried on the initial net: the criterion on a few examples, structure and allocation at
-    the first and the last density, the update at its first step. `start` is the mask that level
-    `first` prunes.
+    Each is tried on the initial net, `model`: the criterion on a few examples, structure and
+    allocation at the first and the last density, the update at its first step. `start` is the mask
+    that level `first` prunes.
     """
     how = run.parts.pruning
-    model = build(run.parts, run.task)
-    model.load_state_dict(run.initial.weights)
-    model.to(run.task.device)
     mask = {name: m.to(run.task.device) for name, m in start.items()}
     density_of = densities(run)
     least = density_of(run.parts.levels)
@@ -159,10 +165,11 @@ def check_pruning(run: Run, span: Span, start: Mask, first: int) -> None:
     trial = (contextlib.suppress(Enough, DivergedError), FewGradients())
     with named("prune.criterion"), trial[0], trial[1]:
         scores = how.criterion(model, mask, Glimpse(run.task), draw, least)
-    units = how.structure(model, run.task, scores, mask)
-    for density in sorted({density_of(first), least}):
-        kept = allocate(units, how.allocation, density, mask)
-        check(mask, kept, density, whole=units.whole, exact=how.exact)
+    with named("prune"):
+        units = how.structure(model, run.task, scores, mask)
+        for density in sorted({density_of(first), least}):
+            kept = allocate(units, how.allocation, density, mask)
+            check(mask, kept, density, whole=units.whole, exact=how.exact)
     weights = {n: p for n, p in model.named_parameters() if n in mask}
     with named("prune.update"):
         how.update(mask, weights, Step(0, run.length.steps_per_epoch), run.length, 0)

@@ -180,10 +180,15 @@ def precision(recipe: Recipe, device: torch.device) -> contextlib.AbstractContex
 
 
 def prepare(
-    parts: Parts, task: Task, ticket: Ticket, seed: int, state: State | None = None
+    parts: Parts,
+    task: Task,
+    ticket: Ticket,
+    seed: int,
+    state: State | None = None,
+    model: nn.Module | None = None,
 ) -> Training:
-    """Return a training of `ticket` at its start, or at `state`."""
-    model = build(parts, task)
+    """Return a training of `ticket` at its start, or at `state`; of `model`, or a new one."""
+    model = model or build(parts, task)
     model.load_state_dict(ticket.weights if state is None else state.weights)
     model.to(task.device)
     if getattr(task, "channels_last", False):
@@ -233,8 +238,7 @@ def at_state(training: Training, state: State) -> Training:
 
 def build(parts: Parts, task: Task, seed: int = 0) -> nn.Module:
     """Return a new model on the CPU, its initial weights drawn from `seed`."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
+    with seeds.drawing(seed):
         return taken(parts.model(task), task)
 
 

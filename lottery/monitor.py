@@ -106,7 +106,8 @@ def traced(model: nn.Module, task: Task, mask: Mask) -> dict[str, Tensor]:
     of the outputs back. After each product whatever is above 0 is set to 1, both ways, so that
     depth neither overflows nor underflows; there are no negative terms that could cancel.
     """
-    net = copied(model).to(device="cpu", dtype=torch.float64).eval()
+    net = copied(model).to(device="cpu", dtype=torch.float64)
+    net.eval()
     weights = dict(net.named_parameters())
     with torch.no_grad():
         for name, parameter in weights.items():

@@ -15,4 +15,9 @@ def named(setting: str) -> Iterator[None]:
         text = str(error)
         raise UsageError(text if text.startswith(setting) else f"{setting}: {text}") from error
     except (ValueError, IndexError, TypeError, RuntimeError, ArithmeticError) as error:
-        raise UsageError(f"{setting}: {str(error).splitlines()[0]}") from error
+        raise UsageError(f"{setting}: {first_of(error)}") from error
+
+
+def first_of(error: Exception) -> str:
+    """Return the first line of what an error says; its kind where it says nothing."""
+    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -68,6 +68,8 @@ def layers(model: nn.Module) -> dict[str, Layer]:
             if not isinstance(module, kind.modules):
                 continue
             for name, weight in weights_of(module, kind.weights):
+                if not weight.is_floating_point():  # what is complex has no order to prune by
+                    continue
                 own = (f"{path}.{name}".lstrip("."), path)
                 known = found.get(id(weight))
                 if known is None or (known.kind.asked and not kind.asked):
@@ -99,10 +101,16 @@ def weights_of(module: nn.Module, pattern: str) -> Iterator[tuple[str, nn.Parame
 def keeps_zeros(chain: parametrize.ParametrizationList, leaf: str) -> bool:
     """Say whether a weight is 0 where the tensor behind it is, half of its rows whole.
 
-    A weight norm is none such: a row of zeros divided by its norm is no number.
+    A weight norm is none such: a row of zeros divided by its norm is no number. What else the
+    weight is made of is drawn anew, since a net has the same mask whatever its numbers are.
     """
-    trial = copied(chain).eval()
+    trial = copied(chain)
+    trial.eval()
     behind = trial.get_parameter(leaf)
+    draw = torch.Generator().manual_seed(0)
+    for tensor in (*trial.parameters(), *trial.buffers()):
+        if tensor.is_floating_point():
+            tensor.copy_(torch.rand(tensor.shape, generator=draw) + 0.5)
     gone = torch.arange(behind.numel(), device=behind.device).view(behind.shape) % 2 == 0
     gone[: len(behind) // 2] = True
     behind.fill_(1.0).masked_fill_(gone, 0.0)

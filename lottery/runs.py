@@ -3,7 +3,9 @@
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from torch import nn
 
 from lottery import mask as masks
 from lottery import seeds
@@ -19,6 +21,15 @@ from lottery.task import Task
 from lottery.watching.progress import Progress
 
 COUNTS = ("trained", "shared", "already there")
+
+
+class First(NamedTuple):
+    """A run's net at step 0: weights, what the mask has of them and what not, names of each."""
+
+    state: State
+    dense: Mask
+    unmasked: dict[str, int]
+    names: dict[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -43,32 +54,45 @@ class Run:
         """Return the seed of the data's order and augmentation; 0 is that of every level."""
         return seeds.derive("data", self.parts.replicate, *(("order", order) if order else ()))
 
-    @cached_property
-    def initial(self) -> State:
-        """The weights of step 0."""
-        return self.fresh("init")
+    def drawn(self, *words: int | str) -> nn.Module:
+        """Return a net of the model, with a draw of this replicate's initial weights."""
+        return build(self.parts, self.task, seeds.derive(*words, self.parts.replicate))
 
     def fresh(self, *words: int | str) -> State:
         """Return a draw of the initial weights of this replicate."""
-        model = build(self.parts, self.task, seeds.derive(*words, self.parts.replicate))
+        return self.state_of(self.drawn(*words))
+
+    def state_of(self, model: nn.Module) -> State:
+        """Return the weights of a net as those of step 0."""
         weights = {k: v.detach().clone() for k, v in model.state_dict().items()}
         return State(Step(0, self.task.steps_per_epoch), weights)
 
     @cached_property
+    def first(self) -> First:
+        """What is known of the net at step 0: it is made once for all of that."""
+        how, model = self.parts.pruning, self.drawn("init")
+        dense = masks.dense(model, how.include, how.exclude)
+        return First(self.state_of(model), dense, bare(model, dense), masks.names(model))
+
+    @cached_property
+    def initial(self) -> State:
+        """The weights of step 0."""
+        return self.first.state
+
+    @property
     def dense(self) -> Mask:
         """The mask of level 0."""
-        how = self.parts.pruning
-        return masks.dense(build(self.parts, self.task), how.include, how.exclude)
+        return self.first.dense
 
-    @cached_property
+    @property
     def unmasked(self) -> dict[str, int]:
         """The parameters of two or more axes that no mask reaches, with their sizes."""
-        return bare(build(self.parts, self.task), self.dense)
+        return self.first.unmasked
 
-    @cached_property
+    @property
     def names(self) -> dict[str, tuple[str, ...]]:
         """All names of each parameter of the model, by the first."""
-        return masks.names(build(self.parts, self.task))
+        return self.first.names
 
     @cached_property
     def spread(self) -> dict[str, int]:

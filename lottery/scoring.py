@@ -62,6 +62,7 @@ class Probe:
     batches: list[Batch]
     shares: list[float]  # of each batch in the mean: its share of the examples
     seed: int
+    double: bool = False  # whether it is computed in float64
 
 
 @contextmanager
@@ -111,6 +112,7 @@ def probing(
         batches,
         [len(y) / total for _, y in batches],
         generator.initial_seed(),
+        double,
     )
     with torch.random.fork_rng([task.device] if task.device.type == "cuda" else []):
         yield probe
@@ -146,10 +148,26 @@ def redraw_(net: nn.Module, which: str, generator: torch.Generator) -> None:
             draw_(layer, draw)
 
 
+@contextmanager
+def in_float64(double: bool) -> Iterator[None]:
+    """Say what to type where a net's code insists on a type of its own, and `double` on float64."""
+    try:
+        yield
+    except (RuntimeError, TypeError) as error:
+        if not double:
+            raise
+        why = str(error).splitlines()[0]
+        raise UsageError(
+            f"prune.criterion.double: this net cannot be computed in float64 ({why}); type "
+            "prune.criterion.double=false"
+        ) from error
+
+
 def loss(probe: Probe, index: int) -> Tensor:
     """Return the mean loss of a batch; the same dropout at every call."""
     seeds.seed_global("scoring", probe.seed, index)
-    return probe.task.loss(probe.net, probe.batches[index])
+    with in_float64(probe.double):
+        return probe.task.loss(probe.net, probe.batches[index])
 
 
 def gradients(probe: Probe, index: int, create_graph: bool = False) -> dict[str, Tensor]:
@@ -181,15 +199,30 @@ def derive(
     create_graph: bool = False,
     retain_graph: bool | None = None,
 ) -> dict[str, Tensor]:
-    """Return the derivatives of a scalar by name; 0 for a weight that it does not depend on."""
-    found = torch.autograd.grad(
-        value,
-        list(weights.values()),
-        create_graph=create_graph,
-        retain_graph=retain_graph,
-        allow_unused=True,
-        materialize_grads=True,
-    )
+    """Return the derivatives of a scalar by name; 0 for a weight that it does not depend on.
+
+    Raises UsageError where the net gives none.
+    """
+    if not value.requires_grad:
+        raise UsageError(
+            "prune.criterion: this net's forward gives no gradients in evaluation mode; type "
+            "prune=snip, which scores in training mode, or prune=imp"
+        )
+    try:
+        found = torch.autograd.grad(
+            value,
+            list(weights.values()),
+            create_graph=create_graph,
+            retain_graph=retain_graph,
+            allow_unused=True,
+            materialize_grads=True,
+        )
+    except RuntimeError as error:
+        why = str(error).splitlines()[0]
+        raise UsageError(
+            f"prune.criterion: this net does not give the derivatives that it needs ({why}); "
+            "choose a criterion without them, like prune=imp"
+        ) from error
     return dict(zip(weights, found, strict=True))
 
 

@@ -53,7 +53,8 @@ def replica(model: nn.Module, mask: Mask, task: Task) -> nn.Module:
     copied = own_copy(model).to(task.device)
     masks.apply_(copied, mask)
     copied.zero_grad()
-    return copied.train()
+    copied.train()
+    return copied
 
 
 def begin(

@@ -1,7 +1,11 @@
 """Derive every random number from a seed and a count, so that any step can be replayed."""
 
 import hashlib
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import numpy as np
 import torch
 
 
@@ -17,6 +21,21 @@ def generator(*words: int | str) -> torch.Generator:
     Always on the CPU: the same order and augmentation on every device.
     """
     return torch.Generator().manual_seed(derive(*words))
+
+
+@contextmanager
+def drawing(seed: int) -> Iterator[None]:
+    """Seed the generators of torch's CPU, numpy and Python, and put them back as they were."""
+    before = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        random.seed(seed)
+        np.random.seed(seed % 2**32)
+        try:
+            yield
+        finally:
+            random.setstate(before[0])
+            np.random.set_state(before[1])
 
 
 def seed_global(*words: int | str) -> None:

@@ -137,11 +137,13 @@ class Wish(Schedule):
     def __init__(self, run: Run) -> None:
         super().__init__(run)
         self.asked: set[int] = set()
+        self.drew = False  # whether a fresh draw was asked for
 
     def __call__(self, at: str) -> State:
         if at == "rewind":
             return self.run.parts.rewind(self)[0]
         if at.startswith("fresh"):
+            self.drew = True
             return self.run.initial
         if at == "end":
             return State(self.length, self.run.initial.weights)

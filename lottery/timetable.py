@@ -1,5 +1,9 @@
 """Check the steps and spans of a run: lengths, where levels and branches start, at what rate."""
 
+import torch
+from torch import Tensor
+
+from lottery import mask as masks
 from lottery import seeds
 from lottery.errors import UsageError
 from lottery.loop import rate
@@ -35,6 +39,7 @@ def check_rewind(run: Run) -> Span:
     wish, end = Wish(run), run.length.iteration
     with named("rewind"):
         _, span = run.parts.rewind(wish)
+    note_draws(run, wish, "rewind")
     with named("prune.at"):
         scored = wish.step(run.parts.pruning.at).iteration
     typed = other_step(run, "rewind", run.parts.rewind)
@@ -74,6 +79,7 @@ def check_branches(run: Run, span: Span) -> dict[str, Span]:
     for name, branch in run.parts.branches.items():
         wish = Wish(run)
         ticket = branch(Ticket(run.initial.weights, run.dense, span), wish, seeds.generator(name))
+        note_draws(run, wish, f"branch {name}")
         late = max(wish.asked, default=0) > run.length.iteration
         if late or ticket.span.start >= ticket.span.stop:
             raise UsageError(
@@ -93,6 +99,39 @@ def check_branches(run: Run, span: Span) -> dict[str, Span]:
             "type branch_levels=[1], or null for all of them"
         )
     return spans
+
+
+def note_draws(run: Run, wish: Wish, what: str) -> None:
+    """Note that a rewind or a branch asked for a fresh draw of the weights."""
+    if wish.drew:
+        run.known.setdefault("drawing", []).append(what)
+
+
+def warn_of_draws(run: Run) -> None:
+    """Warn of layers that a fresh draw leaves as they were, where one is asked for.
+
+    A model's function may seed itself, or read weights from a file. What begins as a constant is
+    passed over: its distribution has no other draw.
+    """
+    if not (asking := run.known.get("drawing")):
+        return
+    first, drawn = run.initial.weights, run.fresh("reinit", 1).weights
+    layers = [n for n in run.dense if bool(first[n].ne(first[n].reshape(-1)[0]).any())]
+    fixed = [n for n in layers if same_numbers(first[n], drawn[n])]
+    if fixed or not layers:
+        where = "every layer" if len(fixed) == len(layers) else masks.some(fixed).strip(" ()")
+        run.watch.warn(
+            f"{' and '.join(asking)}: this model's weights are the same whatever the seed (of "
+            f"{where}), so this starts there from the level's own; let its function draw them from "
+            "torch's generator, unseeded"
+        )
+
+
+def same_numbers(one: Tensor, other: Tensor) -> bool:
+    """Say whether two tensors have the same shape and numbers, not-a-number being one."""
+    if one.shape != other.shape or torch.equal(one, other):
+        return one.shape == other.shape
+    return torch.allclose(one, other, rtol=0, atol=0, equal_nan=True)
 
 
 def warn_of_last_rate(run: Run, spans: dict[str, Span]) -> None:

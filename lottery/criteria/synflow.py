@@ -1,5 +1,5 @@
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lottery import mask as masks
 from lottery import scoring as look
@@ -30,7 +30,7 @@ def synflow(
     every = net.state_dict() if abs_buffers else dict(net.named_parameters())
     with torch.no_grad():
         for tensor in every.values():
-            if tensor.is_floating_point():
+            if isinstance(tensor, Tensor) and tensor.is_floating_point():  # else an extra state
                 tensor.abs_()
     weights = {name: p for name, p in net.named_parameters() if name in mask}
     held = {name: w.detach().clone() for name, w in weights.items()}
@@ -39,5 +39,8 @@ def synflow(
         weight.requires_grad_(True)
     dtype = torch.float64 if double else next(iter(weights.values())).dtype
     ones = torch.ones((1, *task.input_shape), dtype=dtype, device=task.device)
-    slopes = look.derive(net.eval()(ones).sum(), weights)
+    net.eval()
+    with look.in_float64(double):
+        total = net(ones).sum()
+    slopes = look.derive(total, weights)
     return look.narrow({name: (w * slopes[name]).abs() for name, w in held.items()})

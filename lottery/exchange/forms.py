@@ -70,12 +70,13 @@ def images(task: Task, number: int) -> Tensor:
 def loaded(net: nn.Module, weights: dict[str, Tensor]) -> nn.Module:
     """Return the net with these weights, in evaluation mode."""
     net.load_state_dict(weights)
-    return net.eval()
+    net.eval()
+    return net
 
 
 def compacted(source: Source) -> nn.Module:
     """Return the smaller dense net; raises UsageError where it cannot be made."""
-    return compact(source.net, source.ticket.mask, source.task).eval()
+    return compact(source.net, source.ticket.mask, source.task)
 
 
 def ticket_file(source: Source) -> Files:
@@ -101,7 +102,8 @@ def read_dense(source: Source, path: Path) -> Again:
     tickets.unsealed(read, about, path)
     net = source.build()
     shrink_(net, read)
-    return Again((net.eval(),), {}, net)
+    net.eval()
+    return Again((net,), {}, net)
 
 
 def onnx(source: Source) -> Files:

@@ -91,7 +91,8 @@ def once_a_level(run: Run, training: Training) -> float:
 
 def memory(run: Run, training: Training) -> dict[str, int]:
     """Return the bytes that a step holds, with what a real batch keeps for its backward pass."""
-    model = training.model.train()
+    model = training.model
+    model.train()
     kept: dict[int, int] = {}
     own = {t.untyped_storage().data_ptr() for t in (*model.parameters(), *model.buffers())}
 

@@ -15,9 +15,8 @@ def torchvision(task: Task, *, net: str, init: str, bn_scale: str) -> nn.Module:
     """Return torchvision's `net`, untrained, for the channels and classes of the task.
 
     Where images do not have three channels, the first convolution is made anew with torch's own
-    initialisation. The auxiliary outputs of GoogLeNet and Inception are left out. Attention keeps
-    its query, key and value weights in a bare parameter, which is neither initialised here nor
-    prunable. Raises UsageError for an unknown net and for images too small for it.
+    initialisation. The auxiliary outputs of GoogLeNet and Inception are left out. Raises UsageError
+    for an unknown net and for images too small for it.
     """
     models = vision.torchvision("models")
     names = models.list_models(module=models)

@@ -1,5 +1,6 @@
 """Find the layers that make the scores of the classes, wherever they are defined."""
 
+import contextlib
 from typing import Any
 
 import torch
@@ -19,7 +20,8 @@ def heads(model: nn.Module, task: Task) -> set[str]:
 
     By derivatives, on a copy of random weights: no output of a head moves the scores of two
     classes apart from one another. Where none is found (a softmax that ends the net ties all
-    classes) it is the last layer used that has as many outputs as there are classes.
+    classes) or there are none (a forward that keeps no graph in evaluation, or one that only takes
+    whole backward passes) it is the last layer used that has as many outputs as there are classes.
     """
     net = copied(model)
     every = {name: layer for name, layer in layers(net).items() if not layer.kind.asked}
@@ -27,7 +29,7 @@ def heads(model: nn.Module, task: Task) -> set[str]:
     with torch.no_grad():
         for layer in every.values():
             size = layer.weight.requires_grad_(True).shape
-            scale = (2 * size[layer.kind.outputs] / size.numel()) ** 0.5
+            scale = (2 * size[layer.kind.outputs] / max(1, size.numel())) ** 0.5
             layer.weight.copy_(torch.randn(size, generator=draw) * scale)
     used = Used({name: layer.weight for name, layer in every.items()})
     noise = torch.randn(IMAGES, *task.input_shape, generator=draw)
@@ -35,7 +37,9 @@ def heads(model: nn.Module, task: Task) -> set[str]:
     with evaluating(net), plain(net), torch.enable_grad():
         with used:
             scores = net(noise)
-        found = apart(scores, every) if scores.requires_grad else set()
+        found: set[str] = set()
+        with contextlib.suppress(RuntimeError):
+            found = apart(scores, every) if scores.requires_grad else found
     ends = [n for n in used.order if every[n].weight.shape[every[n].kind.outputs] == task.outputs]
     return found or set(ends[-1:])
 

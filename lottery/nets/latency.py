@@ -35,7 +35,9 @@ def measure(
     counted.
     """
     names = list(nets)
-    calls = {name: calls_of(nets[name].eval(), batches[name]) for name in names}
+    for net in nets.values():
+        net.eval()
+    calls = {name: calls_of(nets[name], batches[name]) for name in names}
     times: dict[str, list[float]] = {name: [] for name in names}
     for number in range(warm + repeats):
         turned = [names[(place + number) % len(names)] for place in range(len(names))]

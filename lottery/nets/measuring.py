@@ -150,7 +150,8 @@ def takes_channels_last(net: nn.Module, example: Tensor) -> bool:
 @torch.no_grad()
 def called(net: nn.Module, example: Tensor) -> None:
     """Call a net once; raises what it raises."""
-    net.eval()(example)
+    net.eval()
+    net(example)
 
 
 def placed(net: nn.Module, device: torch.device, form: torch.memory_format) -> nn.Module:

@@ -31,6 +31,11 @@ class Products(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
+        if torch.is_inference_mode_enabled():  # where a layer is not taken apart by itself
+            with self:
+                made = func.decompose(*args, **(kwargs or {}))
+            if made is not NotImplemented:
+                return made
         made = func(*args, **(kwargs or {}))
         names = (self.name_of(arg) for arg in args if isinstance(arg, Tensor))
         self.seen(func.overloadpacket, args, made, next((n for n in names if n), None))

@@ -1,5 +1,6 @@
 """Take a net as people bring it: make its layers, read its scores, see what memory it takes."""
 
+import contextlib
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,6 +40,8 @@ def taken(model: object, task: Task) -> nn.Module:
     if any(map(is_lazy, [*model.parameters(), *model.buffers()])):
         with evaluating(model), torch.no_grad():
             tried(model, torch.zeros(FEW, *task.input_shape))
+    refuse_unmade(model)
+    refuse_other_state(model)
     refuse_shared(model)
     model.register_forward_hook(scores_alone)
     return model
@@ -60,19 +63,69 @@ def scores_alone(model: nn.Module, given: Any, made: Any) -> Any:
     return found if isinstance(found, Tensor) else made
 
 
-def refuse_shared(model: nn.Module) -> None:
-    """Raise UsageError for two parameters over the same numbers: each would be moved for itself."""
-    there: dict[tuple[Any, ...], str] = {}
-    for name, p in model.named_parameters():
-        if not p.numel() or p.device.type == "meta" or is_lazy(p):
-            continue
-        place = (p.data_ptr(), p.shape, p.stride())
-        if place in there:
+def refuse_unmade(model: nn.Module) -> None:
+    """Raise UsageError for a tensor without numbers: lazy and never called, or on meta."""
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if is_lazy(tensor):
             raise UsageError(
-                f"model: {there[place]} and {name} are two parameters over the same memory; tie "
-                "them as one (b.weight = a.weight), or give each a copy of its own"
+                f"model: {name} is of a lazy layer that its forward never calls, so it has no "
+                "shape; leave the layer out"
             )
-        there[place] = name
+        if tensor.device.type == "meta":
+            raise UsageError(
+                f"model: {name} is on the device meta, where it has no numbers; make it on the "
+                "CPU, or leave it out"
+            )
+
+
+def refuse_other_state(model: nn.Module) -> None:
+    """Raise UsageError for a state_dict that is not the net's parameters and buffers."""
+    own = dict(model.named_parameters(remove_duplicate=False))
+    own |= dict(model.named_buffers(remove_duplicate=False))  # type: ignore[arg-type]
+    for name in model.state_dict():
+        if name not in own:
+            raise UsageError(
+                f"model: its state_dict has {name}, which is none of its parameters and buffers; "
+                "leave out what adds or renames it (get_extra_state, a hook of state_dict), and "
+                "register what is to be kept as a buffer"
+            )
+
+
+def refuse_shared(model: nn.Module) -> None:
+    """Raise UsageError for numbers that two parameters or buffers share, or one has twice.
+
+    Each would be moved, masked and loaded for itself. Parts of one memory that do not overlap
+    are taken.
+    """
+    there: dict[int, list[tuple[str, Tensor]]] = {}
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if tensor.layout is not torch.strided or not tensor.numel():
+            continue
+        if any(step == 0 and size > 1 for size, step in zip(tensor.shape, tensor.stride())):
+            raise UsageError(
+                f"model: {name} is expanded, so some of its numbers are one in memory; give it "
+                "numbers of its own (.clone())"
+            )
+        there.setdefault(tensor.untyped_storage().data_ptr(), []).append((name, tensor.detach()))
+    for group in there.values():
+        for index, (name, tensor) in enumerate(group):
+            first = next((n for n, t in group[:index] if overlap(t, tensor)), None)
+            if first is not None:
+                raise UsageError(
+                    f"model: {first} and {name} are two tensors over the same memory; tie "
+                    "parameters as one (b.weight = a.weight), or give each a copy of its own"
+                )
+
+
+def overlap(one: Tensor, other: Tensor) -> bool:
+    """Say whether two tensors of one storage have a number in common."""
+    size = one.element_size()
+    if size != other.element_size():
+        return True
+    seen = torch.zeros(one.untyped_storage().nbytes() // size, dtype=torch.bool)
+    view = seen.as_strided(one.shape, one.stride(), one.storage_offset())
+    view.fill_(True)
+    return bool(seen.as_strided(other.shape, other.stride(), other.storage_offset()).any())
 
 
 def tried(model: nn.Module, pixels: Tensor) -> Any:
@@ -111,7 +164,7 @@ def check_scores(scores: object, examples: int, classes: int) -> None:
         )
     if tuple(scores.shape) != wanted:
         raise UsageError(
-            f"model: gives {tuple(scores.shape)} for {examples} examples of {classes} classes, "
+            f"model: gives {tuple(scores.shape)} for a batch of {examples}, "
             f"where {wanted} is wanted; give its last layer task.outputs outputs"
         )
 
@@ -133,14 +186,14 @@ def takes_channels_last(model: nn.Module, task: Task) -> bool:
     """
     if len(task.input_shape) != 3 or not any(p.dim() == 4 for p in model.parameters()):
         return True
-    pixels = torch.zeros(FEW, *task.input_shape)
+    pixels = torch.zeros(1, *task.input_shape)
     with evaluating(model), torch.no_grad():
-        try:
-            tried(model, pixels)
-        except UsageError:
-            return True
         try:
             tried(channels_last_(model), pixels.contiguous(memory_format=torch.channels_last))
         except UsageError:
-            return False
+            with contextlib.suppress(UsageError):
+                for parameter in model.parameters():
+                    parameter.data = parameter.data.contiguous()
+                tried(model, pixels)
+                return False
     return True

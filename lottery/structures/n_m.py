@@ -31,11 +31,11 @@ def best(scores: Tensor, keep: Tensor, axis: int, n: int, m: int) -> Tensor:
     shape = [keep.shape[dim] for dim in order]
     ranked = scores.masked_fill(~keep, -torch.inf).permute(order).flatten(1)
     whole = ranked.shape[1] // m * m
-    groups = ranked[:, :whole].reshape(-1, m)
+    groups = ranked[:, :whole].reshape(len(ranked) * (whole // m), m)
     places = torch.empty_like(groups, dtype=torch.long)
     ranks = torch.arange(m, device=keep.device).expand_as(places)
     places.scatter_(1, groups.sort(dim=1, descending=True, stable=True).indices, ranks)
     result = torch.ones_like(ranked, dtype=torch.bool)
-    result[:, :whole] = (places < n).view(-1, whole)
+    result[:, :whole] = (places < n).view(len(ranked), whole)
     back = [order.index(dim) for dim in range(keep.dim())]
     return result.view(shape).permute(back) & keep

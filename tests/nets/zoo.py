@@ -20,6 +20,7 @@ the mask has, `mask.everywhere(tensors, names)` says of each name what is said o
 
 import torch
 import torch.nn.functional as F
+import torch.utils.checkpoint
 from torch import nn
 from torch.nn.utils import parametrizations, parametrize
 
@@ -687,7 +688,343 @@ def scripted(task):
         return torch.jit.script(net)
 
 
+# What a net keeps, and how it is called
+
+
+def low_rank(task):
+    """A parametrisation that adds a product of matrices, which begins at 0."""
+
+    class Added(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.down = nn.Parameter(torch.randn(2, WIDTH) / 3)
+            self.up = nn.Parameter(torch.zeros(WIDTH, 2))
+
+        def forward(self, w):
+            return w + self.up @ self.down
+
+    net = perceptron(task, lambda layer: layer)
+    parametrize.register_parametrization(net.b, "weight", Added())
+    return net
+
+
+def spectral_conv(task):
+    """A spectral norm whose vectors follow the weight, which may lose whole filters."""
+
+    def call(net, x):
+        return net.head(F.relu(net.b(F.relu(net.a(x)))).mean((2, 3)))
+
+    a = nn.Conv2d(task.input_shape[0], WIDTH, 3, padding=1)
+    return Net(
+        call, a=parametrizations.spectral_norm(a), b=nn.Conv2d(WIDTH, WIDTH, 3, padding=1),
+        head=nn.Linear(WIDTH, task.outputs),
+    )  # fmt: skip
+
+
+def checkpointed(task):
+    """A part that is computed again in the backward pass, which only whole passes take."""
+
+    def call(net, x):
+        x = F.relu(net.a(x.flatten(1)))
+        again = torch.utils.checkpoint.checkpoint
+        return net.head(again(lambda x: F.relu(net.b(x)), x, use_reentrant=True))
+
+    a, b = nn.Linear(pixels(task), WIDTH), nn.Linear(WIDTH, WIDTH)
+    return Net(call, a=a, b=b, head=nn.Linear(WIDTH, task.outputs))
+
+
+def scripted_part(task):
+    """TorchScript within a net."""
+    import warnings
+
+    net = perceptron(task, lambda layer: layer)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        net.b = torch.jit.script(nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.Tanh()))
+    return net
+
+
+def recording(task):
+    """A hook that keeps what layers give in a list of the net, whatever that is."""
+    net = perceptron(task, lambda layer: layer)
+    net.kept = []
+    net.b.register_forward_hook(lambda layer, given, made: net.kept.append(made) or None)
+    return net
+
+
+def keeps_handles(task):
+    """A lock, and a generator of Python in a dict, which no copy can have."""
+    import threading
+
+    net = perceptron(task, lambda layer: layer)
+    net.lock, net.handles = threading.Lock(), {"more": (n for n in "a")}
+    return net
+
+
+class Slotted(nn.Module):
+    """A module with slots, which torch leaves out of a copy."""
+
+    __slots__ = ("scale",)
+
+    def __init__(self, task):
+        super().__init__()
+        self.scale = 2.0
+        self.a, self.head = nn.Linear(pixels(task), WIDTH), nn.Linear(WIDTH, task.outputs)
+
+    def forward(self, x):
+        return self.head(F.relu(self.a(x.flatten(1)))) * self.scale
+
+
+def slotted(task):
+    return Slotted(task)
+
+
+def train_gives_none(task):
+    """A train() that forgets to return the net, and keeps its BatchNorm in evaluation mode."""
+
+    class Kept(Net):
+        def train(self, mode=True):
+            super().train(mode)
+            self.norm.eval()
+
+    def call(net, x):
+        return net.head(F.relu(net.norm(net.a(x))).mean((2, 3)))
+
+    a = nn.Conv2d(task.input_shape[0], WIDTH, 3, padding=1)
+    norm, head = nn.BatchNorm2d(WIDTH), nn.Linear(WIDTH, task.outputs)
+    return Kept(call, a=a, norm=norm, head=head)
+
+
+def narrow(task):
+    """Layers of one unit, of one weight, and of none."""
+    import warnings
+
+    def call(net, x):
+        x = torch.tanh(net.thin(F.relu(net.a(x.flatten(1)))))
+        return net.head(net.one(x)) + net.none(x[:, :0])
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        none = nn.Linear(0, task.outputs)
+    return Net(
+        call, a=nn.Linear(pixels(task), WIDTH), thin=nn.Linear(WIDTH, 1), one=nn.Linear(1, 1),
+        head=nn.Linear(1, task.outputs), none=none,
+    )  # fmt: skip
+
+
+def inference(task):
+    """No gradients in evaluation: inference mode, in which layers are not taken apart."""
+
+    def call(net, x):
+        with torch.inference_mode(not net.training):
+            return net.head(F.relu(net.b(F.relu(net.a(x.flatten(1))))))
+
+    a, b = nn.Linear(pixels(task), WIDTH), nn.Linear(WIDTH, WIDTH)
+    return Net(call, a=a, b=b, head=nn.Linear(WIDTH, task.outputs))
+
+
+def seeds_itself(task):
+    """The same weights whatever the seed."""
+    torch.manual_seed(42)
+    return perceptron(task, lambda layer: layer)
+
+
+def pretrained(task):
+    """Weights from elsewhere, with a head of its own."""
+    draw = torch.Generator().manual_seed(0)
+    net = perceptron(task, lambda layer: layer)
+    with torch.no_grad():
+        for layer in (net.a, net.b):
+            layer.weight.copy_(torch.randn(layer.weight.shape, generator=draw) / 3)
+    return net
+
+
+def drawn_by_numpy(task):
+    """Weights that numpy and Python draw."""
+    import random
+
+    import numpy as np
+
+    net = perceptron(task, lambda layer: layer)
+    with torch.no_grad():
+        for layer in (net.a, net.b):
+            layer.weight.copy_(torch.from_numpy(np.random.randn(*layer.weight.shape)) / 3)
+        net.head.weight[0].fill_(random.random())
+    return net
+
+
 # Nets that cannot be trained here
+
+
+def sparse_gradient(task):
+    """An embedding whose gradient is a sparse tensor."""
+
+    def call(net, x):
+        return net.head(F.relu(net.embedding(tokens(x)).mean(1)))
+
+    embedding = nn.Embedding(WIDTH, WIDTH, sparse=True)
+    return Net(call, embedding=embedding, head=nn.Linear(WIDTH, task.outputs))
+
+
+def counts_calls(task):
+    """A number of Python that changes what is computed."""
+
+    def call(net, x):
+        net.calls += net.training
+        return net.head(F.relu(net.b(F.relu(net.a(x.flatten(1)))))) / (1 + net.calls)
+
+    net = perceptron(task, lambda layer: layer)
+    net.call, net.calls = call, 0
+    return net
+
+
+def own_generator(task):
+    """Noise of a generator that no seed reaches."""
+    draw = torch.Generator().manual_seed(0)
+
+    def call(net, x):
+        x = F.relu(net.a(x.flatten(1)))
+        return net.head(x + torch.randn(x.shape, generator=draw) if net.training else x)
+
+    return Net(call, a=nn.Linear(pixels(task), WIDTH), head=nn.Linear(WIDTH, task.outputs))
+
+
+def unsaved_mean(task):
+    """A running mean that is not saved, of which only evaluation knows."""
+
+    def call(net, x):
+        x = F.relu(net.a(x.flatten(1)))
+        if net.training:
+            net.mean.mul_(0.9).add_(x.detach().mean(0), alpha=0.1)
+        return net.head(x if net.training else x - net.mean)
+
+    net = Net(call, a=nn.Linear(pixels(task), WIDTH), head=nn.Linear(WIDTH, task.outputs))
+    net.register_buffer("mean", torch.zeros(WIDTH), persistent=False)
+    return net
+
+
+def growing(task):
+    """A buffer that grows in training."""
+
+    def call(net, x):
+        x = F.relu(net.a(x.flatten(1)))
+        if net.training:
+            net.seen = torch.cat([net.seen, x.detach()[:1]])
+        return net.head(x)
+
+    net = Net(call, a=nn.Linear(pixels(task), WIDTH), head=nn.Linear(WIDTH, task.outputs))
+    net.register_buffer("seen", torch.zeros(1, WIDTH))
+    return net
+
+
+def random_depth(task):
+    """Stochastic depth by Python's own generator."""
+    import random
+
+    def call(net, x):
+        x = F.relu(net.a(x.flatten(1)))
+        return net.head(F.relu(net.b(x)) if random.random() < 0.5 else x)
+
+    net = perceptron(task, lambda layer: layer)
+    net.call = call
+    return net
+
+
+def reads_a_clock(task):
+    """Weights that no seed makes again."""
+    import time
+
+    net = perceptron(task, lambda layer: layer)
+    with torch.no_grad():
+        net.a.weight[0, 0] = time.time_ns() % 2**20
+    return net
+
+
+def expanded(task):
+    """A weight of which all rows are one in memory."""
+    net = perceptron(task, lambda layer: layer)
+    net.b.weight = nn.Parameter(torch.randn(1, WIDTH).expand(WIDTH, WIDTH))
+    return net
+
+
+def overlapping(task):
+    """Two weights that are parts of one tensor, with rows in common."""
+    net, rows = perceptron(task, lambda layer: layer), torch.randn(WIDTH + 4, WIDTH)
+    net.b.weight, net.spare = nn.Parameter(rows[:WIDTH]), nn.Parameter(rows[4:])
+    return net
+
+
+def transposed_memory(task):
+    """A parameter over the memory of another, transposed."""
+    net = perceptron(task, lambda layer: layer)
+    net.back = nn.Parameter(net.b.weight.detach().t())
+    return net
+
+
+def viewing_buffer(task):
+    """A buffer over the memory of a parameter."""
+    net = perceptron(task, lambda layer: layer)
+    net.register_buffer("flat", net.b.weight.detach().view(-1))
+    return net
+
+
+def ties_in_forward(task):
+    """Tied at the first call, not where the net is made."""
+
+    def call(net, x):
+        net.c.weight = net.b.weight
+        return net.head(F.relu(net.c(F.relu(net.b(F.relu(net.a(x.flatten(1))))))))
+
+    net = perceptron(task, lambda layer: layer)
+    net.call, net.c = call, nn.Linear(WIDTH, WIDTH)
+    return net
+
+
+def casts_itself(task):
+    """A net that becomes float64 at its first call."""
+
+    def call(net, x):
+        return net.double().head(F.relu(net.a(x.flatten(1).double()))).float()
+
+    return Net(call, a=nn.Linear(pixels(task), WIDTH), head=nn.Linear(WIDTH, task.outputs))
+
+
+def lazy_unused(task):
+    """A lazy layer that no call makes."""
+    net = perceptron(task, lambda layer: layer)
+    net.spare = nn.LazyLinear(3)
+    return net
+
+
+def on_meta(task):
+    """A layer that has no numbers."""
+    net = perceptron(task, lambda layer: layer)
+    net.spare = nn.Linear(3, 3, device="meta")
+    return net
+
+
+def squeezed(task):
+    """Scores that lose the axis of a batch of one."""
+    return nn.Sequential(nn.Flatten(), perceptron(task, lambda layer: layer), Squeeze())
+
+
+class Squeeze(nn.Module):
+    def forward(self, x):
+        return x.squeeze()
+
+
+def extra_state(task):
+    """A state_dict with more than tensors."""
+
+    class Versioned(Net):
+        def get_extra_state(self):
+            return {"version": 2}
+
+        def set_extra_state(self, state):
+            pass
+
+    net = perceptron(task, lambda layer: layer)
+    return Versioned(net.call, a=net.a, b=net.b, head=net.head)
 
 
 def two_inputs(task):
@@ -752,6 +1089,23 @@ REFUSED = {
     "fails_in_forward": "model",
     "no_module": "model",
     "nothing_trained": "model",
+    "sparse_gradient": "make its layer with sparse=False",
+    "counts_calls": "other scores at another call",
+    "own_generator": "other scores at another call",
+    "unsaved_mean": "other scores at another call",
+    "growing": "its forward changes seen: its shape",
+    "random_depth": "draws from random",
+    "reads_a_clock": "made twice from one seed, a.weight has other numbers",
+    "expanded": "b.weight is expanded",
+    "overlapping": "over the same memory",
+    "transposed_memory": "over the same memory",
+    "viewing_buffer": "over the same memory",
+    "ties_in_forward": "its forward changes c.weight: the parameter itself",
+    "casts_itself": "its forward changes a.weight: its type",
+    "lazy_unused": "spare.weight is of a lazy layer",
+    "on_meta": "spare.weight is on the device meta",
+    "squeezed": "gives (4,) for a batch of 1",
+    "extra_state": "its state_dict has _extra_state",
 }
 NETS = [
     name
