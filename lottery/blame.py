@@ -7,11 +7,11 @@ import errno
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from importlib.metadata import entry_points
 from numbers import Real
 from typing import Any
 
 from lottery.errors import LotteryError, UsageError
+from lottery.looking import packages
 from lottery.wording import near
 
 DISK = {errno.ENOSPC, errno.EIO, errno.EDQUOT}  # the disk's, whoever writes
@@ -74,15 +74,14 @@ def in_words(error: Exception) -> Exception:
     ours = isinstance(error, LotteryError)
     if ours or (isinstance(error, OSError) and error.errno in DISK):
         return error
-    packages = {
+    theirs = {
         each.module.partition(".")[0]
-        for group in entry_points().groups
-        if group.startswith("lottery.")
-        for each in entry_points(group=group)
+        for each in packages.readable()
+        if each.group.startswith("lottery.")
     }
     found, trace = None, error.__traceback__
     while trace is not None:
-        if str(trace.tb_frame.f_globals.get("__name__")).partition(".")[0] in packages:
+        if str(trace.tb_frame.f_globals.get("__name__")).partition(".")[0] in theirs:
             found = trace
         trace = trace.tb_next
     if found is None:

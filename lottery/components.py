@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Callable
 from dataclasses import field
 from functools import partial
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lottery import blame
 from lottery.errors import UsageError
+from lottery.looking import packages
 from lottery.source_hash import source_of
 from lottery.spelling import suggestion
 
@@ -42,7 +42,7 @@ FOLDERS = {
 
 def components(kind: str) -> list[str]:
     """Return the names of a kind: the files of its folder, then installed entry points."""
-    return own_components(kind) + sorted(e.name for e in entry_points(group=f"lottery.{kind}"))
+    return own_components(kind) + sorted(e.name for e in packages.entries(f"lottery.{kind}"))
 
 
 def own_components(kind: str) -> list[str]:
@@ -65,7 +65,7 @@ def find(kind: str, name: Any, where: str) -> Callable[..., Any]:
                 stacklevel=2,
             )
         return getattr(importlib.import_module(f"lottery.{FOLDERS[kind]}.{name}"), name)  # type: ignore[no-any-return]
-    if brought := [e for e in entry_points(group=f"lottery.{kind}") if e.name == name]:
+    if brought := [e for e in packages.entries(f"lottery.{kind}") if e.name == name]:
         dists = [dist for e in brought if (dist := getattr(e, "dist", None))]
         if len(there := sorted({dist.name for dist in dists})) > 1:
             raise UsageError(
@@ -102,7 +102,7 @@ def code_of(kind: str, name: Any, where: str) -> str | None:
     """
     if name in own_components(kind):
         return None
-    entry = next((e for e in entry_points(group=f"lottery.{kind}") if e.name == name), None)
+    entry = next((e for e in packages.entries(f"lottery.{kind}") if e.name == name), None)
     return source_of(find(kind, name, where), entry) if entry else None
 
 

@@ -14,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lottery.components import bind, code_of
 from lottery.errors import DamagedError, UsageError
-from lottery.identity import normalised
+from lottery.identity import identity, normalised
 from lottery.interpolation import plain as plain
 from lottery.looking.defaults import conf_dir as conf_dir
 from lottery.looking.defaults import file_of, names_in
@@ -22,6 +22,7 @@ from lottery.spelling import suggestion
 from lottery.storage.disk import touching
 from lottery.storage.files import CONFIG, read_plain
 from lottery.storage.yamls import refuse_tricks
+from lottery.wording import without_password
 
 if TYPE_CHECKING:
     from lottery.parts import Parts
@@ -111,6 +112,7 @@ def parts(settings: dict[str, Any]) -> Parts:
     choose("prune.path", prune["path"], ("exponential", "linear"))
     choose("host.progress", settings["host"]["progress"], ("auto", "bar", "lines", "none"))
     check_numbers(settings)
+    check_secrets(settings)
     recipe = Recipe(
         **{
             **train,
@@ -213,6 +215,21 @@ def check_numbers(settings: dict[str, Any]) -> None:
     for where, value in leaves(settings, ""):
         if isinstance(value, float) and not math.isfinite(value):
             raise UsageError(f"{where}: {value} is no finite number")
+
+
+def check_secrets(settings: dict[str, Any]) -> None:
+    """Raise UsageError for an address with its password in a setting that a run is known by.
+
+    It would stand in config.yaml, in every record and in the run's id. Other settings are kept
+    without theirs.
+    """
+    for where, value in leaves(identity(settings), ""):
+        if isinstance(value, str) and without_password(value) != value:
+            raise UsageError(
+                f"{where}: {without_password(value)}: a run keeps what it is known by, so no "
+                "password can be part of it; type the address without, and let the component read "
+                "the password from the environment"
+            )
 
 
 def leaves(node: Any, where: str) -> Iterator[tuple[str, Any]]:

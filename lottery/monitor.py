@@ -43,8 +43,7 @@ def layer_report(
         warn(f"effective weights are not known: this net cannot be followed ({reason})")
     own = layers(model)
     return {
-        name: flow(own[name], keep.cpu(), found[name])
-        | movement(keep, before[name], after[name])
+        name: flow(own[name], keep.cpu(), found[name]) | movement(keep, before[name], after[name])
         for name, keep in mask.items()
     }
 

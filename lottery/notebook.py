@@ -58,11 +58,32 @@ def typed(
     """Return the words of a call of `run`; raises UsageError for quotes that do not close."""
     lines, words = ([overrides, *more], []) if isinstance(overrides, str) else (more, overrides)
     try:
-        split = [word for line in lines for word in shlex.split(line)]
+        split = [word for line in lines for word in words_of(line)]
     except ValueError as error:
         raise UsageError(f"run: {error} in {overrides!r}; give the words as a list") from error
     given = [f"{key}={spelled(value)}" for key, value in flat(dict(settings)).items()]
     return [*map(str, words), *split, *given]
+
+
+def words_of(line: str) -> list[str]:
+    """Return the words of a line as a shell reads them, but that spaces in brackets part none.
+
+    In Python a list is written with spaces: "model.hidden=[300, 100]". Raises ValueError for quotes
+    that do not close.
+    """
+    words: list[str] = []
+    for word in shlex.split(line):
+        if words and open_in(words[-1]):
+            words[-1] += f" {word}"
+        else:
+            words.append(word)
+    return words
+
+
+def open_in(word: str) -> bool:
+    """Say whether a bracket of the value in KEY=VALUE is not closed yet."""
+    value = word.partition("=")[2]
+    return any(value.count(one) > value.count(other) for one, other in ("[]", "{}", "()"))
 
 
 @contextlib.contextmanager

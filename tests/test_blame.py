@@ -43,11 +43,32 @@ def falling(level, *, keep: float):
     return {}[level]  # falling breaks
 
 
+def endless(task):
+    return endless(task)  # endless breaks
+
+
+class Mute(Exception):
+    def __str__(self):
+        raise ValueError("says nothing")
+
+
+def mute(task):
+    raise Mute  # mute breaks
+
+
+def coloured(task):
+    raise RuntimeError("\x1b[2J gone \u202e")  # coloured breaks
+
+
+def greedy(task):
+    raise MemoryError  # greedy breaks
+
+
 def quits(task):
     raise SystemExit(3)
 '''
 POINTS = {
-    "lottery.model": {"late": "own_parts:late", "early": "own_parts:early", "nothing": "own_parts:nothing",
+    "lottery.model": {"late": "own_parts:late", "early": "own_parts:early", "nothing": "own_parts:nothing", **{name: f"own_parts:{name}" for name in ("endless", "mute", "coloured", "greedy")},
                       "quits": "own_parts:quits", "lost": "own_parts:lost", "broken": "own_broken:broken",
                       "absent": "own_absent:absent", "raises": "own_raises:raises", "number": "own_raises:number"},
     "lottery.criterion": {"narrow": "own_parts:narrow"},
@@ -71,7 +92,7 @@ def parts(tmp_path, monkeypatch):
     (site / "own_raises.py").write_text("number = 3\nimport no_such_module\n")
     for group, name, text in (
         ("model", "late", "name: late\nafter: 6\n"), ("model", "early", "name: early\n"),
-        ("model", "nothing", "name: nothing\n"), ("model", "quits", "name: quits\n"),
+        ("model", "nothing", "name: nothing\n"), *(("model", name, f"name: {name}\n") for name in ("endless", "mute", "coloured", "greedy")), ("model", "quits", "name: quits\n"),
         ("model", "lost", "name: lost\n"), ("model", "broken", "name: broken\n"), ("model", "absent", "name: absent\n"),
         ("model", "raises", "name: raises\n"), ("schedule", "falling", "name: falling\nkeep: 0.5\n"),
     ):  # fmt: skip
@@ -92,6 +113,10 @@ def parts(tmp_path, monkeypatch):
     [
         (["model=late"], "# forward breaks", "in forward: ValueError: the first line"),
         (["model=early"], "# early breaks", "in early: KeyError: 'missing'"),
+        (["model=endless"], "# endless breaks", "in endless: RecursionError: maximum recursion depth"),
+        (["model=mute"], "", "own_parts.py, line 44, in __str__: ValueError: says nothing"),
+        (["model=coloured"], "# coloured breaks", r"in coloured: RuntimeError: \x1b[2J gone \u202e"),
+        (["model=greedy"], "", "the memory of this machine does not suffice"),
         (["model=nothing"], "# nothing returns", "model nothing is to return a torch.nn.Module, and returned None"),
         (["prune=narrow"], "# narrow is called", "as lottery calls a criterion"),
         (["schedule=falling"], "# falling breaks", "in falling: KeyError"),

@@ -520,3 +520,12 @@ def test_a_copy_that_is_not_the_level_stays(run, lottery, capsys):
     assert lottery("doctor", "--repair") == 4
     assert "left as it is: its files are not those of the level" in capsys.readouterr().out
     assert (place / "notes.txt").read_text() == "mine"
+    assert lottery("doctor") == 4
+    said = capsys.readouterr().out
+    assert "--repair" not in said and "in place of a link: its files are not those of the level" in said
+    (cure,) = re.findall(r"(rm -r \S+level_01)$", said, re.MULTILINE)
+    subprocess.run(shlex.split(cure), check=True)  # what it says is typed, until it is healthy
+    assert lottery("doctor") == 4
+    assert "lottery doctor --repair" in capsys.readouterr().out
+    assert lottery("doctor", "--repair") == 0
+    assert lottery("doctor") == 0

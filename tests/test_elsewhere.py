@@ -211,6 +211,16 @@ def test_a_password_of_a_uri_is_blanked(text, kept):
     assert wording.private({"a": [text, 1]}) == {"a": [kept, 1]}
 
 
+@pytest.mark.parametrize("where", ["dataset.path", "rewind.path", "model.init"])
+def test_a_password_is_no_part_of_what_a_run_is_known_by(where, lottery, tiny, tmp_path, capsys):
+    group = {"dataset.path": ["dataset=image_folder"], "rewind.path": ["rewind=ticket"]}.get(where, [])
+    words = tiny if where != "dataset.path" else ["model=lenet5"]
+    assert lottery("run", *words, *group, f"{where}='{URI}'") == 2
+    line = capsys.readouterr().err
+    assert line.startswith(f"lottery: {where}: https://***@host/x?token=***&a=1: ") and line.count("\n") == 1
+    assert SECRET not in line and not (tmp_path / "outputs").exists()
+
+
 def test_each_medium_has_its_door():
     assert [wording.in_csv(v) for v in (-1, -1.5, True, None, float("nan"))] == [-1, -1.5, True, None, ""]
     assert wording.in_csv("\t=1") == "\\t=1"

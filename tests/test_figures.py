@@ -21,6 +21,7 @@ from lottery import cli, components, monitor
 from lottery.errors import UsageError
 from lottery.figures import layers, overlap
 from lottery.levels import mask_of, ticket_on
+from lottery.looking import packages
 from lottery.looking.tidy import Runs, load
 from lottery.plotting import charts, drawing, fonts, material, strokes, trends
 from lottery.plotting.drawing import draw, figures
@@ -835,11 +836,8 @@ class Entry:
 
 
 def test_a_figure_of_an_installed_package_is_one_of_ours(imp, monkeypatch):
-    own = components.entry_points
-    monkeypatch.setattr(
-        components, "entry_points",
-        lambda group: [Entry] if group == "lottery.figure" else own(group=group),
-    )  # fmt: skip
+    own = packages.entries
+    monkeypatch.setattr(packages, "entries", lambda group: [Entry] if group == "lottery.figure" else own(group))
     assert "spread" in figures()
     drawn = draw("spread", imp, {"size": 3, "width": "page"})
     assert drawn.figure.get_figwidth() == pytest.approx(6.75)

@@ -158,6 +158,18 @@ def test_zeros_as_masks(lottery, tmp_path, capsys):
     check(read(tmp_path / "t.safetensors"), masked(model, masks), masks)
 
 
+def test_its_overrides_may_be_words_of_other_tools(lottery, tmp_path, capsys):
+    torch.save(masked(net(), masks_for(net())), "net.pth")
+    ours = [*MODEL[2:], "arch=LeNet-300-100", "hidden=4"]
+    assert lottery("import", "net.pth", "theirs.safetensors", "masks=zeros", *ours) == 0
+    assert lottery("import", "net.pth", "to=ours.safetensors", "masks=zeros", *MODEL) == 0
+    assert (tmp_path / "theirs.safetensors").read_bytes() == (tmp_path / "ours.safetensors").read_bytes()
+    capsys.readouterr()
+    assert lottery("import", "net.pth", "to=x.safetensors", "masks=zeros", *MODEL[:2], "sparsity=0.9") == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "type: lottery import net.pth to=x.safetensors masks=zeros model=lenet_300_100" in said
+
+
 def test_what_wrappers_put_before_names_goes(lottery, tmp_path):
     model = net()
     masks = masks_for(model)

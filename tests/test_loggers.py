@@ -13,6 +13,7 @@ from lottery import components, config, signals
 from lottery.errors import DamagedError, UsageError
 from lottery.loggers import tensorboard
 from lottery.loggers.tensorboard import EventFiles
+from lottery.looking import packages
 from lottery.storage import records
 from lottery.storage.links import follow
 from lottery.watching import logbook, progress
@@ -335,7 +336,7 @@ def test_a_users_own_logger_comes_by_an_entry_point(run, monkeypatch):
             return mine
 
     monkeypatch.setattr(
-        components, "entry_points", lambda group: [Installed()] if group == "lottery.log" else []
+        packages, "entries", lambda group: [Installed()] if group == "lottery.log" else []
     )
     run("+loggers.mine.name=mine", "+loggers.mine.greeting=hello", "levels=1", "name=first")
     assert rows[0] == ("first", "hello")

@@ -170,21 +170,38 @@ def test_settings_of_a_package_are_known_by_their_last_part(site, lottery, capsy
 
 
 def test_packages_are_looked_for_once(site, lottery, monkeypatch, capsys):
-    from importlib import metadata
+    asked, real = [], packages.entries
 
-    asked, real = [], metadata.entry_points
-
-    def entry_points(**how):
-        asked.append(how["group"])
-        return real(**how)
+    def entries(group):
+        asked.append(group)
+        return real(group)
 
     packages.installed.cache_clear()
-    monkeypatch.setattr(metadata, "entry_points", entry_points)
+    monkeypatch.setattr(packages, "entries", entries)
     assert lottery("ls") == 0
     assert packages.GROUP not in asked
     for _ in range(2):
         assert lottery("run", "--cfg", "job") == 0
     assert asked.count(packages.GROUP) == 1
+
+
+@pytest.mark.parametrize("broken", [b"garbage\n=\n[lottery.model]\nnot an entry\n[", b"[lottery.model]\n\xff = a:b\n"])
+def test_a_package_whose_entry_points_cannot_be_read_takes_none_of_the_others(broken, site, lottery, monkeypatch, capsys, tmp_path):
+    about = tmp_path / "broken" / "broken-1.0.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_bytes(broken)
+    before = packages.readable()
+    monkeypatch.syspath_prepend(str(about.parent))
+    packages.installed.cache_clear()
+    with pytest.warns(UserWarning, match="broken-1.0.dist-info: its entry points cannot be read .*install it again"):
+        assert {e.name for e in packages.readable()} == {e.name for e in before}
+    with pytest.warns(UserWarning, match="broken-1.0"):
+        assert packages.packages()
+    for line in ("ls", "run --cfg job", "run zzz=1"):
+        assert lottery(*line.split()) in (0, 2)
+        assert "bug" not in capsys.readouterr().err
+    packages.installed.cache_clear()
 
 
 def test_a_package_that_leads_nowhere_breaks_nothing(tmp_path, monkeypatch, lottery, capsys):

@@ -112,6 +112,16 @@ def test_words_come_as_a_line_a_list_or_keywords(here):
         lottery.run("name='a")
 
 
+@pytest.mark.parametrize(("line", "words"), [
+    ("model.hidden=[4, 3] levels=0", ["model.hidden=[4, 3]", "levels=0"]),
+    ("branch=[shuffle,  reinit] schedule.densities=[0.5, 0.2, 0.1]", ["branch=[shuffle, reinit]", "schedule.densities=[0.5, 0.2, 0.1]"]),
+    ("prune.allocation.rates={'a b': 3, c: [1, 2]} levels=0", ["prune.allocation.rates={a b: 3, c: [1, 2]}", "levels=0"]),
+    ("name='my run' levels=0", ["name=my run", "levels=0"]), ("-m replicate=range(0, 3)", ["-m", "replicate=range(0, 3)"]),
+])  # fmt: skip
+def test_a_list_is_written_as_in_python(line, words):
+    assert notebook.typed(line, (), {}) == words
+
+
 def test_a_run_that_fails_raises_its_error(here):
     with pytest.raises(DivergedError):
         lottery.run([*here, "levels=0", "train.optimizer.lr=1e30"])

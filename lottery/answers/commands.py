@@ -72,7 +72,7 @@ def typed_for(
     bare = [w for w in names if not near.option_of_any(w, FIRST)]
     figures = near.options("figure")
     for template, when in choices:
-        if "{rest}" in template and bare and resumes:
+        if "{rest}" in template and resumes and (bare or not rest and one_there()):
             template = "show {run}"
         made = template.format(
             run=shlex.join(names[:1]) or one_there(), rest="{rest}", word=word,

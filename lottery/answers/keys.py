@@ -8,17 +8,16 @@ from collections.abc import Sequence
 
 from lottery import synonyms
 from lottery.answers import tables
+from lottery.answers.elsewhere import absent, board, either, elsewhere
 from lottery.answers.options import BOOLEAN, chosen, groups_with, named, own_option
 from lottery.answers.said import Asked, Said, answer
 from lottery.answers.shares import NUMBER, shares
 from lottery.answers.tables import plains
 from lottery.answers.values import FALSE, TRUE, counted, is_step, switched, valued
-from lottery.looking import defaults
 from lottery.looking.settings import in_order
 from lottery.spelling import ALIKE, alike, plain, similar
 
-MOST = 6  # options in an answer
-NAMES = ("name", "type", "_target_", "class_path", "target")  # under which a component is chosen
+NAMES = ("name", "type", "target", "classpath")  # plain: under which a component is chosen
 NUMBERS = re.compile(r"(?:[a-z]+\(|\[)?\s*[-+]?\.?\d", re.IGNORECASE)  # 0.1, [0.1,0.2], range(1,3)
 NEAR, SHORTEST = 0.83, 5  # how much of its letters a misspelt word shares, and how many it has
 
@@ -33,7 +32,7 @@ def setting(asked: Asked, key: str, value: str) -> Said | None:
     if group := asked.known.group(key):
         return chosen(asked, group, value, f"{key}={value}")
     *above, last = key.split(".")
-    if above and last in NAMES and (found := named(asked, ".".join(above), value)):
+    if above and plain(last) in NAMES and (found := named(asked, ".".join(above), value)):
         return found
     if (real := asked.known.setting(key)) and not scalar_for_node(asked, real, value):
         return valued(asked, real, value, key)
@@ -159,8 +158,8 @@ def by_answer(asked: Asked, name: str, value: str, typed: str) -> Said | None:
         chosen_too = any(one in name for one in asked.known.choices.get("log", ()))
         return Said([], f"{typed}: log= brings it in" if chosen_too else "")
     if told[0] == synonyms.RESUMES and ("/" in value or re.search(r"\.\w+$", value)):
-        where = shlex.quote(value)
-        return Said([], f"{typed}: {told[0]}; that of a run is printed by `lottery show {where}`")
+        said = f"{typed}: {told[0]}; `lottery show {shlex.quote(value)}` prints that of a run"
+        return Said([], said, choice=True)
     if told[0] == synonyms.REWINDS and not is_step(value):
         return chosen(asked, "rewind", value, typed)
     if told[0] == synonyms.PRETRAINED and re.search(r"\.\w+$", value):
@@ -168,27 +167,9 @@ def by_answer(asked: Asked, name: str, value: str, typed: str) -> Said | None:
     return answer(asked, typed, value, told)
 
 
-def board(asked: Asked, key: str, value: str) -> Said | None:
-    """Return what a setting of a board comes to: wandb.project, logger.wandb.mode, wandb_entity."""
-    parts = re.split(r"[._]", key)
-    for place, part in enumerate(parts[:-1]):
-        name = own_option(asked, "log", part)
-        node = defaults.option("log", name, asked.known.places) if name else None
-        if not name or not node or part in asked.known.parts and parts[0] == "loggers":
-            continue
-        wanted = plain("".join(parts[place + 1 :]))
-        habits = tables.turned(synonyms.BOARDS.get(name, {}))
-        own = {plain(one): one for one in node if one != "name"}.get(wanted) or habits.get(wanted)
-        if own:
-            setting = f"loggers.{name}.{own}"
-            words = [] if name in asked.known.choices.get("log", ()) else [f"log=[{name}]"]
-            return Said([*words, f"{setting}={value}"], f"{key} is {setting} here")
-    return None
-
-
 def higher(asked: Asked, above: Sequence[str], last: str, value: str, typed: str) -> Said | None:
     """Return what stands elsewhere in the config, and was looked for below another key."""
-    if not above or last in NAMES:
+    if not above or plain(last) in NAMES:
         return None
     ours = {*map(plain, above)} & {*map(plain, asked.known.parts)}
     ends = asked.known.ending(last)
@@ -262,47 +243,3 @@ def misspelt(asked: Asked, above: list[str], last: str, value: str, key: str) ->
 def scalar_for_node(asked: Asked, key: str, value: str) -> bool:
     """Say whether a key of settings got one value: train.lr=0.01, train.optimizer=adam."""
     return key in asked.known.nodes and not value.startswith("{")
-
-
-def elsewhere(asked: Asked, key: str, value: str) -> Said | None:
-    """Return the answer for a setting that other options of a group have; None for none."""
-    where: dict[str, list[str]] = {}  # setting -> the options that have it
-    for option, real in asked.known.elsewhere(key).items():
-        where.setdefault(real, []).append(option)
-    if not where:
-        return None
-    if "dataset.workers" in where and plain(key).endswith("workers"):
-        return absent(asked, "dataset.workers", f"{key}={value}")
-    known = {*synonyms.SETTINGS, "train.optimizer.momentum"}
-    each = sorted(where, key=lambda real: (real not in known, len(where[real])))
-    told = [f"{real} belongs to {either(where[real])}" for real in each]
-    parent, _, last = each[0].rpartition(".")
-    options = where[each[0]]
-    first = next((o for o in options if not needs_path(asked, o)), options[0])
-    group = first.partition("=")[0]
-    now = asked.known.choices.get(group, ["?"])[0]
-    said = valued(asked, each[0], value, key).words[0]
-    why = f"{parent} has no setting '{last}' with {group}={now}; {', '.join(told)}"
-    return Said([first, said], why)
-
-
-def needs_path(asked: Asked, option: str) -> bool:
-    """Say whether an option reads files that one has to have: pictures in a folder."""
-    group, _, name = option.partition("=")
-    return "path" in (defaults.option(group, name, asked.known.places) or {})
-
-
-def absent(asked: Asked, real: str, typed: str) -> Said | None:
-    """Return the answer for what some options need no setting of; None for others."""
-    if real != "dataset.workers":
-        return None
-    data = asked.known.choices.get("dataset", ["?"])[0]
-    why = f"{typed}: {data} lies in memory, nobody loads it; threads of torch are host.threads"
-    return Said([], why)
-
-
-def either(words: Sequence[str]) -> str:
-    """Return words as people list what can be chosen: a, b or c; of many the first few."""
-    if len(words) > MOST:
-        words = [*words[: MOST - 1], f"{len(words) - MOST + 1} others"]
-    return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -120,12 +120,14 @@ class Line:
         ):
             return Said(found.words, found.why or f"'{word}': write KEY=VALUE", found.command)
         if is_run(word):
-            return Said([], f"a run's command: `lottery show {shlex.quote(word)}` prints it")
+            said = f"{word} is a run; `lottery show {shlex.quote(word)}` prints its command"
+            return Said([], said, choice=True)
         return Said([word])
 
 
 def is_run(word: str) -> bool:
     """Say whether a word is the folder of a run, or the whole id of one under outputs/."""
     folder = Path(word)
-    there = word and (folder / "run.json").exists() or any(folder.glob("replicate_*/run.json"))
-    return bool(there or (IDENT.fullmatch(word) and any(Path("outputs").glob(f"*/{word}"))))
+    steps = ("run.json", "replicate_*/run.json", "*/replicate_*/run.json")
+    there = "/" in word and any(found for step in steps for found in folder.glob(step))
+    return there or bool(IDENT.fullmatch(word) and any(Path("outputs").glob(f"*/{word}")))

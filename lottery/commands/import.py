@@ -25,6 +25,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lottery.answers import meant
 from lottery.commands import one_of, options
 from lottery.errors import UsageError
 
@@ -40,10 +41,12 @@ KNOWN = {"to": "", "masks": "", "weights": ""}
 def main(arguments: list[str]) -> int:
     """Write the ticket and say what was found; return the exit code."""
     own, rest = split(arguments)
-    overrides = [a for a in rest if "=" in a and a.partition("=")[0] not in KNOWN]
+    overrides = [a for a in rest if "=" in a and a[:1] != "-" and a.partition("=")[0] not in KNOWN]
     words, chosen = options([a for a in rest if a not in overrides], __doc__, KNOWN)
     if words is None:
         return 0
+    told = [*words, *(f"{key}={value}" for key, value in chosen.items() if value)]
+    overrides = meant("import", overrides, told)
     if len(words) != 1 or not chosen["to"]:
         raise UsageError(
             "import: name a file or folder and to=: lottery import net.pth to=t.safetensors"

@@ -4,12 +4,19 @@
 package is imported here.
 """
 
+from __future__ import annotations
+
 import functools
 import importlib.util
 import sys
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP, FOLDER = "lottery.conf", "conf"
 
@@ -31,10 +38,8 @@ def packages() -> list[Package]:
 @functools.cache
 def installed(path: tuple[str, ...]) -> tuple[Package, ...]:
     """Return the packages on a path for modules: looked for once, as all that is there is read."""
-    from importlib.metadata import entry_points
-
     found: dict[Path, Package] = {}
-    for entry in sorted(entry_points(group=GROUP), key=lambda e: e.dist.name if e.dist else ""):
+    for entry in sorted(entries(GROUP), key=lambda e: e.dist.name if e.dist else ""):
         if (folder := folder_of(entry.module)) and entry.dist:
             found.setdefault(folder, Package(entry.dist.name, entry.dist.version, folder))
     return tuple(found.values())
@@ -50,6 +55,36 @@ def folder_of(module: str) -> Path | None:
     roots = spec.submodule_search_locations if spec else None
     places = [Path(root, *inner, FOLDER) for root in roots or ()]
     return next((place for place in places if place.is_dir()), None)
+
+
+def entries(group: str) -> list[EntryPoint]:
+    """Return the entry points of a group; a package whose own cannot be read has none."""
+    return [entry for entry in readable() if entry.group == group]
+
+
+def readable() -> list[EntryPoint]:
+    """Return all entry points there are: one broken package takes none of the others.
+
+    Python reads them in one go, and fails with the first file that is no table of entry points.
+    """
+    from importlib.metadata import distributions, entry_points
+
+    try:
+        there = entry_points()  # 3.11 has them by group, 3.12 in one list
+        return [entry for group in there.groups for entry in there.select(group=group)]
+    except Exception:  # noqa: BLE001 (whatever a broken file makes of Python's reader)
+        found: list[EntryPoint] = []
+    for package in distributions():
+        try:
+            found += package.entry_points
+        except Exception as error:  # noqa: BLE001
+            place = getattr(package, "_path", "?")
+            warnings.warn(
+                f"{place}: its entry points cannot be read ({type(error).__name__}: {error}), so "
+                "it brings nothing; install it again",
+                stacklevel=2,
+            )
+    return list(dict.fromkeys(found))
 
 
 def bringing(path: str) -> list[Package]:

@@ -2,7 +2,9 @@
 
 from lottery.synonyms.answer import Answer
 
-PRETRAINED = "weights of another tool come in as a ticket: `lottery import net.pth to=t.safetensors`"
+PRETRAINED = (
+    "weights of another tool come in as a ticket: `lottery import net.pth to=t.safetensors`"
+)
 IMPORTED = "weights of another tool come in as a ticket: `lottery import {path} to={to}`"
 RESUMES = "an interrupted run goes on where it was by the same command; nothing is to be set"
 REWINDS = "the rewind point is that of a group"

@@ -123,7 +123,12 @@ def damage(
     copied = 0
     for run in inventory.runs():
         path = run.path
-        copied += sum(kind(path / place) == "folder" for place in run.links)
+        for place in run.links:
+            key = key_of(run, place) if kind(path / place) == "folder" else ""
+            if key and (why := unlike_level(path / place, inventory.store / key, fast)):
+                yield Finding(path / place, f"in place of a link: {why}", rm(path / place))
+            elif key:
+                copied += 1
         yield from steady(path, lambda path=path: damaged_run(Replicate(path), identity, fast))  # type: ignore[misc]
         for key in filter(None, run.links.values()):
             commands.setdefault(key, run.command)
@@ -235,6 +240,14 @@ def damaged_run(run: Replicate, identity: Callable[[Path], str], fast: bool) -> 
     return found + [Finding(run.path / place, what, rm(run.path / place)) for place in extra]
 
 
+def key_of(run: Replicate, place: str) -> str:
+    """Return the key of the level that a place of a run is to lead to; "" where none is known."""
+    try:
+        return str(run.manifest()["levels"].get(place, {}).get("key", ""))
+    except (LotteryError, OSError):
+        return ""
+
+
 def damaged_config(run: Replicate, identity: Callable[[Path], str]) -> list[Finding]:
     """Return whether config.yaml cannot be read, or is not that of this run's id."""
     path, expected = run.path / "config.yaml", run.path.parent.name
@@ -279,26 +292,35 @@ def put_back(copy: Path, level: Path) -> str:
 
     Returns why it stays; "" where it went. It goes only as it was written, file by file.
     """
+    if why := unlike_level(copy, level):
+        return f"{why}; look at it, then type: {rm(copy)}"
+    if Shelved(level).complete:
+        shutil.rmtree(copy)
+    else:
+        level.parent.mkdir(exist_ok=True)
+        os.rename(copy, level)
+    return ""
+
+
+def unlike_level(copy: Path, level: Path, fast: bool = False) -> str:
+    """Return why a folder cannot make way for a link to a level; "" where it can.
+
+    `fast` compares no checksums.
+    """
     whole = Shelved(copy)
-    then = f"look at it, then type: {rm(copy)}"
     try:
         must_be_plain(copy / MANIFEST)
         said = read_signed(copy / MANIFEST)
         names = said.get("files")
         if said.get("key") != level.name or not isinstance(names, dict):
-            return f"it is a folder, and none of the level {level.name}; {then}"
-        wrong = [n for n, sha in names.items() if unlike(copy / n, [sha], False)]
+            return f"it is a folder, and none of the level {level.name}"
+        wrong = [n for n, sha in names.items() if unlike(copy / n, [sha], fast)]
     except (LotteryError, OSError) as error:
-        return f"it is a folder that is no copy of a level ({reason(error)}); {then}"
+        return f"it is a folder that is no copy of a level ({reason(error)})"
     if wrong or set(whole.files) - {*names, MANIFEST, LOCK}:
-        return f"its files are not those of the level {level.name}; {then}"
-    if Shelved(level).complete:
-        shutil.rmtree(copy)
-    elif kind(level):
-        return f"the level {level.name} is in the store, unfinished; {then}"
-    else:
-        level.parent.mkdir(exist_ok=True)
-        os.rename(copy, level)
+        return f"its files are not those of the level {level.name}"
+    if kind(level) and not Shelved(level).complete:
+        return f"the level {level.name} is in the store, unfinished"
     return ""
 
 
