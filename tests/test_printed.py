@@ -78,3 +78,88 @@ def test_what_a_wrong_line_tells_to_type_can_be_typed_there(line, least, lottery
         again = capsys.readouterr().err
         needs_runs = "no run" in again or "name " in again or "say what" in again
         assert code == 0 or (code == 2 and needs_runs and words[0] not in RUNS), (words, again)
+
+
+STATES = {  # name of a run -> how it came to stand as it does
+    "done": [], "diverged": ["train.optimizer.lr=1e30", "train.optimizer.momentum=0"], "stopped": [], "crashed": [],
+}  # fmt: skip
+LOOKING = [
+    "ls", "show {}", "tail {}", "doctor", "clean", "compare", "diff done {}", "branch {}", "show", "diff {}", "export {}", "bench",
+    "resume {}", "rm {}", "info", "tail", "run {}", "eval", "run resume=outputs/{}", "ls prune=snip", "export {} level=1 as=ticket to=z.safetensors",
+]  # fmt: skip
+DEAR = [
+    "import z.safetensors", "report {} to=x{}.html", "export {} level=last as=onnx to=y{}.onnx", "bench {} level=1 repeats=2", "compact {} level=1",
+    "plot", "plan name={} $TINY", "plot figure=overlap {}", "branch {} branch=shuffle",
+]  # fmt: skip
+
+
+@pytest.fixture
+def standing(run, lottery, monkeypatch, capsys):
+    """Leave runs in every state a run may be left in; return what their commands printed."""
+    from lottery import experiment, signals
+
+    said = {}
+    for name, words in STATES.items():
+        with monkeypatch.context() as patch:
+            real = experiment.obtain
+
+            def obtain(run, index, *given, name=name, real=real, **more):
+                if index == 2 and name == "stopped":
+                    signals.ASKED.append(75)
+                    signals.leave_if_asked()
+                if index == 2 and name == "crashed":
+                    raise OSError(5, "Input/output error", "outputs/crashed")
+                return real(run, index, *given, **more)
+
+            patch.setattr(experiment, "obtain", obtain)
+            run(f"name={name}", *words, code={"done": 0, "diverged": 6, "stopped": 75, "crashed": 5}[name])
+        signals.forget()
+        said[name] = "".join(capsys.readouterr())
+    return said
+
+
+def whole_commands(said):
+    """Yield every command of ours in a text, up to where it ends; a piece of prose is none."""
+    for match in re.finditer(r"(?<![\w./-])lottery (?!--)([a-z]+)\b([^\n`]*)", said):
+        line = re.split(r"; | \(|, (?!\S*=)|: |\. |\.$| \| | {2,}", match[0])[0]
+        words = shlex.split(line)
+        if match[1] in cli.commands() and not any(word in PROSE for word in words[2:]):
+            yield words[1:]
+
+
+PROSE = {"with", "makes", "shows", "lists", "prints", "again", "once", "for", "and", "the", "or", "draws", "says", "takes"}
+
+
+@pytest.mark.parametrize(("state", "lines"), [
+    ("stopped", LOOKING), *(pytest.param(name, LOOKING + DEAR, marks=pytest.mark.slow) for name in STATES)
+])  # fmt: skip
+def test_what_is_printed_of_a_run_is_typed_in_its_state(state, lines, standing, tiny, lottery, capsys, monkeypatch, tmp_path):
+    """A command that goes on with a run is the same run; any other ends with exit 0."""
+    texts = [standing[state]]
+    for line in lines:
+        words = [w for word in line.replace("{}", state).split() for w in (tiny if word == "$TINY" else [word])]
+        code = lottery(*words)
+        texts.append("".join(capsys.readouterr()))
+        assert code in (0, 1, 2, 4, 6), (line, code, texts[-1])
+        assert "bug in lottery" not in texts[-1] and "Traceback" not in texts[-1], (line, texts[-1])
+    typed = {tuple(words): text for text in texts for words in whole_commands(text)}
+    assert len(typed) > 4, typed
+    went_on = []
+    monkeypatch.setattr("lottery.jobs.Jobs.execute", lambda self, job, words: went_on.append(folder_of(job)))
+    monkeypatch.setattr("lottery.jobs.Jobs.summary", lambda self: "")
+    for words, text in typed.items():
+        code = lottery(*words)
+        said = "".join(capsys.readouterr())
+        unhealthy = words[0] == "doctor" and code == 4
+        too_early = code == 2 and "finished" in said  # of a run that has no level to speak of
+        assert code == 0 or unhealthy or too_early, (words, code, said, text)
+    if state in ("stopped", "crashed"):
+        assert any(folder.parts[-3] == state for folder in went_on), typed
+
+
+def folder_of(job):
+    from lottery import config
+    from lottery.identity import run_folder
+
+    config.parts(job.settings)
+    return run_folder(job.settings, job.name)

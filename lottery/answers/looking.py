@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 
@@ -21,7 +22,7 @@ def meant(word: str, known: Mapping[str, str]) -> str:
     key, equals, _ = said.partition("=")
     if equals and key in known and not known[key].startswith(said.partition("=")[2]):
         return said
-    if FILE.fullmatch(word) and "to" in known and not known["to"]:
+    if FILE.fullmatch(word) and known.get("to") == "" and not os.path.exists(word):
         return f"to={word}"
     if known.get("branch") == "" and word in defaults.names_in("branch"):
         return f"branch={word}"

@@ -138,6 +138,8 @@ def settled(words: Sequence[str], chosen: dict[str, str], filters: bool) -> list
     kept = []
     for word in words:
         option = meant(word, chosen)
+        if option == f"to={word}" and not filters and not kept:
+            option = ""  # what is read stands first
         if option and not (filters and there(word, chosen.get("outputs", "outputs"))):
             key, _, chosen[key] = option.partition("=")
         else:

@@ -48,9 +48,10 @@ def main(arguments: list[str]) -> int:
     told = [*words, *(f"{key}={value}" for key, value in chosen.items() if value)]
     overrides = meant("import", overrides, told)
     if len(words) != 1 or not chosen["to"]:
-        raise UsageError(
-            "import: name a file or folder and to=: lottery import net.pth to=t.safetensors"
-        )
+        path = words[0] if words else "net.pth"
+        new = Path(path).name.partition(".")[0] + "_ticket.safetensors"
+        typed = shlex.join(["lottery", "import", path, f"to={chosen['to'] or new}"])
+        raise UsageError(f"import: name a file or folder and to=: {typed}")
     if chosen["weights"]:
         one_of(chosen, "weights", ("start", "end"), "import")
     if overrides and not any(word.startswith("model=") for word in overrides):

@@ -11,7 +11,7 @@ ALIASES = {
 }
 COMMANDS: dict[str, Answer] = {  # {rest} is what stood behind, {run} that or RUN
     "resume continue restart go_on retry requeue": (
-        f"{RESUMES}; `lottery show` prints the command of a run", [("run {rest}", "")]
+        RESUMES, [("run {rest}", "")]
     ),
     "status state st ps top queue squeue history reflog log_list": (
         "all runs, or how far one is", [("ls", ""), ("tail {run}", "")]
