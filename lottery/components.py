@@ -91,7 +91,7 @@ def namesakes(kind: str, path: tuple[str, ...]) -> dict[str, str]:
     Looked for once on a path for modules, as all that is installed there is read.
     """
     own = own_components(kind)
-    found = [e for e in entry_points(group=f"lottery.{kind}") if e.name in own]
+    found = [e for e in packages.entries(f"lottery.{kind}") if e.name in own]
     return {e.name: getattr(getattr(e, "dist", None), "name", e.value) for e in found}
 
 

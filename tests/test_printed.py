@@ -138,6 +138,8 @@ def test_what_is_printed_of_a_run_is_typed_in_its_state(state, lines, standing, 
     texts = [standing[state]]
     for line in lines:
         words = [w for word in line.replace("{}", state).split() for w in (tiny if word == "$TINY" else [word])]
+        if words[0] == "import" and not (tmp_path / words[1]).exists():
+            continue  # of a run without a level to export
         code = lottery(*words)
         texts.append("".join(capsys.readouterr()))
         assert code in (0, 1, 2, 4, 6), (line, code, texts[-1])

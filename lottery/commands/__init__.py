@@ -135,7 +135,7 @@ def settled(words: Sequence[str], chosen: dict[str, str], filters: bool) -> list
     """
     from lottery.answers.looking import meant
 
-    kept = []
+    kept: list[str] = []
     for word in words:
         option = meant(word, chosen)
         if option == f"to={word}" and not filters and not kept:

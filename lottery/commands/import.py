@@ -48,9 +48,9 @@ def main(arguments: list[str]) -> int:
     told = [*words, *(f"{key}={value}" for key, value in chosen.items() if value)]
     overrides = meant("import", overrides, told)
     if len(words) != 1 or not chosen["to"]:
-        path = words[0] if words else "net.pth"
-        new = Path(path).name.partition(".")[0] + "_ticket.safetensors"
-        typed = shlex.join(["lottery", "import", path, f"to={chosen['to'] or new}"])
+        named = words[0] if words else "net.pth"
+        new = Path(named).name.partition(".")[0] + "_ticket.safetensors"
+        typed = shlex.join(["lottery", "import", named, f"to={chosen['to'] or new}"])
         raise UsageError(f"import: name a file or folder and to=: {typed}")
     if chosen["weights"]:
         one_of(chosen, "weights", ("start", "end"), "import")
