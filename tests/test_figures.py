@@ -788,6 +788,8 @@ def test_tick_labels_have_both_ends_and_room_between():
     assert charts.ticks_between(26.2144, 100) == [26.2144, 40, 50, 70, 100]
     assert charts.ticks_between(0.1, 100) == [0.1, 1, 10, 100]
     assert charts.ticks_between(1.8, 100) == [1.8, 5, 10, 20, 50, 100]
+    found = charts.ticks_between(0.001, 0.1)  # 0.002 would touch 0.001
+    assert found == pytest.approx([0.001, 0.005, 0.01, 0.02, 0.05, 0.1])
     assert charts.ticks_between(7, 7) == [7]
     generator = np.random.default_rng(0)
     for low, ratio in zip(

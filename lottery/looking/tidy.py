@@ -20,7 +20,7 @@ from lottery.storage import records
 from lottery.wording import in_html, printable
 
 SHOWN = ("name", "id", "replicate", "model", "dataset", "method", "rewind", "levels", "density",
-         "val_accuracy", "test_accuracy", "state")  # fmt: skip
+         "val_accuracy", "test_accuracy", "state", "warnings")  # fmt: skip
 HEADS = {"val_accuracy": "val %", "test_accuracy": "test %"}
 MOST = 60  # runs that a notebook shows
 NUMBERS = ("density", "val_accuracy", "test_accuracy", "seconds", "left")  # of a run, or NaN

@@ -1,5 +1,6 @@
 """What the figures share: style, colours, axes, and means with their intervals. No torch."""
 
+import itertools
 import math
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
@@ -40,7 +41,8 @@ LINE = 0.145  # inches, of a line of a legend
 GIVEN = 2  # lines of a legend that a figure has room for as it is
 NICE = ((1, 1.5, 2, 3, 4, 5, 7), (1, 2, 5), (1,))  # digits of tick labels, as many as have room
 ROOM = 0.02  # of an axis, beyond where values end, so that a marker there is whole
-CLOSE = 0.12  # tick labels nearer to each other than this share of an axis would touch
+CLOSE, LETTERS = 0.12, 4  # tick labels of so many letters nearer than this share of an axis touch
+WIDER = 0.4  # of that, for each letter more
 STYLE: dict[str, Any] = {
     "font.family": ["sans-serif"],
     "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same letters everywhere
@@ -156,12 +158,17 @@ def ticks_between(low: float, high: float) -> list[float]:
     if high <= low:
         return [low]
     reach = math.log(high / low)
+
+    def apart(a: float, b: float) -> bool:
+        letters = (len(short(a)) + len(short(b))) / 2
+        return math.log(b / a) > CLOSE * max(1, 1 + WIDER * (letters - LETTERS)) * reach
+
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     grids = [(digits, 1) for digits in NICE] + [((1,), every) for every in range(2, last - first)]
     for digits, every in grids:
         round_ones = [d * 10.0**e for e in range(first, last + 1) if e % every == 0 for d in digits]
-        inner = [t for t in round_ones if CLOSE < math.log(t / low) / reach < 1 - CLOSE]
-        if min(np.diff(np.log(inner)), default=reach) > CLOSE * reach:
+        inner = [t for t in round_ones if low < t < high and apart(low, t) and apart(t, high)]
+        if all(itertools.starmap(apart, itertools.pairwise(inner))):
             return [low, *inner, high]
     return [low, high]
 
