@@ -81,8 +81,8 @@ def test_verdicts_on_tickets_stay_on_a_narrow_terminal(monkeypatch):
            "verdict": sanity.UNKNOWN}  # fmt: skip
     monkeypatch.delenv("COLUMNS", raising=False)
     assert sanity.sanity_table([row]).splitlines()[1:] == [
-        "level  density   n  ticket shuffle  random  reinit  ticket - controls         verdict",
-        f"    1   0.8000   3   96.39   96.57                  -0.19 (-2.80 to +2.43)    {sanity.UNKNOWN}",
+        "level  density   n  ticket shuffle  ticket - controls         verdict",
+        f"    1   0.8000   3   96.39   96.57  -0.19 (-2.80 to +2.43)    {sanity.UNKNOWN}",
     ]
     monkeypatch.setenv("COLUMNS", "60")
     lines = sanity.sanity_table([row]).splitlines()

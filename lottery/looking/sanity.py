@@ -148,14 +148,19 @@ def sanity_table(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def laid(lines: Sequence[list[str]], most: int | None) -> list[str]:
-    """Return the lines of the table, its heads first; on a narrow terminal the verdicts stay."""
-    kept = list(range(len(WIDTHS)))
+    """Return the lines of the table, its heads first; on a narrow terminal the verdicts stay.
+
+    Controls that no level has are left out.
+    """
+    kept = [at for at in range(len(WIDTHS)) if any(line[at].strip() for line in lines[1:])]
+    there = len(kept)
     longest = max(len(line[-1]) for line in lines)
     for place in EASED:
-        if most is not None and sum(abs(WIDTHS[at]) + 1 for at in kept) - 1 + longest > most:
+        wide = sum(abs(WIDTHS[at]) + 1 for at in kept) - 1 + longest
+        if most is not None and wide > most and place in kept:
             kept.remove(place)
     heads, *rows = lines
-    heads = heads if len(kept) == len(heads) else [*heads[:-1], f"{heads[-1]} {formats.CUT}"]
+    heads = heads if len(kept) == there else [*heads[:-1], f"{heads[-1]} {formats.CUT}"]
     return [
         " ".join(
             line[at].rjust(WIDTHS[at]) if WIDTHS[at] > 0 else line[at].ljust(-WIDTHS[at])
