@@ -158,6 +158,20 @@ def test_a_figure_obeys_nothing(hostile, tmp_path, capsys, figure):
     assert hostile("plot", *which, f"figure={figure}", "to=x.svg") == 0  # its table is known as ours
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["=1+$x$_<b>&%", "\u202egnp \u2066x", "a\x1b[31mb", "a" * 200])
+def test_figures_of_trained_runs_obey_no_name(run, lottery, tmp_path, capsys, name):
+    run(f'name="{name}"')
+    capsys.readouterr()
+    for figure in ("curves", "early_stop", "filters", "overlap", "weights"):
+        assert lottery("plot", f"figure={figure}", f"to={figure}.svg,{figure}.png") == 0
+        check_plain("".join(capsys.readouterr()))
+        text = (tmp_path / f"{figure}.svg").read_text()
+        check_plain(text)
+        assert ElementTree.fromstring(text).tag.endswith("svg")
+        check_csv((tmp_path / f"{figure}.csv").read_text())
+
+
 def test_a_notebook_obeys_nothing(hostile):
     shown = face.load("outputs")._repr_html_()
     check_plain(shown)

@@ -118,6 +118,10 @@ def test_a_container_without_a_home_or_a_folder(monkeypatch, capsys):
     with pytest.raises(RuntimeError) as caught:
         Path("~/x").expanduser()
     assert "export HOME=DIR" in str(in_words(caught.value))
+    monkeypatch.delenv("LOTTERY_DATA", raising=False)
+    assert cli.main(["doctor", "fast=true", "outputs=nowhere"]) in (0, 2, 4)
+    said = "".join(capsys.readouterr())
+    assert "this user has no home folder; type data=DIR" in said
     monkeypatch.setattr("os.getcwd", lacks(FileNotFoundError(2, "No such file or directory")))
     assert cli.main(["ls"]) == 2
     assert cli.main(["--help"]) == 0

@@ -29,7 +29,7 @@ from lottery.upkeep import garbage, health
 from lottery.upkeep.entries import Shelved, size
 from lottery.upkeep.health import Finding
 from lottery.upkeep.inventory import Inventory
-from lottery.wording import in_words, near, outputs_word, printable
+from lottery.wording import expanded, in_words, near, outputs_word, printable
 
 KNOWN = {"outputs": "outputs", "data": "", "fast": "false"}
 HYDRA = ((1, 3, 8), (1, 5))  # from, and below: what pyproject.toml asks for
@@ -138,7 +138,9 @@ def numbers(version: str) -> tuple[int, ...]:
 def data(chosen: str) -> Row:
     """Return where data sets are looked for."""
     word = chosen or os.environ.get("LOTTERY_DATA", "~/.cache/lottery-data")
-    folder = Path(word).expanduser()
+    folder = expanded(word)
+    if not chosen and not folder.exists() and word.startswith("~") and str(folder)[1:2] == "~":
+        return word, "this user has no home folder; type data=DIR, or export LOTTERY_DATA=DIR"
     if not folder.exists():
         return str(folder), "is not there yet; the first download makes it"
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):

@@ -46,6 +46,7 @@ from safetensors.torch import save
 
 from lottery import cli, components, config, identity
 from lottery.errors import UsageError
+from lottery.looking import packages
 from lottery.pixels.downloads import Source
 from lottery.storage import store
 from lottery.storage.records import digest
@@ -458,7 +459,7 @@ def test_an_entry_point_is_loaded_by_its_own_name_only(monkeypatch, tally):
         def load(self):
             return lambda task, *, x: x
 
-    monkeypatch.setattr(components, "entry_points", lambda group: [Installed()])
+    monkeypatch.setattr(packages, "entries", lambda group: [Installed()])
     for name in ("os:system", "os.system", "lottery.model", "Theirs"):
         with pytest.raises(UsageError, match="there is no model"):
             components.find("model", name, "model")
