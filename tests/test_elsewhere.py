@@ -89,7 +89,7 @@ def check_plain(text):
 def check_csv(text):
     for row in csv.reader(io.StringIO(text)):
         for cell in row:
-            number = re.fullmatch(r"-?[\d.]+(e-?\d+)?", cell)
+            number = re.fullmatch(r"-?([\d.]+(e-?\d+)?|inf)", cell)
             assert number or not cell.lstrip().startswith(("=", "+", "-", "@", "\t", "\r")), cell
 
 
