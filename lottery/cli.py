@@ -182,13 +182,23 @@ def dispatch(arguments: list[str]) -> int:
     from lottery.answers.looking import anyway
 
     if word not in commands():
-        word, rest = command_meant(word, rest, commands())
+        word, rest = command_meant(word, rest, commands(), newest_run)
     if rest and rest[0] in HELP:
         rest = ["--help"]
     if not {"-h", "--help"} & set(rest):
         check_place()
         rest = anyway(word, rest)
     return int(command(word).main(rest))
+
+
+def newest_run() -> str:
+    """Return the newest run, as it can be typed; "" where there is none."""
+    from lottery.looking.naming import newest
+
+    try:
+        return newest(Path("outputs"), "")[0]
+    except LotteryError:
+        return ""
 
 
 def check_place() -> None:

@@ -19,7 +19,7 @@ def read(typed):
     if word == "help":
         word, rest = rest[0], ["--help"]
     if word not in COMMANDS:
-        word, rest = answers.command_meant(word, rest, COMMANDS)
+        word, rest = answers.command_meant(word, rest, COMMANDS, cli.newest_run)
     if word == "plot":
         from lottery.commands.plot import named
 

@@ -104,13 +104,16 @@ def settled(job: Composed) -> None:
     _ = job.settings
 
 
-def command_meant(word: str, rest: Sequence[str], commands: Sequence[str]) -> tuple[str, list[str]]:
+def command_meant(
+    word: str, rest: Sequence[str], commands: Sequence[str], newest: Callable[[], str]
+) -> tuple[str, list[str]]:
     """Return the command and the words that a word in its place stands for, where that is plain.
 
-    Raises UsageError with what to type where it is not, and where nobody knows the word.
+    `newest` names the newest run there is, "" for none. Raises UsageError with what to type where
+    it is not plain, and where nobody knows the word.
     """
 
     def correct(command: str, words: Sequence[str]) -> str:
         return shlex.join(["lottery", *corrected(command, read(words))])
 
-    return words_of_commands.command_meant(word, rest, commands, correct)
+    return words_of_commands.command_meant(word, rest, commands, correct, newest)

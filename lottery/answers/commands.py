@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from lottery.answers import tables
 from lottery.answers.options import FIRST
-from lottery.errors import LotteryError, UsageError
-from lottery.looking.naming import newest
+from lottery.errors import UsageError
 from lottery.looking.settings import Known, known
 from lottery.spelling import plain, suggestion
 from lottery.synonyms import LISTING, RESUMES
@@ -18,12 +16,16 @@ Correct = Callable[[str, Sequence[str]], str]  # the command that words of a run
 
 
 def command_meant(
-    word: str, rest: Sequence[str], commands: Sequence[str], correct: Correct
+    word: str,
+    rest: Sequence[str],
+    commands: Sequence[str],
+    correct: Correct,
+    newest: Callable[[], str],
 ) -> tuple[str, list[str]]:
     """Return the command and the words that a word in its place stands for, where that is plain.
 
-    `correct` makes a command of the words of a run. Raises UsageError with what to type where the
-    word is not plain, and where nobody knows it.
+    `correct` makes a command of the words of a run, `newest` names the newest run there is, "" for
+    none. Raises UsageError with what to type where the word is not plain, or nobody knows it.
     """
     name = plain(word)
     if (
@@ -31,7 +33,7 @@ def command_meant(
         and rest
         and plain(rest[0]) in {**tables.commands(), **tables.words_of("ALIASES")}
     ):
-        return command_meant(rest[0], rest[1:], commands, correct)
+        return command_meant(rest[0], rest[1:], commands, correct, newest)
     if name == "lottery" and rest and rest[0] in commands:
         return rest[0], list(rest[1:])
     if rest and plain(rest[0]) in LISTING:  # runs list, image ls
@@ -41,7 +43,8 @@ def command_meant(
     near = known(())
     if name in tables.commands():
         why, choices = tables.commands()[name]
-        typed = typed_for(word, rest, choices, near, correct, resumes=why.startswith(RESUMES))
+        resumes = why.startswith(RESUMES)
+        typed = typed_for(word, rest, choices, near, correct, newest, resumes)
         raise UsageError(f"there is no command '{word}': {why}; {typed}")
     option = near.option_of_any(word, FIRST)
     if option or ("=" in word and not word.startswith("-")):
@@ -50,20 +53,13 @@ def command_meant(
     raise UsageError(f"there is no command '{word}'{hint} (there are: {', '.join(commands)})")
 
 
-def one_there() -> str:
-    """Return the newest run, as it can be typed; "" where there is none."""
-    try:
-        return newest(Path("outputs"), "")[0]
-    except LotteryError:
-        return ""
-
-
 def typed_for(
     word: str,
     rest: Sequence[str],
     choices: Sequence[tuple[str, str]],
     near: Known,
     correct: Correct,
+    newest: Callable[[], str],
     resumes: bool,
 ) -> str:
     """Return the commands to type in place of another tool's."""
@@ -72,10 +68,10 @@ def typed_for(
     bare = [w for w in names if not near.option_of_any(w, FIRST)]
     figures = near.options("figure")
     for template, when in choices:
-        if "{rest}" in template and resumes and (bare or not rest and one_there()):
+        if "{rest}" in template and resumes and (bare or not rest and newest()):
             template = "show {run}"
         made = template.format(
-            run=shlex.join(names[:1]) or one_there(), rest="{rest}", word=word,
+            run=shlex.join(names[:1]) or newest(), rest="{rest}", word=word,
             figure=next((r for r in rest if r in figures), "accuracy"),
         )  # fmt: skip
         typed = shlex.split(made.replace("{rest}", ""))

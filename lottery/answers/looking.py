@@ -9,8 +9,6 @@ from collections.abc import Mapping, Sequence
 from lottery import synonyms
 from lottery.answers.tables import turned
 from lottery.looking import defaults
-from lottery.looking.facts import ALSO, COLUMNS
-from lottery.looking.filters import GRAMMAR
 from lottery.spelling import plain, suggestion
 
 FILE = re.compile(r"[\w./~-]+\.(png|svg|pdf|html?|onnx|safetensors|csv|tex)", re.IGNORECASE)
@@ -36,19 +34,24 @@ def anyway(command: str, words: Sequence[str]) -> list[str]:
     return [own for word in words if (own := flags.get(word, word))]
 
 
-def unknown(word: str, after: str, known: Mapping[str, str], filters: bool) -> str:
-    """Return the line for an option that a command does not take; `after` is the word behind it."""
+def unknown(
+    word: str, after: str, known: Mapping[str, str], columns: Sequence[str] = (), grammar: str = ""
+) -> str:
+    """Return the line for an option that a command does not take; `after` is the word behind it.
+
+    A command that takes filters gives the `columns` that it filters by, and their `grammar`.
+    """
     name, equals, value = word.lstrip("-").partition("=")
     habits = turned(synonyms.HABITS)
     real = {plain(k): k for k in known}.get(plain(name)) or habits.get(plain(name), "")
     if real.partition("=")[0] in known:
         whole = real if "=" in real else f"{real}={value or after or 'VALUE'}"
         return f"there is no option '{word}' here; type {whole}"
-    groups = {*COLUMNS, *ALSO, *defaults.groups()}
-    if filters and plain(name) in map(plain, groups) and (value or after):
+    groups = {*columns, *defaults.groups()} if columns else set()
+    if plain(name) in map(plain, groups) and (value or after):
         key = next(group for group in groups if plain(group) == plain(name))
         return f"there is no option '{word}' here; type {key}={value or after}"
     hint = suggestion(name, known)
     listed = ", ".join([*(f"{key}=" for key in known), "--help"])
-    besides = f"; filters are {GRAMMAR}" if filters else ""
+    besides = f"; filters are {grammar}" if grammar else ""
     return f"there is no option '{word}' here{hint} (there are: {listed}{besides})"

@@ -123,8 +123,11 @@ def parsed(
             continue
         if word.startswith("-") or ("=" in word and not (filters and filtering(word, known))):
             from lottery.answers.looking import unknown
+            from lottery.looking.facts import ALSO, COLUMNS
+            from lottery.looking.filters import GRAMMAR
 
-            raise UsageError(unknown(word, after, known, filters))
+            filtered = ([*COLUMNS, *ALSO], GRAMMAR) if filters else ((), "")
+            raise UsageError(unknown(word, after, known, *filtered))
     return settled(words, chosen, filters), chosen
 
 
