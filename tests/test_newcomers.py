@@ -85,6 +85,16 @@ def test_every_command_of_an_answer_can_be_typed(lottery, capsys, monkeypatch, t
             assert "no option" not in capsys.readouterr().err, habit
 
 
+@pytest.mark.parametrize(("typed", "why"), [
+    ("train=false test=true", "train=false names no option"), ("--pruner lt2", "prune: there is no 'lt2'"),
+    ("vgg19 synflow 0.01", "'0.01' is no override"), ("--lr 0.1 --nope", "there is no flag '--nope'"), ("--epochs 3 zzz=1", "there is no setting 'zzz'"),
+])  # fmt: skip
+def test_what_cannot_be_composed_is_not_told_to_type(typed, why, lottery, capsys):
+    assert lottery("run", *typed.split()) == 2
+    said = capsys.readouterr().err
+    assert why in said and "; type: " not in said and said.count("\n") == 1
+
+
 @pytest.mark.parametrize("word", ["zzz=1", "sanitty=true", "prune=bogus", "frobnicate", "epochz=3", "--frob 1"])
 def test_what_nobody_knows_is_refused_and_nothing_is_written(word, lottery, capsys, tmp_path):
     assert lottery("run", *word.split()) == 2

@@ -87,7 +87,7 @@ class Line:
         if given and not equals:
             first = self.waiting.pop(0)
             if (several := self.more_values(first)) != first:
-                found = setting(self.asked, key, several) or found
+                found = setting(self.asked, key, f"[{several}]") or found
         if found.why or found.command or found.words[:1] == ["-v"]:
             return found if found.why else Said(found.words, f"{word}: not here", found.command)
         return Said(found.words, "settings have no dashes")

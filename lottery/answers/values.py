@@ -39,7 +39,8 @@ def valued(asked: Asked, key: str, value: str, typed: str) -> Said:
     default = asked.known.settings.get(key)
     if (ends := RANGE.fullmatch(value)) and is_count(key, default):
         return ranged(asked, key, int(ends[1]), int(ends[2]), f"{typed}={value}")
-    if value[:1] == "[" and value[-1:] == "]" and isinstance(default, int | float | str):
+    single = is_count(key, default) or isinstance(default, int | float | str)
+    if value[:1] == "[" and value[-1:] == "]" and single:
         words = [f"{key}={value[1:-1]}"]
         return Said(words if asked.sweep else ["-m", *words], f"{typed}: {SEVERAL}")
     if names := tables.values(key):
