@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 
 from lottery.copying import copied
@@ -68,8 +69,8 @@ def layers(model: nn.Module) -> dict[str, Layer]:
             if not isinstance(module, kind.modules):
                 continue
             for name, weight in weights_of(module, kind.weights):
-                if not weight.is_floating_point():  # what is complex has no order to prune by
-                    continue
+                if not weight.is_floating_point() or not (is_lazy(weight) or weight.numel()):
+                    continue  # complex, without an order to prune by, or without any number
                 own = (f"{path}.{name}".lstrip("."), path)
                 known = found.get(id(weight))
                 if known is None or (known.kind.asked and not kind.asked):

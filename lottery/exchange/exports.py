@@ -1,6 +1,7 @@
 """Write a net for others, read it back, and put it in place where it computes the same."""
 
 import contextlib
+import logging
 import re
 import warnings
 from collections.abc import Iterator
@@ -57,6 +58,8 @@ def write(source: Source, how: str, target: Path, smaller: bool) -> Report:
 @contextlib.contextmanager
 def expressed(how: str) -> Iterator[None]:
     """Keep to ourselves what libraries warn of their own code; turn their errors into one line."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)  # torch logs of nets that look at values
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -66,6 +69,8 @@ def expressed(how: str) -> Iterator[None]:
     except Exception as error:
         why = COLOURS.sub("", tickets.first_line(root(error)))
         raise UsageError(f"export: as={how} cannot express this model ({why})") from error
+    finally:
+        logging.disable(before)
 
 
 def root(error: Exception) -> Exception:

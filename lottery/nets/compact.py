@@ -87,7 +87,7 @@ def remaining(net: Graph, model: nn.Module, mask: Mask) -> Tensor:
         fewer = used
     for side in (net.outputs, net.inputs, net.biases, net.norms):
         for channels in side.values():
-            if len(channels) and not fewer[channels].any():
+            if not fewer[channels].any():
                 fewer[channels[0]] = True
     return fewer
 

@@ -29,7 +29,7 @@ def heads(model: nn.Module, task: Task) -> set[str]:
     with torch.no_grad():
         for layer in every.values():
             size = layer.weight.requires_grad_(True).shape
-            scale = (2 * size[layer.kind.outputs] / max(1, size.numel())) ** 0.5
+            scale = (2 * size[layer.kind.outputs] / size.numel()) ** 0.5
             layer.weight.copy_(torch.randn(size, generator=draw) * scale)
     used = Used({name: layer.weight for name, layer in every.items()})
     noise = torch.randn(IMAGES, *task.input_shape, generator=draw)

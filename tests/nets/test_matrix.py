@@ -80,10 +80,9 @@ def check_scores(name, criterion, task):
 
 
 # Criteria that a net does not take. `bn_scale` wants BatchNorms that can be followed.
-FIRST = {"fisher", "obd", "snip_original", "synflow", "synflow_original", "taylor"}
 REFUSES = {
-    "inference": FIRST,  # those that score in evaluation mode
-    "checkpointed": FIRST | {"force", "grasp", "grasp_original", "snip", "snip_iterative"},
+    "inference": {"fisher", "obd", "snip_original", "synflow", "synflow_original", "taylor"},  # in eval
+    "checkpointed": {"force", "grasp", "grasp_original", "snip", "snip_iterative"},  # in train
 }
 
 # Layers that the loss does not know, whose scores are all 0.

@@ -726,6 +726,8 @@ def checkpointed(task):
 
     def call(net, x):
         x = F.relu(net.a(x.flatten(1)))
+        if not net.training:
+            return net.head(F.relu(net.b(x)))
         again = torch.utils.checkpoint.checkpoint
         return net.head(again(lambda x: F.relu(net.b(x)), x, use_reentrant=True))
 
