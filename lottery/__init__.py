@@ -2,19 +2,20 @@
 
 from typing import TYPE_CHECKING, Any
 
+from lottery.machine.version import __version__
+
 if TYPE_CHECKING:
     from lottery.exchange.finding import keep_masked as keep_masked
     from lottery.exchange.finding import load_ticket as load_ticket
-    from lottery.looking.tidy import load as load
-    from lottery.notebook import run as run
-    from lottery.plotting.drawing import draw as draw
+    from lottery.experiment.notebook import run as run
+    from lottery.results.plotting.drawing import draw as draw
+    from lottery.results.tidy import load as load
 
-__version__ = "0.1.0"
 __all__ = ["__version__", "draw", "load", "run", "load_ticket", "keep_masked"]
 DOORS = {
-    "draw": "lottery.plotting.drawing",
-    "load": "lottery.looking.tidy",
-    "run": "lottery.notebook",
+    "draw": "lottery.results.plotting.drawing",
+    "load": "lottery.results.tidy",
+    "run": "lottery.experiment.notebook",
     "load_ticket": "lottery.exchange.finding",
     "keep_masked": "lottery.exchange.finding",
 }  # name -> where it is; opened when asked for, so help needs none

@@ -15,7 +15,6 @@ from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
 
-from lottery import __version__, telling
 from lottery.errors import (
     DISK,
     HUNG_UP,
@@ -25,7 +24,9 @@ from lottery.errors import (
     Terminated,
     UsageError,
 )
-from lottery.wording import printable
+from lottery.machine.version import __version__
+from lottery.wording import telling
+from lottery.wording.text import printable
 
 COMMANDS = Path(__file__).parent / "commands"
 ENDING = {"SIGTERM": (TERMINATED, "terminated"), "SIGHUP": (HUNG_UP, "the terminal went away")}
@@ -120,7 +121,7 @@ def say(text: str) -> None:
 
 def last_words(error: Exception) -> tuple[int, str]:
     """Return exit code and line for an error that nobody has put into words."""
-    from lottery.blame import in_words
+    from lottery.config.blame import in_words
 
     if isinstance(told := in_words(error), LotteryError):
         return told.code, str(told)
@@ -178,8 +179,8 @@ def dispatch(arguments: list[str]) -> int:
         return 0
     if word in ("-sc", "--shell-completion"):
         return complete(rest)
-    from lottery.answers import command_meant
-    from lottery.answers.looking import anyway
+    from lottery.config.answers import command_meant
+    from lottery.config.answers.looking import anyway
 
     if word not in commands():
         word, rest = command_meant(word, rest, commands(), newest_run)
@@ -193,7 +194,7 @@ def dispatch(arguments: list[str]) -> int:
 
 def newest_run() -> str:
     """Return the newest run, as it can be typed; "" where there is none."""
-    from lottery.looking.naming import newest
+    from lottery.results.naming import newest
 
     try:
         return newest(Path("outputs"), "")[0]
@@ -235,7 +236,7 @@ def complete(rest: list[str]) -> int:
         return 0
     if asking and words[1] not in ("run", "plan"):
         if words[1] in commands():
-            from lottery.looking import completing
+            from lottery.results import completing
 
             begun = "" if line.endswith(" ") else words[-1]
             print("\n".join(completing.complete(command(words[1]).KNOWN, begun, words)))

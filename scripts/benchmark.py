@@ -24,14 +24,16 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from lottery import config, loop, skeleton
-from lottery import mask as masks
-from lottery.environment import set_up
-from lottery.opening import channels_last
-from lottery.parts import Ticket
-from lottery.pixels.images import image_task
-from lottery.pixels.splits import Images
-from lottery.step import Span
+from lottery.config import build, schema
+from lottery.experiment.open_run import channels_last
+from lottery.machine.environment import set_up
+from lottery.tasks.images.images import image_task
+from lottery.tasks.images.splits import Images
+from lottery.terms import mask as masks
+from lottery.terms.step import Span
+from lottery.terms.ticket import Ticket
+from lottery.training import loop, start
+from lottery.training.start import prepare
 
 DENSITY = 0.2
 CASES = {  # name -> model yaml, recipe, shape, examples, augmentation, steps a turn
@@ -84,11 +86,11 @@ def bound(model: str, recipe: str) -> Any:
     settings = config_of(recipe, model)
     node = settings["train"]
     made = SimpleNamespace(
-        **{**node, "optimizer": config.bind("optimizer", node["optimizer"], "o"),
-           "lr": config.bind("lr", node["lr"], "lr")}
+        **{**node, "optimizer": build.bind("optimizer", node["optimizer"], "o"),
+           "lr": build.bind("lr", node["lr"], "lr")}
     )  # fmt: skip
-    pruning = SimpleNamespace(update=config.bind("update", settings["prune"]["update"], "update"))
-    return SimpleNamespace(recipe=made, model=config.bind("model", settings["model"], "model"),
+    pruning = SimpleNamespace(update=build.bind("update", settings["prune"]["update"], "update"))
+    return SimpleNamespace(recipe=made, model=build.bind("model", settings["model"], "model"),
                            optimizer=node["optimizer"], pruning=pruning)  # fmt: skip
 
 
@@ -97,25 +99,25 @@ def config_of(recipe: str, model: str) -> dict[str, Any]:
     from hydra import compose, initialize_config_dir
     from hydra.core.config_store import ConfigStore
 
-    ConfigStore.instance().store(name="skeleton", node=skeleton.Config)
-    with initialize_config_dir(str(config.conf_dir()), version_base="1.3"):
+    ConfigStore.instance().store(name="skeleton", node=schema.Config)
+    with initialize_config_dir(str(build.conf_dir()), version_base="1.3"):
         composed = compose("run", [f"train={recipe}", f"model={model}"])
-    return config.plain(composed)
+    return build.plain(composed)
 
 
 def our_loop(parts: Any, task: Any) -> Iterator[int]:
     """Yield after each step of the product's loop."""
-    model = loop.build(parts, task)
+    model = start.build(parts, task)
     mask = {n: torch.rand(m.shape) < DENSITY for n, m in masks.dense(model).items()}
     ticket = Ticket(dict(model.state_dict()), mask, Span(0, 10**9))
-    return loop.steps(loop.prepare(parts, task, ticket, seed=0), 10**9)
+    return loop.steps(prepare(parts, task, ticket, seed=0), 10**9)
 
 
 def hand_loop(parts: Any, task: Any) -> Iterator[int]:
     """Yield after each step of a loop that anybody would write."""
     node = {k: v for k, v in parts.optimizer.items() if k != "name"}
     kind = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[parts.optimizer["name"]]
-    model = loop.build(parts, task)
+    model = start.build(parts, task)
     optimizer = kind(model.parameters(), **node)
     labels = task.splits["train"].labels
     pixels = task.splits["train"].pixels.float().div(255).sub(0.5).div(0.25)

@@ -24,16 +24,19 @@ from typing import Any, NamedTuple
 
 import torch
 
-from lottery import config, skeleton
-from lottery import mask as masks
-from lottery.environment import set_up
-from lottery.loop import Training, build, prepare, steps
-from lottery.opening import channels_last
-from lottery.parts import Parts, Ticket
-from lottery.resume import checkpoint
-from lottery.step import Span
+from lottery.config import build as config
+from lottery.config import schema
+from lottery.experiment.open_run import channels_last
+from lottery.machine.environment import set_up
 from lottery.storage.checkpoints import Checkpoints
-from lottery.task import Task
+from lottery.terms import mask as masks
+from lottery.terms.parts import Parts
+from lottery.terms.step import Span
+from lottery.terms.task import Task
+from lottery.terms.ticket import Ticket
+from lottery.training.loop import Training, steps
+from lottery.training.resume import checkpoint
+from lottery.training.start import build, prepare
 
 DENSITY = 0.2
 INTERVAL = 60.0  # seconds, the default of checkpoint_every
@@ -122,7 +125,7 @@ def bound(overrides: list[str]) -> tuple[Parts, Task]:
     from hydra import compose, initialize_config_dir
     from hydra.core.config_store import ConfigStore
 
-    ConfigStore.instance().store(name="skeleton", node=skeleton.Config)
+    ConfigStore.instance().store(name="skeleton", node=schema.Config)
     with initialize_config_dir(str(config.conf_dir()), version_base="1.3"):
         settings = config.plain(compose("run", overrides))
     parts = config.parts(settings)

@@ -52,8 +52,8 @@ def child(case: str, number: int) -> list[dict[str, Any]]:
 
 def billion(number: int) -> list[dict[str, Any]]:
     """Keep a tenth of `number` scores."""
-    from lottery import mask as masks
-    from lottery.allocations.globally import globally
+    from lottery.components.allocations.globally import globally
+    from lottery.terms import mask as masks
 
     before = peak()
     scores, mask = noise(number)
@@ -67,10 +67,10 @@ def resnet50(_: int) -> list[dict[str, Any]]:
     """Prune ResNet-50 by magnitude: scores, allocation, check."""
     import torch
 
-    from lottery import mask as masks
-    from lottery.allocations.globally import globally
-    from lottery.criteria.magnitude import magnitude
-    from lottery.pixels.vision import torchvision
+    from lottery.components.allocations.globally import globally
+    from lottery.components.criteria.magnitude import magnitude
+    from lottery.tasks.images.vision import torchvision
+    from lottery.terms import mask as masks
 
     model = torchvision("models").resnet50()
     mask = masks.dense(model)
@@ -86,7 +86,7 @@ def naive(number: int) -> list[dict[str, Any]]:
     """Keep a tenth of `number` scores, ours and the naive way in turns."""
     import torch
 
-    from lottery.allocations.globally import globally
+    from lottery.components.allocations.globally import globally
 
     scores, mask = noise(number)
     count = round(DENSITY * number)

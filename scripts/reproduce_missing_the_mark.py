@@ -16,8 +16,7 @@ import matplotlib
 import pandas as pd
 import yaml
 
-from lottery import stats
-from lottery.looking import results, sanity
+from lottery.results import results, sanity, stats
 from lottery.storage.records import read_run
 
 matplotlib.use("Agg")

@@ -24,6 +24,7 @@ for name in [n for n in os.environ if n in SET_HERE or n.startswith(SET_FOR) and
 import torch  # noqa: E402
 
 from lottery import cli  # noqa: E402
+from lottery.machine import signals  # noqa: E402
 
 torch.set_num_threads(1)
 
@@ -55,6 +56,7 @@ def lottery(tmp_path, monkeypatch):
     names = [n for n in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGHUP") if hasattr(signal, n)]
     before = {n: signal.getsignal(getattr(signal, n)) for n in names}
     yield lambda *words: cli.main([str(w) for w in words])
+    signals.forget()  # else the next run in this process, or in a child of it, stops at once
     torch.set_flush_denormal(False)  # a run turns it on, and hypothesis refuses to go on with it
     for name, handler in before.items():
         signal.signal(getattr(signal, name), handler)

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from lottery import cli
-from lottery.composing import order
+from lottery.config.compose import order
 from lottery.errors import LotteryError
 from lottery.storage import records
 

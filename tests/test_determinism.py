@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from lottery import environment
+from lottery.machine import environment
 from lottery.storage.records import read_signed
 
 CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
@@ -98,7 +98,7 @@ def blind_put(*_):
 def test_an_operation_without_a_deterministic_algorithm_is_one_line(
     lottery, tiny, capsys, monkeypatch, place
 ):
-    from lottery.pixels.images import ImageTask
+    from lottery.tasks.images.images import ImageTask
 
     plain = getattr(ImageTask, place)
     monkeypatch.setattr(ImageTask, place, lambda *words: (blind_put(), plain(*words))[1])
@@ -165,7 +165,7 @@ def test_strict_refuses_a_level_that_another_run_trained_elsewhere(run, lottery,
 
 def test_a_checkpoint_knows_where_it_was_made(run, lottery, tiny, tmp_path, capsys, monkeypatch, elsewhere):
     """A power cut in the middle of level 0: strict refuses the rest elsewhere, else it is noted."""
-    from lottery import loop
+    from lottery.training import loop
 
     class PowerCut(BaseException):
         pass

@@ -18,9 +18,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lottery import cli, config
-from lottery.looking.facts import COLUMNS
-from lottery.skeleton import Config
+from lottery import cli
+from lottery.config import build
+from lottery.config.schema import Config
+from lottery.results.facts import COLUMNS
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(ROOT.glob("docs/*.md")) + [ROOT / "README.md"]
@@ -138,11 +139,11 @@ def test_every_command_exists_and_takes_its_options(path):
 def taken(command, path):
     """Return the keys that a command takes, those of options that the page itself makes included."""
     module = importlib.import_module(f"lottery.commands.{command}")
-    groups = {p.parent.relative_to(config.conf_dir()).as_posix() for p in config.conf_dir().glob("*/**/*.yaml")}
+    groups = {p.parent.relative_to(build.conf_dir()).as_posix() for p in build.conf_dir().glob("*/**/*.yaml")}
     overrides = groups | {f.name for f in dataclasses.fields(Config)}
     if command in ("run", "plan", "import"):
         return overrides | {*getattr(module, "KNOWN", ())} | ({"time", "layers", "format"} if command == "plan" else set())
-    figures = [p.read_text() for p in config.conf_dir().glob("figure/*.yaml")]
+    figures = [p.read_text() for p in build.conf_dir().glob("figure/*.yaml")]
     figures += [block.text for block in blocks(path) if block.kind == "yaml"]
     own = "".join(block.text for block in blocks(path) if block.says("file"))
     more = {key for text in figures for key in yaml.safe_load(text)} | {*re.findall(r"(\w+): \w+ = ", own)}
@@ -187,8 +188,8 @@ def composed():
                 w if v[0] is None else f"{w.partition('=')[0]}={v[min(turn, len(v) - 1)]}"
                 for w, v in zip(plain, values)
             ]
-            with initialize_config_dir(str(config.conf_dir()), version_base="1.3"):
-                config.parts(config.plain(compose("run", picked)))
+            with initialize_config_dir(str(build.conf_dir()), version_base="1.3"):
+                build.parts(build.plain(compose("run", picked)))
 
     return call
 

@@ -9,8 +9,8 @@ from xml.etree import ElementTree
 import pytest
 
 import lottery as face
-from lottery import wording
-from lottery.reports import page
+from lottery.results.reports import page
+from lottery.wording import text as wording
 
 SECRET = "hunter2"
 URI = f"https://me:{SECRET}@host/x?token={SECRET}&a=1"
@@ -181,7 +181,7 @@ def test_a_notebook_obeys_nothing(hostile):
 @pytest.mark.slow
 def test_a_password_is_kept_nowhere(run, lottery, tmp_path, monkeypatch, capsys):
     """The logger has it, and no file of the run: the variable gives it to later commands."""
-    from lottery.loggers import mlflow
+    from lottery.components.loggers import mlflow
 
     seen = []
 

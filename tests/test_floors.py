@@ -1,4 +1,4 @@
-"""Imports point down only (the floors of CONTRIBUTING.md), read off the syntax trees."""
+"""Imports point down the floors of CONTRIBUTING.md, and never in a circle: read off the syntax trees."""
 
 import ast
 from pathlib import Path
@@ -6,61 +6,103 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "lottery"
-FLOORS = [  # a folder stands for every file in it but those that are named with it
-    ["errors", "spelling", "synonyms", "typed", "seeds", "step", "selection", "momentum", "copying", "prunable", "mask", "task", "units", "parts", "signals", "pause", "snapshots",
-     "wording", "warned", "telling", "formats", "identity", "source_hash", "stats", "nets.initializers", "plotting.source",
-     "storage.files", "storage.yamls", "storage.tables", "storage.records", "storage.disk", "storage.claims", "watching.pulse", "watching.sweep"],
-    ["storage", "pixels", "environment", "memory", "effort", "narrowing", "named", "scoring", "search", "regrow", "glimpse",
-     "watching", "plotting", "nets", "exchange"],
-    ["models", "datasets", "criteria", "structures", "allocations", "updates", "schedules",
-     "rewinds", "branches", "optimizers", "lrs", "loggers", "figures"],
-    ["loop", "resume", "train", "live", "prune", "monitor", "runs", "states", "outcome", "levels", "lineage", "cost", "rows",
-     "looking", "foresight", "upkeep", "plotting.material", "watching.logbook",
-     "nets.sizes", "exchange.forms", "exchange.exports"],
-    ["experiment", "checks", "timetable"],
-    ["cli", "commands", "answers", "__main__", "config", "skeleton", "components", "complaints", "composing", "interpolation", "sources", "sweeping", "blame", "jobs", "launch", "recording",
-     "opening", "reopen", "notebook", "reports", "plotting.drawing", "nets.measuring", "foresight.plans",
-     "looking.defaults", "looking.settings", "looking.retyped", "looking.sections"],
-]  # fmt: skip
-FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
-LEAVES = set(FLOORS[2])
-FILES = sorted(p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py")
+FLOORS = [  # from the ground up; of one floor's folders the right one may import those left of its <
+    "errors < wording",
+    "machine < storage < terms",
+    "config tasks nets pruning progress",
+    "training results",
+    "experiment",
+    "planning exchange upkeep",
+    "components",
+    "commands < cli",
+]
+FACE = {"__init__", "__main__"}  # above all
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def module(path):
+    name = path.relative_to(PACKAGE.parent).with_suffix("").as_posix().replace("/", ".")
+    return name.removesuffix(".__init__")
+
+
+MODULES = {module(path): path for path in FILES}
+
+
+def room(name):
+    """Return the folder or file of lottery/ that a module is, or lies in; its own name for the face."""
+    return (name.split(".") + ["__init__"])[1]
+
+
+def allowed():
+    """Return room -> the rooms that it may import."""
+    below, found = set(), {}
+    for floor in FLOORS:
+        here = floor.split()
+        for at, name in enumerate(here):
+            if name != "<":
+                left = here[:at][::-1]
+                chain = set(left) - {"<"} if "<" in here else set()
+                found[name] = below | chain | {name}
+        below |= set(here) - {"<"}
+    return found | dict.fromkeys(FACE, below | FACE)
+
+
+ALLOWED = allowed()
 
 
 def imports(path):
+    """Yield the names that a file imports, modules of ours as far as they are such."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom):
             assert not node.level, f"{path}: a relative import"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                yield whole if whole in MODULES else node.module
         elif isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
 
 
-def floor(name):
-    """Return the floor of a module: its own, or else that of its folder."""
-    first, _, rest = name.partition(".")
-    own = f"{first}.{rest.split('.')[0]}"
-    return FLOOR[own] if own in FLOOR else FLOOR.get(first)
+def test_the_floors_are_what_they_say():
+    assert ALLOWED["terms"] == {"errors", "wording", "machine", "storage", "terms"}
+    assert ALLOWED["machine"] == {"errors", "wording", "machine"}
+    assert ALLOWED["nets"] == {"errors", "wording", "machine", "storage", "terms", "nets"}
+    assert "commands" in ALLOWED["cli"] and "cli" not in ALLOWED["commands"]
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_imports_point_down(path):
-    own = path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", ".")
-    assert floor(own) is not None, f"{own} is on no floor: enter it in FLOORS and in CONTRIBUTING.md"
-    for name in imports(path):
-        first, _, rest = name.partition(".")
-        if first == "lottery" and rest and not rest.startswith("__"):
-            assert floor(rest) <= floor(own), f"{path} imports {name} from a higher floor"
-            here, there = (n.split(".")[0] for n in (own, rest))
-            assert not (here in LEAVES and there in LEAVES), f"{path}: one leaf imports another"
+def test_every_room_is_on_a_floor_and_every_floor_has_rooms():
+    there = {room(name) for name in MODULES}
+    assert there == set(ALLOWED), there ^ set(ALLOWED)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_imports_point_down(name):
+    here = room(name)
+    for other in imports(MODULES[name]):
+        first = other.split(".")[0]
+        if first == "lottery":
+            there = room(other)
+            assert there in ALLOWED[here], f"{name} imports {other}, which is on no floor below it"
+            kind = name.split(".")[:3]
+            # found by name: nobody imports a component, one of a kind never another kind's
+            assert there != "components" or other.split(".")[:3] == kind, f"{name} imports {other}"
         if first in ("hydra", "omegaconf"):
-            assert floor(own) == len(FLOORS) - 1, f"{path}: {first} lives on the top floor only"
+            assert here == "config", f"{name}: {first} lives in config/ only"
 
 
-def test_every_floor_names_what_is_there():
-    for name in FLOOR:
-        path = PACKAGE / name.replace(".", "/")
-        assert path.is_dir() or path.with_suffix(".py").exists(), f"{name} is gone: strike it off FLOORS"
+def test_no_import_goes_in_a_circle():
+    above, done = [], set()
+
+    def visit(name):
+        assert name not in above, " -> ".join([*above[above.index(name) :], name])
+        if name not in done:
+            above.append(name)
+            for other in set(imports(MODULES[name])) - {name}:
+                if other in MODULES:
+                    visit(other)
+            done.add(above.pop())
+
+    for name in MODULES:
+        visit(name)
 
 
 @pytest.mark.parametrize("word", ["utils", "core", "common", "base", "manager", "helper"])

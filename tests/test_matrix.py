@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from lottery import config
+from lottery.config import build
 
-CONF = config.conf_dir()
+CONF = build.conf_dir()
 NET = [
     "dataset=digits", "dataset.subsample=60", "dataset.validation=10", "model=resnet20",
     "model.depth=8", "model.width=4", "train.batch_size=20", "train.length=2ep", "levels=2",

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lottery import answers, cli
+from lottery import cli
+from lottery.config import answers
 
 HABITS = yaml.safe_load((Path(__file__).parent / "newcomers.yaml").read_text())
 COMMANDS = cli.commands()
@@ -53,8 +54,8 @@ def commands_in(said):
 
 def bound(words):
     """Compose and bind what the words of a run say, as a run does before it reads any data."""
-    from lottery.composing import compose_each
-    from lottery.config import parts
+    from lottery.config.build import parts
+    from lottery.config.compose import compose_each
 
     found = []
     code = compose_each(words, lambda job: (parts(job.settings), found.append(job.settings)))
@@ -103,7 +104,7 @@ def test_what_nobody_knows_is_refused_and_nothing_is_written(word, lottery, caps
 
 
 def test_a_synonym_is_the_same_run(lottery, tiny, tmp_path):
-    from lottery.identity import run_id
+    from lottery.config.identity import run_id
 
     ((one,), (other,)) = (bound(answers.meant("run", [*tiny, *w]))[1] for w in (["train.lr=0.01", "seed=2"], ["train.optimizer.lr=0.01", "replicate=2"]))
     assert run_id(one) == run_id(other) and one == other

@@ -61,13 +61,13 @@ def test_wheel_holds_configs_and_data_and_no_tests(wheel):
         names = set(file.namelist())
     assert {
         "lottery/conf/run.yaml",
-        "lottery/data/digits.safetensors",
-        "lottery/data/README.md",
-        "lottery/criteria/magnitude.py",
-        "lottery/reports/templates/report.html",
-        "lottery/reports/templates/parts.html",
-        "lottery/reports/templates/report.css",
-        "lottery/reports/templates/report.js",
+        "lottery/components/datasets/data/digits.safetensors",
+        "lottery/components/datasets/data/README.md",
+        "lottery/components/criteria/magnitude.py",
+        "lottery/results/reports/templates/report.html",
+        "lottery/results/reports/templates/parts.html",
+        "lottery/results/reports/templates/report.css",
+        "lottery/results/reports/templates/report.js",
     } <= names
     yamls = {f"lottery/conf/{p.relative_to(ROOT / 'conf')}" for p in ROOT.glob("conf/**/*.yaml")}
     assert yamls <= names

@@ -72,7 +72,7 @@ def test_what_a_wrong_line_tells_to_type_can_be_typed_there(line, least, lottery
     assert said.count("\n") == 1
     found = list(commands_in(said))
     assert len(found) >= least, said
-    monkeypatch.setattr("lottery.jobs.Jobs.take", lambda self, job: job.settings)  # composed, not trained
+    monkeypatch.setattr("lottery.experiment.jobs.Jobs.take", lambda self, job: job.settings)  # composed, not trained
     for words in found:
         code = lottery(*words)
         again = capsys.readouterr().err
@@ -96,12 +96,13 @@ DEAR = [
 @pytest.fixture
 def standing(run, lottery, monkeypatch, capsys):
     """Leave runs in every state a run may be left in; return what their commands printed."""
-    from lottery import experiment, signals
+    from lottery.experiment import loop
+    from lottery.machine import signals
 
     said = {}
     for name, words in STATES.items():
         with monkeypatch.context() as patch:
-            real = experiment.obtain
+            real = loop.obtain
 
             def obtain(run, index, *given, name=name, real=real, **more):
                 if index == 2 and name == "stopped":
@@ -111,7 +112,7 @@ def standing(run, lottery, monkeypatch, capsys):
                     raise OSError(5, "Input/output error", "outputs/crashed")
                 return real(run, index, *given, **more)
 
-            patch.setattr(experiment, "obtain", obtain)
+            patch.setattr(loop, "obtain", obtain)
             run(f"name={name}", *words, code={"done": 0, "diverged": 6, "stopped": 75, "crashed": 5}[name])
         signals.forget()
         said[name] = "".join(capsys.readouterr())
@@ -147,8 +148,8 @@ def test_what_is_printed_of_a_run_is_typed_in_its_state(state, lines, standing, 
     typed = {tuple(words): text for text in texts for words in whole_commands(text)}
     assert len(typed) > 4, typed
     went_on = []
-    monkeypatch.setattr("lottery.jobs.Jobs.execute", lambda self, job, words: went_on.append(folder_of(job)))
-    monkeypatch.setattr("lottery.jobs.Jobs.summary", lambda self: "")
+    monkeypatch.setattr("lottery.experiment.jobs.Jobs.execute", lambda self, job, words: went_on.append(folder_of(job)))
+    monkeypatch.setattr("lottery.experiment.jobs.Jobs.summary", lambda self: "")
     for words, text in typed.items():
         code = lottery(*words)
         said = "".join(capsys.readouterr())
@@ -160,8 +161,8 @@ def test_what_is_printed_of_a_run_is_typed_in_its_state(state, lines, standing, 
 
 
 def folder_of(job):
-    from lottery import config
-    from lottery.identity import run_folder
+    from lottery.config import build
+    from lottery.config.identity import run_folder
 
-    config.parts(job.settings)
+    build.parts(job.settings)
     return run_folder(job.settings, job.name)

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from lottery import cli, telling
-from lottery.looking import results
+from lottery import cli
+from lottery.results import results
 from lottery.storage.records import read_run
+from lottery.wording import telling
 
 PYTHON = f"{shlex.quote(sys.executable)} -m lottery"
 ERRORS = [errno.EPIPE, errno.EIO, errno.ENOSPC, errno.EBADF]
@@ -112,7 +113,7 @@ def test_a_full_disk_and_a_broken_connection_of_a_run_are_no_silence(
     lottery, tiny, tmp_path, monkeypatch, capsys
 ):
     """What fails beside the telling: outputs/, and a pipe that a component writes to."""
-    from lottery import recording
+    from lottery.experiment import record as recording
 
     for number in (errno.ENOSPC, errno.EPIPE):
         error = OSError(number, os.strerror(number))
@@ -208,7 +209,7 @@ def ended(child):
 
 
 def test_hup_stops_a_run_after_a_checkpoint_or_a_level(run, monkeypatch):
-    monkeypatch.setattr("lottery.experiment.warn_of_collapse",
+    monkeypatch.setattr("lottery.experiment.loop.warn_of_collapse",
                         lambda *given: os.kill(os.getpid(), signal.SIGHUP))  # fmt: skip
     record = read_run(run(code=129))
     assert record["state"] == "stopped"
@@ -261,7 +262,7 @@ def test_tail_ends_where_its_pipe_is_closed(fabricate, lottery, monkeypatch):
 
 
 def test_no_file_of_ours_takes_the_number_of_a_closed_stream(tmp_path):
-    code = "from lottery import telling; telling.open_standard(); print(open('x').fileno() > 2)"
+    code = "from lottery.wording import telling; telling.open_standard(); print(open('x').fileno() > 2)"
     (tmp_path / "x").touch()
     done = typed(tmp_path, f"{shlex.quote(sys.executable)} -c {shlex.quote(code)} 2>&- <&-")
     assert done.stdout == "True\n"

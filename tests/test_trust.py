@@ -23,16 +23,16 @@ LOADERS = {"Loader", "FullLoader", "UnsafeLoader", "CLoader", "CFullLoader", "CU
 # The places that may import a module whose name is not written there, or start a program.
 IMPORTERS = {
     ("cli.py", "command"),  # a command, of those that lie in lottery/commands
-    ("components.py", "find"),  # a component, of those that lie in its folder, and installed ones
+    ("config/bind.py", "find"),  # a component, of those that lie in its folder, and installed ones
     ("__init__.py", "__getattr__"),  # what Python users ask the package for, of those it names
-    ("pixels/vision.py", "torchvision"),  # a module of torchvision, named by two callers
+    ("tasks/images/vision.py", "torchvision"),  # a module of torchvision, named by two callers
 }
 YAML = {
     ("storage/yamls.py", "parse"),  # by one of the two safe loaders
 }
 STARTERS = {
-    ("recording.py", "git"),  # which commit this is
-    ("sources.py", "refuse_broken"),  # whether a plugin that was typed can be imported
+    ("experiment/record.py", "git"),  # which commit this is
+    ("config/sources.py", "refuse_broken"),  # whether a plugin that was typed can be imported
 }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from lottery.errors import UsageError
-from lottery.spelling import suggestion
+from lottery.wording.spelling import suggestion
 
 DIGITS = 19  # of a typed number; more are none of steps or bytes
 
@@ -45,8 +45,8 @@ def one_level(words: Sequence[str], chosen: Mapping[str, str], command: str) -> 
 
 def example(words: Sequence[str], chosen: Mapping[str, str], command: str, count: int = 1) -> str:
     """Return a command on the runs that were named, else on the newest; raises UsageError."""
-    from lottery.looking.naming import newest
-    from lottery.wording import outputs_word
+    from lottery.results.naming import newest
+    from lottery.wording.text import outputs_word
 
     outputs = Path(chosen["outputs"])
     named = (
@@ -97,7 +97,7 @@ def selection(
 ) -> tuple[list[str] | None, dict[str, str]]:
     """Return what `options` does; filters (`filters.GRAMMAR`) by other keys stay among the words.
 
-    The words are for `lottery.looking.choice.choose`, which knows whether there is such a column or
+    The words are for `lottery.results.choice.choose`, which knows whether there is such a column or
     setting. A word that is the name of something under outputs= is one, also with "=" or after "-".
     """
     return parsed(arguments, usage, known, filters=True)
@@ -122,9 +122,9 @@ def parsed(
         if filters and named(word, chosen.get("outputs", "outputs")):
             continue
         if word.startswith("-") or ("=" in word and not (filters and filtering(word, known))):
-            from lottery.answers.looking import unknown
-            from lottery.looking.facts import ALSO, COLUMNS
-            from lottery.looking.filters import GRAMMAR
+            from lottery.config.answers.looking import unknown
+            from lottery.results.facts import ALSO, COLUMNS
+            from lottery.results.filters import GRAMMAR
 
             filtered = ([*COLUMNS, *ALSO], GRAMMAR) if filters else ((), "")
             raise UsageError(unknown(word, after, known, *filtered))
@@ -136,7 +136,7 @@ def settled(words: Sequence[str], chosen: dict[str, str], filters: bool) -> list
 
     A word that is a name of something on the disk is one.
     """
-    from lottery.answers.looking import meant
+    from lottery.config.answers.looking import meant
 
     kept: list[str] = []
     for word in words:
@@ -152,23 +152,23 @@ def settled(words: Sequence[str], chosen: dict[str, str], filters: bool) -> list
 
 def there(word: str, outputs: str) -> bool:
     """Say whether a word names a run, or a file or folder."""
-    from lottery.looking.folders import matching
+    from lottery.results.folders import matching
 
     return bool(matching(Path(outputs).expanduser(), word))
 
 
 def named(word: str, outputs: str) -> bool:
     """Say whether a word is the name of something on the disk."""
-    from lottery.looking.choice import lies_there
+    from lottery.results.choice import lies_there
 
     return ("=" in word or word.startswith("-")) and lies_there(word, Path(outputs).expanduser())
 
 
 def filtering(word: str, known: Iterable[str]) -> bool:
     """Say whether a word may be a filter: one by a key that is no misspelt option."""
-    from lottery.looking.facts import ALSO, COLUMNS
-    from lottery.looking.filters import WORD
-    from lottery.spelling import alike
+    from lottery.results.facts import ALSO, COLUMNS
+    from lottery.results.filters import WORD
+    from lottery.wording.spelling import alike
 
     match = WORD.fullmatch(word)
     if not match:

@@ -17,8 +17,8 @@ from typing import Any
 
 from lottery.commands import one_level, one_of, selection, whole
 from lottery.errors import UsageError
-from lottery.formats import aligned, as_json, wrapped
-from lottery.wording import in_words, printable
+from lottery.results.formats import aligned, as_json, wrapped
+from lottery.wording.text import in_words, printable
 
 KNOWN = {
     "level": "", "branch": "", "batch": "1", "device": "auto", "threads": "", "repeats": "50",
@@ -36,11 +36,11 @@ def main(arguments: list[str]) -> int:
     form = one_of(chosen, "format", ("table", "json"), "bench")
     numbers = {key: number(chosen, key, least) for key, least in LEAST.items()}
     threads = number(chosen, "threads", 1) if chosen["threads"] else None
-    from lottery.environment import set_up
-    from lottery.looking import choice
-    from lottery.nets.measuring import describe
-    from lottery.opening import pick_device
-    from lottery.reopen import finished
+    from lottery.experiment.measuring import describe
+    from lottery.experiment.recorded_run import finished
+    from lottery.machine.devices import pick_device
+    from lottery.machine.environment import set_up
+    from lottery.results import choice
 
     folder = choice.one(Path(chosen["outputs"]), words, "bench")
     set_up(threads, False)

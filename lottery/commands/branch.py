@@ -17,9 +17,10 @@ from typing import Any
 import yaml
 
 from lottery.commands import example, selection, whole_numbers
+from lottery.config import defaults
+from lottery.config.identity import run_id
 from lottery.errors import UsageError
-from lottery.identity import run_id
-from lottery.looking import choice, defaults
+from lottery.results import choice
 from lottery.storage.settings import read_settings
 
 KNOWN = {"branch": "", "levels": "", "log": "", "outputs": "outputs"}
@@ -35,10 +36,11 @@ def main(arguments: list[str]) -> int:
         typed = example(words, chosen, "branch")
         asked = chosen["branch"] or "shuffle"
         raise UsageError(f"branch: name one run and a branch: {typed} branch={asked}")
-    from lottery import config, launch
-    from lottery.looking import results
+    from lottery.config import build
+    from lottery.experiment import launch
+    from lottery.results import results
 
-    nodes = {name: config.branch(name) for name in chosen["branch"].strip("[]").split(",")}
+    nodes = {name: build.branch(name) for name in chosen["branch"].strip("[]").split(",")}
     override(nodes, [word for word in arguments if sets(word)])
     wanted = whole_numbers(chosen["levels"], "levels", "branch")
     for folder in choice.replicates(Path(chosen["outputs"]), words, "branch"):
@@ -64,10 +66,10 @@ def main(arguments: list[str]) -> int:
         }
         if chosen["log"]:
             names = [name for name in chosen["log"].strip("[]").split(",") if name]
-            settings["loggers"] = {name: config.option("log", name) for name in names}
+            settings["loggers"] = {name: build.option("log", name) for name in names}
         typed = shlex.join(["lottery", "branch", *arguments])
         name = folder.parents[1].name
-        launch.launch(settings, config.parts(settings), name, typed, {}, follow=True)
+        launch.launch(settings, build.parts(settings), name, typed, {}, follow=True)
     return 0
 
 

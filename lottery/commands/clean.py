@@ -24,15 +24,15 @@ from pathlib import Path
 
 from lottery.commands import selection, there
 from lottery.errors import DONE, LOCKED, DamagedError, LotteryError, UsageError
-from lottery.formats import wrapped
-from lottery.looking import choice
-from lottery.spelling import suggestion
+from lottery.results import choice
+from lottery.results.formats import wrapped
 from lottery.upkeep import garbage
 from lottery.upkeep.entries import Replicate, held
 from lottery.upkeep.garbage import Piece
 from lottery.upkeep.health import again
 from lottery.upkeep.inventory import Inventory
-from lottery.wording import in_words, near, outputs_word, printable
+from lottery.wording.spelling import suggestion
+from lottery.wording.text import in_words, near, outputs_word, printable
 
 KNOWN = {"outputs": "outputs", "run": ""}
 FINDERS = {

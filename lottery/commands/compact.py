@@ -25,14 +25,13 @@ def main(arguments: list[str]) -> int:
     if words is None:
         return 0
     number = one_level(words, chosen, "compact")
-    from lottery.exchange.tickets import first_line
-    from lottery.levels import place
-    from lottery.looking import choice
-    from lottery.loop import build
+    from lottery.experiment.levels import place
+    from lottery.experiment.recorded_run import finished
     from lottery.nets.compact import compact, compare
-    from lottery.reopen import finished
+    from lottery.results import choice
     from lottery.storage import store
-    from lottery.wording import printable
+    from lottery.training.start import build
+    from lottery.wording.text import first_line, printable
 
     folder = choice.one(Path(chosen["outputs"]), words, "compact")
     level = finished(folder, number, chosen["branch"], "compact")

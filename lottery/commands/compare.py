@@ -30,11 +30,11 @@ from typing import TYPE_CHECKING
 
 from lottery.commands import one_of, selection, share, yes
 from lottery.errors import UsageError
-from lottery.spelling import suggestion
-from lottery.wording import printable
+from lottery.wording.spelling import suggestion
+from lottery.wording.text import printable
 
 if TYPE_CHECKING:
-    from lottery.looking.comparison import Group
+    from lottery.results.comparison import Group
 
 KNOWN = {"against": "", "metric": "test_accuracy", "tolerance": "0.005", "near": "0.02",
          "every": "false", "correction": "holm", "format": "table",
@@ -49,10 +49,9 @@ def main(arguments: list[str]) -> int:
     words, chosen = selection(arguments, __doc__, KNOWN)
     if words is None:
         return 0
-    from lottery import formats, stats
-    from lottery.looking import choice, comparison
-    from lottery.looking.comparison_tables import explained, tables
-    from lottery.looking.naming import none_there
+    from lottery.results import choice, comparison, formats, stats
+    from lottery.results.comparison_tables import explained, tables
+    from lottery.results.naming import none_there
 
     format = one_of(chosen, "format", formats.FORMATS, "compare")
     tolerance, near = (share(chosen, key, "compare") for key in ("tolerance", "near"))
@@ -90,7 +89,7 @@ def main(arguments: list[str]) -> int:
 
 def grouped(outputs: Path, folders: Sequence[Path], word: str) -> tuple[list[Group], int]:
     """Return the groups, and the number of the one to compare with."""
-    from lottery.looking import choice, comparison
+    from lottery.results import choice, comparison
 
     if not word:
         return comparison.groups(folders), 0
@@ -103,7 +102,7 @@ def grouped(outputs: Path, folders: Sequence[Path], word: str) -> tuple[list[Gro
 
 def check(some: Sequence[Group], metric: str) -> None:
     """Raise UsageError where there is nothing to compare, or no such metric."""
-    from lottery.looking import comparison
+    from lottery.results import comparison
 
     if not any(group.levels for group in some):
         why = next((w for g in some for w in g.damaged.values()), "none has finished a level")
@@ -132,7 +131,7 @@ def few(some: Sequence[float]) -> str:
 
 def alone(some: Sequence[Group], first: int, near: float) -> Iterator[str]:
     """Yield which densities are left out since no other group has them, and what shows them."""
-    from lottery.looking import comparison
+    from lottery.results import comparison
 
     left = comparison.left_out(some, first, near)
     each = "; ".join(f"{some[index].label} at {few(those)}" for index, those in left.items())
@@ -145,8 +144,8 @@ def alone(some: Sequence[Group], first: int, near: float) -> Iterator[str]:
 
 def warnings(some: Sequence[Group]) -> Iterator[str]:
     """Yield what the runs of each group were warned of, a line each, with whose it is."""
-    from lottery.looking.comparison_tables import MARK
-    from lottery.looking.facts import Facts
+    from lottery.results.comparison_tables import MARK
+    from lottery.results.facts import Facts
 
     if any({*group.levels} & {*group.warned} for group in some):
         yield f"{WARNED}{MARK} stands beside a mean where a replicate was warned at that level"
@@ -164,8 +163,8 @@ def warnings(some: Sequence[Group]) -> Iterator[str]:
 
 def notes(some: Sequence[Group], first: int) -> Iterator[str]:
     """Yield what a reader has to know of these runs before trusting the table, a line each."""
-    from lottery.looking.facts import Facts
-    from lottery.looking.folders import lost
+    from lottery.results.facts import Facts
+    from lottery.results.folders import lost
 
     for group in some:
         for folder, why in group.damaged.items():

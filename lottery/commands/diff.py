@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any
 
 from lottery.commands import example, selection, whole_numbers, yes
 from lottery.errors import DamagedError, UsageError
-from lottery.wording import printable
+from lottery.wording.text import printable
 
 if TYPE_CHECKING:
-    from lottery.looking.differences import Kept, Parting
+    from lottery.experiment.differences import Kept, Parting
 
 KNOWN = {"levels": "", "replay": "false", "outputs": "outputs"}
 PARTED = 1  # the exit code
@@ -59,8 +59,8 @@ class Side:
 
     def kept(self, place: str) -> Kept:
         """Return what the run kept of a level; raises UsageError where it cannot be read."""
-        from lottery.levels import current
-        from lottery.looking.differences import Kept
+        from lottery.experiment.differences import Kept
+        from lottery.experiment.levels import current
 
         shelf = current(self.folder.parents[2], self.levels[place])
         if shelf is None:
@@ -96,7 +96,7 @@ def main(arguments: list[str]) -> int:
 
 def named(outputs: Path, words: Sequence[str]) -> Iterator[Path]:
     """Yield the folders of the two runs that the first two words name; the others are filters."""
-    from lottery.looking import choice
+    from lottery.results import choice
 
     for word in words[2:]:
         if not choice.is_filter(word, outputs):
@@ -107,7 +107,7 @@ def named(outputs: Path, words: Sequence[str]) -> Iterator[Path]:
 
 def say(*lines: str) -> None:
     """Print lines; what stands in them may come from elsewhere."""
-    from lottery.formats import wrapped
+    from lottery.results.formats import wrapped
 
     for line in lines:
         print(wrapped(printable(line)))
@@ -115,7 +115,7 @@ def say(*lines: str) -> None:
 
 def circumstances(one: Side, other: Side) -> Iterator[str]:
     """Yield what two runs differ in beside their numbers: settings, environment, data."""
-    from lottery.identity import flat, identity, normalised
+    from lottery.config.identity import flat, identity, normalised
     from lottery.storage.settings import read_settings
 
     a, b = (normalised(read_settings(side.folder)) for side in (one, other))
@@ -206,7 +206,7 @@ def same_place(one: Side, other: Side, place: str) -> bool:
 
 def compared(one: Side, other: Side, place: str) -> Parting | None:
     """Return where a level of two runs parts; None where all that both kept is the same."""
-    from lottery.looking.differences import compare
+    from lottery.experiment.differences import compare
 
     return compare(one.kept(place), other.kept(place))
 
@@ -224,8 +224,8 @@ def replayed(one: Side, other: Side, place: str, parting: Parting) -> str:
     """Train a level of both runs again until they part; return what that showed."""
     if parting.by is None:
         return "replay: not needed, since they part before the first step"
-    from lottery.looking.replays import Replay, side_by_side
-    from lottery.reopen import reopen
+    from lottery.experiment.recorded_run import reopen
+    from lottery.experiment.replays import Replay, side_by_side
 
     pair = []
     for side in (one, other):

@@ -23,13 +23,13 @@ from pathlib import Path
 
 from lottery.commands import options
 from lottery.errors import DAMAGED, DONE, DamagedError, LotteryError, UsageError
-from lottery.formats import wrapped
-from lottery.storage.records import TEMPORARY
+from lottery.results.formats import wrapped
+from lottery.storage.files import TEMPORARY
 from lottery.upkeep import garbage, health
 from lottery.upkeep.entries import Shelved, size
 from lottery.upkeep.health import Finding
 from lottery.upkeep.inventory import Inventory
-from lottery.wording import expanded, in_words, near, outputs_word, printable
+from lottery.wording.text import expanded, in_words, near, outputs_word, printable
 
 KNOWN = {"outputs": "outputs", "data": "", "fast": "false"}
 HYDRA = ((1, 3, 8), (1, 5))  # from, and below: what pyproject.toml asks for
@@ -91,7 +91,7 @@ def section(title: str, rows: Sequence[Row]) -> int:
 
 def environment() -> Iterator[Row]:
     """Yield what lottery runs on; a finding for what it cannot run on."""
-    from lottery import __version__
+    from lottery.machine.version import __version__
 
     yield "lottery", __version__
     yield "python", f"{platform.python_version()}, {platform.platform()}"
@@ -110,8 +110,8 @@ def torch_rows() -> Iterator[Row]:
     """Yield torch, torchvision, the GPU, the CPU and the commit."""
     import torch
 
-    from lottery.pixels.vision import torchvision
-    from lottery.recording import git
+    from lottery.experiment.record import git
+    from lottery.tasks.images.vision import torchvision
 
     yield "torch", torch.__version__
     try:
@@ -167,11 +167,11 @@ def disk(outputs: Path, counts: str) -> list[Row]:
 
 def identity(path: Path) -> str:
     """Return the run id that a config.yaml stands for; raises DamagedError, whatever is in it."""
-    from lottery import config
-    from lottery.identity import run_id
+    from lottery.config import build
+    from lottery.config.identity import run_id
 
     try:
-        return run_id(config.read(path))
+        return run_id(build.read(path))
     except LotteryError:
         raise
     except Exception as error:  # noqa: BLE001 (a file from elsewhere may hold anything)

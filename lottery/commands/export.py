@@ -25,12 +25,12 @@ from typing import TYPE_CHECKING, Any
 
 from lottery.commands import one_level, one_of, selection, yes
 from lottery.errors import UsageError
-from lottery.wording import public
+from lottery.wording.text import public
 
 if TYPE_CHECKING:
     from lottery.exchange.exports import Report
     from lottery.exchange.tickets import Portable
-    from lottery.levels import Level
+    from lottery.experiment.level import Level
 
 KNOWN = {
     "level": "", "as": "", "to": "", "branch": "", "weights": "", "compact": "false",
@@ -66,11 +66,11 @@ def main(arguments: list[str]) -> int:
     weights = one_of({"weights": asked}, "weights", WEIGHTS, "export")
     from lottery.exchange import exports
     from lottery.exchange.forms import Source
-    from lottery.levels import place
-    from lottery.looking import choice, retyped
-    from lottery.looking.facts import Facts
-    from lottery.reopen import finished
-    from lottery.wording import printable
+    from lottery.experiment.levels import place
+    from lottery.experiment.recorded_run import finished
+    from lottery.results import choice, retyped
+    from lottery.results.facts import Facts
+    from lottery.wording.text import printable
 
     folder = choice.one(Path(chosen["outputs"]), words, "export")
     level = finished(folder, number, chosen["branch"], "export")
@@ -114,10 +114,10 @@ def described(level: Level, folder: Path, branch: str, weights: str) -> Portable
 
     import torch
 
-    from lottery import __version__
     from lottery.exchange import finding
-    from lottery.looking import retyped
-    from lottery.looking.facts import Facts
+    from lottery.machine.version import __version__
+    from lottery.results import retyped
+    from lottery.results.facts import Facts
     from lottery.storage.settings import read_settings
 
     found = finding.find(level.shelf.path, weights=weights)
@@ -151,7 +151,7 @@ PARTS = ("model", "dataset", "train", "prune", "schedule", "rewind", "replicate"
 def text(report: Report, ticket: Portable, how: str) -> str:
     """Return what was written and how it compares, in words."""
     from lottery.exchange.exports import EXAMPLES
-    from lottery.wording import in_words
+    from lottery.wording.text import in_words
 
     about: dict[str, Any] = ticket.about
     pruned = about["total"] - about["kept"]

@@ -25,12 +25,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lottery.answers import meant
 from lottery.commands import one_of, options
+from lottery.config.answers import meant
 from lottery.errors import UsageError
 
 if TYPE_CHECKING:
-    from lottery.composing import Composed
+    from lottery.config.composed import Composed
     from lottery.exchange.foreign import Found
     from lottery.exchange.tickets import Portable
 
@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> int:
     if words is None:
         return 0
     told = [*words, *(f"{key}={value}" for key, value in chosen.items() if value)]
-    overrides = meant("import", overrides, told)
+    overrides = meant("import", [*own, *overrides], told)
     if len(words) != 1 or not chosen["to"]:
         named = words[0] if words else "net.pth"
         new = Path(named).name.partition(".")[0] + "_ticket.safetensors"
@@ -56,10 +56,9 @@ def main(arguments: list[str]) -> int:
         one_of(chosen, "weights", ("start", "end"), "import")
     if overrides and not any(word.startswith("model=") for word in overrides):
         raise UsageError(f"import: {overrides[0]} says nothing without model=NAME")
-    overrides = own + overrides
     from lottery.exchange import foreign, placing, tickets
-    from lottery.looking import retyped
-    from lottery.wording import in_words, printable
+    from lottery.results import retyped
+    from lottery.wording.text import in_words, printable
 
     target = Path(chosen["to"]).expanduser()
     if target.suffix != ".safetensors":
@@ -101,9 +100,9 @@ def fitted(
     found: Found, chosen: dict[str, str], overrides: list[str]
 ) -> tuple[Portable, list[str]]:
     """Return the ticket, by the names of the model where one is asked for, and what to say."""
-    from lottery import __version__
     from lottery.exchange import matching, tickets
-    from lottery.wording import printable
+    from lottery.machine.version import __version__
+    from lottery.wording.text import printable
 
     raw = matching.zeros_of(found.weights) if chosen["masks"] == "zeros" else found.mask
     mask = matching.binary(raw, found.weights)
@@ -139,7 +138,7 @@ def fitted(
 def digests(paths: Sequence[Path]) -> dict[str, str]:
     """Return the sha256 of files by their names; by their paths where two have one name."""
     from lottery.exchange.tickets import read_bytes
-    from lottery.storage.records import digest
+    from lottery.storage.files import digest
 
     names = Counter(path.name for path in paths)
     return {p.name if names[p.name] == 1 else str(p): digest(read_bytes(p)) for p in paths}
@@ -147,7 +146,7 @@ def digests(paths: Sequence[Path]) -> dict[str, str]:
 
 def asked(overrides: list[str]) -> dict[str, Any]:
     """Return weights, dense mask and description of the model that overrides ask for."""
-    from lottery.composing import compose_each
+    from lottery.config.compose import compose_each
 
     made: list[dict[str, Any]] = []
     compose_each(overrides, lambda composed: made.append(built(composed)))
@@ -158,10 +157,10 @@ def built(composed: Composed) -> dict[str, Any]:
     """Return the same of one composed config."""
     import torch
 
-    from lottery import config
-    from lottery import mask as masks
-    from lottery.loop import build
-    from lottery.wording import expanded
+    from lottery.config import build as config
+    from lottery.terms import mask as masks
+    from lottery.training.start import build
+    from lottery.wording.text import expanded
 
     settings = composed.settings
     parts = config.parts(settings)

@@ -32,11 +32,11 @@ from typing import TYPE_CHECKING, Any
 
 from lottery.commands import one_of, selection
 from lottery.errors import UsageError
-from lottery.spelling import suggestion
-from lottery.wording import printable
+from lottery.wording.spelling import suggestion
+from lottery.wording.text import printable
 
 if TYPE_CHECKING:
-    from lottery.looking.facts import Facts
+    from lottery.results.facts import Facts
 
 KNOWN = {"sort": "", "columns": "", "format": "table", "outputs": "outputs"}
 FIRST = ("name", "id", "replicate", "model", "dataset", "method", "rewind")
@@ -53,11 +53,10 @@ def main(arguments: list[str]) -> int:
     words, chosen = selection(arguments, __doc__, KNOWN)
     if words is None:
         return 0
-    from lottery import formats
-    from lottery.looking import choice
-    from lottery.looking.facts import COLUMNS
-    from lottery.looking.naming import none_there
-    from lottery.looking.order import telling
+    from lottery.results import choice, formats
+    from lottery.results.facts import COLUMNS
+    from lottery.results.naming import none_there
+    from lottery.results.order import telling
 
     format = one_of(chosen, "format", formats.FORMATS, "ls")
     outputs = Path(chosen["outputs"])
@@ -87,7 +86,7 @@ def ordered(runs: list[Facts], sort: str) -> list[Facts]:
 
     Runs that have none of it come last. Raises UsageError for what is no column or setting.
     """
-    from lottery.looking.order import rank
+    from lottery.results.order import rank
 
     for word in reversed([w for w in sort.split(",") if w]):
         key, back = word.removeprefix("-"), word.startswith("-")
@@ -110,7 +109,7 @@ def asked(runs: Sequence[Facts], text: str) -> list[str]:
 
 def known(runs: Sequence[Facts], key: str, option: str) -> None:
     """Raise UsageError where no run has a column, option or setting of this name."""
-    from lottery.looking.facts import ALSO, COLUMNS
+    from lottery.results.facts import ALSO, COLUMNS
 
     names = dict.fromkeys(name for run in runs for name in run.keys)
     if runs and key not in names:
@@ -140,7 +139,7 @@ def laid_out(
 
 def renamed(key: str) -> str:
     """Return the column that a short name stands for."""
-    from lottery.looking.facts import ALSO
+    from lottery.results.facts import ALSO
 
     return key if key == "age" else ALSO.get(key, key)
 
@@ -158,9 +157,9 @@ def useful(key: str, runs: Sequence[Facts]) -> bool:
 
 def cell(run: Facts, key: str) -> str:
     """Return a cell for people."""
-    from lottery.formats import about
-    from lottery.looking.facts import COLUMNS, age
-    from lottery.looking.filters import MEASURED, spelled
+    from lottery.results.facts import COLUMNS, age
+    from lottery.results.filters import MEASURED, spelled
+    from lottery.results.formats import about
 
     if key == "age":
         return about(age(run.row["started"]))
@@ -182,7 +181,7 @@ def fitted(heads: list[str], rows: list[list[str]], room: int | None) -> str:
 
     What is the same in every line is said once above it; then long names lose their middle.
     """
-    from lottery.formats import aligned, places, shortened, wrapped
+    from lottery.results.formats import aligned, places, shortened, wrapped
 
     said = []
     for key in COMMON if room else ():
@@ -204,7 +203,7 @@ def fitted(heads: list[str], rows: list[list[str]], room: int | None) -> str:
 
 def too_wide(heads: Sequence[str], rows: Sequence[Sequence[str]], room: int | None) -> int:
     """Return by how many places a table is too wide."""
-    from lottery.formats import places
+    from lottery.results.formats import places
 
     if room is None:
         return 0

@@ -16,16 +16,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lottery.answers import meant, telling
-from lottery.composing import compose_each, is_sweep
+from lottery.config.answers import meant, telling
+from lottery.config.compose import compose_each, is_sweep
 from lottery.errors import UsageError
-from lottery.foresight.plans import Plans
-from lottery.formats import about, aligned, as_json, wrapped
-from lottery.wording import in_words, near, printable
+from lottery.planning.plans import Plans
+from lottery.results.formats import about, aligned, as_json, wrapped
+from lottery.wording.text import in_words, near, printable
 
 if TYPE_CHECKING:
-    from lottery.foresight.planned import Plan, Planned
-    from lottery.foresight.timing import Timing
+    from lottery.planning.planned import Plan, Planned
+    from lottery.planning.timing import Timing
 
 CHOICES = {"time": ("yes", "no"), "layers": ("no", "yes"), "format": ("table", "json")}
 
@@ -67,7 +67,7 @@ def taken(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
 
 def sweep(plans: Plans) -> str:
     """Return a line a job and what they come to, for people."""
-    from lottery.foresight.planned import SHARED, THERE, TRAIN
+    from lottery.planning.planned import SHARED, THERE, TRAIN
 
     heads: tuple[str, ...] = ("job", "train", "shared", "there", "steps", "time", "disk")
     lines = []
@@ -107,7 +107,7 @@ def sweep(plans: Plans) -> str:
 
 def single(plan: Plan, layers: bool) -> str:
     """Return the plan of one run, for people."""
-    from lottery.foresight.planned import TRAIN
+    from lottery.planning.planned import TRAIN
 
     heads: tuple[str, ...] = ("level", "density", "kept", "steps", "to score", "")
     lines: list[tuple[str, ...]] = [
@@ -150,7 +150,7 @@ def scored(row: Planned) -> str:
 
 def counted(counts: dict[str, Any]) -> str:
     """Return how many levels and branches there are of each kind."""
-    from lottery.foresight.planned import SHARED, THERE, TRAIN
+    from lottery.planning.planned import SHARED, THERE, TRAIN
 
     return f"{counts[TRAIN]} to train, {counts[SHARED]} shared, {counts[THERE]} already there"
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from lottery.commands import selection
 from lottery.errors import UsageError
-from lottery.wording import printable
+from lottery.wording.text import printable
 
 KNOWN = {"figure": "", "to": "", "outputs": "outputs", "width": "column"}
 FOLDER = Path("plots")
@@ -27,14 +27,14 @@ def main(arguments: list[str]) -> int:
     if "-h" in arguments or "--help" in arguments:
         print(help_of(name) if name else f"{(__doc__ or '').rstrip()}\n\n{overview()}")
         return 0
-    from lottery.components import components
+    from lottery.config.bind import components
 
     if not name:
         raise UsageError(
             f"plot: name a figure, as in figure=accuracy: {', '.join(components('figure'))}"
         )
-    from lottery.looking.naming import none_there
-    from lottery.plotting.drawing import check_suffix, defaults, draw
+    from lottery.results.naming import none_there
+    from lottery.results.plotting.drawing import check_suffix, defaults, draw
 
     own = {key: value for key, value in defaults(name).items() if key != "name"}
     words, chosen = selection(arguments, None, KNOWN | dict.fromkeys(own, ""))
@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
     folders = select(outputs, words or [], name, list(own))
     if not folders:
         raise UsageError(f"plot: {none_there(outputs)}")
-    from lottery.looking.tidy import Runs
+    from lottery.results.tidy import Runs
 
     drawn = draw(name, Runs(folders), typed | {"width": chosen["width"]})
     for path in paths:  # all of them before the first is written
@@ -68,9 +68,9 @@ def main(arguments: list[str]) -> int:
 
 def named(arguments: list[str]) -> list[str]:
     """Return the words with a figure's name, where it stands alone, as figure=NAME."""
-    from lottery.answers.tables import options
-    from lottery.components import components
-    from lottery.spelling import plain
+    from lottery.config.answers.tables import options
+    from lottery.config.bind import components
+    from lottery.wording.spelling import plain
 
     if any(word.startswith(("figure=", "--figure")) for word in arguments):
         return arguments
@@ -86,7 +86,7 @@ def named(arguments: list[str]) -> list[str]:
 
 def select(outputs: Path, words: list[str], name: str, settings: list[str]) -> tuple[Path, ...]:
     """Return the runs that the words name; what is no filter may be a misspelt setting."""
-    from lottery.looking.choice import choose, is_filter
+    from lottery.results.choice import choose, is_filter
 
     try:
         return choose(outputs, words, "plot", [*settings, "width"])
@@ -118,8 +118,8 @@ def read(text: str, default: Any) -> Any:
 
 def overview() -> str:
     """Return a line a figure: what it shows."""
-    from lottery.components import components, own_components
-    from lottery.config import conf_dir
+    from lottery.config.bind import components, own_components
+    from lottery.config.build import conf_dir
 
     lines = ["figures (lottery plot figure=NAME --help says what can be set):", ""]
     for name in components("figure"):
@@ -132,9 +132,9 @@ def overview() -> str:
 
 def help_of(name: str) -> str:
     """Return what a figure shows and its settings: its yaml."""
-    from lottery.components import own_components
-    from lottery.config import conf_dir
-    from lottery.plotting.drawing import defaults
+    from lottery.config.bind import own_components
+    from lottery.config.build import conf_dir
+    from lottery.results.plotting.drawing import defaults
 
     settings = defaults(name)
     if name in own_components("figure"):
@@ -145,8 +145,8 @@ def help_of(name: str) -> str:
 
 def complete(start: str, words: list[str]) -> list[str]:
     """Return what a word that begins with `start` can become: figures, then their settings."""
-    from lottery.components import components
-    from lottery.plotting.drawing import defaults
+    from lottery.config.bind import components
+    from lottery.results.plotting.drawing import defaults
 
     chosen = next((w.partition("=")[2] for w in words if w.startswith("figure=")), "")
     known = components("figure")

@@ -17,10 +17,10 @@ correction=none takes each for itself.
 
 from pathlib import Path
 
-from lottery import stats
 from lottery.commands import one_of, selection, share
 from lottery.errors import DiskError, UsageError
-from lottery.wording import near, printable
+from lottery.results import stats
+from lottery.wording.text import near, printable
 
 KNOWN = {"to": "", "tolerance": "0.005", "correction": "holm", "outputs": "outputs"}
 SUFFIXES = (".html", ".htm")
@@ -31,8 +31,8 @@ def main(arguments: list[str]) -> int:
     words, chosen = selection(arguments, __doc__, KNOWN)
     if words is None:
         return 0
-    from lottery.looking.choice import choose
-    from lottery.looking.naming import none_there
+    from lottery.results.choice import choose
+    from lottery.results.naming import none_there
 
     refuse_place(chosen["to"])
     tolerance = share(chosen, "tolerance", "report")
@@ -40,8 +40,8 @@ def main(arguments: list[str]) -> int:
     folders = choose(Path(chosen["outputs"]), words, "report")
     if not folders:
         raise UsageError(f"report: {none_there(Path(chosen['outputs']))}")
-    from lottery.reports import gather, page
-    from lottery.wording import in_words
+    from lottery.results.reports import gather, page
+    from lottery.wording.text import in_words
 
     report = gather.gather(folders, tolerance, correction)
     made = page.html(report)
@@ -62,7 +62,7 @@ def refuse_place(to: str) -> None:
 
 def write(place: Path, made: bytes, asked: bool) -> None:
     """Write the page, whole or not at all; a file that is no page of ours is left alone."""
-    from lottery.reports.page import is_ours
+    from lottery.results.reports.page import is_ours
     from lottery.storage import disk
 
     if place.exists() and place.stat().st_size and not is_ours(place):

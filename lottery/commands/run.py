@@ -9,10 +9,10 @@ import shlex
 import textwrap
 from pathlib import Path
 
-from lottery import signals
-from lottery.answers import meant, telling
-from lottery.composing import compose_each, is_sweep
-from lottery.jobs import Jobs
+from lottery.config.answers import meant, telling
+from lottery.config.compose import compose_each, is_sweep
+from lottery.experiment.jobs import Jobs
+from lottery.machine import signals
 
 HELP = """usage: lottery run [OVERRIDE...]
 
@@ -60,7 +60,7 @@ def groups(arguments: list[str]) -> str:
     """Return the groups and their options, those of --config-dir included, a line each."""
     import yaml
 
-    from lottery.looking.defaults import all_places, conf_dir
+    from lottery.config.defaults import all_places, conf_dir
 
     chosen = yaml.safe_load((conf_dir() / "run.yaml").read_text())["defaults"]
     known = {key for one in chosen if isinstance(one, dict) for key in one}  # no figures, say

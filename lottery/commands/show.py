@@ -16,12 +16,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lottery import stats
 from lottery.commands import example, one_of, selection
 from lottery.errors import UsageError
+from lottery.results import stats
 
 if TYPE_CHECKING:
-    from lottery.looking.facts import Facts
+    from lottery.results.facts import Facts
 
 KNOWN = {"layers": "", "correction": "holm", "format": "text", "outputs": "outputs"}
 
@@ -33,8 +33,8 @@ def main(arguments: list[str]) -> int:
         return 0
     format = one_of(chosen, "format", ("text", "json"), "show")
     correction = one_of(chosen, "correction", stats.CORRECTIONS, "show")
-    from lottery.looking import choice
-    from lottery.looking.facts import Facts
+    from lottery.results import choice
+    from lottery.results.facts import Facts
     from lottery.storage.settings import read_settings
 
     found = choice.choose(Path(chosen["outputs"]), words, "show") if not words else ()
@@ -43,13 +43,13 @@ def main(arguments: list[str]) -> int:
         raise UsageError(f"show: name one run (lottery ls lists them), as in: {typed}")
     run = Facts(choice.one(Path(chosen["outputs"]), words, "show"))
     if format == "json":
-        from lottery.formats import as_json
+        from lottery.results.formats import as_json
 
         read_settings(run.folder)
         print(as_json(everything(run, correction)))
         return 0
-    from lottery.formats import wrapped
-    from lottery.looking.sections import sections
+    from lottery.results.formats import wrapped
+    from lottery.results.sections import sections
 
     for section in sections(run, chosen["layers"], correction):
         print(wrapped(section))
@@ -59,8 +59,9 @@ def main(arguments: list[str]) -> int:
 
 def everything(run: Facts, correction: str) -> dict[str, Any]:
     """Return all that is known of a run, for a program."""
-    from lottery.looking import defaults, origins, results, retyped
-    from lottery.looking.sections import judged
+    from lottery.config import defaults
+    from lottery.results import origins, results, retyped
+    from lottery.results.sections import judged
 
     own = retyped.places(run)
     changed = defaults.changed(run.settings, run.choices, own) if run.choices else {}

@@ -17,15 +17,15 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
-from lottery import telling
 from lottery.commands import example, selection
 from lottery.errors import DAMAGED, DISK, DONE, INTERRUPTED, UsageError
+from lottery.progress import pulse
 from lottery.storage.records import UNREAD
-from lottery.watching import pulse
-from lottery.wording import near, printable
+from lottery.wording import telling
+from lottery.wording.text import near, printable
 
 if TYPE_CHECKING:
-    from lottery.looking.facts import Facts
+    from lottery.results.facts import Facts
 
 KNOWN = {"every": "1", "outputs": "outputs"}
 QUIET = 10.0  # seconds without a new row after which the step is shown
@@ -55,7 +55,7 @@ def seconds(text: str) -> float:
 
 def found(outputs: Path, words: Sequence[str]) -> Path:
     """Return the run that the words name; without words the only one that is at work."""
-    from lottery.looking import choice
+    from lottery.results import choice
 
     if words:
         return choice.one(outputs, words, "tail")
@@ -71,8 +71,8 @@ def found(outputs: Path, words: Sequence[str]) -> Path:
 
 def follow(folder: Path, every: float) -> int:
     """Print the run's levels and rows as they come, until it is not at work any more."""
-    from lottery.looking.facts import Facts
-    from lottery.looking.living import line
+    from lottery.results.facts import Facts
+    from lottery.results.living import line
 
     print(printable(near(folder)), flush=True)
     levels, shown, said_at = 0, None, 0.0
@@ -97,8 +97,8 @@ def follow(folder: Path, every: float) -> int:
 
 def new_levels(folder: Path, before: int) -> int:
     """Print the levels that were not there before, with the table's head at first; count them."""
-    from lottery.looking.facts import level_rows
-    from lottery.looking.results import level_table
+    from lottery.results.facts import level_rows
+    from lottery.results.results import level_table
 
     rows = level_rows(folder)
     if len(rows) > before:
@@ -109,8 +109,8 @@ def new_levels(folder: Path, before: int) -> int:
 
 def ending(run: Facts) -> str:
     """Return how a run stands that is not at work, and what to type to go on with it."""
-    from lottery.formats import about
-    from lottery.looking.living import error_of, to_go_on
+    from lottery.results.formats import about
+    from lottery.results.living import error_of, to_go_on
 
     took = run.record.get("seconds")
     words = [f"{run.state} after {about(took)}" if run.state == "done" and took else run.state]

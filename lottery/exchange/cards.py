@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from lottery.exchange.transfer import OPTION
-from lottery.wording import printable
+from lottery.wording.text import printable
 
 KEYS = (
     "input_shape", "outputs", "weights", "step", "density", "kept", "total", "level", "branch",

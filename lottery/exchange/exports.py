@@ -12,12 +12,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lottery import seeds
 from lottery.errors import LotteryError, UsageError
 from lottery.exchange import placing, tickets
 from lottery.exchange.forms import FORMS, Again, Source, compacted
 from lottery.exchange.rounding import tolerance
 from lottery.exchange.tickets import Portable
+from lottery.terms import seeds
+from lottery.wording.text import first_line
 
 EXAMPLES = 100  # whose outputs are compared
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -67,7 +68,7 @@ def expressed(how: str) -> Iterator[None]:
     except (LotteryError, OSError, MemoryError):
         raise
     except Exception as error:
-        why = COLOURS.sub("", tickets.first_line(root(error)))
+        why = COLOURS.sub("", first_line(root(error)))
         raise UsageError(f"export: as={how} cannot express this model ({why})") from error
     finally:
         logging.disable(before)

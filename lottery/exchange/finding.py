@@ -1,17 +1,14 @@
 """Find a ticket by its path: in a file, on the shelf of a level, in the folder of a run."""
 
-import contextlib
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.utils.hooks import RemovableHandle
 
-from lottery import mask as masks
 from lottery.errors import UsageError
 from lottery.exchange import matching
 from lottery.exchange.tickets import (
@@ -24,46 +21,16 @@ from lottery.exchange.tickets import (
     opened,
     read,
     refuse_odd,
-    some,
     unpack,
 )
-from lottery.mask import Mask
-from lottery.parts import Ticket
-from lottery.step import Span
 from lottery.storage import links, records
 from lottery.storage.store import Shelf
-from lottery.wording import printable
+from lottery.terms import mask as masks
+from lottery.terms.kept import index_among, mask_of, ticket_on, understood
+from lottery.terms.mask import Mask
+from lottery.wording.text import printable, some
 
 SCHEDULE = ("steps_per_epoch", "length", "data")  # what a step is a step of
-LAST = -1  # stands for the last level that there is
-
-
-@contextlib.contextmanager
-def understood(shelf: Shelf, name: str) -> Iterator[None]:
-    """Raise DamagedError for a file whose checksum is right and that still is not one of ours."""
-    try:
-        yield
-    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as e:
-        raise shelf.damaged(shelf.path / name, "it does not hold what it should") from e
-
-
-def ticket_on(shelf: Shelf) -> Ticket:
-    """Return the ticket that a level was trained from, its weights in the model's order."""
-    tensors, about = shelf.read_tensors("ticket.safetensors")
-    with understood(shelf, "ticket.safetensors"):
-        weights = {name: tensors[f"weights/{name}"] for name in about["tensors"]}
-        bits = {name: tensors[f"mask/{name}"] for name in about["layers"]}
-        mask = masks.unpack(bits, {name: weights[name].shape for name in bits})
-        variant = about["variant"] | {"frozen": tuple(about["variant"]["frozen"])}
-        return Ticket(weights, mask, Span(*about["span"]), **variant)
-
-
-def mask_of(shelf: Shelf) -> Mask:
-    """Return the mask that a trained level ended with."""
-    bits, about = shelf.read_tensors("mask.safetensors")
-    with understood(shelf, "mask.safetensors"):
-        shapes = {name: torch.Size(shape) for name, shape in about["shapes"].items()}
-        return masks.unpack({name: bits[name] for name in shapes}, shapes)
 
 
 def find(
@@ -126,26 +93,6 @@ def shelf_at(path: Path, level: int | None, branch: str, number: int) -> Shelf |
     index = index_among(entries, level, branch, printable(folder))
     name = f"level_{index:02d}" + (f"_{branch}" if branch else "")
     return finished(Shelf(folder.absolute().parents[2], entries[name]["key"]), folder / name)
-
-
-def index_among(entries: Mapping[str, Any], level: int, branch: str, where: str) -> int:
-    """Return the number of a level that a run has; -1 is the last that it has.
-
-    `entries` are those of its manifest. Raises UsageError, with what there is, for no such level.
-    """
-    there: dict[str, list[int]] = {}
-    for place in entries:
-        number, of = records.PLACE.fullmatch(place).groups(default="")  # type: ignore[union-attr]
-        there.setdefault(of, []).append(int(number))
-    own = sorted(there.get(branch, []))
-    if level in own or (level == LAST and own):
-        return own[-1] if level == LAST else level
-    which = f"level {level}" if level != LAST else "level"
-    of = f" of branch {printable(branch)}" if branch else ""
-    listed = f"it has {', '.join(map(str, own)) or 'none yet'}"
-    if branch and not own:
-        listed = f"its branches are {', '.join(sorted(there.keys() - {''})) or 'none'}"
-    raise UsageError(f"{where} has no finished {which}{of}; {listed}")
 
 
 def finished(shelf: Shelf, asked: Path) -> Shelf:

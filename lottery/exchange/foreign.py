@@ -21,14 +21,13 @@ from lottery.exchange.tickets import (
     MASK,
     NUMBERS,
     SEAL,
-    first_line,
     form,
     lists,
     read_bytes,
     readable,
     unsealed,
 )
-from lottery.wording import printable
+from lottery.wording.text import first_line, printable
 
 TORCH = (".pt", ".pth", ".bin", ".ckpt")
 WRAPPED = ("state_dict", "model_state_dict", "model")  # where a checkpoint keeps its state_dict

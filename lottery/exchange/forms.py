@@ -13,17 +13,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lottery import seeds
 from lottery.errors import UsageError
 from lottery.exchange import cards, finding, tickets
 from lottery.exchange.placing import ALONE, Files
 from lottery.exchange.tickets import Portable
-from lottery.levels import Level
-from lottery.loop import build
+from lottery.experiment.level import Level
 from lottery.nets.compact import compact, shrink_
 from lottery.storage import store
-from lottery.task import Task
-from lottery.wording import in_words
+from lottery.terms import seeds
+from lottery.terms.task import Task
+from lottery.training.start import build
+from lottery.wording.text import in_words
 
 NEEDED = ("onnx", "onnxruntime", "onnxscript")
 ONNX_MOST = 2**31 - 2**20  # bytes of weights; protobuf ends at 2 GiB

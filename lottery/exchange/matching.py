@@ -6,11 +6,11 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
-from lottery import mask as masks
 from lottery.errors import UsageError
-from lottery.exchange.tickets import form, some
-from lottery.mask import Mask
-from lottery.wording import printable
+from lottery.exchange.tickets import form
+from lottery.terms import mask as masks
+from lottery.terms.mask import Mask
+from lottery.wording.text import printable, some
 
 COUNTER = "num_batches_tracked"  # of BatchNorm; older files lack it, and few nets use it
 

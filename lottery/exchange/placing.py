@@ -9,9 +9,8 @@ from pathlib import Path
 
 from lottery.errors import UsageError
 from lottery.storage import disk
-from lottery.storage.files import read_plain
-from lottery.storage.records import TEMPORARY
-from lottery.wording import printable
+from lottery.storage.files import TEMPORARY, read_plain
+from lottery.wording.text import printable
 
 ALONE = ""  # the name of a file that stands in no folder of its own
 ELSEWHERE = "to=PATH"  # what to type where nothing may be written

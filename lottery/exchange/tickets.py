@@ -8,7 +8,7 @@ of tensors and description.
 import contextlib
 import json
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lottery import mask as masks
 from lottery.errors import DamagedError, UsageError
 from lottery.exchange import headers
-from lottery.mask import Mask
-from lottery.snapshots import all_finite
 from lottery.storage import disk, store
-from lottery.storage.files import read_plain
-from lottery.storage.records import digest
-from lottery.wording import printable
+from lottery.storage.files import digest, read_plain
+from lottery.storage.tensors import all_finite
+from lottery.terms import mask as masks
+from lottery.terms.mask import Mask
+from lottery.wording.text import first_line, printable, some
 
 FORMAT = 1  # of the description
 SEAL = "sha256"  # of the description: the checksum of all else
@@ -35,8 +34,6 @@ NUMBERS = frozenset(
     (torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.bool)
     + (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 )  # types that a weight or a mask may have
-SHOWN = 4  # names in an error
-LONGEST = 200  # characters of another library's error
 FOLDER = ("model.safetensors", "masks.safetensors")  # of a folder for others: weights, masks
 
 
@@ -191,19 +188,6 @@ def form(tensor: Tensor) -> str:
     """Return type and shape in words."""
     shape = "x".join(map(str, tensor.shape)) or "1"
     return f"{str(tensor.dtype).removeprefix('torch.')} {shape}"
-
-
-def some(names: Iterable[str]) -> str:
-    """Return a few names, safe to print."""
-    listed = list(map(printable, names))
-    more = f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else ""
-    return ", ".join(listed[:SHOWN]) + more
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an error, safe to print."""
-    lines = str(error).splitlines() or [type(error).__name__]
-    return printable(lines[0].removeprefix("it is no tensor file of ours: "))[:LONGEST]
 
 
 def read_bytes(path: Path) -> bytes:

@@ -2,25 +2,23 @@
 
 import contextlib
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lottery.errors import UsageError
 from lottery.exchange import matching
-from lottery.exchange.tickets import Portable, form, some
-from lottery.mask import Mask
-from lottery.step import Step, parse
-from lottery.task import Task
-from lottery.wording import printable
+from lottery.exchange.tickets import Portable, form
+from lottery.nets.heads import Heads
+from lottery.terms.mask import Mask
+from lottery.terms.step import Step, parse
+from lottery.wording.text import printable, some
 
-Heads = Mapping[str, frozenset[int]]  # names of tensors, and the axes that count classes
 OPTION = re.compile(r"[\w./-]{1,99}")
 OUTPUTS = ("auto", "fresh", "ticket")
-OWN_STEP = "step of the ticket"  # under what name a run keeps it, read once
 LONGEST_STEP = 40  # characters of a step in words
 
 
@@ -73,36 +71,6 @@ def same_but(one: torch.Size, other: torch.Size, axes: Collection[int]) -> bool:
     return len(one) == len(other) and all(
         a == b or axis in axes for axis, (a, b) in enumerate(zip(one, other, strict=True))
     )
-
-
-class Wider:
-    """A task with more classes than it has."""
-
-    def __init__(self, task: Task, more: int) -> None:
-        self.task, self.outputs = task, task.outputs + more
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.task, name)
-
-
-def heads_of(make: Callable[[Any], nn.Module], task: Task) -> Heads | None:
-    """Return what of a model grows with the number of classes, and along which axes.
-
-    Wherever its layer stands in the code, tied or not. None for a model that cannot be made for
-    other numbers.
-    """
-    own = make(task).state_dict()
-    try:
-        other = make(Wider(task, task.outputs)).state_dict()  # twice as many
-    except Exception:  # noqa: BLE001 (the model's own code, asked for what it need not do)
-        return None
-    return {
-        name: frozenset(
-            axis for axis, size in enumerate(t.shape) if size != other[name].shape[axis]
-        )
-        for name, t in own.items()
-        if name in other and t.dim() == other[name].dim() and t.shape != other[name].shape
-    } or None
 
 
 def made_with(ticket: Portable) -> str:

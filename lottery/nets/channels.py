@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from lottery.errors import UsageError
-from lottery.mask import Mask, Scores
 from lottery.nets.graph import Graph
-from lottery.units import Units, output_axes
+from lottery.terms.mask import Mask, Scores
+from lottery.terms.units import Units, output_axes
 
 Part = tuple[Tensor, Tensor, Tensor]
 

@@ -7,16 +7,16 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-from lottery import mask as masks
-from lottery import seeds
-from lottery.copying import copied
 from lottery.errors import UsageError
-from lottery.mask import Mask
 from lottery.nets.channels import cut
 from lottery.nets.counting import forward
 from lottery.nets.graph import Graph, evaluating, trace
-from lottery.task import Task
-from lottery.units import output_axes
+from lottery.terms import mask as masks
+from lottery.terms import seeds
+from lottery.terms.copying import copied
+from lottery.terms.mask import Mask
+from lottery.terms.task import Task
+from lottery.terms.units import output_axes
 
 EXAMPLES = 100  # whose outputs are compared
 NOISE, CLOSE = 4, 1e-3  # images of noise, on which a net that was cut wrong would show

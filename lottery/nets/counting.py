@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import flop_registry
 
+from lottery.machine.kernels import plain
 from lottery.nets.graph import evaluating
-from lottery.nets.products import Products, plain
-from lottery.prunable import layers
-from lottery.task import Task
+from lottery.nets.products import Products
+from lottery.terms.prunable import layers
+from lottery.terms.task import Task
 
 
 @dataclass(frozen=True)

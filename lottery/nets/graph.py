@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 
-from lottery.copying import copied
 from lottery.errors import UsageError
 from lottery.nets.labels import (
     CONVOLVE,
@@ -37,8 +36,9 @@ from lottery.nets.labels import (
     tensors,
     unknown,
 )  # fmt: skip
-from lottery.prunable import layers
-from lottery.task import Task
+from lottery.terms.copying import copied
+from lottery.terms.prunable import layers
+from lottery.terms.task import Task
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,21 @@
 """Find the layers that make the scores of the classes, wherever they are defined."""
 
 import contextlib
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from lottery.copying import copied
+from lottery.machine.kernels import plain
 from lottery.nets.graph import evaluating
-from lottery.nets.products import Products, plain
-from lottery.prunable import Layer, layers
-from lottery.task import Task
+from lottery.nets.products import Products
+from lottery.terms.copying import copied
+from lottery.terms.prunable import Layer, layers
+from lottery.terms.task import Task
 
 IMAGES = 4  # of noise, on which the net is looked at
+Heads = Mapping[str, frozenset[int]]  # names of tensors, and the axes that count classes
 
 
 def heads(model: nn.Module, task: Task) -> set[str]:
@@ -82,3 +85,33 @@ def apart(scores: Tensor, every: dict[str, Layer]) -> set[str]:
         for name, a, b in zip(every, *moved, strict=True)
         if bool(a.any()) and bool(b.any()) and not bool((a & b).any())
     }
+
+
+class Wider:
+    """A task with more classes than it has."""
+
+    def __init__(self, task: Task, more: int) -> None:
+        self.task, self.outputs = task, task.outputs + more
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.task, name)
+
+
+def heads_of(make: Callable[[Any], nn.Module], task: Task) -> Heads | None:
+    """Return what of a model grows with the number of classes, and along which axes.
+
+    Wherever its layer stands in the code, tied or not. None for a model that cannot be made for
+    other numbers.
+    """
+    own = make(task).state_dict()
+    try:
+        other = make(Wider(task, task.outputs)).state_dict()  # twice as many
+    except Exception:  # noqa: BLE001 (the model's own code, asked for what it need not do)
+        return None
+    return {
+        name: frozenset(
+            axis for axis, size in enumerate(t.shape) if size != other[name].shape[axis]
+        )
+        for name, t in own.items()
+        if name in other and t.dim() == other[name].dim() and t.shape != other[name].shape
+    } or None

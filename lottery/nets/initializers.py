@@ -1,23 +1,15 @@
 """Draw the first weights of a net by the name of a distribution, and check what a net is asked."""
 
 import math
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lottery.errors import UsageError
-from lottery.prunable import TABLE, weights_of
-from lottery.spelling import nearest
-
-K = TypeVar("K", str, int)
-V = TypeVar("V")
-
-BIAS = re.compile("bias(_|$)")
-FEW = 12  # a list of names longer than this is not printed whole
+from lottery.terms.prunable import draw_
+from lottery.wording.settings import choose
 
 
 def initialize(model: nn.Module, init: str, bn_scale: str) -> None:
@@ -37,23 +29,6 @@ def initialize(model: nn.Module, init: str, bn_scale: str) -> None:
             if isinstance(layer, _BatchNorm) and layer.affine:
                 scale(layer.weight)
                 layer.bias.zero_()
-
-
-def draw_(layer: nn.Module, draw: Callable[[Tensor], object]) -> None:
-    """Draw a module's weights anew, gate by gate, and set its biases to zero, in place.
-
-    Embeddings stay: what a token begins as has no fan-in.
-    """
-    drawn = False
-    for kind in TABLE:
-        if isinstance(layer, kind.modules) and not kind.asked:
-            for _, weight in weights_of(layer, kind.weights):
-                for block in weight.chunk(kind.blocks):
-                    draw(block)
-                drawn = True
-    for name, parameter in layer.named_parameters(recurse=False):
-        if drawn and BIAS.search(name):
-            parameter.zero_()
 
 
 def kaiming_normal(weight: Tensor) -> None:
@@ -110,22 +85,6 @@ BN_SCALES: dict[str, Callable[[Tensor], object]] = {
 }
 
 
-def choose(options: Mapping[K, V], name: K, setting: str) -> V:
-    """Return the option of that name; raise UsageError with the names that there are."""
-    if name in options:
-        return options[name]
-    raise UsageError(f"{setting}: there is no {name!r}; {hint(options, str(name))}")
-
-
-def hint(options: Iterable[str | int], name: str) -> str:
-    """Return what a person who typed `name` may have meant, and the names where they are few."""
-    names = [str(option) for option in options]
-    near = nearest(name, names, most=1)
-    guess = f"did you mean {' or '.join(near)}?" if near else ""
-    known = f"choose from {', '.join(names[:FEW])}" + (", ..." if len(names) > FEW else "")
-    return guess if near and len(names) > FEW else f"{guess} {known}".strip()
-
-
 def image_shape(shape: Sequence[int], net: str) -> tuple[int, int, int]:
     """Return (C, H, W); raise UsageError where an example is not an image."""
     if len(shape) != 3:
@@ -137,8 +96,3 @@ def image_shape(shape: Sequence[int], net: str) -> tuple[int, int, int]:
     return channels, height, width
 
 
-def at_least(least: float, **settings: float) -> None:
-    """Raise UsageError for a setting of the model that is smaller than `least`."""
-    for name, value in settings.items():
-        if value < least:
-            raise UsageError(f"model.{name}: {value} is too small; give {least} or more")

@@ -1,12 +1,10 @@
 """Follow the weights of a net into the products that use them, whoever calls for those."""
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 
@@ -48,20 +46,3 @@ class Products(TorchDispatchMode):
         return next((name for first, last, name in places if first <= at < last), None)
 
 
-@contextlib.contextmanager
-def plain(net: nn.Module) -> Iterator[None]:
-    """Let attention and recurrent layers be plain products, which have second derivatives."""
-    fast = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    onednn = torch._C._get_mkldnn_enabled()
-    recurrent = any(isinstance(m, nn.RNNBase) for m in net.modules())
-    try:
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(sdpa_kernel(SDPBackend.MATH))
-            if recurrent:
-                torch._C._set_mkldnn_enabled(False)  # its public form warns of TF32
-                stack.enter_context(torch.backends.cudnn.flags(enabled=False))
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
-        torch._C._set_mkldnn_enabled(onednn)

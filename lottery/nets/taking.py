@@ -12,7 +12,7 @@ from torch.nn.parameter import is_lazy
 
 from lottery.errors import UsageError
 from lottery.nets.graph import evaluating
-from lottery.task import Task
+from lottery.terms.task import Task
 
 FEW = 2  # examples of a trial: BatchNorm takes no fewer
 OURS = (Path(__file__).parent.parent, Path(torch.__file__).parent)

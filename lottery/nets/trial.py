@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lottery import seeds
 from lottery.errors import UsageError
-from lottery.named import named
 from lottery.nets.graph import evaluating
 from lottery.nets.taking import check_scores, tried
-from lottery.task import Task
+from lottery.terms import seeds
+from lottery.terms.task import Task
+from lottery.wording.settings import named
 
 NEAR = 1e-4  # of the largest score: how far apart a GPU may give the same ones
 

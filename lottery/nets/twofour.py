@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.sparse import to_sparse_semi_structured
 
-from lottery.copying import copied
+from lottery.terms.copying import copied
 
 ROWS, COLUMNS = 32, 64  # of which a weight of float16 has to be a multiple
 

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from lottery.errors import DamagedError, DiskError
 from lottery.storage import disk, store
-from lottery.storage.files import read_plain
-from lottery.storage.records import CHECKPOINT, CORRUPT, digest
+from lottery.storage.files import digest, read_plain
+from lottery.storage.records import CHECKPOINT, CORRUPT
 
 NAME = re.compile(rf"{CHECKPOINT}\d+-[0-9a-f]{{32}}\.safetensors")
 KEPT = 2  # the newest, and the one before it

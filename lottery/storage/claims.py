@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from lottery.storage.records import TEMPORARY
+from lottery.storage.files import TEMPORARY
 
 CLAIM = f"{TEMPORARY}claim"  # a file in the folder; NFS locks no folders, and files open to write
 

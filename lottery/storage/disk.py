@@ -13,8 +13,8 @@ from typing import Any
 
 from lottery.errors import BlockedError, DiskError, LotteryError, UsageError
 from lottery.storage.claims import CLAIM, claimed
-from lottery.storage.records import TEMPORARY, digest
-from lottery.wording import in_words, near, printable
+from lottery.storage.files import TEMPORARY, digest
+from lottery.wording.text import in_words, near, printable
 
 FULL = (errno.ENOSPC,)
 LIMITS = (errno.EDQUOT, errno.EFBIG)

@@ -1,6 +1,7 @@
 """Read files that may have come from anywhere: plain ones, up to a size."""
 
 import contextlib
+import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import BinaryIO
 RECORD = 8 * 2**20  # bytes; a manifest of a thousand layers has a half of one MiB
 TABLE = 256 * 2**20
 CONFIG = 2**20
+TEMPORARY = ".tmp-"  # and a process: what is being written
 
 
 @contextlib.contextmanager
@@ -33,3 +35,8 @@ def read_plain(path: Path, most: int | None = None) -> bytes:
     """Return the bytes of a file; raises as `open_plain` does."""
     with open_plain(path, most) as file:
         return file.read()
+
+
+def digest(data: bytes) -> str:
+    """Return the sha256 in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()

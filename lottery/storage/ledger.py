@@ -8,8 +8,8 @@ from typing import Any
 from lottery.errors import DamagedError
 from lottery.storage import disk
 from lottery.storage.checkpoints import set_aside
-from lottery.storage.files import read_plain
-from lottery.storage.records import MANIFEST, digest, read_manifest, signed, whose
+from lottery.storage.files import digest, read_plain
+from lottery.storage.records import MANIFEST, read_manifest, signed, whose
 
 
 class Ledger:

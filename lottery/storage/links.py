@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lottery.errors import DamagedError
 from lottery.storage import disk
-from lottery.wording import outputs_word
+from lottery.wording.text import outputs_word
 
 LONGEST_POINTER = 4096  # bytes
 

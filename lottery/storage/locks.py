@@ -10,11 +10,11 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from lottery import signals
 from lottery.errors import DiskError, LockedError
+from lottery.machine import signals
 from lottery.storage import disk
 from lottery.storage.records import busy, hostname, now, owner_file
-from lottery.wording import private
+from lottery.wording.text import private
 
 LOCKED_WITHIN = 0.5  # seconds after which a run counts as held by another process
 

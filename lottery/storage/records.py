@@ -3,7 +3,6 @@
 A record is a JSON object with the sha256 of everything else that stands in it.
 """
 
-import hashlib
 import json
 import os
 import re
@@ -15,11 +14,10 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from lottery.errors import DamagedError, DiskError, LotteryError
-from lottery.storage.files import RECORD, TABLE, read_plain
-from lottery.typed import from_here, ours
-from lottery.wording import printable, rm
+from lottery.storage.files import RECORD, TABLE, digest, read_plain
+from lottery.wording.commands import from_here, ours
+from lottery.wording.text import printable, rm
 
-TEMPORARY = ".tmp-"  # and a process: what is being written
 CORRUPT = ".corrupt"  # the end of what was set aside
 CHECKPOINT = "checkpoint-"
 MANIFEST = "manifest.json"
@@ -30,11 +28,6 @@ OWNER = ".owner"
 LONGEST_OWNER = 64 * 1024  # bytes; it holds the command as it was typed
 KEY = re.compile(r"[0-9a-f]{32}")
 PLACE = re.compile(r"level_(\d{2,})(?:_(\w+))?")
-
-
-def digest(data: bytes) -> str:
-    """Return the sha256 in hexadecimal."""
-    return hashlib.sha256(data).hexdigest()
 
 
 def signed(body: dict[str, Any]) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from lottery.errors import DamagedError
 from lottery.storage import disk, locks
-from lottery.storage.files import read_plain
-from lottery.storage.records import MANIFEST, digest, read_signed, signed
+from lottery.storage.files import digest, read_plain
+from lottery.storage.records import MANIFEST, read_signed, signed
 
 LONGEST_HEADER = 16 * 2**20  # bytes of names and shapes
 

@@ -4,7 +4,7 @@ import csv
 import io
 from typing import Any
 
-from lottery.wording import FORMULA, in_csv
+from lottery.wording.text import FORMULA, in_csv
 
 __all__ = ["FORMULA", "table"]
 

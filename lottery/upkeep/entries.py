@@ -21,7 +21,7 @@ from lottery.storage.records import (
     read_record,
     read_signed,
 )
-from lottery.typed import from_here
+from lottery.wording.commands import from_here
 
 LOCK = ".lock"
 LONGEST_POINTER = 4096  # bytes

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lottery.errors import LotteryError, UsageError
-from lottery.looking import choice
+from lottery.results import choice
 from lottery.storage.claims import CLAIM
-from lottery.storage.records import CHECKPOINT, CORRUPT, MANIFEST, TEMPORARY, locked
+from lottery.storage.files import TEMPORARY
+from lottery.storage.records import CHECKPOINT, CORRUPT, MANIFEST, locked
 from lottery.upkeep.entries import LOCK, Replicate, Shelved, held, kind, look, size
 from lottery.upkeep.inventory import STATE, Inventory, References
 

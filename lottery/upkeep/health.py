@@ -33,7 +33,7 @@ from lottery.upkeep.entries import (
     reason,
 )
 from lottery.upkeep.inventory import Inventory
-from lottery.wording import near, outputs_word, rm
+from lottery.wording.text import near, outputs_word, rm
 
 COPIED = "a folder stands in place of the link"
 TRIES = 3  # looks at a folder that changes meanwhile

@@ -12,11 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lottery.errors import DamagedError, DiskError
-from lottery.storage.records import (
-    CORRUPT,
-    KEY,
-    MANIFEST,
-)
+from lottery.storage.records import CORRUPT, KEY, MANIFEST
 from lottery.upkeep.entries import Replicate, Shelved, kind, look
 
 STATE = "it.safetensors"

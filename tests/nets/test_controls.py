@@ -7,8 +7,8 @@ import pytest
 import torch
 import zoo as nets
 
-from lottery import mask as masks
-from lottery.reopen import finished
+from lottery.experiment.recorded_run import finished
+from lottery.terms import mask as masks
 
 HALF = ("prune=imp", "schedule=listed", "schedule.densities=[0.5]")
 SAME_MASK = ("reinit", "signs", "hold", "reorder", "rewind", "longer")

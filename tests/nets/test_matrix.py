@@ -8,18 +8,20 @@ import torch
 import yaml
 import zoo
 
-from lottery import config, seeds
-from lottery import mask as masks
-from lottery.components import bind
+from lottery.config import build
+from lottery.config.bind import bind
 from lottery.errors import UsageError
 from lottery.nets.compact import compact
 from lottery.nets.heads import heads
 from lottery.nets.taking import taken
-from lottery.prunable import layers
-from lottery.prune import same
-from lottery.units import allocate
+from lottery.pruning.keep import keep_top
+from lottery.pruning.prune import same
+from lottery.terms import mask as masks
+from lottery.terms import seeds
+from lottery.terms.prunable import layers
+from lottery.terms.units import allocate
 
-CONF = config.conf_dir() / "prune"
+CONF = build.conf_dir() / "prune"
 QUICK = {"size": 8, "per_class": 0, "batch": 4, "probes": 1, "length": "2it", "period": "1it"}
 HALF = 0.5
 NETS = [name for name in zoo.NETS if name != "compiled"]
@@ -75,7 +77,7 @@ def check_scores(name, criterion, task):
     flat = [n for n, s in scores.items() if same(s.reshape(-1))]
     if criterion in ("snip", "taylor", "grasp", "fisher"):
         assert set(flat) <= BLIND.get(name, set())
-    kept = masks.keep_top(scores, mask, masks.count(HALF, mask))
+    kept = keep_top(scores, mask, masks.count(HALF, mask))
     assert masks.kept(kept) == round(HALF * masks.total(mask))
 
 

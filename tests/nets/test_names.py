@@ -4,12 +4,12 @@ import pytest
 import torch
 import zoo
 
-from lottery import mask as masks
 from lottery.errors import UsageError
 from lottery.nets import graph
 from lottery.nets.heads import heads
 from lottery.nets.taking import taken
-from lottery.prunable import bare
+from lottery.terms import mask as masks
+from lottery.terms.prunable import bare
 
 
 class Task:

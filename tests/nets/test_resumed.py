@@ -6,8 +6,8 @@ import pytest
 import torch
 import zoo as nets
 
-from lottery.reopen import finished
-from lottery.watching.progress import Progress
+from lottery.experiment.recorded_run import finished
+from lottery.progress.bars import Progress
 
 RUN = ("prune=imp", "levels=1", "checkpoint_every=1it")
 CUTS = (7, 17)  # updates that a process makes: 12 a level

@@ -5,9 +5,9 @@ import torch
 import zoo as nets
 from test_controls import check_level
 
-from lottery import mask as masks
-from lottery.reopen import finished
-from lottery.step import Step
+from lottery.experiment.recorded_run import finished
+from lottery.terms import mask as masks
+from lottery.terms.step import Step
 
 RUN = ("prune=imp", "schedule=listed", "schedule.densities=[0.5]", "levels=1")
 REWINDS = {

@@ -10,11 +10,11 @@ from safetensors.torch import load_file
 from torch.nn.utils import prune
 
 import lottery
-from lottery import mask as masks
 from lottery.errors import UsageError
 from lottery.exchange import tickets
-from lottery.loop import build
-from lottery.reopen import finished
+from lottery.experiment.recorded_run import finished
+from lottery.terms import mask as masks
+from lottery.training.start import build
 
 RUN = ("prune=imp", "levels=1", "schedule.keep=0.5", "rewind=step", "rewind.to=2it")
 FORMS = {

@@ -26,10 +26,13 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 from oracles import acknowledged, assert_same, assert_sound, bits, left, lost, rows_once, torn
 
-from lottery import cli, launch, skeleton
-from lottery import config as configs
-from lottery.composing import default_name
+from lottery import cli
+from lottery.config import build as configs
+from lottery.config import schema
+from lottery.config.composed import default_name
 from lottery.errors import LotteryError
+from lottery.experiment import launch
+from lottery.machine import signals
 
 __all__ = [
     "acknowledged", "assert_same", "assert_sound", "bits", "left", "lost", "rows_once", "torn",
@@ -74,7 +77,7 @@ def compose(overrides: Sequence[str]) -> Plan:
 
 @functools.cache
 def _composed(overrides: tuple[str, ...]) -> Plan:
-    ConfigStore.instance().store(name="skeleton", node=skeleton.Config)
+    ConfigStore.instance().store(name="skeleton", node=schema.Config)
     folder = str(configs.conf_dir())
     with hydra.initialize_config_dir(config_dir=folder, version_base="1.3"):
         config = hydra.compose("run", list(overrides), return_hydra_config=True)
@@ -155,6 +158,7 @@ def spawn(
         os.dup2(handle, 2)
         sys.stdout = sys.stderr = open(handle, "w", buffering=1)  # noqa: SIM115 (pytest has its own)
         torch.set_num_threads(1)
+        signals.forget()  # what the parent was asked
         if before:
             before()
         code = int(work())

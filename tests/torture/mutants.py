@@ -9,11 +9,12 @@ from typing import Any
 
 import torch
 
-from lottery import experiment, resume, train
-from lottery.pixels import images
+from lottery.experiment import loop
 from lottery.storage import disk, ledger, store
 from lottery.storage.checkpoints import Checkpoints
 from lottery.storage.store import Shelf
+from lottery.tasks.images import images
+from lottery.training import resume, train
 
 Change = Callable[[dict[str, Any], dict[str, Any]], Any]
 
@@ -166,7 +167,7 @@ def failure_swallowed() -> None:
 
 
 def trained_again() -> None:
-    experiment.existing = lambda *given: None
+    loop.existing = lambda *given: None
     Shelf.complete = property(lambda self: False)
 
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from lottery.errors import LotteryError
-from lottery.storage.records import digest, read_signed
+from lottery.storage.files import digest
+from lottery.storage.records import read_signed
 
 CLOCK = {"seconds", "examples_per_second", "ticket_seconds"}  # columns that no promise covers
 OF_RUN = ("state", "command", "followed_by", "levels_asked", "replicate", "data", "spread")

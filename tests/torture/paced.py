@@ -26,7 +26,7 @@ def hold() -> None:
 
 def pace(go: int, last: int) -> None:
     """Say when a step of this process is made, and stop after a later one."""
-    from lottery import train
+    from lottery.training import train
 
     made, real = [0], train.steps
 
@@ -43,7 +43,7 @@ def pace(go: int, last: int) -> None:
 
 
 def stop_in(where: str) -> None:
-    """Stop where a function of the product is called: lottery.launch.keep_record."""
+    """Stop where a function of the product is called: lottery.experiment.launch.keep_record."""
     import importlib
 
     module, _, name = where.rpartition(".")

@@ -12,8 +12,8 @@ from typing import Any
 from harness import Plan
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from lottery import train
-from lottery.glimpse import Glimpse
+from lottery.pruning.trial import Glimpse
+from lottery.training import train
 
 Act = Callable[[], Any]
 

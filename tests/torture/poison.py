@@ -23,8 +23,10 @@ import numpy as np
 import torch
 from harness import Plan, spawn
 
-from lottery import cli, launch
-from lottery.storage.records import digest, signed
+from lottery import cli
+from lottery.experiment import launch
+from lottery.storage.files import digest
+from lottery.storage.records import signed
 
 SECONDS = 100  # after which a command counts as hanging
 MARK = "-- the next command --"

@@ -24,7 +24,8 @@ from harness import (
 )
 from PIL import Image
 
-from lottery import cli, seeds
+from lottery import cli
+from lottery.terms import seeds
 
 WORDS = [*LENET, "branch=[]", "checkpoint_every=40it", "evaluate_every=100it", "train.length=90ep"]
 PACED = Path(__file__).with_name("paced.py")
@@ -92,7 +93,7 @@ def test_a_run(tmp_path, tally):
 @pytest.mark.torture
 def test_a_run_that_has_not_begun(tmp_path, tally):
     folder, words = tmp_path / "run", [*WORDS, "levels=0"]
-    for place in ("start", "lottery.launch.launch", "lottery.launch.keep_record"):
+    for place in ("start", "lottery.experiment.launch.launch", "lottery.experiment.launch.keep_record"):
         process = begin(folder, words, f"hold={place}")
         comes_to(folder, process, "held")
         process.kill()

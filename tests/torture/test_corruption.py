@@ -17,9 +17,11 @@ from pathlib import Path
 import pytest
 from harness import LENET, assert_same, bits, compose, launch, output, spawn, torn, wait, whole
 
-from lottery import cli, identity, levels
+from lottery import cli
 from lottery.commands import doctor
+from lottery.config import identity
 from lottery.errors import LotteryError
+from lottery.experiment import levels
 from lottery.storage import records
 from lottery.upkeep import health
 from lottery.upkeep.inventory import Inventory

@@ -9,8 +9,8 @@ from harness import finish, output
 from power import parent
 from trials import BRIEF, LATER, SCORING, Bench, followed, forgiven, prepared, trial, watched
 
-from lottery import experiment
-from lottery.watching import pulse
+from lottery.experiment import loop
+from lottery.progress import pulse
 
 HOWS = (KILL, ENOSPC, EIO)  # and TORN where something is written
 CHUNKS = 12
@@ -58,8 +58,8 @@ def test_a_sign_of_life_that_fails_costs_nothing(bench, tmp_path, how):
 
 def test_what_goes_around_the_layer_ends_the_run(bench, tmp_path):
     def careless():
-        real = experiment.write_tables
-        experiment.write_tables = lambda run: (run.folder / "notes.txt").write_text("") or real(run)
+        real = loop.write_tables
+        loop.write_tables = lambda run: (run.folder / "notes.txt").write_text("") or real(run)
 
     code = finish(tmp_path, bench.plan, lambda: watched(tmp_path, tmp_path / "calls", careless))
     assert code == UNSEEN

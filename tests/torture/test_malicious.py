@@ -44,12 +44,12 @@ from poison import (
 )
 from safetensors.torch import save
 
-from lottery import cli, components, config, identity
+from lottery import cli
+from lottery.config import bind, build, identity, packages
 from lottery.errors import UsageError
-from lottery.looking import packages
-from lottery.pixels.downloads import Source
 from lottery.storage import store
-from lottery.storage.records import digest
+from lottery.storage.files import digest
+from lottery.tasks.images.downloads import Source
 
 pytestmark = pytest.mark.torture
 ROW = "malicious corpus"
@@ -438,15 +438,15 @@ def test_a_config_that_is_no_config(victim, canary, what, tally, monkeypatch):
 
 
 NAMES = ["os.system", "torch.load", "builtins.exec", "../../evil", "/tmp/evil", "__init__", "__class__", "digits.digits",
-         "sgd/../adam", "lottery.config", "", " ", None, 5, ["sgd"], {"a": 1}, "sgd\n", "\0", "mask"]  # fmt: skip
+         "sgd/../adam", "lottery.config.build", "", " ", None, 5, ["sgd"], {"a": 1}, "sgd\n", "\0", "mask"]  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", components.FOLDERS)
+@pytest.mark.parametrize("kind", bind.FOLDERS)
 def test_a_component_is_named_and_never_imported(kind, tally):
     before = set(sys.modules)
     for name in NAMES:
         with pytest.raises(UsageError) as caught:
-            config.bind(kind, {"name": name}, kind)
+            build.bind(kind, {"name": name}, kind)
         assert str(caught.value).count("\n") <= 1
     assert not {m for m in set(sys.modules) - before if not m.startswith("lottery.")}
     tally(ROW, 1)
@@ -462,8 +462,8 @@ def test_an_entry_point_is_loaded_by_its_own_name_only(monkeypatch, tally):
     monkeypatch.setattr(packages, "entries", lambda group: [Installed()])
     for name in ("os:system", "os.system", "lottery.model", "Theirs"):
         with pytest.raises(UsageError, match="there is no model"):
-            components.find("model", name, "model")
-    assert components.find("model", "theirs", "model")(None, x=5) == 5
+            bind.find("model", name, "model")
+    assert bind.find("model", "theirs", "model")(None, x=5) == 5
     tally(ROW, 1)
 
 
@@ -472,10 +472,10 @@ def test_a_run_whose_config_names_what_is_no_component(victim, canary, name, tal
     """The id of the run is that of its config: an attacker can count, too."""
     (victim / "evil.py").write_text(f"open({str(canary)!r}, 'w')")
     folder = replicate(victim)
-    settings = config.read(folder / "config.yaml")
+    settings = build.read(folder / "config.yaml")
     settings["model"] = {"name": name, "_target_": "os.system", "command": f"touch {canary}"}
     settings["train"]["optimizer"] = {"name": name, "_target_": "os.system"}
-    forge(folder / "config.yaml", config.text(settings).encode())
+    forge(folder / "config.yaml", build.text(settings).encode())
     new = identity.run_id(settings)
     for record in ("manifest.json", "run.json"):
         sign(folder / record, lambda body: body.update(run=f"{new}/replicate_0"))
@@ -637,7 +637,7 @@ def test_a_pickle_in_the_place_of_data(tmp_path, canary, template, dataset, name
 
 def published(monkeypatch, dataset, name, data, parts):
     """Let a data set consist of one file, with the checksum of this one."""
-    module = importlib.import_module(f"lottery.datasets.{dataset}")
+    module = importlib.import_module(f"lottery.components.datasets.{dataset}")
     source = Source(name, len(data), hashlib.sha256(data).hexdigest(), parts)
     monkeypatch.setattr(module, "FILES", replace(module.FILES, sources=(source,)))
 

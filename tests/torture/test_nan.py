@@ -20,11 +20,12 @@ from oracles import files
 from points import after_step, die
 from safetensors.torch import load_file
 
-from lottery import loop, recording, train
-from lottery.levels import existing
-from lottery.pixels.images import ImageTask
-from lottery.step import Step
+from lottery.experiment import record as recording
+from lottery.experiment.levels import existing
 from lottery.storage.records import read_signed
+from lottery.tasks.images.images import ImageTask
+from lottery.terms.step import Step
+from lottery.training import loop, train
 
 RATE = 0.01
 CURED = RATE / 3  # below this learning rate nothing breaks: after two rollbacks

@@ -31,7 +31,9 @@ from harness import (
 )
 from points import after_step, before_rename, in_criterion, in_evaluation
 
-from lottery import cli, experiment, signals
+from lottery import cli
+from lottery.experiment import loop
+from lottery.machine import signals
 from lottery.storage.records import read_signed
 
 CODES = {"SIGTERM": 143, "SIGINT": 130, "SIGUSR1": 75, "SIGUSR2": 75}
@@ -56,13 +58,13 @@ def while_data_loads(plan, act):
 
 def between_levels(plan, act):
     def before():
-        real = experiment.write_tables
+        real = loop.write_tables
 
         def write_tables(run):
             real(run)
             act()
 
-        experiment.write_tables = write_tables
+        loop.write_tables = write_tables
 
     return plan, before
 

@@ -29,16 +29,19 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from lottery import config, launch, rows
-from lottery import mask as masks
+from lottery.config import build
+from lottery.config.identity import run_folder, run_id
 from lottery.errors import DamagedError, LotteryError, UsageError
-from lottery.identity import run_folder, run_id
-from lottery.outcome import FORMAT
+from lottery.experiment import launch
+from lottery.experiment import tables as rows
 from lottery.storage import disk, records
 from lottery.storage.checkpoints import Checkpoints
+from lottery.storage.files import digest
 from lottery.storage.ledger import Ledger
-from lottery.storage.records import MANIFEST, digest
+from lottery.storage.records import MANIFEST
 from lottery.storage.store import Shelf, pack_tensors, unpack_tensors
+from lottery.terms import mask as masks
+from lottery.terms.kept import FORMAT
 from lottery.upkeep import garbage
 from lottery.upkeep.inventory import Inventory
 
@@ -554,8 +557,8 @@ class IdentityMachine(OnDisk):
     @rule()
     def go_by_the_disk(self):
         path = self.root / "config.yaml"
-        disk.write(path, config.text(self.settings).encode())
-        self.settings = config.read(path)
+        disk.write(path, build.text(self.settings).encode())
+        self.settings = build.read(path)
 
     @rule()
     def run_in_the_folder(self):
@@ -567,7 +570,7 @@ class IdentityMachine(OnDisk):
         assert not mark.exists() or mark.read_text() == repr(self.decided())
         mark.write_text(repr(self.decided()))
         if not (folder / "config.yaml").exists():
-            disk.write(folder / "config.yaml", config.text(self.settings).encode())
+            disk.write(folder / "config.yaml", build.text(self.settings).encode())
         others = sorted(f for f in self.root.glob("net/*/replicate_0") if f != folder)
         for other in (folder, *others[:1]):  # a config takes 20 ms to read
             run = SimpleNamespace(

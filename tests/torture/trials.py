@@ -19,11 +19,12 @@ from harness import LENET, TINY, Plan, compose, finish, output, whole
 from oracles import acknowledged, bits, files, left, lost, rows_once, torn
 from power import FILE, LINK, State, Whole, joined, played, states, torn_names
 
-from lottery import recording, train
 from lottery.errors import DISK, LotteryError
+from lottery.experiment import record
 from lottery.storage import disk, ledger, store
 from lottery.storage.checkpoints import Checkpoints
 from lottery.storage.records import read_signed
+from lottery.training import train
 
 BRIEF = (*LENET, "levels=1", "branch=[]")  # two levels with a saved state, about 180 calls
 RIGL = (  # masks that move while a level trains, momentum, a checkpoint at every other step
@@ -126,7 +127,7 @@ def announce(layer: Layer) -> None:
     after(store.Shelf, "finish", lambda _, shelf, manifest: layer.mark("level", place(layer, shelf.path)))
     after(ledger.Ledger, "note", lambda _, book, name, **entry: layer.mark("place", place(layer, book.folder), name))
     after(train, "resume", resumed)
-    after(recording, "closing", lambda _, run, *given: layer.mark("done", place(layer, run.folder)))
+    after(record, "closing", lambda _, run, *given: layer.mark("done", place(layer, run.folder)))
 
 
 def place(layer: Layer, path: Path) -> str:

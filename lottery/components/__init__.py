@@ -1,0 +1,1 @@
+"""What is chosen by name: a file each, in a folder for each kind."""

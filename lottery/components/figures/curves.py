@@ -1,0 +1,110 @@
+"""Learning curves, a line a level."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LinearSegmentedColormap, LogNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from lottery.errors import UsageError
+from lottery.results.plotting import charts, columns, trends
+from lottery.results.plotting.source import Chart, Source
+
+EARLY = 0.1  # of training
+FLAT = 3  # how many times as high the axis would be with that
+LINES = 12  # more levels than these are thinned out
+
+
+def curves(
+    runs: Source, *, x: str, y: str, level: list[int], control: str, every: bool,
+    ylim: list[float],
+) -> Chart:  # fmt: skip
+    """Draw `y` against the steps of one experiment, a line a level, means over replicates.
+
+    Raises UsageError for several experiments, and for what the curves do not have.
+    """
+    if x not in ("step", "epoch"):
+        raise UsageError(f"curves: x={x} is neither step nor epoch")
+    table = trends.rows_of(runs.curves, "curves", "learning curve")
+    trends.few(table, "series", "curves", most=1)
+    trends.need(table, y, "curves", "y")
+    there = [str(branch) for branch in table["branch"].unique() if branch]
+    if control and control not in there:
+        raise UsageError(
+            f"curves: no run has a branch '{control}' (there are: {', '.join(there) or 'none'})"
+        )
+    table = table[table["branch"] == control].dropna(subset=[y])
+    table = trends.complete(table.assign(line=table["series"]), runs, every)
+    chosen = picked(sorted(table["level"].unique()), level)
+    source = runs.branches[runs.branches["branch"] == control] if control else runs.levels
+    densities = source.groupby("level")["density"].mean()
+    means = trends.summary(
+        table[table["level"].isin(chosen)], ["series", "level", "step", "epoch"], [y]
+    )
+    means.insert(2, "density", means["level"].map(densities))
+    same(runs, densities[chosen])
+    trends.note_begin(source[source["level"].isin(chosen)], runs, f"{x}s are those of the schedule")
+    return drawn(means, x, y, ylim or settled(runs, means, y)), means
+
+
+def picked(there: list[int], wanted: list[int]) -> list[int]:
+    """Return the levels to draw: those wanted, else all, or the ends and some evenly between."""
+    missing = [level for level in wanted if level not in there]
+    if missing:
+        known = ", ".join(map(str, there))
+        raise UsageError(f"curves: level={missing[0]} is not finished (there are: {known})")
+    if wanted or len(there) <= LINES:
+        return wanted or there
+    return [there[round(place)] for place in np.linspace(0, len(there) - 1, LINES)]
+
+
+def same(runs: Source, densities: "pd.Series[float]") -> None:
+    """Note the levels whose lines have one colour, since they keep as much."""
+    for _, alike in densities.groupby(densities):
+        if len(alike) > 1:
+            levels = ", ".join(str(level) for level in alike.index)
+            runs.note(f"levels {levels} keep as much as each other, so their colour is one")
+
+
+def settled(runs: Source, means: pd.DataFrame, y: str) -> list[float]:
+    """Return the ends of y without the first steps, where they would flatten all the rest."""
+    late = means[means["step"] > EARLY * means["step"].max()][y]
+    low, high, whole = late.min(), late.max(), means[y].max() - means[y].min()
+    room = 0.06 * (high - low)
+    if not room or whole < FLAT * (high - low):
+        return []
+    scale = 100 if columns.is_share(y) else 1
+    ends = [round(scale * end, 4) for end in (max(low - room, 0), high + room)]
+    top = 100.0 if scale == 100 else charts.shown(1.05 * means[y].max())
+    runs.note(
+        f"y is cut to what comes after the first tenth of training (ylim=[0,{top:g}] shows all)"
+    )
+    return ends
+
+
+def drawn(means: pd.DataFrame, x: str, y: str, ylim: list[float]) -> Figure:
+    """Return the figure of the means, the colour of a line its density."""
+    table = columns.in_percent(means, ["density", y])
+    figure = Figure()
+    axes = figure.subplots()
+    low, high = table["density"].min(), table["density"].max()
+    bottom = low if low < high else low / 2
+    colours = ScalarMappable(
+        LogNorm(bottom, high),
+        LinearSegmentedColormap.from_list("density", charts.RAMP[::-1]),
+    )
+    falling = table.sort_values(["density", "level"], ascending=[True, False], kind="stable")
+    for _, part in falling.groupby("level", sort=False):
+        (colour,) = colours.to_rgba(part["density"].to_numpy()[:1])
+        axes.plot(part[x], part[y], color=colour)
+    axes.set_xlabel(columns.words(x))
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=x == "step", min_n_ticks=1))
+    axes.margins(x=0.02)
+    charts.y_axis(axes, y, ylim)
+    bar = figure.colorbar(colours, ax=axes, aspect=30, pad=0.02)
+    bar.outline.set_visible(False)
+    charts.logarithmic(bar.ax, "y", [low, high], flip=True)
+    bar.ax.set_ylim(high, bottom)
+    bar.set_label("weights kept (%)")
+    return figure

@@ -1,0 +1,246 @@
+"""Read a config as data, and turn it into bound parts; find conf/."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from lottery.config.bind import bind, code_of
+from lottery.config.defaults import conf_dir as conf_dir
+from lottery.config.defaults import file_of, names_in
+from lottery.config.identity import identity, normalised
+from lottery.config.interpolation import plain as plain
+from lottery.errors import DamagedError, UsageError
+from lottery.storage.disk import touching
+from lottery.storage.files import CONFIG, read_plain
+from lottery.storage.yamls import refuse_tricks
+from lottery.wording.spelling import suggestion
+from lottery.wording.text import without_password
+
+if TYPE_CHECKING:
+    from lottery.terms.parts import Parts
+
+COLUMNS = ("criterion", "structure", "allocation", "update")  # of the method table, components
+SANITY = ("shuffle", "reinit", "random")  # what `sanity=true` trains beside each level
+DEFAULT_LEVELS = 5
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    RecursionError,
+    OmegaConfBaseException,
+    yaml.YAMLError,
+)
+LONGEST_LIST = 1_000  # levels after which a schedule counts as endless
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return the config.yaml of a run: data, safely loaded; raises DamagedError, DiskError."""
+    try:
+        with touching(path, "read"):
+            data = read_plain(path, CONFIG)
+        written = data.decode()
+        if "${" in written:
+            raise ValueError("it refers to something outside of it, with ${")
+        refuse_tricks(written)
+        found = dict(OmegaConf.to_container(OmegaConf.create(written)))  # type: ignore[arg-type]
+        if not found.keys() >= {"model", "dataset", "train"}:
+            raise ValueError("it is no config of a run")
+        return found
+    except UNREADABLE as error:
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DamagedError(
+            f"{path} cannot be read ({why}); to have it written anew: rm {shlex.quote(str(path))}, "
+            "then type the command of this run again"
+        ) from error
+
+
+def text(settings: dict[str, Any]) -> str:
+    """Return a config as YAML."""
+    return OmegaConf.to_yaml(settings)
+
+
+def branch(name: str) -> dict[str, Any]:
+    """Return the settings of a branch as its yaml gives them; raises UsageError for no such."""
+    return option("branch", name)
+
+
+def option(group: str, name: str) -> dict[str, Any]:
+    """Return the settings of an option of a group, as its yaml gives them; raises UsageError."""
+    if (path := file_of(group, name)) is None:
+        known = names_in(group)
+        hint = suggestion(name, known)
+        raise UsageError(f"{group}: there is no '{name}'{hint} (there are: {', '.join(known)})")
+    node = OmegaConf.load(path)
+    return OmegaConf.to_container(node)  # type: ignore[return-value]
+
+
+def level_count(asked: int | None, schedule: Callable[[int], float]) -> int:
+    """Return the pruned levels of a run: as asked, else all that the schedule lists, else 5."""
+    listed = 0
+    try:
+        while listed < LONGEST_LIST:
+            schedule(listed + 1)
+            listed += 1
+    except IndexError:
+        if asked is not None and asked > listed:
+            raise UsageError(
+                f"levels={asked}: the schedule lists {listed}; add densities to "
+                "schedule.densities or ask for fewer levels"
+            ) from None
+        return listed if asked is None else asked
+    except OverflowError:
+        pass  # a density far beyond 1, which the check of densities names by its level
+    return DEFAULT_LEVELS if asked is None else asked
+
+
+def parts(settings: dict[str, Any]) -> Parts:
+    """Return the bound parts of a run; any name or setting that is wrong dies here."""
+    from lottery.terms.parts import Parts, Pruning, Recipe
+
+    train, prune = settings["train"], settings["prune"]
+    choose("train.precision", train["precision"], ("fp32", "bf16"))
+    choose("train.channels_last", train["channels_last"], ("auto", "yes", "no"))
+    choose("train.on_nan", train["on_nan"], ("stop", "rollback", "ignore"))
+    choose("prune.path", prune["path"], ("exponential", "linear"))
+    choose("host.progress", settings["host"]["progress"], ("auto", "bar", "lines", "none"))
+    check_numbers(settings)
+    check_secrets(settings)
+    recipe = Recipe(
+        **{
+            **train,
+            "optimizer": bind("optimizer", train["optimizer"], "train.optimizer"),
+            "lr": bind("lr", train["lr"], "train.lr"),
+        },
+        evaluate_every=settings["evaluate_every"],
+        settings=normalised({**train, "evaluate_every": settings["evaluate_every"]}),
+    )
+    pruning = Pruning(
+        **{
+            **prune,
+            "include": tuple(prune["include"]),
+            "exclude": tuple(prune["exclude"]),
+            **{k: bind(k, prune[k], f"prune.{k}") for k in COLUMNS},
+            "update_settings": normalised(prune["update"]),
+        }
+    )
+    if settings["sanity"]:
+        check_sanity(prune)
+    added = {name: branch(name) for name in SANITY} if settings["sanity"] else {}
+    branches = added | settings["branches"]
+    schedule = bind("schedule", settings["schedule"], "schedule")
+    levels = settings["branch_levels"]
+    return Parts(
+        model=bind("model", settings["model"], "model"),
+        model_settings=normalised(settings["model"]),
+        dataset=bind("dataset", settings["dataset"], "dataset"),
+        recipe=recipe,
+        pruning=pruning,
+        schedule=schedule,
+        rewind=bind("rewind", settings["rewind"], "rewind"),
+        branches={n: bind("branch", b, f"branches.{n}") for n, b in branches.items()},
+        branch_settings={name: spelled(node) for name, node in branches.items()},
+        branch_levels=None if levels is None else tuple(levels),
+        replicate=settings["replicate"],
+        levels=level_count(settings["levels"], schedule),
+        code=code(settings, branches),
+    )
+
+
+def code(settings: dict[str, Any], branches: dict[str, Any]) -> dict[str, str]:
+    """Return the source hashes of the components that come from other packages, by their place."""
+    train, prune = settings["train"], settings["prune"]
+    nodes = {kind: settings[kind] for kind in ("model", "dataset", "schedule", "rewind")}
+    nodes |= {kind: train[kind] for kind in ("optimizer", "lr")}
+    nodes |= {kind: prune[kind] for kind in COLUMNS}
+    found = {kind: code_of(kind, node["name"], kind) for kind, node in nodes.items()}
+    for name, node in branches.items():
+        found[f"branch {name}"] = code_of("branch", node["name"], f"branches.{name}")
+    return {place: sha for place, sha in found.items() if sha is not None}
+
+
+def spelled(node: dict[str, Any]) -> str:
+    """Return a component and its settings in words: shuffle scope=layerwise."""
+    return " ".join([str(node["name"]), *(f"{k}={v}" for k, v in node.items() if k != "name")])
+
+
+def check_sanity(prune: dict[str, Any]) -> None:
+    """Raise UsageError where shuffled single weights are no control for what is pruned."""
+    for column, usual in (("structure", "weight"), ("update", "static")):
+        if prune[column]["name"] != usual:
+            raise UsageError(
+                f"sanity: its controls permute single weights of a mask that stays, which says "
+                f"nothing of prune/{column}={prune[column]['name']}; type sanity=false"
+            )
+
+
+def check_numbers(settings: dict[str, Any]) -> None:
+    """Raise UsageError for numbers outside their range, and for any that is not finite."""
+    train = settings["train"]
+    at_least("train.batch_size", train["batch_size"], 1)
+    at_least("prune.rounds", settings["prune"]["rounds"], 1)
+    at_least("replicate", settings["replicate"], 0)
+    at_least("levels", settings["levels"] or 0, 0)
+    at_least("host.threads", settings["host"]["threads"] or 1, 1)
+    if settings["host"]["threads"] == 0:
+        raise UsageError("host.threads: 0 is below 1; null leaves the choice to torch")
+    if train["slimming"] < 0:
+        raise UsageError(
+            f"train.slimming: {train['slimming']} is below 0; a penalty is not; type 0 or 1e-4"
+        )
+    if train["clip"] is not None and train["clip"] <= 0:
+        raise UsageError(f"train.clip: {train['clip']} is no norm; give one above 0, or null")
+    if not 0 <= train["label_smoothing"] < 1:
+        raise UsageError(
+            f"train.label_smoothing: {train['label_smoothing']} is outside 0 to "
+            "1; type train.label_smoothing=0.1"
+        )
+    for where, value in leaves(settings, ""):
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UsageError(f"{where}: {value} is no finite number")
+
+
+def check_secrets(settings: dict[str, Any]) -> None:
+    """Raise UsageError for an address with its password in a setting that a run is known by.
+
+    It would stand in config.yaml, in every record and in the run's id. Other settings are kept
+    without theirs.
+    """
+    for where, value in leaves(identity(settings), ""):
+        if isinstance(value, str) and without_password(value) != value:
+            raise UsageError(
+                f"{where}: {without_password(value)}: a run keeps what it is known by, so no "
+                "password can be part of it; type the address without, and let the component read "
+                "the password from the environment"
+            )
+
+
+def leaves(node: Any, where: str) -> Iterator[tuple[str, Any]]:
+    """Yield every value of a config with its dotted name."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from leaves(value, f"{where}.{key}" if where else str(key))
+    elif isinstance(node, list):
+        for value in node:
+            yield from leaves(value, where)
+    else:
+        yield where, node
+
+
+def choose(where: str, value: str, words: tuple[str, ...]) -> None:
+    """Raise UsageError unless `value` is one of `words`."""
+    if value not in words:
+        hint = suggestion(value, words)
+        raise UsageError(f"{where}: '{value}' is none of {', '.join(words)}{hint}")
+
+
+def at_least(where: str, value: int, least: int) -> None:
+    """Raise UsageError unless `value` is `least` or more."""
+    if value < least:
+        raise UsageError(f"{where}: {value} is below {least}")

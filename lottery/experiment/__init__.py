@@ -1,0 +1,1 @@
+"""The life of a run: its levels, its record, its jobs."""

@@ -1,0 +1,106 @@
+"""Run the configs of one command, one after the other, and remember what each came to."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from lottery.config import blame
+from lottery.config.composed import Composed
+from lottery.errors import LockedError, LotteryError, Stopped
+from lottery.machine import signals
+from lottery.progress.sweep import Sweep, clock
+from lottery.storage.records import busy, locked
+from lottery.wording.text import near, printable
+
+if TYPE_CHECKING:
+    from lottery.experiment.launch import Ran
+
+
+@dataclass
+class Jobs:
+    """The jobs of one command; a failure of one is kept for the end, so that a sweep goes on."""
+
+    typed: str  # the command that goes on with them
+    sweep: bool
+    ran: list[tuple[str, Ran]] = field(default_factory=list)
+    failures: list[tuple[str, Exception]] = field(default_factory=list)
+    stopped: Stopped | None = None
+    course: Sweep = field(default_factory=Sweep)
+    begun: float = field(default_factory=time.monotonic)
+
+    def take(self, job: Composed) -> None:
+        """Run one config; after a signal, none that is left."""
+        if self.stopped:
+            return
+        words, self.course.total = " ".join(job.overrides), job.total
+        try:
+            ran = self.execute(job, words)
+        except Stopped as error:
+            self.stopped = error
+        except SystemExit as error:  # of a component or a board
+            self.fail(words, blame.ExitError(f"a component called sys.exit({error.code!r})"))
+        except Exception as error:  # noqa: BLE001 (raised again at the end, or listed there)
+            self.fail(words, blame.in_words(error))
+        else:
+            self.ran.append((words, ran))
+            self.course.end(failed=False)
+
+    def fail(self, words: str, error: Exception) -> None:
+        """Note that a config failed; of a sweep, say so now."""
+        self.failures.append((words, error))
+        self.course.end(failed=True)
+        if self.sweep:
+            print(f"lottery: {one_line(error)}", file=sys.stderr)
+
+    def execute(self, job: Composed, words: str) -> Ran:
+        """Bind, check, lock and run one config."""
+        from lottery.config import build
+        from lottery.config.identity import run_folder
+
+        signals.leave_if_asked()
+        settings = job.settings
+        folder = run_folder(settings, job.name)
+        if locked(folder / ".lock"):  # before anything that takes long to import or to read
+            raise LockedError(busy(folder))
+        parts = build.parts(settings)
+        from lottery.experiment import launch
+
+        signals.leave_if_asked()
+        self.course.begin(words)  # after the imports, which only the first job pays for
+        course = self.course if self.sweep else None
+        return launch.launch(settings, parts, job.name, self.typed, job.choices, sweep=course)
+
+    def summary(self) -> str:
+        """Return how many jobs are done, and a line a job: what it did, in what time, and where."""
+        cells = [
+            (
+                ", ".join(f"{number} {how}" for how, number in ran.counts.items() if number),
+                clock(ran.seconds),
+                near(ran.folder),
+                words,
+            )
+            for words, ran in self.ran
+        ]
+        widths = [max(map(len, column)) for column in zip(*cells)]
+        over = self.course.total or len(self.ran) + len(self.failures)
+        spent = clock(time.monotonic() - self.begun)
+        lines = [f"sweep: {len(self.ran)} of {over} runs done in {spent}"]
+        lines += ["  " + "  ".join(map(str.ljust, line, widths)).rstrip() for line in cells]
+        lines += [f"  failed: {words}: {one_line(error)}" for words, error in self.failures]
+        said = [f"\n{printable(base)}\n{table}" for base, table in self.course.verdicts.items()]
+        return "\n".join([*map(printable, lines), *said])
+
+    @property
+    def code(self) -> int:
+        """The exit code of the first failure; 0 where there is none."""
+        codes = [e.code if isinstance(e, LotteryError) else 1 for _, e in self.failures]
+        return codes[0] if codes else 0
+
+
+def one_line(error: Exception) -> str:
+    """Return an error on one line, its kind in front where it is none of ours."""
+    kind = "" if isinstance(error, LotteryError) else f"{type(error).__name__}: "
+    return kind + " ".join(str(error).split())

@@ -1,0 +1,177 @@
+"""Make a ticket into a trained level: from the store where it is there, else by training it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from lottery.experiment.chain import Wish
+from lottery.experiment.level import Level
+from lottery.experiment.outcome import leave
+from lottery.experiment.run import Run
+from lottery.machine.environment import differences, fingerprint
+from lottery.storage import links, store
+from lottery.storage.checkpoints import Checkpoints
+from lottery.storage.files import digest
+from lottery.storage.store import Shelf
+from lottery.terms import mask as masks
+from lottery.terms.due import Pause
+from lottery.terms.kept import FORMAT, variant_of
+from lottery.terms.kept import mask_of as mask_of
+from lottery.terms.kept import ticket_on as ticket_on
+from lottery.terms.kept import understood as understood
+from lottery.terms.ticket import Ticket
+from lottery.training.loop import Training
+from lottery.training.resume import refuse_or_warn
+from lottery.training.train import train
+
+
+def key_of(run: Run, ticket: Ticket) -> str:
+    """Return the key of a trained level: a hash of all that its numbers follow from.
+
+    Of components from other packages the source is a part of it; what made the mask is not, since
+    the mask itself is.
+    """
+    tensors = ticket.weights | {f"mask {k}": v for k, v in masks.pack(ticket.mask).items()}
+    dense = every_weight_kept(ticket)
+    at_work = ("model", "dataset", "optimizer", "lr", *(() if dense else ("update",)))
+    inputs = {
+        "format": FORMAT,
+        "ticket": store.tensor_digest(tensors),
+        "span": [ticket.span.start, ticket.span.stop],
+        "recipe": run.parts.recipe.settings,
+        "model": run.parts.model_settings,
+        "data": run.task.fingerprint,
+        "seed": run.data_seed(ticket.order),
+        "variant": variant_of(ticket),
+        "update": None if dense else run.parts.pruning.update_settings,
+        "code": {place: sha for place, sha in run.parts.code.items() if place in at_work},
+    }
+    return digest(json.dumps(inputs, sort_keys=True).encode())[:32]
+
+
+def every_weight_kept(ticket: Ticket) -> bool:
+    """Say whether the ticket is dense, so that there is no mask to move."""
+    return all(bool(m.all()) for m in ticket.mask.values())
+
+
+def whole(run: Run, ticket: Ticket) -> dict[str, Tensor]:
+    """Return a ticket's weights where what is pruned is so under all names of a tied tensor."""
+    masked = {name: ticket.weights[name] for name in ticket.mask}
+    return ticket.weights | masks.everywhere(masked, run.names)
+
+
+def obtain(run: Run, index: int, ticket: Ticket, branch: str = "", **follows: str) -> Level:
+    """Return the trained level of a ticket: from the store, or trained here and now.
+
+    The run's manifest names it while its lock is held, so that nobody clears it away in between;
+    `follows` is what the manifest says of a branch. What a rewind or a branch has done to a tied
+    tensor under the mask's name is done under every name.
+    """
+    ticket = replace(ticket, weights=whole(run, ticket))
+    shelf = Shelf(run.outputs, key_of(run, ticket))
+    name = place(index, branch)
+    density = masks.kept(ticket.mask) / masks.total(ticket.mask)
+    later = trainings_after(run, index, branch) * (ticket.span.stop - ticket.span.start)
+    run.watch.level(index, density, later, branch)
+
+    def waiting() -> None:
+        run.watch.say(f"{name}: another run is training this very level; waiting to share it")
+
+    with shelf.lock(waiting):
+        found = shelf.complete
+        shelf.sweep()
+        if not found:
+            leave(run, ticket, shelf, work(run, index, ticket, shelf))
+        Checkpoints(shelf.path).clear()
+        level = Level(run, index, shelf)
+        check_environment(run, level)
+        links.link(run.folder / name, shelf.path)
+        run.ledger.note(name, key=shelf.key, **follows)
+    shared = level.manifest["trained_by"] != run.identity
+    run.counts["shared" if shared else "already there" if found else "trained"] += 1
+    return level
+
+
+def check_environment(run: Run, level: Level) -> None:
+    """Warn of a level that was trained in another environment; with `strict` raise UsageError."""
+    changed = differences(level.manifest["environment"], fingerprint(run.task.device))
+    if changed and (run.strict or not run.warned):
+        refuse_or_warn(f"level {level.index}", changed, run.watch, run.strict)
+        run.warned.append(level.index)
+
+
+def trainings_after(run: Run, index: int, branch: str) -> int:
+    """Return how many levels and branches come after this one, for the time that is left."""
+    names = list(run.parts.branches)
+    here = len(names) - (names.index(branch) + 1 if branch else 0) if in_branches(run, index) else 0
+    later = range(index + 1, run.parts.levels + 1)
+    return here + sum(1 + len(names) * in_branches(run, level) for level in later)
+
+
+def in_branches(run: Run, index: int) -> bool:
+    """Say whether the branches are made of level `index`."""
+    wanted = run.parts.branch_levels
+    return bool(run.parts.branches) and (index > 0 if wanted is None else index in wanted)
+
+
+def work(run: Run, index: int, ticket: Ticket, shelf: Shelf) -> Training:
+    """Train a ticket on its shelf."""
+    saves = wanted_states(run, index)
+    pause = Pause(run.checkpoint_every, run.task.steps_per_epoch)
+    seed = run.data_seed(ticket.order)
+    return train(run.parts, run.task, ticket, seed, saves, shelf, pause, run.watch, run.strict)
+
+
+def wanted_states(run: Run, index: int) -> set[int]:
+    """Return the steps at which later levels will want the state of level `index`."""
+    wish = Wish(run)
+    if index == 0:
+        run.parts.rewind(wish)
+    at = run.parts.pruning.at
+    if at != "end" and (index == 0 or run.parts.pruning.nested):
+        wish(at)
+    return wish.asked - {0, run.length.iteration}
+
+
+def existing(run: Run, index: int, branch: str = "") -> Level | None:
+    """Return the level that this run already has, by its manifest; None where there is none.
+
+    The link that people follow is made again where it is gone or leads elsewhere.
+    """
+    name = place(index, branch)
+    shelf = current(run.outputs, run.ledger.levels.get(name, {}))
+    if shelf is None:
+        return None
+    level = Level(run, index, shelf)
+    check_environment(run, level)
+    links.link(run.folder / name, shelf.path)
+    run.counts["already there"] += 1
+    return level
+
+
+def current(outputs: Path, entry: Mapping[str, Any]) -> Shelf | None:
+    """Return the shelf of a manifest's entry; None where it is incomplete or of another format."""
+    shelf = Shelf(outputs, entry["key"]) if entry else None
+    if shelf is None or not shelf.complete or shelf.manifest()["format"] != FORMAT:
+        return None
+    return shelf
+
+
+def branch_entry(run: Run, level: Level, name: str) -> dict[str, str]:
+    """Return what the manifest says of a branch: of which level it is, with which settings."""
+    return {"of": level.shelf.key, "settings": run.parts.branch_settings[name]}
+
+
+def branch_made(run: Run, level: Level, name: str) -> bool:
+    """Say whether a level's branch was made with the settings that are asked for now."""
+    made = run.ledger.levels.get(place(level.index, name), {})
+    return branch_entry(run, level, name).items() <= made.items()
+
+
+def place(index: int, branch: str = "") -> str:
+    """Return the name of a level's link in the run's folder."""
+    return f"level_{index:02d}" + (f"_{branch}" if branch else "")

@@ -1,0 +1,223 @@
+"""Keep the record of a run while its levels are made: run.json, and the closing table."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lottery.config.packages import of_options
+from lottery.errors import DamagedError, DiskError, LotteryError
+from lottery.experiment.chain import fingerprint_of_ticket
+from lottery.experiment.loop import run_levels
+from lottery.experiment.run import Run
+from lottery.experiment.tables import read_rows
+from lottery.machine.environment import differences, fingerprint
+from lottery.machine.version import __version__
+from lottery.results.folders import lost, runs_in
+from lottery.results.results import branch_tables, branches, level_table, number, percent, sound
+from lottery.results.sanity import POSITIONS, judge, sanity_table
+from lottery.storage import disk, locks, records
+from lottery.storage.records import RUN, signed
+from lottery.storage.tables import table
+from lottery.storage.warned import as_data, merged, of_record
+from lottery.terms.kept import FORMAT
+from lottery.wording.text import near, printable, private, unmasked
+
+
+def keep_record(
+    run: Run, command: str, choices: dict[str, str], follow: bool, before: dict[str, Any]
+) -> None:
+    """Run the levels, with run.json telling how it stands."""
+    clock = time.monotonic()
+    now = fingerprint(run.task.device)
+    changed = differences(before.get("environment", {}), now)
+    changed += edited(run, before)
+    drift = [f"{records.now()}: {', '.join(changed)}"] if changed else []
+    longest = run.parts.levels >= before.get("levels_asked", 0)  # what finishes it is on record
+    record = {
+        "run": run.identity,
+        "state": "running",
+        "command": command if longest and not follow else before.get("command", command),
+        "choices": choices or before.get("choices", {}),
+        "packages": of_options(choices) if choices else before.get("packages", []),
+        "followed_by": [*before.get("followed_by", []), *([command] if follow else [])],
+        "started": before.get("started", records.now()),
+        "resumed": [*before.get("resumed", []), records.now()] if before else [],
+        "seconds": before.get("seconds", 0.0),
+        "levels_asked": max(run.parts.levels, before.get("levels_asked", 0)),
+        "replicate": run.parts.replicate,
+        "format": FORMAT,
+        "data": run.task.fingerprint,
+        "code": before.get("code", {}) | run.parts.code,  # of branches that are not asked for, too
+        "spread": run.spread,
+        "unmasked": run.unmasked,
+        "ticket": fingerprint_of_ticket(run),
+        "environment": now,
+        "drift": [*before.get("drift", []), *drift],
+        **origin(run.task.device),
+    }
+    if run.unmasked:
+        run.watch.say(unmasked(run.unmasked))
+    keep_warnings(run, record, before)
+    write_record(run, record)
+    spent = record["seconds"]
+    try:
+        run_levels(run)
+        record["state"] = before.get("state", "done") if follow else "done"
+    except LotteryError as error:
+        record |= {"state": "stopped" if error.code >= 75 else "failed", "error": str(error)}
+        raise
+    except KeyboardInterrupt:
+        record |= {"state": "stopped", "error": "interrupted at once, by a second signal"}
+        raise
+    except BaseException as error:
+        record |= {"state": "failed", "error": f"{type(error).__name__}: {error}"}
+        raise
+    finally:
+        run.watch.close()
+        run.watch.keep = None
+        record |= {"seconds": spent + time.monotonic() - clock, "ended": records.now()}
+        close_record(run, record)
+    verdicts, sweep = judged(run), run.watch.sweep
+    if sweep is not None and verdicts:  # the last replicate's say; its summary prints them
+        sweep.verdicts[near(run.folder.parent)] = verdicts
+    if sweep is not None and sweep.tabled:
+        print(printable(f"{sweep.job or run.folder.name}: {in_a_line(run, read_rows(run))}"))
+        return
+    print(closing(run, read_rows(run), follow))
+    if sweep is not None:
+        sweep.tabled = True
+    elif verdicts:
+        print(f"\n{verdicts}")
+
+
+def edited(run: Run, before: dict[str, Any]) -> list[str]:
+    """Return in words which components have another source than when the run was begun."""
+    then = before.get("code", {})
+    places = [place for place, sha in run.parts.code.items() if then.get(place, sha) != sha]
+    return [f"the source code of its {place}" for place in places]
+
+
+def keep_warnings(run: Run, record: dict[str, Any], before: dict[str, Any]) -> None:
+    """Let the record hold what the run was and is warned of, from each warning on."""
+
+    def keep() -> None:
+        there = len(record["warnings"])
+        hold()
+        if len(record["warnings"]) > there:
+            with contextlib.suppress(DiskError):  # a full disk fails the run where it matters
+                write_record(run, record)
+
+    def hold() -> None:
+        record["warnings"] = as_data(merged(of_record(before), run.watch.warnings))
+
+    hold()
+    run.watch.keep = keep
+
+
+def write_record(run: Run, record: dict[str, Any]) -> None:
+    """Write run.json."""
+    disk.write_json(run.folder / RUN, signed(private(record)))
+
+
+def close_record(run: Run, record: dict[str, Any]) -> None:
+    """Write run.json at the end; where an error is on its way, a full disk adds no second one."""
+    failing = sys.exc_info()[0] is not None
+    try:
+        write_record(run, record)
+    except DiskError as error:
+        if not failing:
+            raise
+        run.watch.warn(str(error))
+
+
+def judged(run: Run) -> str:
+    """Return the verdicts on a config over its replicates, and keep them in sanity.csv.
+
+    Empty where no level of this run has a control of other positions: then no other is looked at.
+    Damage in another replicate is a warning, and no error of this one.
+    """
+    base, own = run.folder.parent, branches(run.folder)
+    if not len(own) or not own["branch"].isin(POSITIONS).any():
+        return ""
+    rows = judge([f for f in runs_in(base) if readable(run, f)])
+    if not rows:
+        return ""
+    for line in lost([run.folder]):
+        run.watch.warn(f"the verdict: {line}")
+    with locks.lock(base / ".lock"):  # against the other replicates
+        disk.sweep(base)
+        disk.write_if_new(base / "sanity.csv", table(rows))
+    return sanity_table(rows)
+
+
+def readable(run: Run, folder: Path) -> bool:
+    """Say whether a replicate can be judged; warn where it cannot."""
+    try:
+        sound(folder)
+    except (DamagedError, DiskError) as error:
+        run.watch.warn(f"the verdict leaves out {folder.name}: {error}")
+        return False
+    return True
+
+
+def origin(device: torch.device) -> dict[str, Any]:
+    """Return where and with what a run was made."""
+    return {
+        "lottery": __version__,
+        "git": git(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "platform": platform.platform(),
+        "host": records.hostname(),
+        "pid": os.getpid(),
+        "device": str(device),
+        "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def git() -> str | None:
+    """Return the commit of this checkout, with "+" where files have changed; None outside one."""
+    checkout = Path(__file__).parents[2]
+    if not (checkout / ".git").exists():
+        return None
+    try:
+        ask = ["git", "-C", str(checkout), "describe", "--always", "--abbrev=40", "--dirty=+"]
+        return subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def closing(run: Run, rows: list[dict[str, Any]], follow: bool) -> str:
+    """Return the table of the levels, what was trained and shared, and the path.
+
+    After `lottery branch` the tables are those of its branches.
+    """
+    tables = [level_table(rows)]
+    if follow:
+        made = branches(run.folder)
+        tables = list(branch_tables(rows[:1], made[made["branch"].isin([*run.parts.branches])]))
+    counts = ", ".join(f"{number} {how}" for how, number in run.counts.items())
+    return "\n\n".join([*tables, f"levels: {counts}\n{near(run.folder)}"])
+
+
+def in_a_line(run: Run, rows: list[dict[str, Any]]) -> str:
+    """Return what a job of a sweep reached, what was trained and shared, and the path."""
+    last, split = rows[-1], "test" if number(rows[-1].get("test_accuracy")) else "val"
+    found, dense = (row.get(f"{split}_accuracy") for row in (last, rows[0]))
+    words = [f"level {last['level']}, density {last['density']:.4g}"]
+    if found is not None and number(found):
+        words.append(f"{split} {percent(found)} %")
+        if dense is not None and last is not rows[0]:
+            words[-1] += f" ({100 * (float(found) - float(dense)):+.2f} to dense)"
+    words += [f"{count} {how}" for how, count in run.counts.items() if count]
+    return f"{', '.join(words)}; {near(run.folder)}"

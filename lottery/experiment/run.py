@@ -1,0 +1,137 @@
+"""Hold one run: its parts, its data, its place on the disk, its seeds."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from torch import nn
+
+from lottery.errors import LotteryError
+from lottery.nets.counting import Forward, forward, unknown
+from lottery.progress.bars import Progress
+from lottery.storage.ledger import Ledger
+from lottery.terms import mask as masks
+from lottery.terms import seeds
+from lottery.terms.mask import Mask
+from lottery.terms.parts import Parts
+from lottery.terms.prunable import bare
+from lottery.terms.step import Step
+from lottery.terms.task import Task
+from lottery.terms.ticket import State
+from lottery.training.start import build, length
+
+COUNTS = ("trained", "shared", "already there")
+
+
+class First(NamedTuple):
+    """A run's net at step 0: weights, what the mask has of them and what not, names of each."""
+
+    state: State
+    dense: Mask
+    unmasked: dict[str, int]
+    names: dict[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One config and one replicate, with the place where it lives."""
+
+    parts: Parts
+    task: Task
+    outputs: Path
+    folder: Path
+    identity: str  # run id and replicate: who trained a level first
+    checkpoint_every: str
+    watch: Progress
+    ledger: Ledger
+    strict: bool = False
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
+    warned: list[int] = field(default_factory=list)  # levels of other environments
+    compared: dict[tuple[str, str], Any] = field(default_factory=dict)  # masks of two levels
+    known: dict[str, Any] = field(default_factory=dict)  # of its rewind and branches
+
+    def data_seed(self, order: int = 0) -> int:
+        """Return the seed of the data's order and augmentation; 0 is that of every level."""
+        return seeds.derive("data", self.parts.replicate, *(("order", order) if order else ()))
+
+    def drawn(self, *words: int | str) -> nn.Module:
+        """Return a net of the model, with a draw of this replicate's initial weights."""
+        return build(self.parts, self.task, seeds.derive(*words, self.parts.replicate))
+
+    def fresh(self, *words: int | str) -> State:
+        """Return a draw of the initial weights of this replicate."""
+        return self.state_of(self.drawn(*words))
+
+    def state_of(self, model: nn.Module) -> State:
+        """Return the weights of a net as those of step 0."""
+        weights = {k: v.detach().clone() for k, v in model.state_dict().items()}
+        return State(Step(0, self.task.steps_per_epoch), weights)
+
+    @cached_property
+    def first(self) -> First:
+        """What is known of the net at step 0: it is made once for all of that."""
+        how, model = self.parts.pruning, self.drawn("init")
+        dense = masks.dense(model, how.include, how.exclude)
+        return First(self.state_of(model), dense, bare(model, dense), masks.names(model))
+
+    @cached_property
+    def initial(self) -> State:
+        """The weights of step 0."""
+        return self.first.state
+
+    @property
+    def dense(self) -> Mask:
+        """The mask of level 0."""
+        return self.first.dense
+
+    @property
+    def unmasked(self) -> dict[str, int]:
+        """The parameters of two or more axes that no mask reaches, with their sizes."""
+        return self.first.unmasked
+
+    @property
+    def names(self) -> dict[str, tuple[str, ...]]:
+        """All names of each parameter of the model, by the first."""
+        return self.first.names
+
+    @cached_property
+    def spread(self) -> dict[str, int]:
+        """What `spread_now` gave when this command began."""
+        return self.spread_now()
+
+    def spread_now(self) -> dict[str, int]:
+        """Return how many weights the allocation keeps of each layer where all score the same.
+
+        What an allocation reads from a file shows here: a run must not go on with another table.
+        """
+        scores = {name: m.float() for name, m in self.dense.items()}
+        try:
+            density = self.parts.schedule(1)
+            if not 0 < density <= 1:  # of a run without pruned levels; else checks refuse it
+                return {}
+            kept = self.parts.pruning.allocation(scores, self.dense, density)
+        except (LotteryError, IndexError, OverflowError):
+            return {}
+        return {name: masks.kept({name: m}) for name, m in kept.items()}
+
+    @cached_property
+    def forward(self) -> Forward:
+        """What one forward pass of the dense net takes; NaN where it cannot be counted."""
+        model = build(self.parts, self.task)
+        try:
+            return forward(model, self.task)
+        except Exception as error:  # noqa: BLE001 (no count is worth a trained level)
+            reason = next(iter(str(error).splitlines()), "")
+            self.warn_once(f"what this net costs is not known: it cannot be counted ({reason})")
+            return unknown(model)
+
+    def warn_once(self, text: str) -> None:
+        """Warn of what is the same at every level."""
+        if self.known.setdefault(text, True) is True:
+            self.known[text] = False
+            self.watch.warn(text)
+
+    @property
+    def length(self) -> Step:
+        return length(self.parts, self.task)

@@ -1,0 +1,159 @@
+"""Check the steps and spans of a run: lengths, where levels and branches start, at what rate."""
+
+import torch
+from torch import Tensor
+
+from lottery.errors import UsageError
+from lottery.experiment.chain import Wish
+from lottery.experiment.run import Run
+from lottery.terms import mask as masks
+from lottery.terms import seeds
+from lottery.terms.due import Pause
+from lottery.terms.step import Span, Step, parse
+from lottery.terms.ticket import Ticket
+from lottery.training.loop import rate
+from lottery.wording.settings import named
+
+LOW = 0.01  # of the highest learning rate: less hardly moves a weight
+LOOKS = 500  # at the learning rate, to find the highest
+
+
+def check_lengths(run: Run) -> None:
+    """Raise UsageError for steps that cannot be read or lie outside of training."""
+    recipe, end = run.parts.recipe, run.length.iteration
+    size = run.length.steps_per_epoch
+    if parse(recipe.evaluate_every, size, end, "evaluate_every").iteration < 1:
+        raise UsageError(f"evaluate_every={recipe.evaluate_every} is no length; write 1ep or 500it")
+    if parse(recipe.warmup, size, end, "train.warmup").iteration > end:
+        raise UsageError(
+            f"train.warmup={recipe.warmup} is longer than training ({run.length}); "
+            "type train.warmup=1ep or train.length=..."
+        )
+    Pause(run.checkpoint_every, size)
+    with named("train.lr"):
+        recipe.lr(Step(0, size), run.length)
+
+
+def check_rewind(run: Run) -> Span:
+    """Return the span of steps of a pruned level; raise UsageError where there is none."""
+    wish, end = Wish(run), run.length.iteration
+    with named("rewind"):
+        _, span = run.parts.rewind(wish)
+    note_draws(run, wish, "rewind")
+    with named("prune.at"):
+        scored = wish.step(run.parts.pruning.at).iteration
+    typed = other_step(run, "rewind", run.parts.rewind)
+    for key, steps, instead in (
+        ("rewind", wish.asked, typed),
+        ("prune.at", {scored}, other_step(run, "prune.at")),
+    ):
+        if max(steps, default=0) > end:
+            raise UsageError(
+                f"{key}: step {max(steps)} is after the end of training, "
+                f"{end} steps ({run.length}); type {instead}"
+            )
+    if span.start >= span.stop:
+        raise UsageError(
+            f"rewind: from step {span.start} to {span.stop} there is nothing left to "
+            f"train; type {typed}"
+        )
+    return span
+
+
+def other_step(run: Run, key: str, component: object = None) -> str:
+    """Return what to type for a step that this training has, by the settings of a component."""
+    end, size = run.length.iteration, run.length.steps_per_epoch
+    known = getattr(component, "keywords", {})
+    setting = next((f".{name}" for name in ("to", "steps") if name in known), "")
+    if setting or key == "prune.at":
+        return f"{key}{setting}={'1ep' if size < end else f'{end // 2}it'}"
+    return "rewind=init" if key == "rewind" else "branch=[]"
+
+
+def check_branches(run: Run, span: Span) -> dict[str, Span]:
+    """Return the steps that each branch trains, by words for it.
+
+    Raises UsageError for a branch that cannot be made, or a level that is none.
+    """
+    spans = {}
+    for name, branch in run.parts.branches.items():
+        wish = Wish(run)
+        ticket = branch(Ticket(run.initial.weights, run.dense, span), wish, seeds.generator(name))
+        note_draws(run, wish, f"branch {name}")
+        late = max(wish.asked, default=0) > run.length.iteration
+        if late or ticket.span.start >= ticket.span.stop:
+            raise UsageError(
+                f"branch {name}: from step {ticket.span.start} there is nothing left to train "
+                f"before the end, {run.length}; type {other_step(run, f'branches.{name}', branch)}"
+            )
+        spans[f"branch {name}"] = ticket.span
+    there = run.parts.branch_levels
+    if run.parts.branches and there and run.parts.levels and min(there) > run.parts.levels:
+        raise UsageError(
+            f"branch_levels={list(there)}: this run has {run.parts.levels} pruned levels, and none "
+            f"of them would get a branch; type levels={min(there)} or branch_levels=[1]"
+        )
+    if min(run.parts.branch_levels or (1,)) < 1:
+        raise UsageError(
+            f"branch_levels={list(run.parts.branch_levels or ())}: pruned levels count from 1; "
+            "type branch_levels=[1], or null for all of them"
+        )
+    return spans
+
+
+def note_draws(run: Run, wish: Wish, what: str) -> None:
+    """Note that a rewind or a branch asked for a fresh draw of the weights."""
+    if wish.drew:
+        run.known.setdefault("drawing", []).append(what)
+
+
+def warn_of_draws(run: Run) -> None:
+    """Warn of layers that a fresh draw leaves as they were, where one is asked for.
+
+    A model's function may seed itself, or read weights from a file. What begins as a constant is
+    passed over: its distribution has no other draw.
+    """
+    if not (asking := run.known.get("drawing")):
+        return
+    first, drawn = run.initial.weights, run.fresh("reinit", 1).weights
+    layers = [n for n in run.dense if bool(first[n].ne(first[n].reshape(-1)[0]).any())]
+    fixed = [n for n in layers if same_numbers(first[n], drawn[n])]
+    if fixed or not layers:
+        where = "every layer" if len(fixed) == len(layers) else masks.some(fixed).strip(" ()")
+        run.watch.warn(
+            f"{' and '.join(asking)}: this model's weights are the same whatever the seed (of "
+            f"{where}), so this starts there from the level's own; let its function draw them from "
+            "torch's generator, unseeded"
+        )
+
+
+def same_numbers(one: Tensor, other: Tensor) -> bool:
+    """Say whether two tensors have the same shape and numbers, not-a-number being one."""
+    if one.shape != other.shape or torch.equal(one, other):
+        return one.shape == other.shape
+    return torch.allclose(one, other, rtol=0, atol=0, equal_nan=True)
+
+
+def warn_of_last_rate(run: Run, spans: dict[str, Span]) -> None:
+    """Warn of steps past the end of training where the schedule has fallen to next to nothing.
+
+    Renda et al. 2020 fine-tune at the last rate of a schedule of drops, a hundredth of the first.
+    A cosine ends near 0 instead, so that the same steps would hardly move a weight.
+    """
+    recipe, end = run.parts.recipe, run.length.iteration
+    late = [what for what, span in spans.items() if span.stop > end]
+    if not late:
+        return
+    last, before = (rate(recipe, run.length, step) for step in (end - 1, max(0, end - 2)))
+    highest = max(rate(recipe, run.length, step) for step in range(0, end, max(1, end // LOOKS)))
+    if last < min(before, LOW * highest):
+        schedule = recipe.settings["lr"]
+        keep = "train.lr.end=0.01 or " if "end" in schedule else ""
+        again = ", or rewind=lr, which runs the schedule again" if "rewind" in late else ""
+        run.watch.warn(
+            f"{' and '.join(late)}: what trains past the end of training does so at the last "
+            f"learning rate, here {100 * last / highest:.2g} % of the highest (train/lr="
+            f"{schedule['name']}), and will hardly move a weight; type {keep}train/lr=milestones"
+            f"{again}",
+            "rate",
+        )

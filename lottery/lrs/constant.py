@@ -1,6 +1,0 @@
-from lottery.step import Step
-
-
-def constant(step: Step, total: Step) -> float:
-    """Keep the learning rate."""
-    return 1.0

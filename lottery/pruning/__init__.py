@@ -1,0 +1,1 @@
+"""How a mask is made: scores, structures, rounds, allocations."""

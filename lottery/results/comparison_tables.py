@@ -1,0 +1,190 @@
+"""Lay a comparison out for people. Imports neither torch nor pandas."""
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from lottery.results import stats
+from lottery.results.comparison import Group
+from lottery.results.facts import Facts
+from lottery.results.filters import spelled
+from lottery.results.formats import CUT, numeral, widths_of
+from lottery.wording.text import printable
+
+MARK = "*"  # beside the mean of a level that a replicate was warned of
+MARKED = re.compile(r"^.+?(?=$| \()")  # a mean with its interval
+BEHIND = re.compile(r" \(.*\)$")  # an interval behind a difference, n behind a mean
+Lines = tuple[list[str], list[list[str]]]  # heads, rows
+Table = tuple[list[str], list[list[str]], tuple[str, ...]]  # heads, rows, what ends on the right
+
+
+def tables(
+    some: Sequence[Group],
+    settings: dict[str, list[Any]],
+    rows: Sequence[dict[str, Any]],
+    first: int,
+    every: bool,
+    most: int | None = None,
+) -> Iterator[tuple[str, Table]]:
+    """Yield what is laid out for people, each under its title: runs, settings, the comparison.
+
+    `most` is how many places a line of the terminal has; None where there is no end.
+    """
+    yield "", legend(some)
+    if settings:
+        yield "settings that differ", settings_table(some, settings)
+    metric = str(rows[0]["metric"])
+    percent = metric.endswith("accuracy")
+    place = "at common densities" if len(some) > 1 and not every else "at each density"
+    title = f"{metric.replace('_', ' ')}{' in %' if percent else ''} {place}"
+    yield title, results_table(some, rows, first, percent, most)
+
+
+def explained(
+    some: Sequence[Group], rows: Sequence[dict[str, Any]], tolerance: float
+) -> Iterator[str]:
+    """Yield how to read the tables, a line each."""
+    if len(some) > 1 and not any(group.settings != some[0].settings for group in some):
+        yield "no setting that decides the numbers differs"
+    accurate = str(rows[0]["metric"]).endswith("accuracy")
+    if accurate:
+        yield from stats.RULE.splitlines()
+        yield f"  tolerance      {100 * tolerance:.4g} points"
+    if any(not math.isnan(row[key]) for row in rows for key in ("dense_p", "p")):
+        yield "p: paired t-test over replicates, two-sided"
+        yield f"  correction     {corrected(some, rows)}"
+
+
+def corrected(some: Sequence[Group], rows: Sequence[dict[str, Any]]) -> str:
+    """Say over how many levels of each group p was corrected, and of how many that it has."""
+    judged, changes = (
+        {g.label: max((r[key] for r in rows if r["run"] == g.label), default=0) for g in some}
+        for key in ("dense_family", "family")
+    )
+    whole = {g.label: sum(g.density(level) < 1 for level in g.levels) for g in some}
+    over, also = among(judged, whole), among(changes, changes)
+    if not over and not also:
+        return stats.corrected(0)
+    said = f"Holm over {over or also}"
+    if over and also and changes != judged | {rows[0]["against"]: 0}:
+        said += f", changes to {rows[0]['against']} over {also}"
+    return said + (", not over the configs" if len(some) > 1 else "")
+
+
+def among(sizes: dict[str, int], whole: dict[str, int]) -> str:
+    """Return sizes of families in words: 18 levels of each config; 18 levels of A, 3 of 18 of B."""
+    said = {
+        label: f"{n if n >= whole[label] else f'{n} of {whole[label]}'} level{'s'[n < 2 :]}"
+        for label, n in sizes.items()
+        if n
+    }
+    if len(sizes) == 1:
+        return next(iter(said.values()), "")
+    if len(said) > 1 and len({*said.values()}) == 1:
+        return f"{next(iter(said.values()))} of each config"
+    return ", ".join(f"{text} of {label}" for label, text in said.items())
+
+
+def legend(some: Sequence[Group]) -> Table:
+    """Return what the letters stand for."""
+    heads = ["run", "id", "name", "model", "dataset", "method", "rewind", "replicates", "levels"]
+    rows = []
+    for group in some:
+        whose = group.facts.whose
+        count = len(group.folders) - len(group.damaged)
+        asked = {Facts(f).record.get("levels_asked", "?") for f in group.folders}
+        done = f"{max(group.levels, default=0)}/{'?' if len(asked) > 1 else asked.pop()}"
+        cells = [whose[key] for key in ("id", "name", "model", "dataset", "method", "rewind")]
+        rows.append([group.label, *map(printable, cells), str(count), done])
+    if all(r[2] == "_".join(r[3:6]).replace("/", "-") for r in rows):  # the name says no more
+        heads, rows = [*heads[:2], *heads[3:]], [[*r[:2], *r[3:]] for r in rows]
+    return heads, rows, ("replicates", "levels")
+
+
+def settings_table(some: Sequence[Group], settings: dict[str, list[Any]]) -> Table:
+    """Return the settings that differ: a line a setting, or of many groups a line a group."""
+    cells = {
+        key: [
+            printable(spelled(value)) if key in group.settings else "-"
+            for group, value in zip(some, values, strict=True)
+        ]
+        for key, values in settings.items()
+    }
+    labels = [group.label for group in some]
+    if len(some) <= len(settings) + 2:
+        return ["setting", *labels], [[printable(k), *v] for k, v in cells.items()], ()
+    rows = [[label, *(v[i] for v in cells.values())] for i, label in enumerate(labels)]
+    return ["run", *map(printable, cells)], rows, ()
+
+
+def results_table(
+    some: Sequence[Group],
+    rows: Sequence[dict[str, Any]],
+    first: int,
+    percent: bool,
+    most: int | None = None,
+) -> Table:
+    """Return a line a density and group: mean, change to dense, verdict, change to the first."""
+    heads = ["density", "run", "mean", "change to dense", "verdict"]
+    heads += [f"change to {some[first].label}", "p"] if len(some) > 1 else []
+    cells = []
+    for row in rows:
+        mean = around(row["mean"], row["high"] - row["mean"], row["replicates"], percent)
+        mean = MARKED.sub(rf"\g<0>{MARK}", mean, count=1) if row["warnings"] else mean
+        dense = change(row, "dense_difference", "dense_low", "dense_high", percent)
+        other = change(row, "difference", "difference_low", "difference_high", percent)
+        if other and row["pairs"] < row["replicates"]:
+            other += f" n={row['pairs']}"
+        verdict = row["verdict"] if row["density"] < 1 else "(dense)"
+        line = [f"{row['density']:.4g}", row["run"], mean, dense, verdict, other,
+                probability(row["p_adjusted"])]  # fmt: skip
+        cells.append(line[: len(heads)])
+    return (*narrowed(heads, cells, most), ())
+
+
+def narrowed(heads: list[str], cells: list[list[str]], most: int | None) -> Lines:
+    """Return results that take no more than so many places: verdict, p and the mean itself stay.
+
+    What goes, as far as it has to: the ends of intervals and how many replicates; the change to
+    dense; that to the first.
+    """
+
+    def over() -> bool:
+        widths = widths_of([heads, *cells])
+        return most is not None and sum(widths) + 2 * (len(widths) - 1) > most
+
+    if over():
+        cells = [[BEHIND.sub("", c) if c[:1] != "(" else c for c in line] for line in cells]
+    for place in (3, 4):  # of what is left
+        if over() and place < len(heads) - 1:
+            heads = [*heads[:2], f"mean {CUT}", *heads[3:place], *heads[place + 1 :]]
+            cells = [[*line[:place], *line[place + 1 :]] for line in cells]
+    return heads, cells
+
+
+def around(mean: float, reach: float, count: int, percent: bool) -> str:
+    """Return a mean, half of its interval, and of how many: 97.21 ± 0.34 (n=3)."""
+    if math.isnan(mean):
+        return ""
+    said = f"{100 * mean:.2f}" if percent else numeral(mean, reach)
+    if not math.isnan(reach):
+        said += f" ± {100 * reach:.2f}" if percent else f" ± {numeral(reach, reach)}"
+    return f"{said} (n={count})"
+
+
+def change(row: dict[str, Any], key: str, low: str, high: str, percent: bool) -> str:
+    """Return a difference and its interval, +0.09 (-0.44 to +0.62), unless all are the same."""
+    numbers = (row[key], row[low], row[high])
+    if math.isnan(numbers[0]):
+        return ""
+    reach = (numbers[2] - numbers[1]) / 2
+    said = [f"{100 * v:+.2f}" if percent else numeral(v, reach, "+") for v in numbers]
+    if numbers[1] == numbers[2]:
+        return f"{said[0]} ({stats.SAME})"
+    return said[0] if math.isnan(reach) else f"{said[0]} ({said[1]} to {said[2]})"
+
+
+def probability(p: float) -> str:
+    """Return a p for people."""
+    return "" if math.isnan(p) else "<0.001" if p < 0.001 else f"{p:.3f}"

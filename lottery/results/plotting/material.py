@@ -1,0 +1,169 @@
+"""Give figures what they draw: tables that say whose line a row is on, and tensors of levels."""
+
+import warnings
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lottery.results.facts import Facts, spokesman
+from lottery.results.folders import configs, lost
+from lottery.results.order import deciding, differing
+from lottery.results.tidy import Runs
+from lottery.wording.text import printable
+
+MOST = 2  # settings in a label; where more differ, the id says it
+LEFT_OUT = r"(?s).* is left out: "  # what `Runs` warns of
+
+
+class Material:
+    """Runs as a figure sees them (`lottery.results.plotting.source.Source`)."""
+
+    def __init__(self, runs: Runs) -> None:
+        self._runs = runs
+        self.notes = [printable(line) for line in lost(runs.folders)]
+
+    @cached_property
+    def runs(self) -> pd.DataFrame:
+        return self._table("runs")
+
+    @cached_property
+    def settings(self) -> pd.DataFrame:
+        """A row a run, a column a setting that differs."""
+        return self._table("settings")
+
+    @cached_property
+    def levels(self) -> pd.DataFrame:
+        return self._table("levels")
+
+    @cached_property
+    def branches(self) -> pd.DataFrame:
+        return self._table("branches")
+
+    @cached_property
+    def layers(self) -> pd.DataFrame:
+        return self._table("layers")
+
+    @cached_property
+    def overlaps(self) -> pd.DataFrame:
+        return self._table("overlaps")
+
+    @cached_property
+    def curves(self) -> pd.DataFrame:
+        return self._table("curves")
+
+    def mask(self, row: Mapping[Any, Any]) -> dict[str, np.ndarray]:
+        """Return the mask that a level ended with: layer -> bools, True = kept."""
+        from lottery.terms.kept import mask_of
+
+        return {name: mask.numpy() for name, mask in mask_of(self._shelf(row)).items()}
+
+    def weights(self, row: Mapping[Any, Any], at: str = "end") -> dict[str, np.ndarray]:
+        """Return the weights of a level at the "start" or the "end" of its training, by name.
+
+        Those of the start come in the model's order.
+        """
+        from lottery.terms.kept import ticket_on, understood
+        from lottery.terms.snapshots import unpack
+        from lottery.terms.step import Step
+
+        shelf = self._shelf(row)
+        if at == "start":
+            found = ticket_on(shelf).weights
+        else:
+            tensors, about = shelf.read_tensors("end.safetensors")
+            with understood(shelf, "end.safetensors"):
+                found = unpack(tensors, Step(about["step"], 1)).weights
+        return {name: tensor.float().numpy() for name, tensor in found.items()}
+
+    def channels(self, row: Mapping[Any, Any]) -> int | None:
+        """Return how many channels the images of a row's run have; None where that is unknown.
+
+        Every data set of images has a mean a channel among its settings.
+        """
+        mean = Facts(self._folder(row)).flat.get("dataset.mean")
+        return len(mean) if isinstance(mean, list) else None
+
+    def note(self, line: str) -> None:
+        """Keep what a reader of the figure has to know."""
+        self.notes.append(printable(line))
+
+    def _shelf(self, row: Mapping[Any, Any]) -> Any:
+        from lottery.storage.store import Shelf
+
+        return Shelf(self._folder(row).absolute().parents[2], str(row["key"]))
+
+    def _folder(self, row: Mapping[Any, Any]) -> Path:
+        return self._folders[(row["name"], row["id"], row["replicate"])]
+
+    @cached_property
+    def _folders(self) -> dict[tuple[str, str, int], Path]:
+        return {
+            (f.parent.parent.name, f.parent.name, int(f.name.removeprefix("replicate_"))): f
+            for f in self._runs.folders
+        }
+
+    @cached_property
+    def _labels(self) -> dict[tuple[str, str], str]:
+        return labels(self._runs.folders)
+
+    def _table(self, which: str) -> pd.DataFrame:
+        """Return a table with the series of each row in front; what is left out is noted."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", LEFT_OUT)
+            table: pd.DataFrame = getattr(self._runs, which).copy()
+        for line in self._runs.left_out.get(which, []):  # warned of but once
+            self.note(line)
+        series = [self._labels[of] for of in zip(table["name"], table["id"], strict=True)]
+        table.insert(0, "series", series)
+        return table
+
+
+def labels(folders: tuple[Path, ...]) -> dict[tuple[str, str], str]:
+    """Return a short label for each experiment, (name, id) -> what tells it from the others.
+
+    That is its method, with model and dataset where there are several; where that does not tell
+    them apart its rewind, then its name, the one or two settings that differ, or its id.
+    """
+    first = {
+        (base.parent.name, base.name): spokesman(mine).folder for base, mine in configs(folders)
+    }
+    about = {key: Facts(folder).whose for key, folder in first.items()}
+    several = [c for c in ("model", "dataset") if len({a[c] for a in about.values()}) > 1]
+    found = {k: ", ".join(str(row[c]) for c in (*several, "method")) for k, row in about.items()}
+    for same in alike(found):
+        if len({about[key]["rewind"] for key in same}) > 1:
+            found |= {key: f"{found[key]}, rewind {about[key]['rewind']}" for key in same}
+    for same in alike(found):
+        found |= {key: f"{found[key]}, {more}" for key, more in apart(same, first).items()}
+    return {key: printable(label) for key, label in found.items()}
+
+
+def alike(found: Mapping[tuple[str, str], str]) -> list[list[tuple[str, str]]]:
+    """Return the experiments that still have the same label, in groups."""
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for key, label in found.items():
+        groups.setdefault(label, []).append(key)
+    return [keys for keys in groups.values() if len(keys) > 1]
+
+
+def apart(
+    keys: list[tuple[str, str]], folders: Mapping[tuple[str, str], Path]
+) -> dict[tuple[str, str], str]:
+    """Return what tells experiments apart: their names, a setting or two, or their ids."""
+    if len({name for name, _ in keys}) == len(keys):
+        return {key: key[0] for key in keys}
+    settings = differing([deciding(Facts(folders[key])) for key in keys])
+    if 0 < len(settings) <= MOST:
+        said = {
+            key: ", ".join(f"{k.split('.')[-1]} {own[place]}" for k, own in settings.items())
+            for place, key in enumerate(keys)
+        }
+        if len(set(said.values())) == len(keys):
+            return said
+    return {
+        key: key[1] if len({i for _, i in keys}) == len(keys) else "/".join(key) for key in keys
+    }

@@ -1,0 +1,109 @@
+"""Tables of what stands beside the tickets: branches, verdicts, masks of other methods."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from lottery.results import sanity, stats
+from lottery.results.reports import findings
+from lottery.results.reports.sheets import Column, Table, number, share, spread, words
+from lottery.results.reports.tables import mean_of, shared
+
+JUDGED = {
+    sanity.WEIGHTS: "good",
+    sanity.DENSITIES: "bad",
+}
+
+
+def branch_table(branches: pd.DataFrame, levels: pd.DataFrame) -> Table:
+    """Return a row a level and branch: its accuracy, and its distance to the ticket it follows."""
+    column = next(
+        (c for c in findings.MEASURES if c in branches and branches[c].notna().any()),
+        findings.MEASURES[0],
+    )
+    measured = levels[column] if column in levels else pd.Series(math.nan, levels.index)
+    own = dict(zip(zip(levels["replicate"], levels["level"], strict=True), measured, strict=True))
+    made = []
+    for key, group in branches.groupby(["level", "branch", "settings"], sort=False):
+        level, _, settings = key
+        tickets = [own.get((r, level), math.nan) for r in group["replicate"]]
+        gap = stats.paired(group[column].tolist(), tickets)[:3]
+        made.append(
+            [
+                number(level),
+                share(group["density"].mean()),
+                words(settings),
+                number(len(group)),
+                spread(*stats.interval(group[column].tolist())),
+                spread(*gap, sign=True),
+                shared(group),
+            ]
+        )
+    split = findings.SPLIT[column].capitalize()
+    columns = [
+        Column("Level"),
+        Column("Density"),
+        Column("Branch", numeric=False),
+        Column("Replicates"),
+        Column(f"{split} accuracy", "%"),
+        Column("Against ticket", "points"),
+        Column("Shared", numeric=False),
+    ]
+    return Table("Branches of finished levels", columns, made, by_first=True)
+
+
+def overlap_table(overlaps: pd.DataFrame) -> Table:
+    """Return a row a level and other config: how far their masks are the same, and by chance."""
+    keys = ["level", "other_run", "other_id", "other_level"]
+    made = [
+        [
+            number(level),
+            share(group["density"].mean()),
+            words(f"{name}/{ident}", "text"),
+            number(other),
+            number(100 * group["overlap"].mean(), 1),
+            number(100 * group["by_chance"].mean(), 1),
+        ]
+        for (level, name, ident, other), group in overlaps.groupby(keys)
+    ]
+    columns = [Column("Level"), Column("Density"), Column("Other config", numeric=False)]
+    columns += [Column("its level"), Column("Overlap", "%"), Column("By chance", "%")]
+    caption = "Masks against those of other methods on the same initial weights"
+    return Table(
+        caption + mean_of(overlaps),
+        columns,
+        made,
+        note="Overlap: intersection over union of the two masks.",
+        by_first=True,
+    )
+
+
+def sanity_table(rows: Sequence[dict[str, Any]], tolerance: float) -> Table:
+    """Return a row a level: the ticket, its controls, and what they say of the method."""
+    made = [
+        [
+            number(row["level"]),
+            share(row["density"]),
+            number(row["replicates"]),
+            *(spread(row[name], None, None) for name in ("ticket", "shuffle", "random", "reinit")),
+            spread(row["difference"], row["low"], row["high"], sign=True),
+            words(row["verdict"], f"text {JUDGED.get(row['verdict'], 'quiet')}"),
+        ]
+        for row in rows
+    ]
+    columns = [Column(t) for t in ("Level", "Density", "Replicates")]
+    columns += [Column(t, "%") for t in ("Ticket", "Shuffled", "Random", "Re-initialised")]
+    columns += [Column("Ticket against both masks", "points"), Column("Verdict", numeric=False)]
+    return Table(
+        "Tickets against their controls, test accuracy",
+        columns,
+        made,
+        note="Against both masks: mean of the differences, replicate by replicate, with its 95 % "
+        f"interval. The method chooses weights where a paired t-test has p below {stats.ALPHA} and "
+        f"the mean is more than {findings.points(tolerance)} above 0, layer densities only where "
+        f"the whole interval is no more than that; from {stats.LEAST} replicates on. p: "
+        f"{stats.corrected(rows[0]['family'])}.",
+        by_first=True,
+    )

@@ -1,0 +1,216 @@
+"""The sections about several configs: which settings differ, and what each of them reaches."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from lottery.results import comparison
+from lottery.results.comparison_tables import MARK, corrected
+from lottery.results.facts import Facts
+from lottery.results.order import rank
+from lottery.results.plotting import charts
+from lottery.results.reports import findings
+from lottery.results.reports.headline import SIDE_BY_SIDE
+from lottery.results.reports.one import Member, Problems, cost_caption, picture
+from lottery.results.reports.provenance import travelling
+from lottery.results.reports.sheets import (
+    Cell,
+    Column,
+    Section,
+    Table,
+    filled,
+    missing,
+    number,
+    several,
+    share,
+    spread,
+    words,
+)
+from lottery.results.tidy import Runs
+from lottery.storage.warned import kinds
+
+LARGE = 4.0  # inches of the first figure, so that its legend has room and a phone shows its text
+LONGEST_TITLE = 60  # characters
+SETTINGS = 12  # columns of settings, where configs are the rows
+
+
+def about(members: Sequence[Member]) -> str:
+    """Return what is compared, in a line."""
+    whose = [m.group.facts.whose for m in members]
+    shared = [w for key, w in whose[0].items() if key in ("model", "dataset", "method")
+              and all(other[key] == w for other in whose)]  # fmt: skip
+    runs = several(sum(len(m.runs.folders) for m in members), "run")
+    levels = several(sum(len(m.runs.levels) for m in members), "level")
+    return f"{', '.join([*shared, several(len(members), 'config'), runs, levels])}."
+
+
+def title(members: Sequence[Member]) -> str:
+    """Return what several configs are called together."""
+    names = " / ".join(m.title for m in members)
+    return names if len(names) <= LONGEST_TITLE else f"Comparison of {len(members)} configs"
+
+
+def sections(members: Sequence[Member], tolerance: float, problems: Problems) -> list[Section]:
+    """Return the sections of the comparison; figures show as many configs as can be told apart."""
+    made = curves(members, problems)
+    tables = [summary(members)]
+    if len(members) <= SIDE_BY_SIDE:
+        tables += common(members, tolerance)
+    made.append(Section("comparison", "Comparison", tables=tables))
+    if table := settings(members):
+        made.append(Section("differences", "Settings that differ", tables=[table]))
+    return filled(made)
+
+
+def curves(members: Sequence[Member], problems: Problems) -> list[Section]:
+    """Return the section of the figures; [] where nothing can be drawn."""
+    shown = list(members[: charts.CLEAR])
+    runs = Runs(tuple(folder for member in shown for folder in member.runs.folders))
+    text = "Accuracy against the weights that are kept: mean and 95 % interval over replicates."
+    large = picture("accuracy", runs, text, "all", problems, {"width": LARGE})
+    drawn = [replace(one, wide=True) for one in large]
+    drawn += picture("early_stop", runs, "Step of the lowest validation loss.", "all", problems)
+    if "ticket_macs" in runs.levels:
+        drawn += picture("cost", runs, cost_caption(runs), "all", problems)
+    note = (
+        f"The figures show the first {len(shown)} configs of the table below, ranked by the "
+        "sparsest level that matches dense, its own net and the best one, and then by the accuracy "
+        "of the best ticket; more could not be told apart."
+    )
+    said = [note] if len(members) > len(shown) else []
+    return [Section("curves", "Curves", words=said, pictures=drawn)] if drawn else []
+
+
+def summary(members: Sequence[Member]) -> Table:
+    """Return a row a config: what it reached, and where it still matches dense."""
+    made = []
+    for member in members:
+        pick = (findings.dense_of, findings.sparsest, findings.best)
+        dense, found, top = (choose(member.rows) for choose in pick)
+        last = member.rows[-1] if member.rows else None
+        made.append(
+            [
+                words(member.title),
+                number(len(member.runs.folders)),
+                words(", ".join(kinds(w for f in member.runs.folders for w in Facts(f).warnings))),
+                spread(*dense.accuracy) if dense else Cell(),
+                *(
+                    cell
+                    for row in (found, top, last)
+                    for cell in (
+                        share(row.density) if row else Cell(),
+                        spread(*row.accuracy) if row else Cell(),
+                    )
+                ),
+            ]
+        )
+    columns = [
+        Column("Config", numeric=False),
+        Column("Replicates"),
+        Column("Warnings", numeric=False),
+        Column("Dense", "%"),
+        Column("Sparsest match", "density"),
+        Column("reaches", "%"),
+        Column("Best ticket", "density"),
+        Column("reaches", "%"),
+        Column("Sparsest level", "density"),
+        Column("reaches", "%"),
+    ]
+    split = "/".join(dict.fromkeys(m.split for m in members))
+    ways = dict.fromkeys(how for m in members if (how := findings.picked(m.rows, m.split)))
+    note = (
+        "Sparsest match: of its own dense net. In the order of the sparsest match that reaches the "
+        "best dense net too, then of the best ticket."
+        if any(findings.sparsest(m.rows) for m in members)
+        else "In the order of the best ticket."
+    ) + (f" Best ticket: {' or '.join(ways)}." if ways else "")
+    return Table(f"What each config reached, {split} accuracy", columns, made, note=note)
+
+
+def common(members: Sequence[Member], tolerance: float) -> list[Table]:
+    """Return accuracies side by side at the densities that configs share, and paired differences.
+
+    The differences are to the first of the configs, over the replicates that both have.
+    """
+    metric = findings.measure(members[0].group)
+    groups = [replace(m.group, label=str(at)) for at, m in enumerate(members)]
+    rows = comparison.compare(groups, metric, tolerance, correction=members[0].correction)
+    spots: list[tuple[float, dict[int, dict[str, object]]]] = []
+    for levels in comparison.common(groups):
+        anchor = next(iter(sorted(levels)))
+        own = {
+            at: next(r for r in rows if (r["run"], r["level"]) == (str(at), level))
+            for at, level in levels.items()
+        }
+        spots.append((groups[anchor].density(levels[anchor]), own))
+    if not spots:
+        return []
+    first, *rest = members
+    heads = [Column("Density"), *(Column(m.title, "%") for m in members)]
+    means = [
+        [
+            share(key),
+            *(marked(own.get(at)) for at in range(len(members))),
+        ]
+        for key, own in spots
+    ]
+    starred = any(row["warnings"] for _, own in spots for row in own.values())
+    note = f"{MARK} a replicate was warned at that level: see the config's warnings."
+    caption = "Accuracy at densities that configs share"
+    made = [Table(caption, heads, means, note=note if starred else "")]
+    gaps = [
+        [share(key), *(x for at in range(1, len(members)) for x in against(own.get(at)))]
+        for key, own in spots
+        if any(not missing(own[at]["difference"]) for at in own)
+    ]
+    if gaps:
+        columns = [c for m in rest for c in (Column(m.title, "points"), Column("p"))]
+        tested = any(not missing(row["p_adjusted"]) for row in rows)
+        note = f"p: two-sided paired t-test, {corrected(groups, rows)}." if tested else ""
+        caption = f"Difference to {first.title}, replicate by replicate"
+        made.append(Table(caption, [Column("Density"), *columns], gaps, note=note))
+    return made
+
+
+def cell(row: dict[str, object] | None, mean: str, low: str, high: str, sign: bool = False) -> Cell:
+    """Return a mean of a row of a comparison with half its interval; empty for no row."""
+    return spread(row[mean], row[low], row[high], sign=sign) if row else Cell()
+
+
+def marked(row: dict[str, object] | None) -> Cell:
+    """Return the mean of a row, with a mark where a replicate was warned at that level."""
+    shown = cell(row, "mean", "low", "high")
+    return replace(shown, reach=f"{shown.reach}{MARK}") if row and row["warnings"] else shown
+
+
+def against(row: dict[str, object] | None) -> tuple[Cell, Cell]:
+    """Return a paired difference and the p of its test; empty for none."""
+    keys = ("difference", "difference_low", "difference_high")
+    p = row["p_adjusted"] if row else None
+    tiny = isinstance(p, float) and p < 0.001  # not so for NaN
+    chance = Cell("< 0.001", p) if tiny else number(p, 3)  # type: ignore[arg-type]
+    return cell(row, *keys, sign=True), chance
+
+
+def settings(members: Sequence[Member]) -> Table | None:
+    """Return the settings that differ: configs as columns while they are few, else as rows."""
+    found = comparison.differing([m.group for m in members])
+    title = "Settings that decide the numbers and are not the same"
+    names = [m.title for m in members]
+    if not found:
+        return None
+    if len(members) <= SIDE_BY_SIDE:
+        rows = [[words(key), *map(value, values)] for key, values in found.items()]
+        heads = [Column(head, numeric=False) for head in ("Setting", *names)]
+        return Table(title, heads, rows)
+    keys = list(found)[:SETTINGS]
+    sorted_ones = sorted(range(len(names)), key=lambda at: [rank(found[key][at]) for key in keys])
+    rows = [[words(names[at]), *(value(found[key][at]) for key in keys)] for at in sorted_ones]
+    more = f" (the first {SETTINGS} of {len(found)})" if len(found) > SETTINGS else ""
+    return Table(title + more, [Column(k, numeric=False) for k in ("Config", *keys)], rows)
+
+
+def value(setting: object) -> Cell:
+    """Return a setting in a cell; a number is sorted as one."""
+    counts = isinstance(setting, int | float) and not isinstance(setting, bool)
+    text = "" if setting is None else travelling(setting)
+    return Cell(text, float(setting) if counts else None)  # type: ignore[arg-type]

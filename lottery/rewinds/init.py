@@ -1,7 +1,0 @@
-from lottery.parts import State, States
-from lottery.step import Span
-
-
-def init(states: States) -> tuple[State, Span]:
-    """Rewind weights and schedule to initialisation (Frankle & Carbin 2019)."""
-    return states("0it"), Span(0, states.length.iteration)

@@ -1,7 +1,0 @@
-from lottery.parts import State, States
-from lottery.step import Span
-
-
-def lr(states: States, *, to: str) -> tuple[State, Span]:
-    """Keep the trained weights and rewind the schedule alone (Renda et al. 2020)."""
-    return states("end"), Span(states.step(to).iteration, states.length.iteration)

@@ -1,0 +1,1 @@
+"""What there is to learn, a folder for each world."""

@@ -1,0 +1,120 @@
+"""Hold what a level starts from: a state of the net, and a ticket."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from torch import Tensor
+
+from lottery.errors import UsageError
+from lottery.terms.mask import Mask
+from lottery.terms.step import Span, Step
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class State:
+    """A moment of training: step, the whole state_dict, and the optimizer's state where known.
+
+    `mask` is the mask at that step where it moves during training, or what a ticket from
+    elsewhere brings with its weights (a layer that it does not name is dense); else None.
+    """
+
+    step: Step
+    weights: dict[str, Tensor]
+    optimizer: dict[str, Tensor] | None = None
+    mask: Mask | None = None
+
+
+class States(Protocol):
+    """Give the states of a run's training by name."""
+
+    length: Step  # the end of training
+    nested: bool  # whether the level before has pruned weights already
+    replicate: int  # of this run
+
+    @property
+    def data(self) -> str:
+        """The fingerprint of the run's data."""
+        ...
+
+    @property
+    def names(self) -> Mapping[str, Sequence[str]]:
+        """All names of each parameter of the model, by the first."""
+        ...
+
+    @property
+    def heads(self) -> Mapping[str, frozenset[int]] | None:
+        """What of the model grows with the number of classes, and along which axes, if known."""
+        ...
+
+    def __call__(self, at: str) -> State:
+        """Return the state at a step, "end" of the parent level, "fresh" or "rewind".
+
+        "fresh" is another draw of the initial weights of this level, "fresh:WORD" one more;
+        "rewind" is what the run's rewind gives.
+        """
+        ...
+
+    def step(self, at: str) -> Step:
+        """Return the step that `at` names."""
+        ...
+
+    def inverted(self) -> Mask:
+        """Return the mask of this level with the lowest scores kept in place of the highest."""
+        ...
+
+    def once(self, what: str, make: Callable[[], T]) -> T:
+        """Return what `make` gives the first time, for the whole run: a file may change."""
+        ...
+
+    def warn(self, text: str) -> None:
+        """Tell people what they would not expect."""
+        ...
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """What a level trains: weights at the rewind point, mask, span of steps.
+
+    `order` other than 0 is another order of the data; `frozen` names parameters that are not
+    trained; with `held` the pruned weights keep the values that they have here, else they are 0.
+    """
+
+    weights: dict[str, Tensor]
+    mask: Mask
+    span: Span
+    order: int = 0
+    frozen: tuple[str, ...] = ()
+    held: bool = False
+
+
+def ticket_of(state: State, mask: Mask, span: Span, **variant: Any) -> Ticket:
+    """Return a ticket of a state's weights; its pruned weights are 0.0 unless they are held."""
+    weights = dict(state.weights)
+    for name, keep in mask.items() if not variant.get("held") else ():
+        weights[name] = weights[name].masked_fill(~keep, 0.0)
+    return Ticket(weights, mask, span, **variant)
+
+
+def unpruned(states: States, branch: str) -> State:
+    """Return the rewound state, for a branch that needs weights at other positions as well.
+
+    Raises UsageError where the rewind keeps the trained weights of a net that is pruned already,
+    or gives those of a ticket.
+    """
+    state = states("rewind")
+    if state.mask is not None:
+        raise UsageError(
+            f"branch {branch}: it needs weights at positions that the ticket has pruned; give it "
+            "fresh ones (branch=[random] branches.random.weights=fresh), or leave it out "
+            "(branch=[], sanity=false)"
+        )
+    if states.nested and state.step == states.length:
+        raise UsageError(
+            f"branch {branch}: the rewind keeps trained weights, and those at other positions are "
+            "pruned; rewind to a step (rewind=init or step), or leave the branch out (branch=[], "
+            "sanity=false)"
+        )
+    return state

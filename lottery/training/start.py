@@ -1,0 +1,88 @@
+"""Start a training: its net, its optimizer, at the state that a ticket names."""
+
+import torch
+from torch import nn
+
+from lottery.errors import UsageError
+from lottery.nets.taking import channels_last_, taken
+from lottery.storage.tensors import load_optimizer_
+from lottery.terms import mask as masks
+from lottery.terms import seeds
+from lottery.terms.parts import Parts
+from lottery.terms.step import Step, parse
+from lottery.terms.task import Task, zero_sum
+from lottery.terms.ticket import State, Ticket
+from lottery.training.held import held_values
+from lottery.training.loop import Training
+
+
+def prepare(
+    parts: Parts,
+    task: Task,
+    ticket: Ticket,
+    seed: int,
+    state: State | None = None,
+    model: nn.Module | None = None,
+) -> Training:
+    """Return a training of `ticket` at its start, or at `state`; of `model`, or a new one."""
+    model = model or build(parts, task)
+    model.load_state_dict(ticket.weights if state is None else state.weights)
+    model.to(task.device)
+    if getattr(task, "channels_last", False):
+        channels_last_(model)
+    now = (state and state.mask) or ticket.mask
+    mask = {name: now[name].to(task.device) for name in ticket.mask}  # in the model's order
+    if not ticket.held:
+        masks.apply_(model, mask)
+    parameters = dict(model.named_parameters())
+    named = dict(model.named_parameters(remove_duplicate=False))
+    for name in ticket.frozen:
+        if name in named:  # else it is a buffer
+            named[name].requires_grad_(False)
+    trained = [p for p in parameters.values() if p.requires_grad]
+    if not trained:
+        raise UsageError(
+            "model: none of its parameters is trained (each has requires_grad=False); let its "
+            "function leave some as they are"
+        )
+    optimizer = parts.recipe.optimizer(trained)
+    if state is not None and state.optimizer is not None:
+        load_optimizer_(optimizer, state.optimizer)
+    return Training(
+        model=model,
+        optimizer=optimizer,
+        task=task,
+        parts=parts,
+        ticket=ticket,
+        recipe=parts.recipe,
+        seed=seed,
+        total=length(parts, task),
+        mask=mask,
+        held=held_values(ticket, parameters),
+        bases=[group["lr"] for group in optimizer.param_groups],
+        step=ticket.span.start if state is None else state.step.iteration,
+        loss_sum=zero_sum(task.device),
+        broken=torch.zeros((), dtype=torch.int64, device=task.device),
+        update=parts.pruning.update,
+        moved=state is not None and state.mask is not None,
+    )
+
+
+def at_state(training: Training, state: State) -> Training:
+    """Return another training of the same ticket, at a state."""
+    return prepare(training.parts, training.task, training.ticket, training.seed, state)
+
+
+def build(parts: Parts, task: Task, seed: int = 0) -> nn.Module:
+    """Return a new model on the CPU, its initial weights drawn from `seed`."""
+    with seeds.drawing(seed):
+        return taken(parts.model(task), task)
+
+
+def length(parts: Parts, task: Task) -> Step:
+    """Return the length of a whole training."""
+    size = task.steps_per_epoch
+    total = parse(parts.recipe.length, size, where="train.length")
+    if total.iteration < 1:
+        raise UsageError("train.length: training needs one step or more, like 15ep or 500it")
+    return total
