@@ -25,11 +25,11 @@ def main(arguments: list[str]) -> int:
     if words is None:
         return 0
     number = one_level(words, chosen, "compact")
-    from lottery.experiment.levels import place
     from lottery.experiment.recorded_run import finished
     from lottery.nets.compact import compact, compare
     from lottery.results import choice
     from lottery.storage import store
+    from lottery.storage.records import place
     from lottery.training.start import build
     from lottery.wording.text import first_line, printable
 

@@ -192,10 +192,9 @@ def walk(one: Side, other: Side, wanted: list[int]) -> tuple[str, Parting] | Non
 
 def order_of(place: str) -> tuple[int, str]:
     """Return level and branch of a place; a level comes before its branches."""
-    from lottery.storage.records import PLACE
+    from lottery.storage.records import position
 
-    match = PLACE.fullmatch(place)
-    return (int(match[1]), match[2] or "") if match else (0, place)
+    return position(place) or (0, place)
 
 
 def same_place(one: Side, other: Side, place: str) -> bool:

@@ -167,11 +167,11 @@ def disk(outputs: Path, counts: str) -> list[Row]:
 
 def identity(path: Path) -> str:
     """Return the run id that a config.yaml stands for; raises DamagedError, whatever is in it."""
-    from lottery.config import build
     from lottery.config.identity import run_id
+    from lottery.storage.settings import read_config
 
     try:
-        return run_id(build.read(path))
+        return run_id(read_config(path))
     except LotteryError:
         raise
     except Exception as error:  # noqa: BLE001 (a file from elsewhere may hold anything)

@@ -66,10 +66,10 @@ def main(arguments: list[str]) -> int:
     weights = one_of({"weights": asked}, "weights", WEIGHTS, "export")
     from lottery.exchange import exports
     from lottery.exchange.forms import Source
-    from lottery.experiment.levels import place
     from lottery.experiment.recorded_run import finished
     from lottery.results import choice, retyped
     from lottery.results.facts import Facts
+    from lottery.storage.records import place
     from lottery.wording.text import printable
 
     folder = choice.one(Path(chosen["outputs"]), words, "export")

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from lottery.config.bind import bind, code_of
 from lottery.config.defaults import conf_dir as conf_dir
 from lottery.config.defaults import file_of, names_in
 from lottery.config.identity import identity, normalised
 from lottery.config.interpolation import plain as plain
-from lottery.errors import DamagedError, UsageError
-from lottery.storage.disk import touching
-from lottery.storage.files import CONFIG, read_plain
-from lottery.storage.yamls import refuse_tricks
+from lottery.errors import UsageError
 from lottery.wording.spelling import suggestion
 from lottery.wording.text import without_password
 
@@ -30,35 +23,7 @@ if TYPE_CHECKING:
 COLUMNS = ("criterion", "structure", "allocation", "update")  # of the method table, components
 SANITY = ("shuffle", "reinit", "random")  # what `sanity=true` trains beside each level
 DEFAULT_LEVELS = 5
-UNREADABLE = (
-    ValueError,
-    TypeError,
-    RecursionError,
-    OmegaConfBaseException,
-    yaml.YAMLError,
-)
 LONGEST_LIST = 1_000  # levels after which a schedule counts as endless
-
-
-def read(path: Path) -> dict[str, Any]:
-    """Return the config.yaml of a run: data, safely loaded; raises DamagedError, DiskError."""
-    try:
-        with touching(path, "read"):
-            data = read_plain(path, CONFIG)
-        written = data.decode()
-        if "${" in written:
-            raise ValueError("it refers to something outside of it, with ${")
-        refuse_tricks(written)
-        found = dict(OmegaConf.to_container(OmegaConf.create(written)))  # type: ignore[arg-type]
-        if not found.keys() >= {"model", "dataset", "train"}:
-            raise ValueError("it is no config of a run")
-        return found
-    except UNREADABLE as error:
-        why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DamagedError(
-            f"{path} cannot be read ({why}); to have it written anew: rm {shlex.quote(str(path))}, "
-            "then type the command of this run again"
-        ) from error
 
 
 def text(settings: dict[str, Any]) -> str:

@@ -20,7 +20,7 @@ from omegaconf.errors import (
 
 from lottery.errors import LotteryError, UsageError
 from lottery.storage.yamls import DEEPEST, LARGEST
-from lottery.wording.text import without_password
+from lottery.wording.text import first_line, without_password
 
 PLACES = ("data", "outputs", "dataset.path", "model.path", "rewind.path", "host")  # and below
 RESOLVERS = (  # none else: a program may have some that run code
@@ -202,7 +202,7 @@ class Values:
             return f"{where}: what the environment has as {self.filling.environment} does not fit"
         if isinstance(error, RecursionError):
             return f"{where}: it refers to itself"
-        said = (str(error).splitlines() or [type(error).__name__])[0]
+        said = first_line(error)
         if isinstance(error, UnsupportedInterpolationType):
             return f"{where}: {said} (there are: {', '.join(RESOLVERS)})"
         return f"{where}: {said}"

@@ -41,7 +41,7 @@ from lottery.config.defaults import LISTS
 from lottery.config.schema import Config
 from lottery.errors import UsageError
 from lottery.storage.yamls import decoded
-from lottery.wording.text import near, printable
+from lottery.wording.text import first_line, near, printable
 
 TAKEN = "hydra.sweeper.params"
 KINDS = (["launcher"], ["sweeper"])  # groups of hydra's of which `basic` may be named
@@ -194,7 +194,7 @@ class Folder(FileConfigSource):
             problem = getattr(error, "problem", None) or " ".join(str(error).split())
             raise UsageError(f"{where}{line}: this is no YAML ({printable(problem)})") from None
         except (ValueError, OmegaConfBaseException) as error:
-            raise UsageError(f"{where}: {printable(str(error).splitlines()[0])}") from None
+            raise UsageError(f"{where}: {first_line(error)}") from None
         refuse_settings(found, header["package"] or "", where)
         return ConfigResult(self.provider, self.full_path(), found, header)
 

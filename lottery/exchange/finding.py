@@ -91,7 +91,7 @@ def shelf_at(path: Path, level: int | None, branch: str, number: int) -> Shelf |
         raise UsageError(f"{printable(folder)} is a run: say which of its levels, like level=3")
     entries = records.levels(folder)
     index = index_among(entries, level, branch, printable(folder))
-    name = f"level_{index:02d}" + (f"_{branch}" if branch else "")
+    name = records.place(index, branch)
     return finished(Shelf(folder.absolute().parents[2], entries[name]["key"]), folder / name)
 
 

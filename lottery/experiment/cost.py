@@ -6,13 +6,14 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from lottery.errors import DamagedError
-from lottery.experiment.levels import place, ticket_on, understood
 from lottery.experiment.lineage import followed, level_span, needs, rewound
 from lottery.experiment.run import Run
 from lottery.nets.counting import Forward
 from lottery.pruning.effort import effort_of
+from lottery.storage.records import place
 from lottery.storage.store import Shelf
 from lottery.terms import mask as masks
+from lottery.terms.kept import ticket_on, understood
 from lottery.terms.step import Span
 from lottery.training.search import steps_in
 

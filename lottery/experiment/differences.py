@@ -10,10 +10,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from lottery.experiment.levels import mask_of, ticket_on
 from lottery.storage.store import Shelf
 from lottery.terms import mask as masks
-from lottery.terms.kept import variant_of
+from lottery.terms.kept import mask_of, ticket_on, variant_of
 from lottery.terms.mask import Mask
 from lottery.terms.snapshots import state_file, unpack
 from lottery.terms.step import Step

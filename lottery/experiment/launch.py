@@ -35,6 +35,7 @@ from lottery.storage import disk, locks
 from lottery.storage.checkpoints import set_aside
 from lottery.storage.files import CONFIG, digest, read_plain
 from lottery.storage.records import RUN, read_run
+from lottery.storage.settings import read_config
 from lottery.storage.warned import warned
 from lottery.terms.kept import FORMAT
 from lottery.terms.parts import Parts
@@ -202,7 +203,7 @@ def config_before(run: Run) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        return build.read(path)
+        return read_config(path)
     except DamagedError as error:
         aside = set_aside(path)
         run.watch.warn(f"{error}; it is kept as {aside.name}, and written again", "damage")

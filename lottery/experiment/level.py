@@ -13,9 +13,7 @@ from lottery.storage import disk
 from lottery.storage.checkpoints import Checkpoints
 from lottery.storage.store import Shelf
 from lottery.terms.due import Pause
-from lottery.terms.kept import mask_of as mask_of
-from lottery.terms.kept import ticket_on as ticket_on
-from lottery.terms.kept import understood as understood
+from lottery.terms.kept import mask_of, ticket_on, understood
 from lottery.terms.mask import Mask
 from lottery.terms.snapshots import pack, state_file, step_of, unpack
 from lottery.terms.step import Step

@@ -16,13 +16,11 @@ from lottery.machine.environment import differences, fingerprint
 from lottery.storage import links, store
 from lottery.storage.checkpoints import Checkpoints
 from lottery.storage.files import digest
+from lottery.storage.records import place
 from lottery.storage.store import Shelf
 from lottery.terms import mask as masks
 from lottery.terms.due import Pause
 from lottery.terms.kept import FORMAT, variant_of
-from lottery.terms.kept import mask_of as mask_of
-from lottery.terms.kept import ticket_on as ticket_on
-from lottery.terms.kept import understood as understood
 from lottery.terms.ticket import Ticket
 from lottery.training.loop import Training
 from lottery.training.resume import refuse_or_warn
@@ -170,8 +168,3 @@ def branch_made(run: Run, level: Level, name: str) -> bool:
     """Say whether a level's branch was made with the settings that are asked for now."""
     made = run.ledger.levels.get(place(level.index, name), {})
     return branch_entry(run, level, name).items() <= made.items()
-
-
-def place(index: int, branch: str = "") -> str:
-    """Return the name of a level's link in the run's folder."""
-    return f"level_{index:02d}" + (f"_{branch}" if branch else "")

@@ -25,9 +25,8 @@ class Logbook:
 
     def curve(self, level: int, branch: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Show the new rows of a level's curve."""
-        name = f"level_{level:02d}" + (f"_{branch}" if branch else "")
         for row in rows:
-            self.show(name, "step", row)
+            self.show(records.place(level, branch), "step", row)
 
     def tables(self) -> None:
         """Show the new rows of the run's tables, and the curves that were there already."""

@@ -8,12 +8,13 @@ from lottery.config import build
 from lottery.errors import UsageError
 from lottery.experiment.differences import Kept
 from lottery.experiment.level import Level
-from lottery.experiment.levels import current, key_of, place
+from lottery.experiment.levels import current, key_of
 from lottery.experiment.open_run import open_run
 from lottery.experiment.run import Run
 from lottery.machine.devices import pick_device
 from lottery.machine.environment import set_up
 from lottery.storage import records
+from lottery.storage.records import place
 from lottery.storage.settings import read_settings
 from lottery.terms.kept import index_among
 from lottery.wording.text import printable

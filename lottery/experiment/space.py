@@ -7,10 +7,11 @@ from torch import Tensor, nn
 
 from lottery.errors import DamagedError, DiskError
 from lottery.experiment.chain import SCORING
-from lottery.experiment.levels import current, in_branches, place, wanted_states
+from lottery.experiment.levels import current, in_branches, wanted_states
 from lottery.experiment.run import Run
 from lottery.storage import disk, records
 from lottery.storage.checkpoints import KEPT
+from lottery.storage.records import place
 from lottery.terms import mask as masks
 from lottery.wording.text import in_words
 

@@ -6,11 +6,13 @@ from typing import Any
 
 from lottery.experiment.cost import Trained, columns, trained
 from lottery.experiment.level import Level
-from lottery.experiment.levels import current, mask_of, place
+from lottery.experiment.levels import current
 from lottery.experiment.run import Run
 from lottery.storage import records
+from lottery.storage.records import place
 from lottery.storage.store import Shelf
 from lottery.storage.tables import table
+from lottery.terms.kept import mask_of
 from lottery.training.monitor import layer_overlap
 
 Place = tuple[int, str, Shelf]  # level, branch ("" for the level itself), where it is
@@ -93,10 +95,9 @@ def places(outputs: Path, entries: Mapping[str, Mapping[str, Any]]) -> list[Plac
     """Return the levels and branches of a run's manifest that are in the store, in order."""
     found = []
     for name, entry in entries.items():
-        match = records.PLACE.fullmatch(name)
-        shelf = current(outputs, entry) if match else None
-        if match and shelf:
-            found.append((int(match[1]), match[2] or "", shelf))
+        shelf, at = current(outputs, entry), records.position(name)
+        if at and shelf:
+            found.append((*at, shelf))
     return sorted(found, key=lambda place: place[:2])
 
 

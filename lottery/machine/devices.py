@@ -3,6 +3,7 @@
 import torch
 
 from lottery.errors import UsageError
+from lottery.wording.text import first_line
 
 
 def pick_device(name: str) -> torch.device:
@@ -19,6 +20,6 @@ def pick_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise UsageError(
             f"host.device: '{name}' cannot be used here "
-            f"({str(error).splitlines()[0]}); write auto or cpu"
+            f"({first_line(error)}); write auto or cpu"
         ) from error
     return device

@@ -17,6 +17,7 @@ from lottery.terms.copying import copied
 from lottery.terms.mask import Mask
 from lottery.terms.task import Task
 from lottery.terms.units import output_axes
+from lottery.wording.text import first_line
 
 EXAMPLES = 100  # whose outputs are compared
 NOISE, CLOSE = 4, 1e-3  # images of noise, on which a net that was cut wrong would show
@@ -59,7 +60,7 @@ def check_same(model: nn.Module, small: nn.Module, task: Task) -> None:
     except (RuntimeError, ValueError, IndexError) as error:
         raise UsageError(
             "compact: this net's code relies on its numbers of channels "
-            f"({str(error).splitlines()[0]}), so none can be cut off"
+            f"({first_line(error)}), so none can be cut off"
         ) from error
     if not same:
         raise UsageError(

@@ -8,7 +8,7 @@ from typing import Any
 
 from lottery.errors import DamagedError, DiskError, UsageError
 from lottery.experiment.cost import Cost, masked, scoring, seen
-from lottery.experiment.levels import current, in_branches, place, wanted_states
+from lottery.experiment.levels import current, in_branches, wanted_states
 from lottery.experiment.lineage import (
     followed,
     level_span,
@@ -23,7 +23,7 @@ from lottery.planning.forecast import Kept, kept_counts
 from lottery.planning.planned import SHARED, THERE, TRAIN, Plan, Planned
 from lottery.results.folders import run_folders
 from lottery.storage.records import levels as entries_of
-from lottery.storage.records import read_record, whose
+from lottery.storage.records import place, read_record, whose
 from lottery.storage.store import Shelf
 from lottery.terms import mask as masks
 from lottery.terms.snapshots import step_of

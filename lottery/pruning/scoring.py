@@ -22,6 +22,7 @@ from lottery.terms.copying import copied
 from lottery.terms.mask import Mask
 from lottery.terms.prunable import draw_
 from lottery.terms.task import Batch, Task
+from lottery.wording.text import first_line
 
 
 class Examples(TypedDict):
@@ -156,7 +157,7 @@ def in_float64(double: bool) -> Iterator[None]:
     except (RuntimeError, TypeError) as error:
         if not double:
             raise
-        why = str(error).splitlines()[0]
+        why = first_line(error)
         raise UsageError(
             f"prune.criterion.double: this net cannot be computed in float64 ({why}); type "
             "prune.criterion.double=false"
@@ -218,7 +219,7 @@ def derive(
             materialize_grads=True,
         )
     except RuntimeError as error:
-        why = str(error).splitlines()[0]
+        why = first_line(error)
         raise UsageError(
             f"prune.criterion: this net does not give the derivatives that it needs ({why}); "
             "choose a criterion without them, like prune=imp"

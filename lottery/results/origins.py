@@ -30,9 +30,8 @@ def in_short(places: list[str]) -> str:
     """Return levels and branches in words: level 1-4, reinit 1-4."""
     by: dict[str, list[int]] = {}
     for place in places:
-        match = records.PLACE.fullmatch(place)
-        if match:
-            by.setdefault(match[2] or "level", []).append(int(match[1]))
+        if at := records.position(place):
+            by.setdefault(at[1] or "level", []).append(at[0])
     return ", ".join(f"{name} {ranges(sorted(levels))}" for name, levels in by.items())
 
 

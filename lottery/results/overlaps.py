@@ -101,8 +101,8 @@ class Overlaps:
 def keys_of(folder: Path) -> dict[int, str]:
     """Return the key of each level of a run, without its branches."""
     entries = records.levels(folder).items()
-    matches = ((records.PLACE.fullmatch(name), entry["key"]) for name, entry in entries)
-    return {int(match[1]): key for match, key in matches if match and not match[2]}
+    found = ((records.position(name), entry["key"]) for name, entry in entries)
+    return {at[0]: key for at, key in found if at and not at[1]}
 
 
 def places_of(folder: Path, keys: dict[int, str]) -> dict[int, Place]:

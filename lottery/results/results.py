@@ -13,7 +13,7 @@ from lottery.results.facts import recorded
 from lottery.storage import records
 from lottery.storage.files import digest, read_plain
 from lottery.storage.records import checked
-from lottery.wording.text import printable
+from lottery.wording.text import first_line, printable
 
 NUMBERS = ("level", "density", "compression", "kept", "total")  # columns of every table of levels
 WIDTHS = (5, 9, 11, 21, 8, 8, 8)  # places of a table of levels
@@ -59,7 +59,7 @@ def read_table(folder: Path, name: str) -> pd.DataFrame:
     except pd.errors.EmptyDataError:
         return pd.DataFrame()
     except ValueError as error:
-        why = str(error).splitlines()[0]
+        why = first_line(error)
         raise DamagedError(f"{folder / name} is no table ({why})") from error
 
 

@@ -244,10 +244,10 @@ def joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
 def curves(folder: Path) -> Iterator[pd.DataFrame]:
     """Yield the curve of every level and branch of a run, with both in front."""
     for place, entry in records.levels(folder).items():
-        match = records.PLACE.fullmatch(place)
+        at = records.position(place)
         text = results.level_file(folder.parents[2], entry["key"], "curve.csv")
-        if match and text:
+        if at and text:
             table = pd.read_csv(io.BytesIO(text))
-            table.insert(0, "level", int(match[1]))
-            table.insert(1, "branch", match[2] or "")
+            table.insert(0, "level", at[0])
+            table.insert(1, "branch", at[1])
             yield table

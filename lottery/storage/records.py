@@ -30,6 +30,17 @@ KEY = re.compile(r"[0-9a-f]{32}")
 PLACE = re.compile(r"level_(\d{2,})(?:_(\w+))?")
 
 
+def place(level: int, branch: str = "") -> str:
+    """Return what a level, or a branch of it, is called in a run's folder and manifest."""
+    return f"level_{level:02d}" + (f"_{branch}" if branch else "")
+
+
+def position(place: str) -> tuple[int, str] | None:
+    """Undo `place`: the level and its branch, "" for none; None for what is called otherwise."""
+    match = PLACE.fullmatch(place)
+    return (int(match[1]), match[2] or "") if match else None
+
+
 def signed(body: dict[str, Any]) -> dict[str, Any]:
     """Return a record: the body as JSON gives it back, with its sha256."""
     plain: dict[str, Any] = json.loads(json.dumps(body))

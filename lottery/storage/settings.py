@@ -1,13 +1,18 @@
 """Read the config of a run as data, and only as its manifest vouches for it. Imports no torch."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from lottery.errors import DamagedError
+from lottery.storage.disk import touching
+from lottery.storage.files import CONFIG as LARGEST
+from lottery.storage.files import read_plain
 from lottery.storage.records import CONFIG, checked, mended_by
 from lottery.storage.yamls import parse, refuse_tricks
+from lottery.wording.text import first_line
 
 NEEDED = {"model", "dataset", "train"}  # what every config has
 UNREADABLE = (ValueError, TypeError, RecursionError, yaml.YAMLError)
@@ -24,9 +29,21 @@ def read_settings(folder: Path) -> dict[str, Any]:
             raise ValueError("it is missing")
         return parsed(data)
     except UNREADABLE as error:
-        why = (str(error).splitlines() or [type(error).__name__])[0]
         hint = mended_by(folder, CONFIG)
-        raise DamagedError(f"{folder / CONFIG} is damaged ({why}); {hint}") from error
+        raise DamagedError(f"{folder / CONFIG} is damaged ({first_line(error)}); {hint}") from error
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Return a config.yaml for which no manifest vouches; raises DamagedError, DiskError."""
+    try:
+        with touching(path, "read"):
+            data = read_plain(path, LARGEST)
+        return parsed(data)
+    except UNREADABLE as error:
+        raise DamagedError(
+            f"{path} cannot be read ({first_line(error)}); to have it written anew: "
+            f"rm {shlex.quote(str(path))}, then type the command of this run again"
+        ) from error
 
 
 def parsed(data: bytes) -> dict[str, Any]:

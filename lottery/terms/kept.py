@@ -53,9 +53,8 @@ def index_among(entries: Mapping[str, Any], level: int, branch: str, where: str)
     `entries` are those of its manifest. Raises UsageError, with what there is, for no such level.
     """
     there: dict[str, list[int]] = {}
-    for place in entries:
-        number, of = records.PLACE.fullmatch(place).groups(default="")  # type: ignore[union-attr]
-        there.setdefault(of, []).append(int(number))
+    for number, of in filter(None, map(records.position, entries)):
+        there.setdefault(of, []).append(number)
     own = sorted(there.get(branch, []))
     if level in own or (level == LAST and own):
         return own[-1] if level == LAST else level

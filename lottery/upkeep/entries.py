@@ -15,8 +15,8 @@ from lottery.storage.records import (
     CHECKPOINT,
     KEY,
     MANIFEST,
-    PLACE,
     locked,
+    position,
     read_manifest,
     read_record,
     read_signed,
@@ -149,7 +149,7 @@ class Replicate:
     @cached_property
     def links(self) -> dict[str, str | None]:
         """Place -> key of the level that its link names; None where it is no link of ours."""
-        found = [e.name for e in look(self.path) if PLACE.fullmatch(e.name)]
+        found = [e.name for e in look(self.path) if position(e.name)]
         return {name: pointed(self.path / name) for name in found}
 
     @property

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from lottery.errors import UsageError
 from lottery.wording.spelling import nearest
+from lottery.wording.text import first_line
 
 K = TypeVar("K", str, int)
 V = TypeVar("V")
@@ -24,12 +25,7 @@ def named(setting: str) -> Iterator[None]:
     except (ValueError, IndexError, TypeError, RuntimeError, ArithmeticError) as error:
         if MACHINE in str(error):
             raise
-        raise UsageError(f"{setting}: {first_of(error)}") from error
-
-
-def first_of(error: Exception) -> str:
-    """Return the first line of what an error says; its kind where it says nothing."""
-    return next(iter(str(error).splitlines()), type(error).__name__)
+        raise UsageError(f"{setting}: {first_line(error)}") from error
 
 
 def choose(options: Mapping[K, V], name: K, setting: str) -> V:

@@ -8,12 +8,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lottery.experiment import levels
 from lottery.results import sanity, sections, stats
 from lottery.results.facts import Facts
 from lottery.storage.ledger import Ledger
 from lottery.storage.links import follow
 from lottery.storage.store import Shelf
+from lottery.terms.kept import mask_of
 
 COLUMNS = "level,density,compression,kept,total,test_accuracy"
 DENSE_STEPS = 12  # of the tiny run
@@ -30,7 +30,7 @@ def weights(folder, index, file="ticket", branch=""):
 
 def mask(folder, index, branch=""):
     shelf = Shelf(folder.parents[2], follow(place(folder, index, branch)))
-    return levels.mask_of(shelf)
+    return mask_of(shelf)
 
 
 def counts(found):

@@ -21,11 +21,11 @@ from lottery import cli
 from lottery.components.figures import layers, overlap
 from lottery.config import bind, packages
 from lottery.errors import UsageError
-from lottery.experiment.levels import mask_of, ticket_on
 from lottery.results.plotting import charts, drawing, fonts, material, strokes, trends
 from lottery.results.plotting.drawing import draw, figures
 from lottery.results.tidy import Runs, load
 from lottery.storage.store import Shelf
+from lottery.terms.kept import mask_of, ticket_on
 from lottery.training import monitor
 
 TINY = [

@@ -9,12 +9,13 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 
 from lottery.config import build
-from lottery.experiment import levels
 from lottery.pruning import regrow
 from lottery.storage.links import follow
+from lottery.storage.settings import read_config
 from lottery.storage.store import Shelf
 from lottery.terms import mask as masks
 from lottery.terms import seeds
+from lottery.terms.kept import mask_of
 from lottery.terms.step import Step
 
 FAST = ["prune.update.every=2it", "prune.update.until=0.8", "levels=1", "schedule.keep=0.4"]
@@ -30,7 +31,7 @@ def tensors(folder, file, prefix="weights/", index=1):
 
 
 def final_mask(folder, index=1):
-    return levels.mask_of(Shelf(folder.parents[2], follow(place(folder, index))))
+    return mask_of(Shelf(folder.parents[2], follow(place(folder, index))))
 
 
 def first_mask(folder, index=1):
@@ -67,7 +68,7 @@ def test_the_share_falls_with_a_cosine(step, share):
 
 def by_hand(folder, every, until, fraction):
     """RigL with SGD and momentum in a plain loop: masks multiplied, momentum of the dropped cleared."""
-    settings = build.read(folder / "config.yaml")
+    settings = read_config(folder / "config.yaml")
     task = build.bind("dataset", settings["dataset"], "d")(folder).prepare(
         batch_size=12, device=torch.device("cpu")
     )

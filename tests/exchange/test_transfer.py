@@ -16,6 +16,7 @@ from lottery.exchange import finding, tickets
 from lottery.exchange.transfer import beginning, fitted, output_layer
 from lottery.experiment import launch, loop
 from lottery.experiment.recorded_run import finished
+from lottery.storage.settings import read_config
 from lottery.terms import mask as masks
 from lottery.terms.step import Step
 
@@ -394,7 +395,7 @@ def settings(tiny, tmp_path_factory):
         made = []
         compose.compose_each([*tiny, "rewind=ticket", "levels=1"], lambda c: made.append(c.settings))
         kept.write_text(build.text(made[0]))
-    return build.read(kept)
+    return read_config(kept)
 
 
 @pytest.mark.parametrize(("changes", "why"), [

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from lottery import cli
 from lottery.config import build
 from lottery.storage import store
+from lottery.storage.settings import read_config
 from lottery.terms import mask as masks
 from lottery.terms import seeds
 
@@ -39,7 +40,7 @@ def mask_of(folder, index, branch=""):
 
 
 def settings_of(folder):
-    return build.read(folder / "config.yaml")
+    return read_config(folder / "config.yaml")
 
 
 def by_hand(folder, densities, replicate, back_to=0):

@@ -10,14 +10,14 @@ import pytest
 import torch
 
 import lottery as package
-from lottery.experiment import levels
 from lottery.storage.links import follow
 from lottery.storage.store import Shelf
+from lottery.terms.kept import mask_of
 from lottery.training.monitor import chance
 
 
 def mask(folder, index):
-    return levels.mask_of(Shelf(folder.parents[2], follow(folder / f"level_{index:02d}")))
+    return mask_of(Shelf(folder.parents[2], follow(folder / f"level_{index:02d}")))
 
 
 def jaccard(a, b):

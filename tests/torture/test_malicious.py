@@ -49,6 +49,7 @@ from lottery.config import bind, build, identity, packages
 from lottery.errors import UsageError
 from lottery.storage import store
 from lottery.storage.files import digest
+from lottery.storage.settings import read_config
 from lottery.tasks.images.downloads import Source
 
 pytestmark = pytest.mark.torture
@@ -472,7 +473,7 @@ def test_a_run_whose_config_names_what_is_no_component(victim, canary, name, tal
     """The id of the run is that of its config: an attacker can count, too."""
     (victim / "evil.py").write_text(f"open({str(canary)!r}, 'w')")
     folder = replicate(victim)
-    settings = build.read(folder / "config.yaml")
+    settings = read_config(folder / "config.yaml")
     settings["model"] = {"name": name, "_target_": "os.system", "command": f"touch {canary}"}
     settings["train"]["optimizer"] = {"name": name, "_target_": "os.system"}
     forge(folder / "config.yaml", build.text(settings).encode())

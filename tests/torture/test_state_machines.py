@@ -39,6 +39,7 @@ from lottery.storage.checkpoints import Checkpoints
 from lottery.storage.files import digest
 from lottery.storage.ledger import Ledger
 from lottery.storage.records import MANIFEST
+from lottery.storage.settings import read_config
 from lottery.storage.store import Shelf, pack_tensors, unpack_tensors
 from lottery.terms import mask as masks
 from lottery.terms.kept import FORMAT
@@ -558,7 +559,7 @@ class IdentityMachine(OnDisk):
     def go_by_the_disk(self):
         path = self.root / "config.yaml"
         disk.write(path, build.text(self.settings).encode())
-        self.settings = build.read(path)
+        self.settings = read_config(path)
 
     @rule()
     def run_in_the_folder(self):

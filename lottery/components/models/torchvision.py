@@ -10,6 +10,7 @@ from lottery.nets.initializers import image_shape, initialize
 from lottery.tasks.images import vision
 from lottery.terms.task import Task
 from lottery.wording.settings import choose
+from lottery.wording.text import first_line
 
 
 def torchvision(task: Task, *, net: str, init: str, bn_scale: str) -> nn.Module:
@@ -31,7 +32,7 @@ def torchvision(task: Task, *, net: str, init: str, bn_scale: str) -> nn.Module:
         check_forward(model, shape)
     except (RuntimeError, ValueError, AssertionError) as error:
         channels, height, width = shape
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise UsageError(
             f"model: torchvision's {net} cannot take images of {channels}x{height}x{width} "
             f"({reason}); choose larger images or type model.net=resnet18"
