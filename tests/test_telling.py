@@ -113,7 +113,7 @@ def test_a_full_disk_and_a_broken_connection_of_a_run_are_no_silence(
     lottery, tiny, tmp_path, monkeypatch, capsys
 ):
     """What fails beside the telling: outputs/, and a pipe that a component writes to."""
-    from lottery.experiment import record as recording
+    from lottery.experiment import launch
 
     for number in (errno.ENOSPC, errno.EPIPE):
         error = OSError(number, os.strerror(number))
@@ -122,7 +122,7 @@ def test_a_full_disk_and_a_broken_connection_of_a_run_are_no_silence(
             raise error
 
         with monkeypatch.context() as patch:
-            patch.setattr(recording, "run_levels", fail)
+            patch.setattr(launch, "run_levels", fail)
             assert lottery("run", *tiny, f"outputs={number}") == 5
         assert os.strerror(number) in capsys.readouterr().err
         [folder] = tmp_path.glob(f"{number}/*/*/replicate_0")

@@ -1,4 +1,4 @@
-"""Keep the record of a run while its levels are made: run.json, and the closing table."""
+"""Keep run.json, the record of a run, while its levels are made."""
 
 from __future__ import annotations
 
@@ -8,34 +8,30 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from lottery.config.packages import of_options
-from lottery.errors import DamagedError, DiskError, LotteryError
+from lottery.errors import DiskError, LotteryError
 from lottery.experiment.chain import fingerprint_of_ticket
-from lottery.experiment.loop import run_levels
 from lottery.experiment.run import Run
-from lottery.experiment.tables import read_rows
 from lottery.machine.environment import differences, fingerprint
 from lottery.machine.version import __version__
-from lottery.results.folders import lost, runs_in
-from lottery.results.results import branch_tables, branches, level_table, number, percent, sound
-from lottery.results.sanity import POSITIONS, judge, sanity_table
-from lottery.storage import disk, locks, records
+from lottery.storage import disk, records
 from lottery.storage.records import RUN, signed
-from lottery.storage.tables import table
 from lottery.storage.warned import as_data, merged, of_record
 from lottery.terms.kept import FORMAT
-from lottery.wording.text import near, printable, private, unmasked
+from lottery.wording.text import private, unmasked
 
 
-def keep_record(
+@contextlib.contextmanager
+def kept(
     run: Run, command: str, choices: dict[str, str], follow: bool, before: dict[str, Any]
-) -> None:
-    """Run the levels, with run.json telling how it stands."""
+) -> Iterator[None]:
+    """Let run.json tell how a run stands, while its levels are made and after."""
     clock = time.monotonic()
     now = fingerprint(run.task.device)
     changed = differences(before.get("environment", {}), now)
@@ -70,7 +66,7 @@ def keep_record(
     write_record(run, record)
     spent = record["seconds"]
     try:
-        run_levels(run)
+        yield
         record["state"] = before.get("state", "done") if follow else "done"
     except LotteryError as error:
         record |= {"state": "stopped" if error.code >= 75 else "failed", "error": str(error)}
@@ -86,17 +82,6 @@ def keep_record(
         run.watch.keep = None
         record |= {"seconds": spent + time.monotonic() - clock, "ended": records.now()}
         close_record(run, record)
-    verdicts, sweep = judged(run), run.watch.sweep
-    if sweep is not None and verdicts:  # the last replicate's say; its summary prints them
-        sweep.verdicts[near(run.folder.parent)] = verdicts
-    if sweep is not None and sweep.tabled:
-        print(printable(f"{sweep.job or run.folder.name}: {in_a_line(run, read_rows(run))}"))
-        return
-    print(closing(run, read_rows(run), follow))
-    if sweep is not None:
-        sweep.tabled = True
-    elif verdicts:
-        print(f"\n{verdicts}")
 
 
 def edited(run: Run, before: dict[str, Any]) -> list[str]:
@@ -139,36 +124,6 @@ def close_record(run: Run, record: dict[str, Any]) -> None:
         run.watch.warn(str(error))
 
 
-def judged(run: Run) -> str:
-    """Return the verdicts on a config over its replicates, and keep them in sanity.csv.
-
-    Empty where no level of this run has a control of other positions: then no other is looked at.
-    Damage in another replicate is a warning, and no error of this one.
-    """
-    base, own = run.folder.parent, branches(run.folder)
-    if not len(own) or not own["branch"].isin(POSITIONS).any():
-        return ""
-    rows = judge([f for f in runs_in(base) if readable(run, f)])
-    if not rows:
-        return ""
-    for line in lost([run.folder]):
-        run.watch.warn(f"the verdict: {line}")
-    with locks.lock(base / ".lock"):  # against the other replicates
-        disk.sweep(base)
-        disk.write_if_new(base / "sanity.csv", table(rows))
-    return sanity_table(rows)
-
-
-def readable(run: Run, folder: Path) -> bool:
-    """Say whether a replicate can be judged; warn where it cannot."""
-    try:
-        sound(folder)
-    except (DamagedError, DiskError) as error:
-        run.watch.warn(f"the verdict leaves out {folder.name}: {error}")
-        return False
-    return True
-
-
 def origin(device: torch.device) -> dict[str, Any]:
     """Return where and with what a run was made."""
     return {
@@ -195,29 +150,3 @@ def git() -> str | None:
         return subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
-
-
-def closing(run: Run, rows: list[dict[str, Any]], follow: bool) -> str:
-    """Return the table of the levels, what was trained and shared, and the path.
-
-    After `lottery branch` the tables are those of its branches.
-    """
-    tables = [level_table(rows)]
-    if follow:
-        made = branches(run.folder)
-        tables = list(branch_tables(rows[:1], made[made["branch"].isin([*run.parts.branches])]))
-    counts = ", ".join(f"{number} {how}" for how, number in run.counts.items())
-    return "\n\n".join([*tables, f"levels: {counts}\n{near(run.folder)}"])
-
-
-def in_a_line(run: Run, rows: list[dict[str, Any]]) -> str:
-    """Return what a job of a sweep reached, what was trained and shared, and the path."""
-    last, split = rows[-1], "test" if number(rows[-1].get("test_accuracy")) else "val"
-    found, dense = (row.get(f"{split}_accuracy") for row in (last, rows[0]))
-    words = [f"level {last['level']}, density {last['density']:.4g}"]
-    if found is not None and number(found):
-        words.append(f"{split} {percent(found)} %")
-        if dense is not None and last is not rows[0]:
-            words[-1] += f" ({100 * (float(found) - float(dense)):+.2f} to dense)"
-    words += [f"{count} {how}" for how, count in run.counts.items() if count]
-    return f"{', '.join(words)}; {near(run.folder)}"

@@ -20,7 +20,7 @@ from oracles import files
 from points import after_step, die
 from safetensors.torch import load_file
 
-from lottery.experiment import record as recording
+from lottery.experiment import launch
 from lottery.experiment.levels import existing
 from lottery.storage.records import read_signed
 from lottery.tasks.images.images import ImageTask
@@ -133,13 +133,13 @@ def watch(step, path):
 
 def ask_for(step):
     """Ask for a state of level 1 once the levels are there."""
-    real = recording.run_levels
+    real = launch.run_levels
 
     def run_levels(run):
         real(run)
         existing(run, 1).state(Step(step, run.task.steps_per_epoch))
 
-    recording.run_levels = run_levels
+    launch.run_levels = run_levels
 
 
 @pytest.mark.torture

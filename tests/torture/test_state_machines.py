@@ -32,7 +32,7 @@ from hypothesis.stateful import (
 from lottery.config import build
 from lottery.config.identity import run_folder, run_id
 from lottery.errors import DamagedError, LotteryError, UsageError
-from lottery.experiment import launch
+from lottery.experiment import life
 from lottery.experiment import tables as rows
 from lottery.storage import disk, records
 from lottery.storage.checkpoints import Checkpoints
@@ -584,10 +584,10 @@ class IdentityMachine(OnDisk):
                 length=None, known={},
             )  # fmt: skip
             if other == folder:
-                launch.refuse_drift(run, self.settings, {})
+                life.refuse_drift(run, self.settings, {})
             else:
                 with pytest.raises(UsageError, match="is not the config that is asked for"):
-                    launch.refuse_drift(run, self.settings, {})
+                    life.refuse_drift(run, self.settings, {})
 
     @invariant()
     def the_same_numbers_are_the_same_run(self):

@@ -20,7 +20,7 @@ from oracles import acknowledged, bits, files, left, lost, rows_once, torn
 from power import FILE, LINK, State, Whole, joined, played, states, torn_names
 
 from lottery.errors import DISK, LotteryError
-from lottery.experiment import record
+from lottery.experiment import conclusion
 from lottery.storage import disk, ledger, store
 from lottery.storage.checkpoints import Checkpoints
 from lottery.storage.records import read_signed
@@ -127,7 +127,7 @@ def announce(layer: Layer) -> None:
     after(store.Shelf, "finish", lambda _, shelf, manifest: layer.mark("level", place(layer, shelf.path)))
     after(ledger.Ledger, "note", lambda _, book, name, **entry: layer.mark("place", place(layer, book.folder), name))
     after(train, "resume", resumed)
-    after(record, "closing", lambda _, run, *given: layer.mark("done", place(layer, run.folder)))
+    after(conclusion, "closing", lambda _, run, *given: layer.mark("done", place(layer, run.folder)))
 
 
 def place(layer: Layer, path: Path) -> str:

@@ -1,0 +1,90 @@
+"""Say what a run came to: its closing table, and the verdicts over its replicates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lottery.errors import DamagedError, DiskError
+from lottery.experiment.run import Run
+from lottery.experiment.tables import read_rows
+from lottery.results.folders import lost, runs_in
+from lottery.results.results import branch_tables, branches, level_table, number, percent, sound
+from lottery.results.sanity import POSITIONS, judge, sanity_table
+from lottery.storage import disk, locks
+from lottery.storage.tables import table
+from lottery.wording.text import near, printable
+
+
+def conclude(run: Run, follow: bool) -> None:
+    """Print the closing table of a run, of a sweep's later jobs a line; keep the verdicts.
+
+    After what was to `follow` a finished run the tables are those of its branches.
+    """
+    verdicts, sweep = judged(run), run.watch.sweep
+    if sweep is not None and verdicts:  # the last replicate's say; its summary prints them
+        sweep.verdicts[near(run.folder.parent)] = verdicts
+    if sweep is not None and sweep.tabled:
+        print(printable(f"{sweep.job or run.folder.name}: {in_a_line(run, read_rows(run))}"))
+        return
+    print(closing(run, read_rows(run), follow))
+    if sweep is not None:
+        sweep.tabled = True
+    elif verdicts:
+        print(f"\n{verdicts}")
+
+
+def judged(run: Run) -> str:
+    """Return the verdicts on a config over its replicates, and keep them in sanity.csv.
+
+    Empty where no level of this run has a control of other positions: then no other is looked at.
+    Damage in another replicate is a warning, and no error of this one.
+    """
+    base, own = run.folder.parent, branches(run.folder)
+    if not len(own) or not own["branch"].isin(POSITIONS).any():
+        return ""
+    rows = judge([f for f in runs_in(base) if readable(run, f)])
+    if not rows:
+        return ""
+    for line in lost([run.folder]):
+        run.watch.warn(f"the verdict: {line}")
+    with locks.lock(base / ".lock"):  # against the other replicates
+        disk.sweep(base)
+        disk.write_if_new(base / "sanity.csv", table(rows))
+    return sanity_table(rows)
+
+
+def readable(run: Run, folder: Path) -> bool:
+    """Say whether a replicate can be judged; warn where it cannot."""
+    try:
+        sound(folder)
+    except (DamagedError, DiskError) as error:
+        run.watch.warn(f"the verdict leaves out {folder.name}: {error}")
+        return False
+    return True
+
+
+def closing(run: Run, rows: list[dict[str, Any]], follow: bool) -> str:
+    """Return the table of the levels, what was trained and shared, and the path.
+
+    After `lottery branch` the tables are those of its branches.
+    """
+    tables = [level_table(rows)]
+    if follow:
+        made = branches(run.folder)
+        tables = list(branch_tables(rows[:1], made[made["branch"].isin([*run.parts.branches])]))
+    counts = ", ".join(f"{number} {how}" for how, number in run.counts.items())
+    return "\n\n".join([*tables, f"levels: {counts}\n{near(run.folder)}"])
+
+
+def in_a_line(run: Run, rows: list[dict[str, Any]]) -> str:
+    """Return what a job of a sweep reached, what was trained and shared, and the path."""
+    last, split = rows[-1], "test" if number(rows[-1].get("test_accuracy")) else "val"
+    found, dense = (row.get(f"{split}_accuracy") for row in (last, rows[0]))
+    words = [f"level {last['level']}, density {last['density']:.4g}"]
+    if found is not None and number(found):
+        words.append(f"{split} {percent(found)} %")
+        if dense is not None and last is not rows[0]:
+            words[-1] += f" ({100 * (float(found) - float(dense)):+.2f} to dense)"
+    words += [f"{count} {how}" for how, count in run.counts.items() if count]
+    return f"{', '.join(words)}; {near(run.folder)}"

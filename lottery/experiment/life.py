@@ -1,0 +1,162 @@
+"""Keep the life of a run on the disk: locked, and on record from its beginning to its end."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
+
+from lottery.config import build
+from lottery.config.identity import NOT_IDENTITY, changes, identity
+from lottery.config.source_hash import UNREADABLE
+from lottery.errors import DamagedError, UsageError
+from lottery.experiment.chain import changed_since, fingerprint_of_ticket
+from lottery.experiment.logbook import Logbook
+from lottery.experiment.record import edited, kept
+from lottery.experiment.run import Run
+from lottery.machine.environment import differences, fingerprint
+from lottery.progress.boards import Board
+from lottery.progress.pulse import Pulse
+from lottery.storage import disk, locks
+from lottery.storage.checkpoints import set_aside
+from lottery.storage.files import CONFIG, digest, read_plain
+from lottery.storage.records import RUN, read_run
+from lottery.storage.settings import read_config
+from lottery.terms.kept import FORMAT
+from lottery.training.resume import refuse_or_warn
+from lottery.wording.text import private
+
+
+@contextlib.contextmanager
+def life(
+    run: Run,
+    settings: dict[str, Any],
+    boards: Mapping[str, Board],
+    command: str,
+    choices: dict[str, str],
+    follow: bool,
+) -> Iterator[None]:
+    """Lock a run, take up what is there of it, and keep its record while its levels are made.
+
+    `command` is what goes on with it, `choices` the options that it was composed of; where it is to
+    `follow` a finished run, command and state of that stay on record. Raises UsageError where the
+    folder holds another run, LockedError where another process works on it.
+    """
+    folder = run.folder
+    with locks.lock(folder / ".lock", run=True):
+        disk.sweep(folder)
+        run.watch.pulse = Pulse(folder)
+        run.watch.pulse.end()  # that of a process that was killed
+        run.ledger.read(partial(run.watch.warn, kind="damage"))
+        before = read_before(run)
+        refuse_drift(run, settings, before)
+        run.ledger.write_files({"config.yaml": config_text(run, settings)})
+        logbook = Logbook(folder, boards, partial(run.watch.warn, kind="board"))
+        run.watch.followers = [logbook] if boards else []
+        try:
+            with kept(run, command, choices, follow, before):
+                yield
+        finally:
+            logbook.close()
+
+
+def read_before(run: Run) -> dict[str, Any]:
+    """Return what an earlier command left in run.json; {} where there is none.
+
+    A damaged one is set aside. It says on what data the levels were trained, so without it no
+    level is trusted until its key was found again.
+    """
+    path = run.folder / RUN
+    try:
+        return read_run(run.folder)
+    except FileNotFoundError:
+        run.ledger.forget()
+    except DamagedError as error:
+        run.ledger.forget()
+        aside = set_aside(path)
+        run.watch.warn(f"{error}; it is kept as {aside.name}, and begun again", "damage")
+    return {}
+
+
+def refuse_drift(run: Run, settings: dict[str, Any], before: dict[str, Any]) -> None:
+    """Raise UsageError where the folder holds a run of another config, other data or other keys.
+
+    Another environment or source is a warning, or with `strict` an error too.
+    """
+    path = run.folder / "config.yaml"
+    if before and before.get("format", 0) != FORMAT:
+        raise UsageError(
+            f"{run.folder} was begun by another version of lottery, which knew data and levels by "
+            "other keys; it stays as it is, to be looked at; to train it anew beside it add "
+            f"name={shlex.quote(run.folder.parents[1].name + '_again')}"
+        )
+    if there := config_before(run):
+        asked, before_it = identity(settings), identity(there)
+        if asked != before_it:
+            raise UsageError(
+                f"{path} is not the config that is asked for "
+                f"({'; '.join(changes(before_it, asked))}): it was edited or damaged, since the "
+                "folder is named for the config that is asked for; to go on: "
+                f"rm {shlex.quote(str(path))}, then type the same command"
+            )
+    for key, value, what in (
+        ("data", run.task.fingerprint, "the data set"),
+        ("spread", run.spread, "a table of layer densities"),
+        ("ticket", fingerprint_of_ticket(run), "the ticket of rewind.path"),
+    ):
+        if before.get(key, value) != value:
+            raise changed_since(run, what)
+    changed = differences(before.get("environment", {}), fingerprint(run.task.device))
+    if changed:
+        refuse_or_warn("what is there of this run", changed, run.watch, run.strict)
+        run.warned.append(0)
+    heed_edits(run, before)
+
+
+def heed_edits(run: Run, before: dict[str, Any]) -> None:
+    """Warn of components of other packages that were edited since, or whose source is unreadable.
+
+    Then no level of the run is trusted until it was found again by its key.
+    """
+    if changed := edited(run, before):
+        said = f"{' and '.join(changed)} has changed since this run began"
+        if run.strict:
+            raise UsageError(f"strict: {said}; put it back, or type strict=false")
+        run.watch.warn(
+            f"{said}: its levels are made again where that matters; to keep the old, put it back"
+        )
+        run.ledger.forget()
+    hidden = [place for place, sha in run.parts.code.items() if sha == UNREADABLE]
+    if hidden:
+        run.watch.warn(f"no source of its {', '.join(hidden)} can be read: an edit goes unnoticed")
+
+
+def config_before(run: Run) -> dict[str, Any] | None:
+    """Return the config that the run was begun with; None where there is none.
+
+    The folder is named for the config, so a damaged one is set aside, and written again.
+    """
+    path = run.folder / "config.yaml"
+    if not path.exists():
+        return None
+    try:
+        return read_config(path)
+    except DamagedError as error:
+        aside = set_aside(path)
+        run.watch.warn(f"{error}; it is kept as {aside.name}, and written again", "damage")
+        return None
+
+
+def config_text(run: Run, settings: dict[str, Any]) -> bytes:
+    """Return what config.yaml is to hold: the config that this run was begun with."""
+    path = run.folder / "config.yaml"
+    known = run.ledger.files.get("config.yaml", [])
+    data = read_plain(path, CONFIG) if path.exists() else b""
+    if digest(data) in known:
+        return data
+    if known:
+        run.watch.warn(f"{path} is not as it was written; it is written again", "damage")
+    kept = {k: private(v) if k in NOT_IDENTITY else v for k, v in settings.items()}
+    return build.text(kept).encode()
