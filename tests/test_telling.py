@@ -209,6 +209,7 @@ def ended(child):
 
 
 def test_hup_stops_a_run_after_a_checkpoint_or_a_level(run, monkeypatch):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # else not heeded where the tests run under nohup
     monkeypatch.setattr("lottery.experiment.loop.warn_of_collapse",
                         lambda *given: os.kill(os.getpid(), signal.SIGHUP))  # fmt: skip
     record = read_run(run(code=129))

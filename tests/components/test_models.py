@@ -69,7 +69,7 @@ def sizes(model: nn.Module) -> tuple[int, int]:
     return sum(p.numel() for p in prunable(model).values()), every
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "lottery" / "models").glob("[!_]*.py")))
+@pytest.mark.parametrize("path", sorted((ROOT / "lottery" / "components" / "models").glob("[!_]*.py")))
 def test_every_net_has_a_yaml(path: Path) -> None:
     assert path.stem in {settings(choice)["name"] for choice in CHOICES}
 
