@@ -6,70 +6,47 @@ Axes: N dataset, B batch, C H W image, K classes.
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from lottery.tasks.images.augmentation import ImageOptions, augment, check_options, normalise
+from lottery.tasks.images.classification import EVALUATION_BATCH, Classification
 from lottery.tasks.images.examples import in_batches, pick_examples
 from lottery.tasks.images.splits import Images, split_up
 from lottery.terms import seeds
-from lottery.terms.task import Batch, zero_sum
+from lottery.terms.task import Batch
 
 FLOAT_BYTES = 512 * 2**20  # a split is kept normalised in float32 up to this size
-EVALUATION_BATCH = 500  # a constant: the last digits of a loss depend on it
 
 
 @dataclass(frozen=True, eq=False)
-class ImageTask:
+class ImageTask(Classification):
     """A task of image classification whose pixels lie on the training device."""
 
     splits: dict[str, Images]
     outputs: int
     fingerprint: str
     options: ImageOptions
-    batch_size: int = 0
-    device: torch.device = torch.device("cpu")
-    label_smoothing: float = 0.0
-    channels_last: bool = False
 
     @property
     def input_shape(self) -> tuple[int, ...]:
         return tuple(self.splits["train"].pixels.shape[1:])
 
-    @property
-    def steps_per_epoch(self) -> int:
-        return batches_in(self.size("train"), self.batch_size)
-
     def size(self, split: str) -> int:
         return len(self.splits[split]) if split in self.splits else 0
 
-    def prepare(
-        self,
-        *,
-        batch_size: int,
-        device: torch.device,
-        label_smoothing: float = 0.0,
-        channels_last: bool = False,
-    ) -> "ImageTask":
-        """Move every split to `device` and set what the training recipe decides."""
+    def moved(self, device: torch.device) -> dict[str, Any]:
+        """Return every split on the device."""
         moved = {
             name: Images(images.pixels.to(device), images.labels.to(device))
             for name, images in self.splits.items()
         }
-        return replace(
-            self,
-            splits=moved,
-            batch_size=batch_size,
-            device=device,
-            label_smoothing=label_smoothing,
-            channels_last=channels_last,
-        )
+        return {"splits": moved}
 
     def batches(self, split: str, epoch: int, seed: int, start: int = 0) -> Iterator[Batch]:
         """Yield (float32 [B, C, H, W], int64 [B]); train is shuffled and augmented."""
@@ -93,14 +70,6 @@ class ImageTask:
         for at in range(0, len(labels), EVALUATION_BATCH):
             rows = slice(at, at + EVALUATION_BATCH)
             yield self._pixels(split, rows), labels[rows]
-
-    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        pixels, labels = batch
-        return F.cross_entropy(model(pixels), labels, label_smoothing=self.label_smoothing)
-
-    def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
-        """Return the mean cross-entropy (never smoothed) and the share of right answers."""
-        return evaluate(self, model, split)
 
     def scoring_batches(
         self,
@@ -145,35 +114,6 @@ class ImageTask:
 
     def _normalise(self, raw: Tensor) -> Tensor:
         return normalise(raw, self.options, self.channels_last)
-
-
-def batches_in(examples: int, batch_size: int) -> int:
-    """Return the batches of an epoch: the last may be short, but a lone example is left out.
-
-    BatchNorm cannot train on one example.
-    """
-    whole, rest = divmod(examples, batch_size)
-    return whole + (rest > 1) or 1
-
-
-@torch.no_grad()
-def evaluate(task: Any, model: nn.Module, split: str) -> dict[str, float]:
-    """Return {"loss", "accuracy"} of a classifier over a split; leaves the training mode as found.
-
-    `task` gives the batches of a split in their order, neither shuffled nor augmented.
-    """
-    was_training = model.training
-    model.eval()
-    loss = zero_sum(task.device)
-    right = torch.zeros((), dtype=torch.int64, device=task.device)
-    seen = 0
-    for pixels, labels in task.evaluation_batches(split):
-        scores = model(pixels).float()
-        loss += F.cross_entropy(scores, labels, reduction="sum")
-        right += (scores.argmax(1) == labels).sum()
-        seen += len(labels)
-    model.train(was_training)
-    return {"loss": float(loss) / seen, "accuracy": int(right) / seen}
 
 
 def image_task(

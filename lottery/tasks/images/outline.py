@@ -8,14 +8,12 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
 
 from lottery.tasks.images.augmentation import ImageOptions, check_options
-from lottery.tasks.images.images import EVALUATION_BATCH, batches_in, evaluate
+from lottery.tasks.images.classification import EVALUATION_BATCH, Classification
 from lottery.tasks.images.splits import check_validation
 from lottery.terms import seeds
 from lottery.terms.task import Batch
@@ -43,7 +41,7 @@ def looking() -> bool:
 
 
 @dataclass(frozen=True, eq=False)
-class Outline:
+class Outline(Classification):
     """A task of known shape and sizes, whose images are drawn at random."""
 
     input_shape: tuple[int, ...]
@@ -51,34 +49,9 @@ class Outline:
     sizes: dict[str, int]
     fingerprint: str
     missing: str  # in words
-    batch_size: int = 0
-    device: torch.device = torch.device("cpu")
-    label_smoothing: float = 0.0
-    channels_last: bool = False
-
-    @property
-    def steps_per_epoch(self) -> int:
-        return batches_in(self.size("train"), self.batch_size)
 
     def size(self, split: str) -> int:
         return self.sizes.get(split, 0)
-
-    def prepare(
-        self,
-        *,
-        batch_size: int,
-        device: torch.device,
-        label_smoothing: float = 0.0,
-        channels_last: bool = False,
-    ) -> "Outline":
-        """Set the device and what the training recipe decides."""
-        return replace(
-            self,
-            batch_size=batch_size,
-            device=device,
-            label_smoothing=label_smoothing,
-            channels_last=channels_last,
-        )
 
     def batches(self, split: str, epoch: int, seed: int, start: int = 0) -> Iterator[Batch]:
         """Yield as many batches as the split has, all of the same made-up images."""
@@ -91,14 +64,6 @@ class Outline:
     def evaluation_batches(self, split: str) -> Iterator[Batch]:
         """Yield the batches of a split."""
         return self.batches(split, 0, 0)
-
-    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        pixels, labels = batch
-        return F.cross_entropy(model(pixels), labels, label_smoothing=self.label_smoothing)
-
-    def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
-        """Return loss and accuracy on the made-up images."""
-        return evaluate(self, model, split)
 
     def scoring_batches(
         self,

@@ -7,23 +7,22 @@ many there are.
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lottery.errors import LotteryError, UsageError
 from lottery.machine.environment import explained, reader_ended
 from lottery.tasks.images.augmentation import ImageOptions, check_options, cut_out, normalise
+from lottery.tasks.images.classification import EVALUATION_BATCH, Classification
 from lottery.tasks.images.contents import AT_ONCE
 from lottery.tasks.images.decoding import DECODER, Form, Unreadable, broken_among
 from lottery.tasks.images.examples import in_batches, pick_examples
 from lottery.tasks.images.folders import Tree, content_digest
-from lottery.tasks.images.images import EVALUATION_BATCH, batches_in, evaluate
 from lottery.tasks.images.outline import AbsentError, Outline, outline
 from lottery.tasks.images.pictures import told
 from lottery.tasks.images.reading import Plan, Reader
@@ -35,7 +34,7 @@ ZOOM = 256 / 224  # evaluation scales the shorter side to this many times the si
 
 
 @dataclass(frozen=True, eq=False)
-class StreamTask:
+class StreamTask(Classification):
     """A task of image classification whose images stay on disk until a batch wants them.
 
     In `splits` the number of its file stands for the pixels of an example, int64 [N].
@@ -47,39 +46,14 @@ class StreamTask:
     fingerprint: str
     options: ImageOptions
     workers: int
-    batch_size: int = 0
-    device: torch.device = torch.device("cpu")
-    label_smoothing: float = 0.0
-    channels_last: bool = False
     idle: list[Any] = field(default_factory=list, init=False)  # loaders that nobody reads from
 
     @property
     def input_shape(self) -> tuple[int, ...]:
         return tuple(self.reader.form[:3])
 
-    @property
-    def steps_per_epoch(self) -> int:
-        return batches_in(self.size("train"), self.batch_size)
-
     def size(self, split: str) -> int:
         return len(self.splits[split]) if split in self.splits else 0
-
-    def prepare(
-        self,
-        *,
-        batch_size: int,
-        device: torch.device,
-        label_smoothing: float = 0.0,
-        channels_last: bool = False,
-    ) -> "StreamTask":
-        """Set the device and what the training recipe decides."""
-        return replace(
-            self,
-            batch_size=batch_size,
-            device=device,
-            label_smoothing=label_smoothing,
-            channels_last=channels_last,
-        )
 
     def batches(self, split: str, epoch: int, seed: int, start: int = 0) -> Iterator[Batch]:
         """Yield (float32 [B, C, H, W], int64 [B]); train is shuffled and augmented."""
@@ -100,14 +74,6 @@ class StreamTask:
         rows = list(torch.split(torch.arange(self.size(split)), EVALUATION_BATCH))[start:]
         for raw, labels in self._read(split, rows, None):
             yield self._normalise(raw), labels
-
-    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        pixels, labels = batch
-        return F.cross_entropy(model(pixels), labels, label_smoothing=self.label_smoothing)
-
-    def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
-        """Return the mean cross-entropy (never smoothed) and the share of right answers."""
-        return evaluate(self, model, split)
 
     def scoring_batches(
         self,

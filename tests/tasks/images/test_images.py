@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lottery.errors import UsageError
-from lottery.tasks.images import augmentation, examples, images, splits
+from lottery.tasks.images import augmentation, examples, splits
 from lottery.tasks.images.augmentation import ImageOptions
+from lottery.tasks.images.classification import batches_in
 from lottery.tasks.images.images import image_task
 from lottery.tasks.images.splits import Images
 from lottery.terms import seeds
@@ -132,7 +133,7 @@ def test_an_epoch_sees_each_example_once():
     ("examples", "batch", "steps"), [(10, 5, 2), (12, 5, 3), (11, 5, 2), (3, 5, 1), (1, 5, 1)]
 )
 def test_a_lone_example_is_left_out(examples, batch, steps):
-    assert images.batches_in(examples, batch) == steps
+    assert batches_in(examples, batch) == steps
 
 
 def augmented_slowly(raw, draw, options):
