@@ -17,6 +17,7 @@ from lottery.experiment.conclusion import conclude
 from lottery.experiment.life import life
 from lottery.experiment.loop import run_levels
 from lottery.experiment.open_run import open_run
+from lottery.experiment.record import kept
 from lottery.experiment.space import check_space
 from lottery.machine import signals
 from lottery.machine.devices import pick_device
@@ -63,9 +64,10 @@ def launch(
     with noted(run.watch), explaining():
         validate(run)
         check_space(run)
-        with life(run, settings, boards, command, choices or {}, follow):
-            run_levels(run)
-        conclude(run, follow)
+        with life(run, settings, boards) as before:
+            with kept(run, command, choices or {}, follow, before):
+                run_levels(run)
+            conclude(run, follow)
     return Ran(folder, run.counts, time.monotonic() - clock)
 
 

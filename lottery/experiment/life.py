@@ -1,4 +1,4 @@
-"""Keep the life of a run on the disk: locked, and on record from its beginning to its end."""
+"""Keep the folder of a run to one process, and refuse to go on with what is not the same run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lottery.config.source_hash import UNREADABLE
 from lottery.errors import DamagedError, UsageError
 from lottery.experiment.chain import changed_since, fingerprint_of_ticket
 from lottery.experiment.logbook import Logbook
-from lottery.experiment.record import edited, kept
+from lottery.experiment.record import edited
 from lottery.experiment.run import Run
 from lottery.machine.environment import differences, fingerprint
 from lottery.progress.boards import Board
@@ -31,18 +31,12 @@ from lottery.wording.text import private
 
 @contextlib.contextmanager
 def life(
-    run: Run,
-    settings: dict[str, Any],
-    boards: Mapping[str, Board],
-    command: str,
-    choices: dict[str, str],
-    follow: bool,
-) -> Iterator[None]:
-    """Lock a run, take up what is there of it, and keep its record while its levels are made.
+    run: Run, settings: dict[str, Any], boards: Mapping[str, Board]
+) -> Iterator[dict[str, Any]]:
+    """Lock a run and take up what is there of it; yield what an earlier command left in run.json.
 
-    `command` is what goes on with it, `choices` the options that it was composed of; where it is to
-    `follow` a finished run, command and state of that stay on record. Raises UsageError where the
-    folder holds another run, LockedError where another process works on it.
+    Raises UsageError where the folder holds another run, LockedError where another process works on
+    it. The lock is held until all is said of the run: nobody removes or changes it meanwhile.
     """
     folder = run.folder
     with locks.lock(folder / ".lock", run=True):
@@ -56,8 +50,7 @@ def life(
         logbook = Logbook(folder, boards, partial(run.watch.warn, kind="board"))
         run.watch.followers = [logbook] if boards else []
         try:
-            with kept(run, command, choices, follow, before):
-                yield
+            yield before
         finally:
             logbook.close()
 

@@ -31,7 +31,11 @@ from lottery.wording.text import private, unmasked
 def kept(
     run: Run, command: str, choices: dict[str, str], follow: bool, before: dict[str, Any]
 ) -> Iterator[None]:
-    """Let run.json tell how a run stands, while its levels are made and after."""
+    """Let run.json tell how a run stands, while its levels are made and after.
+
+    `command` is what goes on with it, `choices` the options that it was composed of; where it is to
+    `follow` a finished run, command and state of that stay on record.
+    """
     clock = time.monotonic()
     now = fingerprint(run.task.device)
     changed = differences(before.get("environment", {}), now)

@@ -2,6 +2,9 @@
 
 import re
 
+from lottery.experiment import conclusion
+from lottery.storage.records import locked
+
 HEAD = "level   density compression"
 
 
@@ -57,3 +60,16 @@ def test_a_sweep_ends_with_the_verdict_over_all_replicates_of_each_config(run, c
     assert "shuffle" not in jobs.partition("replicate=1: ")[2]
     assert end.count("_imp/") == 2 + 1
     assert end.count("_random/") == 2 + 1
+
+
+def test_the_table_is_made_before_another_process_may_take_the_run(run, monkeypatch):
+    """Else `lottery clean` could remove what is to be read for it."""
+    held, real = [], conclusion.closing
+
+    def closing(made, *given):
+        held.append(locked(made.folder / ".lock"))
+        return real(made, *given)
+
+    monkeypatch.setattr(conclusion, "closing", closing)
+    run("levels=0")
+    assert held == [True]
