@@ -75,7 +75,7 @@ def kept(
     except LotteryError as error:
         record |= {"state": "stopped" if error.code >= 75 else "failed", "error": str(error)}
         raise
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, GeneratorExit):  # the latter: between `with` and body
         record |= {"state": "stopped", "error": "interrupted at once, by a second signal"}
         raise
     except BaseException as error:
