@@ -685,20 +685,21 @@ PICTURE_PLAN = ("dataset=image_folder", "dataset.path=pictures", "dataset.size=8
                 "levels=0", "train.batch_size=2", "train.length=1it", "data=data", "host.progress=none")  # fmt: skip
 
 
-def png(side, rows):
-    """Return a PNG that says it is so many pixels wide and high."""
+def png(side, rows, colour=0):
+    """Return a PNG that says it is so many pixels wide and high, in grey or colour (2)."""
 
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    rows = zlib.compress(bytes(rows * (side + 1)), 1)
-    head = struct.pack(">2I5B", side, side, 8, 0, 0, 0, 0)
+    rows = zlib.compress(bytes(rows * (side * (3 if colour else 1) + 1)), 1)
+    head = struct.pack(">2I5B", side, side, 8, colour, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
-def test_large_pictures_are_decoded_one_at_a_time(tmp_path, template, tally):
+@pytest.mark.parametrize("colour", [0, 2])
+def test_large_pictures_are_decoded_one_at_a_time(tmp_path, template, colour, tally):
     """Just below the limit of Pillow: 350 MB each, of 400 kB on the disk, and four threads."""
-    data = png(9_400, 9_400)
+    data = png(9_400, 9_400, colour)
     for split in ("train", "test"):
         for name in ("ant", "bee"):
             place = tmp_path / "run" / "data" / "pictures" / split / name

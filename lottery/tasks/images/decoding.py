@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from PIL import Image
+from PIL import Image, _imaging
 from torch import Tensor
 
 from lottery.errors import UsageError
@@ -30,6 +30,7 @@ from lottery.tasks.images.progress import Progress
 from lottery.tasks.images.splits import Images
 
 WANTED = ("JPEG", "PNG", "GIF", "BMP", "DIB", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")
+_imaging.set_block_size(2**26)  # one that malloc maps, and so gives back, on any thread
 Image.init()
 FORMATS = tuple(name for name in WANTED if name in Image.OPEN)  # none that starts a program
 MOST = 89_478_485  # pixels of an image, as in Pillow: a file of a few kB may claim any number

@@ -27,6 +27,9 @@ def flat(image: Image.Image, channels: int) -> Image.Image:
         image = image.convert("RGBA")  # Pillow warns of the direct way
     elif image.mode in BY_WAY_OF:
         image = image.convert(BY_WAY_OF[image.mode])
+    if image.mode == PILLOW_MODES[channels]:
+        image.load()  # as it is: `convert` would hold a copy beside it
+        return image
     return image.convert(PILLOW_MODES[channels])
 
 
