@@ -1,10 +1,12 @@
 """Open a run: its data on a device, its place on the disk."""
 
+import inspect
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from lottery.errors import UsageError
 from lottery.experiment.run import Run
 from lottery.nets.taking import takes_channels_last
 from lottery.progress.bars import Progress
@@ -28,12 +30,11 @@ def open_run(
     data = parts.dataset(expanded(settings["data"]))
     last = channels_last(parts.recipe, device)
     falls_back = last and parts.recipe.channels_last == "auto" and not takes_last(parts, data)
-    task = data.prepare(
-        batch_size=parts.recipe.batch_size,
-        device=device,
-        label_smoothing=parts.recipe.label_smoothing,
-        channels_last=last and not falls_back,
-    )
+    of_recipe = {
+        "label_smoothing": parts.recipe.label_smoothing,
+        "channels_last": last and not falls_back,
+    }
+    task = prepared(data, parts.recipe.batch_size, device, of_recipe)
     run = Run(
         parts=parts,
         task=task,
@@ -48,6 +49,21 @@ def open_run(
     if falls_back:
         run.watch.say("train.channels_last=auto: this net takes no channels-last; it goes without")
     return run
+
+
+def prepared(data: Task, batch_size: int, device: torch.device, of_recipe: dict[str, Any]) -> Task:
+    """Return a task on a device, in batches, with what it takes of the recipe's words for it.
+
+    Raises UsageError for smoothed labels where it has none to smooth.
+    """
+    takes = inspect.signature(data.prepare).parameters
+    if of_recipe.get("label_smoothing") and "label_smoothing" not in takes:
+        raise UsageError(
+            f"train.label_smoothing={of_recipe['label_smoothing']:g}: this dataset has no labels "
+            "to smooth; type train.label_smoothing=0"
+        )
+    given = {name: value for name, value in of_recipe.items() if name in takes}
+    return data.prepare(batch_size=batch_size, device=device, **given)
 
 
 def takes_last(parts: Parts, task: Task) -> bool:

@@ -12,6 +12,7 @@ from lottery.storage.store import Shelf
 from lottery.storage.tables import table
 from lottery.terms import mask as masks
 from lottery.terms.kept import FORMAT, variant_of
+from lottery.terms.metric import EXTREME, LOSS, Metric
 from lottery.terms.snapshots import pack
 from lottery.terms.ticket import Ticket
 from lottery.training.loop import Training
@@ -64,9 +65,14 @@ def result(run: Run, ticket: Ticket, training: Training) -> dict[str, Any]:
     kept, total = masks.kept(ticket.mask), masks.total(ticket.mask)
     last = training.curve[-1]
     found = evaluate(training, "train")
-    best = best_row(training.curve)
+    names = ["loss", *(metric.name for metric in run.task.metrics)]
+    best = best_row(training.curve, run.task.metrics[0])
     steps = ticket.span.stop - ticket.span.start
     examples = steps / run.task.steps_per_epoch * run.task.size("train")
+
+    def of(*splits: str) -> list[str]:
+        return [f"{split}_{name}" for split in splits for name in names]
+
     return {
         "density": kept / total,
         "sparsity": 1 - kept / total,
@@ -75,26 +81,28 @@ def result(run: Run, ticket: Ticket, training: Training) -> dict[str, Any]:
         "total": total,
         "step": ticket.span.stop,
         "epoch": last["epoch"],
-        "train_loss": found["loss"],
-        "train_accuracy": found["accuracy"],
-        **{
-            k: last.get(k, math.nan)
-            for k in ("val_loss", "val_accuracy", "test_loss", "test_accuracy")
-        },
+        **{f"train_{name}": found.get(name, math.nan) for name in names},
+        **{k: last.get(k, math.nan) for k in of("val", "test")},
         "best_step": best.get("step", math.nan),
-        "best_val_loss": best.get("val_loss", math.nan),
-        "best_val_accuracy": best.get("val_accuracy", math.nan),
-        "best_test_accuracy": best.get("test_accuracy", math.nan),
+        **{f"best_{k}": best.get(k, math.nan) for k in of("val")},
+        **{f"best_test_{name}": best.get(f"test_{name}", math.nan) for name in names[1:]},
         "rollbacks": len(training.lowered),
         "seconds": training.seconds + training.evaluating,
         "examples_per_second": examples / training.seconds if training.seconds else math.nan,
     }
 
 
-def best_row(curve: list[dict[str, float]]) -> dict[str, float]:
-    """Return the row of the lowest validation loss, the first of equals; {} without validation."""
-    rows = [row for row in curve if math.isfinite(row.get("val_loss", math.nan))]
-    return min(rows, key=lambda row: row["val_loss"], default={})
+def best_row(curve: list[dict[str, float]], metric: Metric) -> dict[str, float]:
+    """Return the row of the lowest validation loss, the first of equals; {} without validation.
+
+    Where a task has no loss to compare over time, it is the row of the metric's best value.
+    """
+    for measure in (LOSS, metric):
+        column = f"val_{measure.name}"
+        rows = [row for row in curve if math.isfinite(row.get(column, math.nan))]
+        if rows:
+            return EXTREME[measure.better](rows, key=lambda row: row[column])
+    return {}
 
 
 def summary(layers: dict[str, dict[str, Any]]) -> dict[str, Any]:

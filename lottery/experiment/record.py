@@ -56,6 +56,8 @@ def kept(
         "replicate": run.parts.replicate,
         "format": FORMAT,
         "data": run.task.fingerprint,
+        "metrics": [metric.data() for metric in run.task.metrics],
+        "chance": run.task.chance,
         "code": before.get("code", {}) | run.parts.code,  # of branches that are not asked for, too
         "spread": run.spread,
         "unmasked": run.unmasked,

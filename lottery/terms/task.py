@@ -1,12 +1,24 @@
-"""State what a runner may know about its data: four verbs, and nothing else."""
+"""State what a runner may know of what there is to learn: a few verbs, and nothing else."""
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Any, Protocol, Self, TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
 
-Batch = tuple[Tensor, Tensor]
+from lottery.terms.metric import Metric
+
+Batch = Any  # a tree of tensors (tuple, list, dict); only its task opens it
+
+
+class Picks(TypedDict, total=False):
+    """What a criterion may ask for of the training examples; what is absent is 0 or false."""
+
+    size: int  # examples of any class; 0 = all
+    per_class: int  # examples of each class, in place of `size`
+    batch: int  # examples a batch; 0 = that of training
+    augment: bool  # change them as in training
+    by_class: bool  # class by class, else mixed
 
 
 def zero_sum(device: torch.device) -> Tensor:
@@ -16,16 +28,27 @@ def zero_sum(device: torch.device) -> Tensor:
 
 
 class Task(Protocol):
-    """What there is to learn. The runner stays blind to whether it is images, text or graphs."""
+    """What there is to learn. The runner stays blind to whether it is images, text or graphs.
+
+    Beside these a task may have, for whoever needs it: `input_shape` and `outputs`, where a net
+    gives scores [examples, outputs] for tensors of that shape (images); `vocabulary`, `features`;
+    `state() -> dict of tensors` and `restore(state)`, where it remembers from step to step;
+    `signal(model)`, a tuple of inputs that are all ones, where `inputs` gives no floats.
+    """
 
     @property
-    def input_shape(self) -> tuple[int, ...]:
-        """The shape of one example, without the batch axis."""
+    def world(self) -> str:
+        """What it is of: images, text, graphs, control, programs, logic."""
         ...
 
     @property
-    def outputs(self) -> int:
-        """K, the width of the model's last layer."""
+    def metrics(self) -> tuple[Metric, ...]:
+        """What `evaluate` measures beside the loss; the first is that of verdicts and figures."""
+        ...
+
+    @property
+    def chance(self) -> float | None:
+        """The first metric's value without a net, by the training split; None = unknown."""
         ...
 
     @property
@@ -33,7 +56,7 @@ class Task(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """The content hash of everything that the batches depend on."""
+        """The hash of the content of everything that batches, loss and evaluation depend on."""
         ...
 
     @property
@@ -43,43 +66,63 @@ class Task(Protocol):
         """Return the number of examples of train, val or test; 0 where there is no such split."""
         ...
 
-    def prepare(
-        self,
-        *,
-        batch_size: int,
-        device: torch.device,
-        label_smoothing: float = 0.0,
-        channels_last: bool = False,
-    ) -> "Task":
-        """Return the task on a device, in batches, with what the training recipe decides."""
+    def prepare(self, *, batch_size: int, device: torch.device) -> Self:
+        """Return the task on a device, in batches.
+
+        One that names `label_smoothing` or `channels_last` among its keywords is given what the
+        training recipe says of them.
+        """
         ...
 
     def batches(self, split: str, epoch: int, seed: int, start: int = 0) -> Iterator[Batch]:
         """Yield the batches of one epoch from batch `start` on, in O(1); pure in (epoch, seed)."""
         ...
 
-    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Return the mean training loss of a batch, a scalar."""
+    def loss(self, model: nn.Module, batch: Batch, temperature: float = 1.0) -> Tensor:
+        """Return the mean training loss of a batch, a scalar; scores are divided by temperature."""
         ...
 
     def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
-        """Return {"loss", "accuracy"} over a split, in evaluation mode."""
+        """Return {"loss", and each metric by its name} over a split, in evaluation mode."""
         ...
 
-    def scoring_batches(
-        self,
-        generator: torch.Generator,
-        *,
-        size: int = 0,
-        per_class: int = 0,
-        batch: int = 0,
-        augment: bool = False,
-        by_class: bool = False,
-    ) -> list[Batch]:
-        """Return what a criterion looks at: training examples in batches of `batch`.
+    def scoring_batches(self, generator: torch.Generator, **picks: Unpack[Picks]) -> list[Batch]:
+        """Return what a criterion looks at: training examples, drawn from `generator`.
 
-        `per_class` of each class, or else `size` of any (0 = all); `batch` 0 is that of training.
-        They are not augmented unless asked, and mixed unless `by_class` wants them class by class.
-        Everything is drawn from `generator`, which of them before how they are augmented.
+        Which of them is drawn before how they are augmented. Raises UsageError for what it cannot.
         """
+        ...
+
+    def count(self, batch: Batch) -> int:
+        """Return the number of examples, for cost and speed."""
+        ...
+
+    def weight(self, batch: Batch) -> int:
+        """Return what the mean in `loss` divides by: examples, unpadded tokens, nodes."""
+        ...
+
+    def cut(self, batch: Batch, start: int, stop: int) -> Batch:
+        """Return the examples of a batch from `start` to before `stop`."""
+        ...
+
+    def inputs(self, batch: Batch) -> tuple[Any, ...]:
+        """Return what the model is called with: model(*inputs)."""
+        ...
+
+    def example(self, number: int) -> Batch:
+        """Return a made-up batch of so many examples, always the same; touches no data."""
+        ...
+
+
+class Shaped(Task, Protocol):
+    """A task whose net maps tensors [B, *input_shape] to scores [B, outputs]: images."""
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of one example, without the batch axis."""
+        ...
+
+    @property
+    def outputs(self) -> int:
+        """K, the width of the model's last layer."""
         ...

@@ -6,11 +6,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lottery.nets.initializers import image_shape, initialize
-from lottery.terms.task import Task
+from lottery.terms.task import Shaped
 from lottery.wording.settings import at_least
 
 
-def conv_net(task: Task, *, channels: list[int], hidden: list[int], init: str) -> nn.Module:
+def conv_net(task: Shaped, *, channels: list[int], hidden: list[int], init: str) -> nn.Module:
     """Return pairs of 3x3 convolutions, each pair followed by a 2x2 max pool, and linear layers.
 
     `channels` has an entry a pair. Frankle and Carbin 2019, figure 2. Deviation for tiny images:

@@ -6,12 +6,12 @@ from torch import Tensor, nn
 
 from lottery.errors import UsageError
 from lottery.nets.initializers import image_shape, initialize
-from lottery.terms.task import Task
+from lottery.terms.task import Shaped
 from lottery.wording.settings import at_least
 
 
 def densenet(
-    task: Task,
+    task: Shaped,
     *,
     depth: int,
     growth: int,

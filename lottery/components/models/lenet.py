@@ -7,11 +7,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lottery.nets.initializers import initialize
-from lottery.terms.task import Task
+from lottery.terms.task import Shaped
 from lottery.wording.settings import at_least
 
 
-def lenet(task: Task, *, hidden: list[int], init: str) -> nn.Module:
+def lenet(task: Shaped, *, hidden: list[int], init: str) -> nn.Module:
     """Return fully connected layers of the sizes in `hidden`, then the output layer `fc`.
 
     [300, 100] is LeNet-300-100 of LeCun et al. 1998; an empty list is logistic regression.

@@ -5,13 +5,13 @@ from torch import Tensor, nn
 
 from lottery.errors import UsageError
 from lottery.nets.initializers import image_shape, initialize
-from lottery.terms.task import Task
+from lottery.terms.task import Shaped
 from lottery.wording.settings import at_least
 
 KERNEL = 5
 
 
-def lenet5(task: Task, *, channels: list[int], hidden: int, padding: int, init: str) -> nn.Module:
+def lenet5(task: Shaped, *, channels: list[int], hidden: int, padding: int, init: str) -> nn.Module:
     """Return two 5x5 convolutions, each with a ReLU and a 2x2 max pool, and two linear layers.
 
     [20, 50] and 500 are LeNet-5-Caffe of Lee et al. 2019 (SNIP), 430,500 weights on 1x28x28.

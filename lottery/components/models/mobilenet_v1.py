@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lottery.nets.initializers import image_shape, initialize
-from lottery.terms.task import Task
+from lottery.terms.task import Shaped
 from lottery.wording.settings import at_least, choose
 
 # Channels after each pair of convolutions, and its stride (Howard et al. 2017, table 1).
@@ -16,7 +16,7 @@ PAIRS = (
 STEMS = {"small": 1, "imagenet": 2}  # the stride of the first convolution
 
 
-def mobilenet_v1(task: Task, *, width: float, stem: str, init: str, bn_scale: str) -> nn.Module:
+def mobilenet_v1(task: Shaped, *, width: float, stem: str, init: str, bn_scale: str) -> nn.Module:
     """Return a 3x3 convolution, 13 pairs of depthwise and 1x1 convolutions, and `fc`.
 
     `width` multiplies the channels of every layer, which keep 8 at least (the paper's alpha).

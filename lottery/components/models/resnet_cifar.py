@@ -5,12 +5,12 @@ from torch import Tensor, nn
 
 from lottery.errors import UsageError
 from lottery.nets.initializers import image_shape, initialize
-from lottery.terms.task import Task
+from lottery.terms.task import Shaped
 from lottery.wording.settings import at_least, choose
 
 
 def resnet_cifar(
-    task: Task, *, depth: int, width: int, shortcut: str, init: str, bn_scale: str
+    task: Shaped, *, depth: int, width: int, shortcut: str, init: str, bn_scale: str
 ) -> nn.Module:
     """Return three stages of (depth - 2) / 6 blocks, `width`, 2 and 4 times `width` channels wide.
 

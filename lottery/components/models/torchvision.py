@@ -8,12 +8,12 @@ from torch import nn
 from lottery.errors import UsageError
 from lottery.nets.initializers import image_shape, initialize
 from lottery.tasks.images import vision
-from lottery.terms.task import Task
+from lottery.terms.task import Shaped
 from lottery.wording.settings import choose
 from lottery.wording.text import first_line
 
 
-def torchvision(task: Task, *, net: str, init: str, bn_scale: str) -> nn.Module:
+def torchvision(task: Shaped, *, net: str, init: str, bn_scale: str) -> nn.Module:
     """Return torchvision's `net`, untrained, for the channels and classes of the task.
 
     Where images do not have three channels, the first convolution is made anew with torch's own

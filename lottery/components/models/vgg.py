@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lottery.nets.initializers import image_shape, initialize
-from lottery.terms.task import Task
+from lottery.terms.task import Shaped
 from lottery.wording.settings import at_least, choose
 
 # Convolutions in each of the five stages (Simonyan and Zisserman 2015, table 1: A, B, D, E).
@@ -13,7 +13,7 @@ WIDTHS = (1, 2, 4, 8, 8)
 
 
 def vgg(
-    task: Task, *, depth: int, width: int, batch_norm: bool, init: str, bn_scale: str
+    task: Shaped, *, depth: int, width: int, batch_norm: bool, init: str, bn_scale: str
 ) -> nn.Module:
     """Return the convolutions of VGG-`depth`, a global average pool and one linear layer, `fc`.
 

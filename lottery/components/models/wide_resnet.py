@@ -5,12 +5,12 @@ from torch import Tensor, nn
 
 from lottery.errors import UsageError
 from lottery.nets.initializers import image_shape, initialize
-from lottery.terms.task import Task
+from lottery.terms.task import Shaped
 from lottery.wording.settings import at_least
 
 
 def wide_resnet(
-    task: Task, *, depth: int, widen: int, dropout: float, init: str, bn_scale: str
+    task: Shaped, *, depth: int, widen: int, dropout: float, init: str, bn_scale: str
 ) -> nn.Module:
     """Return three stages of (depth - 4) / 6 pre-activation blocks, 16, 32 and 64 x `widen` wide.
 

@@ -3,21 +3,33 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lottery.terms.task import Batch, zero_sum
+from lottery.tasks.images.examples import in_batches, pick_examples
+from lottery.tasks.images.splits import Images
+from lottery.terms import seeds
+from lottery.terms.metric import ACCURACY, Metric
+from lottery.terms.task import Picks, zero_sum
+
+Batch = tuple[Tensor, Tensor]  # float32 [B, C, H, W], int64 [B]
 
 EVALUATION_BATCH = 500  # a constant: the last digits of a loss depend on it
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Classification(ABC):
-    """What the training recipe decides of a task, its loss and its evaluation."""
+    """What the training recipe decides of a task, its batches, its loss and its evaluation."""
 
+    world: ClassVar[str] = "images"
+    metrics: ClassVar[tuple[Metric, ...]] = (ACCURACY,)
+
+    input_shape: tuple[int, ...]  # C H W
+    outputs: int  # K
+    fingerprint: str
     batch_size: int = 0
     device: torch.device = torch.device("cpu")
     label_smoothing: float = 0.0
@@ -57,9 +69,37 @@ class Classification(ABC):
             **self.moved(device),
         )
 
-    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+    @property
+    def chance(self) -> float | None:
+        return 1 / self.outputs
+
+    def count(self, batch: Batch) -> int:
+        return len(batch[1])
+
+    def weight(self, batch: Batch) -> int:
+        return len(batch[1])
+
+    def cut(self, batch: Batch, start: int, stop: int) -> Batch:
         pixels, labels = batch
-        return F.cross_entropy(model(pixels), labels, label_smoothing=self.label_smoothing)
+        return pixels[start:stop], labels[start:stop]
+
+    def inputs(self, batch: Batch) -> tuple[Tensor]:
+        return (batch[0],)
+
+    def example(self, number: int) -> Batch:
+        """Return noise, and labels of all classes in turn."""
+        draw = seeds.generator("example")
+        pixels = torch.randn(number, *self.input_shape, generator=draw)
+        if self.channels_last and pixels.dim() == 4:
+            pixels = pixels.contiguous(memory_format=torch.channels_last)
+        return pixels.to(self.device), (torch.arange(number) % self.outputs).to(self.device)
+
+    def loss(self, model: nn.Module, batch: Batch, temperature: float = 1.0) -> Tensor:
+        pixels, labels = batch
+        scores = model(pixels)
+        if temperature != 1:
+            scores = scores / temperature
+        return F.cross_entropy(scores, labels, label_smoothing=self.label_smoothing)
 
     @torch.no_grad()
     def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
@@ -79,6 +119,32 @@ class Classification(ABC):
             seen += len(labels)
         model.train(was_training)
         return {"loss": float(loss) / seen, "accuracy": int(right) / seen}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Labelled(Classification):
+    """A task whose examples are known, with a label each."""
+
+    splits: dict[str, Images]
+
+    def size(self, split: str) -> int:
+        return len(self.splits[split]) if split in self.splits else 0
+
+    @property
+    def chance(self) -> float | None:
+        """The share of the class that the training split has most of."""
+        labels = self.splits["train"].labels
+        return int(labels.bincount().max()) / len(labels)
+
+    def picked(self, generator: torch.Generator, picks: Picks) -> list[Tensor]:
+        """Return the rows of the training examples that a criterion asks for, in batches."""
+        labels = self.splits["train"].labels.cpu()
+        number, each = picks.get("size", 0), picks.get("per_class", 0)
+        by_class = picks.get("by_class", False)
+        rows = pick_examples(labels, self.outputs, generator, number, each, by_class)
+        return in_batches(
+            rows.to(self.splits["train"].labels.device), picks.get("batch") or self.batch_size
+        )
 
 
 def batches_in(examples: int, batch_size: int) -> int:

@@ -9,36 +9,25 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor
 
 from lottery.tasks.images.augmentation import ImageOptions, augment, check_options, normalise
-from lottery.tasks.images.classification import EVALUATION_BATCH, Classification
-from lottery.tasks.images.examples import in_batches, pick_examples
+from lottery.tasks.images.classification import EVALUATION_BATCH, Batch, Labelled
 from lottery.tasks.images.splits import Images, split_up
 from lottery.terms import seeds
-from lottery.terms.task import Batch
+from lottery.terms.task import Picks
 
 FLOAT_BYTES = 512 * 2**20  # a split is kept normalised in float32 up to this size
 
 
 @dataclass(frozen=True, eq=False)
-class ImageTask(Classification):
+class ImageTask(Labelled):
     """A task of image classification whose pixels lie on the training device."""
 
-    splits: dict[str, Images]
-    outputs: int
-    fingerprint: str
     options: ImageOptions
-
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        return tuple(self.splits["train"].pixels.shape[1:])
-
-    def size(self, split: str) -> int:
-        return len(self.splits[split]) if split in self.splits else 0
 
     def moved(self, device: torch.device) -> dict[str, Any]:
         """Return every split on the device."""
@@ -71,22 +60,12 @@ class ImageTask(Classification):
             rows = slice(at, at + EVALUATION_BATCH)
             yield self._pixels(split, rows), labels[rows]
 
-    def scoring_batches(
-        self,
-        generator: torch.Generator,
-        *,
-        size: int = 0,
-        per_class: int = 0,
-        batch: int = 0,
-        augment: bool = False,
-        by_class: bool = False,
-    ) -> list[Batch]:
+    def scoring_batches(self, generator: torch.Generator, **picks: Unpack[Picks]) -> list[Batch]:
         """Return `per_class` training examples of each class, or `size` of any, in batches."""
         labels = self.splits["train"].labels
-        picked = pick_examples(labels.cpu(), self.outputs, generator, size, per_class, by_class)
         batches: list[Batch] = []
-        for rows in in_batches(picked.to(self.device), batch or self.batch_size):
-            changed = augment and self._augments
+        changed = picks.get("augment", False) and self._augments
+        for rows in self.picked(generator, picks):
             pixels = self._augmented(rows, generator) if changed else self._pixels("train", rows)
             batches.append((pixels, labels[rows]))
         return batches
@@ -132,4 +111,8 @@ def image_task(
     check_options(options, train.pixels.shape[1], len(train), classes)
     splits = split_up(train, test, classes, options, val)
     words = json.dumps([source, classes, options], sort_keys=True)
-    return ImageTask(splits, classes, hashlib.sha256(words.encode()).hexdigest(), options)
+    fingerprint = hashlib.sha256(words.encode()).hexdigest()
+    shape = tuple(train.pixels.shape[1:])
+    return ImageTask(
+        options, splits=splits, input_shape=shape, outputs=classes, fingerprint=fingerprint
+    )

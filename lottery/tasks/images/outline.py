@@ -9,14 +9,14 @@ import json
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Unpack
 
 import torch
 
 from lottery.tasks.images.augmentation import ImageOptions, check_options
-from lottery.tasks.images.classification import EVALUATION_BATCH, Classification
+from lottery.tasks.images.classification import EVALUATION_BATCH, Batch, Classification
 from lottery.tasks.images.splits import check_validation
-from lottery.terms import seeds
-from lottery.terms.task import Batch
+from lottery.terms.task import Picks
 
 LOOKING: ContextVar[bool] = ContextVar("looking", default=False)
 
@@ -44,10 +44,7 @@ def looking() -> bool:
 class Outline(Classification):
     """A task of known shape and sizes, whose images are drawn at random."""
 
-    input_shape: tuple[int, ...]
-    outputs: int
     sizes: dict[str, int]
-    fingerprint: str
     missing: str  # in words
 
     def size(self, split: str) -> int:
@@ -56,7 +53,7 @@ class Outline(Classification):
     def batches(self, split: str, epoch: int, seed: int, start: int = 0) -> Iterator[Batch]:
         """Yield as many batches as the split has, all of the same made-up images."""
         size = self.batch_size if split == "train" else EVALUATION_BATCH
-        batch = self._batch(min(size, self.size(split)))
+        batch = self.example(min(size, self.size(split)))
         number = self.steps_per_epoch if split == "train" else -(-self.size(split) // size)
         for _ in range(start, number):
             yield batch
@@ -65,27 +62,11 @@ class Outline(Classification):
         """Yield the batches of a split."""
         return self.batches(split, 0, 0)
 
-    def scoring_batches(
-        self,
-        generator: torch.Generator,
-        *,
-        size: int = 0,
-        per_class: int = 0,
-        batch: int = 0,
-        augment: bool = False,
-        by_class: bool = False,
-    ) -> list[Batch]:
+    def scoring_batches(self, generator: torch.Generator, **picks: Unpack[Picks]) -> list[Batch]:
         """Return one batch of made-up images, no more than were asked for."""
-        asked = per_class * self.outputs or size or self.size("train")
-        return [self._batch(min(asked, batch or self.batch_size, self.size("train")))]
-
-    def _batch(self, size: int) -> Batch:
-        draw = seeds.generator("outline")
-        pixels = torch.randn(size, *self.input_shape, generator=draw)
-        if self.channels_last:
-            pixels = pixels.contiguous(memory_format=torch.channels_last)
-        labels = torch.arange(size) % self.outputs
-        return pixels.to(self.device), labels.to(self.device)
+        whole = self.size("train")
+        asked = picks.get("per_class", 0) * self.outputs or picks.get("size", 0) or whole
+        return [self.example(min(asked, picks.get("batch") or self.batch_size, whole))]
 
 
 def outline(
@@ -107,4 +88,6 @@ def outline(
         sizes["val"] = options["validation"]
     words = json.dumps(["outline", shape, classes, examples, options], sort_keys=True)
     fingerprint = hashlib.sha256(words.encode()).hexdigest()
-    return Outline(tuple(shape), classes, sizes, fingerprint, str(missing))
+    return Outline(
+        sizes, str(missing), input_shape=tuple(shape), outputs=classes, fingerprint=fingerprint
+    )

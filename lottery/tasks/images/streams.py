@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor
@@ -18,42 +18,31 @@ from torch.utils.data import DataLoader
 from lottery.errors import LotteryError, UsageError
 from lottery.machine.environment import explained, reader_ended
 from lottery.tasks.images.augmentation import ImageOptions, check_options, cut_out, normalise
-from lottery.tasks.images.classification import EVALUATION_BATCH, Classification
+from lottery.tasks.images.classification import EVALUATION_BATCH, Batch, Labelled
 from lottery.tasks.images.contents import AT_ONCE
 from lottery.tasks.images.decoding import DECODER, Form, Unreadable, broken_among
-from lottery.tasks.images.examples import in_batches, pick_examples
 from lottery.tasks.images.folders import Tree, content_digest
 from lottery.tasks.images.outline import AbsentError, Outline, outline
 from lottery.tasks.images.pictures import told
 from lottery.tasks.images.reading import Plan, Reader
 from lottery.tasks.images.splits import Images, split_up
 from lottery.terms import seeds
-from lottery.terms.task import Batch
+from lottery.terms.task import Picks
 
 ZOOM = 256 / 224  # evaluation scales the shorter side to this many times the side that is cut out
 
 
 @dataclass(frozen=True, eq=False)
-class StreamTask(Classification):
+class StreamTask(Labelled):
     """A task of image classification whose images stay on disk until a batch wants them.
 
     In `splits` the number of its file stands for the pixels of an example, int64 [N].
     """
 
-    splits: dict[str, Images]
     reader: Reader
-    outputs: int
-    fingerprint: str
     options: ImageOptions
     workers: int
     idle: list[Any] = field(default_factory=list, init=False)  # loaders that nobody reads from
-
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        return tuple(self.reader.form[:3])
-
-    def size(self, split: str) -> int:
-        return len(self.splits[split]) if split in self.splits else 0
 
     def batches(self, split: str, epoch: int, seed: int, start: int = 0) -> Iterator[Batch]:
         """Yield (float32 [B, C, H, W], int64 [B]); train is shuffled and augmented."""
@@ -75,20 +64,9 @@ class StreamTask(Classification):
         for raw, labels in self._read(split, rows, None):
             yield self._normalise(raw), labels
 
-    def scoring_batches(
-        self,
-        generator: torch.Generator,
-        *,
-        size: int = 0,
-        per_class: int = 0,
-        batch: int = 0,
-        augment: bool = False,
-        by_class: bool = False,
-    ) -> list[Batch]:
+    def scoring_batches(self, generator: torch.Generator, **picks: Unpack[Picks]) -> list[Batch]:
         """Return `per_class` training examples of each class, or `size` of any, in batches."""
-        labels = self.splits["train"].labels
-        picked = pick_examples(labels, self.outputs, generator, size, per_class, by_class)
-        rows = in_batches(picked, batch or self.batch_size)
+        rows, augment = self.picked(generator, picks), picks.get("augment", False)
         side = self.options["cutout"] if augment else 0
         seed = int(torch.randint(2**62, (), generator=generator)) if augment else 0
         batches: list[Batch] = []
@@ -194,4 +172,7 @@ def stream_task(
     reader = Reader(files, form, options["crop"] > 0, options["flip"])
     words = json.dumps(["stream", source, options], sort_keys=True)
     fingerprint = hashlib.sha256(words.encode()).hexdigest()
-    return StreamTask(splits, reader, tree.classes, fingerprint, options, workers)
+    return StreamTask(
+        reader, options, workers, splits=splits, input_shape=tuple(form[:3]), outputs=tree.classes,
+        fingerprint=fingerprint,
+    )  # fmt: skip

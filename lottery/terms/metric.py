@@ -1,0 +1,151 @@
+"""Say what is measured of a net: which end is better, how it is written, what counts as a change.
+
+A task names its metrics; run.json keeps them, so that whoever reads results needs no task. Where a
+run.json says nothing (it is older) the metric is accuracy. Imports no torch.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from statistics import fmean
+from typing import Any
+
+CHOICES = {
+    "better": ("higher", "lower"),
+    "unit": ("share", "number", "points"),
+    "of": ("unit", "dense", "span"),
+    "mean": ("plain", "log"),
+    "error": ("one_minus", "itself", "loss", "ceiling_minus"),
+}
+CEILING = 100.0  # of points
+SPLITS = ("train", "val", "test")
+BEST = "best_"  # in front of a column: at the step of early stopping
+EXTREME = {"higher": max, "lower": min}
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What a task measures of a net on a split, as plain data.
+
+    `unit`: a share of 0 to 1 is written in per cent, points go from 0 to 100, a number is written
+    as it is. `tolerance` is what counts as no difference: in that unit, or a share `of` the dense
+    net's value or of the `span` from chance to it. Replicates are averaged as they are (`plain`) or
+    by their logarithms. `error` is what scaling laws fit: 1 - value, the value itself, the loss, or
+    the ceiling - value. Raises ValueError for words that are none of these.
+    """
+
+    name: str  # as in test_<name>
+    better: str = "higher"
+    unit: str = "number"
+    tolerance: float = 0.0
+    of: str = "unit"
+    mean: str = "plain"
+    error: str = "one_minus"
+
+    def __post_init__(self) -> None:
+        for field, known in CHOICES.items():
+            if getattr(self, field) not in known:
+                raise ValueError(
+                    f"metric {self.name}: {field} is {getattr(self, field)!r}, not one of "
+                    f"{', '.join(known)}"
+                )
+        if not self.name.isidentifier():
+            raise ValueError(f"metric {self.name!r}: its name is to be one word")
+        if not (math.isfinite(self.tolerance) and self.tolerance >= 0):
+            raise ValueError(f"metric {self.name}: a tolerance is 0 or more, not {self.tolerance}")
+
+    @property
+    def higher(self) -> bool:
+        """Whether more of it is better."""
+        return self.better == "higher"
+
+    @property
+    def label(self) -> str:
+        """The name in words."""
+        return self.name.replace("_", " ")
+
+    def gain(self, value: float, reference: float) -> float:
+        """Return how much better a value is than a reference, in the metric's unit; + is better."""
+        return value - reference if self.higher else reference - value
+
+    def best(self, values: Iterable[float]) -> float:
+        """Return the best of values, NaN left out; NaN of none."""
+        return EXTREME[self.better]((v for v in values if not math.isnan(v)), default=math.nan)
+
+    def average(self, values: Sequence[float]) -> float:
+        """Return the mean over replicates, by logarithms where the metric says so; NaN of none."""
+        some = [value for value in values if not math.isnan(value)]
+        if not some:
+            return math.nan
+        if self.mean == "log" and min(some) > 0:
+            return math.exp(fmean(map(math.log, some)))
+        return fmean(some)
+
+    def allowance(self, dense: float, chance: float | None = None) -> float:
+        """Return the tolerance in the metric's unit, for a dense net of this value.
+
+        Of a span without a known chance level it is a share of the dense net's value.
+        """
+        if self.of == "unit":
+            return self.tolerance
+        origin = chance if self.of == "span" and chance is not None else 0.0
+        return self.tolerance * abs(dense - origin)
+
+    def error_of(self, value: float, loss: float) -> float:
+        """Return the error that goes with a value: what falls towards 0 as a net gets better."""
+        if self.error == "one_minus":
+            return 1 - value
+        if self.error == "ceiling_minus":
+            return CEILING - value
+        return loss if self.error == "loss" else value
+
+    def data(self) -> dict[str, Any]:
+        """Return the metric as it stands in run.json."""
+        return asdict(self)
+
+
+ACCURACY = Metric("accuracy", unit="share", tolerance=0.005)
+LOSS = Metric("loss", better="lower", error="loss")  # every task has one beside its metrics
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A column that holds a metric, or a loss: of which split, and when."""
+
+    metric: Metric
+    split: str
+    best: bool = False  # at the step of early stopping
+
+
+def metrics_of(record: Mapping[str, Any]) -> tuple[Metric, ...]:
+    """Return the metrics that a run.json names, the first that of its verdicts.
+
+    Accuracy where it names none, and where what it says cannot be read.
+    """
+    found = record.get("metrics")
+    known = {field.name for field in fields(Metric)}
+    try:
+        made = tuple(
+            Metric(**{k: v for k, v in each.items() if k in known}) for each in found or ()
+        )
+    except (TypeError, ValueError, AttributeError):
+        made = ()
+    return made or (ACCURACY,)
+
+
+def chance_of(record: Mapping[str, Any]) -> float | None:
+    """Return the value of the first metric that needs no net, which a run.json names; else None."""
+    found = record.get("chance")
+    return float(found) if isinstance(found, (int, float)) and math.isfinite(found) else None
+
+
+def measured(column: str, metrics: Iterable[Metric]) -> Measured | None:
+    """Return what a column such as best_val_accuracy measures; None for one of no metric."""
+    plain = column.removeprefix(BEST)
+    split, _, name = plain.partition("_")
+    if split not in SPLITS:
+        return None
+    for metric in (*metrics, LOSS):
+        if metric.name == name:
+            return Measured(metric, split, plain != column)
+    return None
