@@ -8,8 +8,8 @@ RUN is a path, an id or a name, or filters, as for `lottery show`. FORMAT is
                command that is printed
   safetensors  the same of the trained net; the file is a plain state_dict with mask/NAME beside
   dense        the state_dict of a smaller dense net, without what was pruned whole
-  onnx         ONNX, the number of images free (pip install 'lottery[onnx]')
-  torch        a program of torch.export (.pt2), the number of images free
+  onnx         ONNX, the number of examples free (pip install 'lottery[onnx]')
+  torch        a program of torch.export (.pt2), the number of examples free
   folder       a folder for the Hugging Face hub: weights, masks, program, config, model card
 By default it follows from the suffix of PATH (.safetensors, .onnx, .pt2; a folder ends with /), and
 PATH is export_level_NN_FORMAT in the folder of the run. compact=true makes onnx and torch programs
@@ -119,6 +119,7 @@ def described(level: Level, folder: Path, branch: str, weights: str) -> Portable
     from lottery.results import retyped
     from lottery.results.facts import Facts
     from lottery.storage.settings import read_settings
+    from lottery.terms.task import takes
 
     found = finding.find(level.shelf.path, weights=weights)
     run = Facts(folder)
@@ -128,8 +129,7 @@ def described(level: Level, folder: Path, branch: str, weights: str) -> Portable
         "branch": branch,
         "run": f"{folder.parents[1].name}/{folder.parent.name}/{folder.name}",
         "span": [level.ticket.span.start, level.ticket.span.stop],
-        "input_shape": list(level.run.task.input_shape),
-        "outputs": level.run.task.outputs,
+        **takes(level.run.task),
         "tied": {first: every[1:] for first, every in level.run.names.items() if every[1:]},
         "data": level.run.task.fingerprint,
         "steps_per_epoch": level.run.length.steps_per_epoch,

@@ -159,6 +159,7 @@ def built(composed: Composed) -> dict[str, Any]:
 
     from lottery.config import build as config
     from lottery.terms import mask as masks
+    from lottery.terms.task import takes
     from lottery.training.start import build
     from lottery.wording.text import expanded
 
@@ -172,8 +173,7 @@ def built(composed: Composed) -> dict[str, Any]:
         "model": settings["model"],
         "dataset": settings["dataset"],
         "choices": composed.choices,
-        "input_shape": list(task.input_shape),
-        "outputs": task.outputs,
+        **takes(task),
     }
     about["tied"] = masks.tied(net)
     return {

@@ -9,9 +9,9 @@ from lottery.exchange.transfer import OPTION
 from lottery.wording.text import printable
 
 KEYS = (
-    "input_shape", "outputs", "weights", "step", "density", "kept", "total", "level", "branch",
-    "model", "dataset", "data", "train", "prune", "schedule", "rewind", "run", "key", "result",
-    "command", "sweep", "versions",
+    "world", "input_shape", "outputs", "inputs", "weights", "step", "density", "kept", "total",
+    "level", "branch", "model", "dataset", "data", "train", "prune", "schedule", "rewind", "run",
+    "key", "result", "command", "sweep", "versions",
 )  # fmt: skip
 AT = {"start": "before training, at the rewind point (step {step})", "end": "after training"}
 
@@ -40,13 +40,13 @@ All settings are in config.json.
 
 ## How to use it
 
-With torch alone. `images` is float32 [N, {shape}]{scaled}:
+With torch alone. {inputs}:
 
 ```python
 import torch
 
 program = torch.export.load("model.pt2")  # weights and code
-outputs = program.module()(images)  # [N, {outputs}]
+outputs = program.module()({called}){shape}
 ```
 
 With a net of your own that has the same parameters, and lottery installed:
@@ -61,7 +61,7 @@ mask = lottery.load_ticket(model, ".")  # the weights are in place; mask: name -
 
 - `model.safetensors`: the plain state_dict
 - `masks.safetensors`: name of each pruned weight -> bool of its shape, True = kept
-- `model.pt2`: the net as a program of torch.export, the number of images free
+- `model.pt2`: the net as a program of torch.export, the number of examples free
 - `config.json`: every setting
 """
 
@@ -74,17 +74,19 @@ TABLE = {
 def settings(about: dict[str, Any]) -> dict[str, Any]:
     """Return what config.json holds."""
     name = about["model"]["name"]
-    head = {"architectures": [name], "model_type": name, "num_labels": about["outputs"]}
-    return head | {key: about[key] for key in KEYS}
+    head = {"architectures": [name], "model_type": name}
+    labels = {"num_labels": about["outputs"]} if "outputs" in about else {}
+    return head | labels | {key: about[key] for key in KEYS if key in about}
 
 
 def card(about: dict[str, Any]) -> str:
     """Return README.md: YAML for the hub, then what this is, how it was made, how to use it."""
     chosen = about["choices"]
     model, dataset = chosen.get("model", about["model"]["name"]), about["dataset"]["name"]
+    images = "input_shape" in about
     front = {
         "library_name": "pytorch",
-        "pipeline_tag": "image-classification",
+        **({"pipeline_tag": "image-classification"} if images else {}),
         "tags": ["lottery-ticket", "pruning", "sparse", printable(model)],
         "datasets": [printable(dataset)],
     }
@@ -97,18 +99,26 @@ def card(about: dict[str, Any]) -> str:
         when=AT[about["weights"]].format(step=about["step"]),
         table=accuracies(about),
         method=word(chosen.get("prune", "?")),
-        **{key: about[key] for key in ("kept", "total", "density", "level", "outputs")},
+        **{key: about[key] for key in ("kept", "total", "density", "level")},
         run=code(about["run"]),
         branch=f", branch {word(about['branch'])}," if about["branch"] else "",
         rewind=word(about["rewind"]["name"]),
         lottery=about["versions"]["lottery"],
         torch=about["versions"]["torch"],
         command=commands(about),
-        shape=", ".join(map(str, about["input_shape"])),
-        scaled="; pixels from 0 to 1, less {mean}, over {std}, by channel".format(**spread)
-        if spread["mean"]
-        else "",
+        inputs=images_in_words(about, spread)
+        if images
+        else f"`inputs` are a tuple of {about['inputs']} for one example",
+        called="images" if images else "*inputs",
+        shape=f"  # [N, {about['outputs']}]" if images else "",
     )
+
+
+def images_in_words(about: dict[str, Any], spread: dict[str, Any]) -> str:
+    """Return in words what a net of images takes."""
+    shape = ", ".join(map(str, about["input_shape"]))
+    scaled = "; pixels from 0 to 1, less {mean}, over {std}, by channel".format(**spread)
+    return f"`images` is float32 [N, {shape}]{scaled if spread['mean'] else ''}"
 
 
 def commands(about: dict[str, Any]) -> str:

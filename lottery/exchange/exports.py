@@ -18,6 +18,7 @@ from lottery.exchange.forms import FORMS, Again, Source, compacted
 from lottery.exchange.rounding import tolerance
 from lottery.exchange.tickets import Portable
 from lottery.terms import seeds
+from lottery.terms.trees import first
 from lottery.wording.text import first_line
 
 EXAMPLES = 100  # whose outputs are compared
@@ -85,14 +86,14 @@ def root(error: Exception) -> Exception:
 def compare(source: Source, again: Again, size: int) -> Report:
     """Return how an export of `size` bytes compares, read back, with the net; or UsageError."""
     found = source.task.scoring_batches(seeds.generator(0, "export"), size=EXAMPLES)
-    batches = [x for x, _ in found]
-    outputs = [source.net(x) for x in batches]
+    batches = [source.task.inputs(batch) for batch in found]
+    outputs = [first(source.net(*given)) for given in batches]
     largest = max(float(one.abs().max()) for one in outputs)
     bound = tolerance(source.fresh, batches, outputs)
     difference = 0.0
-    for x, one in zip(batches, outputs, strict=True):
+    for given, one in zip(batches, outputs, strict=True):
         for net in again.nets:
-            difference = max(difference, gap(one, net(x), bound))
+            difference = max(difference, gap(one, first(net(*given)), bound))
     if again.small is None:
         zeros, parameters = count_zeros(source.ticket, again.tensors), None
     else:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,14 +20,15 @@ from lottery.exchange.tickets import Portable
 from lottery.experiment.level import Level
 from lottery.nets.compact import compact, shrink_
 from lottery.storage import store
-from lottery.terms import seeds
-from lottery.terms.task import Task
+from lottery.terms.task import Task, made_up
+from lottery.terms.trees import mapped, tensors
 from lottery.training.start import build
 from lottery.wording.text import in_words
 
+CPU = torch.device("cpu")
 NEEDED = ("onnx", "onnxruntime", "onnxscript")
 ONNX_MOST = 2**31 - 2**20  # bytes of weights; protobuf ends at 2 GiB
-Net = Callable[[Tensor], Tensor]
+Net = Callable[..., Any]  # called as the net is; gives scores, or what has them
 
 
 @dataclass(frozen=True)
@@ -62,9 +63,28 @@ class Again(NamedTuple):
     small: nn.Module | None = None
 
 
-def images(task: Task, number: int) -> Tensor:
-    """Return examples to trace a net with, [number, *input_shape]."""
-    return torch.randn(number, *task.input_shape, generator=seeds.generator(0, "export"))
+def free_axes(task: Task) -> tuple[Any, ...]:
+    """Return for each input of a net which of its axes counts examples, as torch.export takes it.
+
+    That is the axis by which made-up batches of two and of three examples differ.
+    """
+    axis = torch.export.Dim("batch")
+    two, three = (task.inputs(task.example(number)) for number in (2, 3))
+    sizes = iter([t.shape for t in tensors(three)])
+
+    def free(tensor: Tensor) -> Any:
+        other = next(sizes)
+        return {i: axis for i, size in enumerate(tensor.shape) if size != other[i]}
+
+    return mapped(two, free)  # type: ignore[no-any-return]
+
+
+def names_of(task: Task) -> list[str]:
+    """Return names for the tensors that a net is called with."""
+    number = len([*tensors(task.inputs(task.example(1)))])
+    if number == 1:
+        return [task.world if task.world == "images" else "inputs"]
+    return [f"input_{index}" for index in range(number)]
 
 
 def loaded(net: nn.Module, weights: dict[str, Tensor]) -> nn.Module:
@@ -120,9 +140,9 @@ def onnx(source: Source) -> Files:
         )
     program = torch.onnx.export(
         exported(source),
-        (images(source.task, 2),),
+        made_up(source.task, 2, CPU),
         dynamo=True,
-        input_names=["images"],
+        input_names=names_of(source.task),
         output_names=["outputs"],
         verbose=False,
     )
@@ -140,15 +160,17 @@ def read_onnx(source: Source, path: Path) -> Again:
     data = tickets.read_bytes(path)
     checker.checker.check_model(data, full_check=True)
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
-    tensors = {
+    found = {
         each.name: torch.from_numpy(numpy_helper.to_array(each).copy())
         for each in checker.load_from_string(data).graph.initializer
     }
 
-    def net(x: Tensor) -> Tensor:
-        return torch.from_numpy(session.run(None, {"images": x.contiguous().numpy()})[0])
+    def net(*given: Any) -> Tensor:
+        feed = dict(zip(names_of(source.task), tensors(given), strict=True))
+        arrays = {name: tensor.contiguous().numpy() for name, tensor in feed.items()}
+        return torch.from_numpy(session.run(None, arrays)[0])
 
-    return Again((net,), tensors)
+    return Again((net,), found)
 
 
 def program(source: Source) -> bytes:
@@ -159,15 +181,15 @@ def program(source: Source) -> bytes:
 
 
 def exported(source: Source) -> torch.export.ExportedProgram:
-    """Return the net as a program whose number of images is free.
+    """Return the net as a program whose number of examples is free.
 
     Where following its calls fixes that number (len(x) is a number of Python), its code is read.
     """
     make = partial(
         torch.export.export,
         source.net,
-        (images(source.task, 2),),
-        dynamic_shapes=({0: torch.export.Dim("batch")},),
+        made_up(source.task, 2, CPU),
+        dynamic_shapes=free_axes(source.task),
     )
     with contextlib.redirect_stderr(io.StringIO()):  # torch prints a program that it gives up
         try:

@@ -24,6 +24,7 @@ from lottery.terms import mask as masks
 from lottery.terms import seeds
 from lottery.terms.mask import Mask
 from lottery.terms.step import Span, Step
+from lottery.terms.task import made_up
 from lottery.terms.ticket import Ticket
 from lottery.terms.units import allocate
 from lottery.training.held import bn_scales
@@ -57,7 +58,7 @@ def check_precision(run: Run) -> None:
     if run.parts.recipe.precision != "bf16" or run.task.device.type != "cpu":
         return
     model = build(run.parts, run.task)
-    if odd := too_narrow(model, torch.zeros(2, *run.task.input_shape)):
+    if odd := too_narrow(model, made_up(run.task, 2)):
         raise UsageError(
             f"train.precision=bf16: this model has a convolution that steps over {odd[0]} pixels "
             f"where its input is {odd[1]} wide, and torch gets the gradient of such a one wrong in "

@@ -128,7 +128,7 @@ def scoring(run: Run, net: Net, pace: float) -> Cost:
     effort = effort_of(how.criterion)
     most = run.task.size("train")
     steps = steps_in("length", given["length"], run.task) if "length" in given else 0
-    looked = min(given.get("per_class", 0) * run.task.outputs, most)
+    looked = min(given.get("per_class", 0) * getattr(run.task, "outputs", 1), most)
     if "size" in given and not looked:
         looked = min(given["size"] or most, most)
     looked = looked or effort.examples

@@ -20,6 +20,8 @@ from lottery.nets.latency import Measured, measure
 from lottery.nets.twofour import two_four
 from lottery.terms import mask as masks
 from lottery.terms.copying import copied
+from lottery.terms.task import made_up
+from lottery.terms.trees import mapped, tensors
 from lottery.training.start import build
 from lottery.wording.text import first_line, near
 
@@ -99,7 +101,7 @@ def latency(
     run = level.run
     dense = build(run.parts, run.task)
     dense.load_state_dict(run.initial.weights)
-    example = torch.zeros(batch, *run.task.input_shape, device=device)
+    example = in_rows(made_up(run.task, batch, device))
     last = channels_last(run.parts.recipe, device) and takes_channels_last(dense, example)
     form = torch.channels_last if last else torch.contiguous_format
     nets: dict[str, nn.Module | str] = {}
@@ -108,12 +110,12 @@ def latency(
     nets["2:4"] = attempt(lambda: two_four(masked.to(device)))
     if not isinstance(nets["2:4"], str):
         nets["dense, float16"] = placed(dense, device, form).half()
-    if last and example.dim() == 4:
-        example = example.contiguous(memory_format=torch.channels_last)
+    if last:
+        example = in_rows(example, torch.channels_last)
     ready: dict[str, nn.Module] = {}
-    batches: dict[str, Tensor] = {}
+    batches: dict[str, tuple[Any, ...]] = {}
     for name, net in nets.items():
-        given = example.half() if name in HALF else example
+        given = mapped(example, in_half) if name in HALF else example
         why = net if isinstance(net, str) else attempt(partial(called, net, given))
         if isinstance(why, str):
             nets[name] = why
@@ -136,21 +138,34 @@ def latency(
     }
 
 
-def takes_channels_last(net: nn.Module, example: Tensor) -> bool:
-    """Say whether a net runs in that memory format, as training falls back where it does not."""
-    if example.dim() != 4:
-        return True
-    twin, form = placed(net, example.device, torch.channels_last), torch.channels_last
-    return not isinstance(
-        attempt(partial(called, twin, example.contiguous(memory_format=form))), str
+def in_half(tensor: Tensor) -> Tensor:
+    """Return a tensor of floats as float16; another as it is."""
+    return tensor.half() if tensor.is_floating_point() else tensor
+
+
+def in_rows(
+    given: tuple[Any, ...], form: torch.memory_format = torch.contiguous_format
+) -> tuple[Any, ...]:
+    """Return inputs whose images lie in a memory format."""
+    return mapped(  # type: ignore[no-any-return]
+        given, lambda t: t.contiguous(memory_format=form) if t.dim() == 4 else t
     )
 
 
+def takes_channels_last(net: nn.Module, given: tuple[Any, ...]) -> bool:
+    """Say whether a net runs in that memory format, as training falls back where it does not."""
+    every = [*tensors(given)]
+    if not any(t.dim() == 4 for t in every):
+        return True
+    twin, form = placed(net, every[0].device, torch.channels_last), torch.channels_last
+    return not isinstance(attempt(partial(called, twin, in_rows(given, form))), str)
+
+
 @torch.no_grad()
-def called(net: nn.Module, example: Tensor) -> None:
+def called(net: nn.Module, given: tuple[Any, ...]) -> None:
     """Call a net once; raises what it raises."""
     net.eval()
-    net(example)
+    net(*given)
 
 
 def placed(net: nn.Module, device: torch.device, form: torch.memory_format) -> nn.Module:

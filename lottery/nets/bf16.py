@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 
@@ -30,8 +30,8 @@ class Strides(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 @torch.no_grad()
-def too_narrow(model: nn.Module, examples: Tensor) -> tuple[int, int] | None:
+def too_narrow(model: nn.Module, given: tuple[Any, ...]) -> tuple[int, int] | None:
     """Return stride and width of the first such convolution of a model; None where it has none."""
     with Strides() as strides:
-        model(examples)
+        model(*given)
     return next(iter(strides.found), None)

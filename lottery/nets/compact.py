@@ -15,12 +15,13 @@ from lottery.terms import mask as masks
 from lottery.terms import seeds
 from lottery.terms.copying import copied
 from lottery.terms.mask import Mask
-from lottery.terms.task import Task
+from lottery.terms.task import Task, made_up
+from lottery.terms.trees import first, tensors
 from lottery.terms.units import output_axes
 from lottery.wording.text import first_line
 
 EXAMPLES = 100  # whose outputs are compared
-NOISE, CLOSE = 4, 1e-3  # images of noise, on which a net that was cut wrong would show
+NOISE, CLOSE = 4, 1e-3  # made-up examples, on which a net that was cut wrong would show
 
 
 def compact(model: nn.Module, mask: Mask, task: Task) -> nn.Module:
@@ -50,13 +51,14 @@ def compact(model: nn.Module, mask: Mask, task: Task) -> nn.Module:
 
 def check_same(model: nn.Module, small: nn.Module, task: Task) -> None:
     """Raise UsageError unless two nets give the same outputs, to rounding, for noise."""
-    draw = torch.Generator().manual_seed(0)
-    device = next(model.parameters()).device
-    noise = torch.randn(NOISE, *task.input_shape, generator=draw).to(device)
+    given = made_up(task, NOISE, next(model.parameters()).device)
     try:
         with evaluating(model), evaluating(small), torch.no_grad():
-            before, after = (net(noise) for net in (model, small))
-        same = torch.allclose(before, after, rtol=CLOSE, atol=CLOSE, equal_nan=True)
+            before, after = ([*tensors(net(*given))] for net in (model, small))
+        same = len(before) == len(after) and all(
+            torch.allclose(a, b, rtol=CLOSE, atol=CLOSE, equal_nan=True)
+            for a, b in zip(before, after, strict=True)
+        )
     except (RuntimeError, ValueError, IndexError) as error:
         raise UsageError(
             "compact: this net's code relies on its numbers of channels "
@@ -167,7 +169,8 @@ def compare(model: nn.Module, small: nn.Module, task: Task) -> dict[str, Any]:
     model.eval()
     small.eval()
     with torch.no_grad():
-        outputs = [(model(inputs), small(inputs)) for inputs, _ in batches]
+        given = [task.inputs(batch) for batch in batches]
+        outputs = [(first(model(*inputs)), first(small(*inputs))) for inputs in given]
     kept = dict(small.named_parameters())
     layers = {
         name.removesuffix(".weight"): {"before": list(old.shape), "weight": list(kept[name].shape)}

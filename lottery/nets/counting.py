@@ -12,7 +12,8 @@ from lottery.machine.kernels import plain
 from lottery.nets.graph import evaluating
 from lottery.nets.products import Products
 from lottery.terms.prunable import layers
-from lottery.terms.task import Task
+from lottery.terms.task import Task, made_up
+from lottery.terms.trees import tensors
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,12 @@ def forward(model: nn.Module, task: Task) -> Forward:
     computed with a weight that the net's code has changed counts in `rest`.
     """
     counts = Counts({name: layer.weight for name, layer in layers(model).items()})
-    example = torch.zeros(1, *task.input_shape, device=next(model.parameters()).device)
+    given = made_up(task, 1, next(model.parameters()).device)
     with evaluating(model), plain(model), torch.enable_grad(), counts:
-        model(example)
+        model(*given)
     parameters = sum(p.numel() for p in model.parameters())
-    return Forward(counts.layers, counts.rest, example.numel() + counts.values, parameters)
+    values = sum(t.numel() for t in tensors(given)) + counts.values
+    return Forward(counts.layers, counts.rest, values, parameters)
 
 
 def unknown(model: nn.Module) -> Forward:

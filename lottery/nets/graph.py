@@ -39,6 +39,8 @@ from lottery.nets.labels import (
 from lottery.terms.copying import copied
 from lottery.terms.prunable import layers
 from lottery.terms.task import Task
+from lottery.terms.trees import forms, mapped
+from lottery.terms.trees import tensors as in_tree
 
 
 @dataclass(frozen=True)
@@ -76,10 +78,16 @@ def trace(model: nn.Module, task: Task) -> Graph:
         raise unknown("TorchScript")
     model = copied(model)  # it may keep what it sees
     follower = Follower(model)
-    example = torch.full((1, *task.input_shape), float(OUTSIDE), dtype=torch.float64)
+    given = task.inputs(task.example(1))
+    if not all(t.is_floating_point() for t in in_tree(given)):
+        raise unknown(f"an input of {forms(given)}")
+    labels = mapped(
+        given,
+        lambda t: torch.full(t.shape, float(OUTSIDE), dtype=torch.float64).as_subclass(Labels),
+    )
     try:
         with evaluating(model), torch.no_grad(), follower:
-            result = model(example.as_subclass(Labels))
+            result = model(*labels)
     except UsageError:
         raise
     except Exception as error:  # noqa: BLE001 (the net's own code looks at what it is given)

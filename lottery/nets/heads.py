@@ -12,9 +12,10 @@ from lottery.nets.graph import evaluating
 from lottery.nets.products import Products
 from lottery.terms.copying import copied
 from lottery.terms.prunable import Layer, layers
-from lottery.terms.task import Task
+from lottery.terms.task import Task, made_up
+from lottery.terms.trees import first
 
-IMAGES = 4  # of noise, on which the net is looked at
+EXAMPLES = 4  # made up, on which the net is looked at
 Heads = Mapping[str, frozenset[int]]  # names of tensors, and the axes that count classes
 
 
@@ -35,15 +36,18 @@ def heads(model: nn.Module, task: Task) -> set[str]:
             scale = (2 * size[layer.kind.outputs] / size.numel()) ** 0.5
             layer.weight.copy_(torch.randn(size, generator=draw) * scale)
     used = Used({name: layer.weight for name, layer in every.items()})
-    noise = torch.randn(IMAGES, *task.input_shape, generator=draw)
-    noise = noise.to(next(net.parameters()).device)
+    given = made_up(task, EXAMPLES, next(net.parameters()).device)
     with evaluating(net), plain(net), torch.enable_grad():
         with used:
-            scores = net(noise)
+            scores = first(net(*given))
         found: set[str] = set()
+        if not isinstance(scores, Tensor) or scores.dim() < 2:
+            return found
         with contextlib.suppress(RuntimeError):
             found = apart(scores, every) if scores.requires_grad else found
-    ends = [n for n in used.order if every[n].weight.shape[every[n].kind.outputs] == task.outputs]
+    ends = [
+        n for n in used.order if every[n].weight.shape[every[n].kind.outputs] == scores.shape[-1]
+    ]
     return found or set(ends[-1:])
 
 
@@ -64,7 +68,7 @@ def apart(scores: Tensor, every: dict[str, Layer]) -> set[str]:
 
     A difference of two scores knows nothing of what a log-softmax takes off all of them.
     """
-    columns = scores.sum(0)
+    columns = scores.flatten(0, -2).sum(0)
     if len(columns) < 2:
         return set()
     pair = len(columns) > 3
@@ -90,8 +94,8 @@ def apart(scores: Tensor, every: dict[str, Layer]) -> set[str]:
 class Wider:
     """A task with more classes than it has."""
 
-    def __init__(self, task: Task, more: int) -> None:
-        self.task, self.outputs = task, task.outputs + more
+    def __init__(self, task: Task, outputs: int) -> None:
+        self.task, self.outputs = task, outputs
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.task, name)
@@ -101,11 +105,14 @@ def heads_of(make: Callable[[Any], nn.Module], task: Task) -> Heads | None:
     """Return what of a model grows with the number of classes, and along which axes.
 
     Wherever its layer stands in the code, tied or not. None for a model that cannot be made for
-    other numbers.
+    other numbers, and where a task counts no classes.
     """
+    outputs = getattr(task, "outputs", None)
+    if outputs is None:
+        return None
     own = make(task).state_dict()
     try:
-        other = make(Wider(task, task.outputs)).state_dict()  # twice as many
+        other = make(Wider(task, 2 * outputs)).state_dict()
     except Exception:  # noqa: BLE001 (the model's own code, asked for what it need not do)
         return None
     return {

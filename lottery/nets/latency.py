@@ -4,9 +4,12 @@ import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+
+from lottery.terms.trees import tensors
 
 SHORTEST = 2e-3  # seconds of one measurement: a net that is faster is called several times
 FEWEST, LONG = 3, 0.05  # calls of one measurement, unless one takes so many seconds
@@ -26,9 +29,9 @@ class Measured:
 
 @torch.no_grad()
 def measure(
-    nets: Mapping[str, nn.Module], batches: Mapping[str, Tensor], warm: int, repeats: int
+    nets: Mapping[str, nn.Module], batches: Mapping[str, tuple[Any, ...]], warm: int, repeats: int
 ) -> dict[str, Measured]:
-    """Return the times of nets in evaluation mode on their batches; the first is what all face.
+    """Return the times of nets in evaluation mode on their inputs; the first is what all face.
 
     Each repeat measures every net once, the order turned by one each time, as the fastest of some
     calls: what else runs on the machine only ever slows one down. The first `warm` repeats are not
@@ -60,25 +63,26 @@ def middle(values: Sequence[float]) -> tuple[float, float, float]:
     return statistics.median(values), low, high
 
 
-def calls_of(net: nn.Module, batch: Tensor) -> int:
+def calls_of(net: nn.Module, given: tuple[Any, ...]) -> int:
     """Return how often a net is called for one measurement."""
-    once = fastest(net, batch, 3)  # which also chooses algorithms and fills caches
+    once = fastest(net, given, 3)  # which also chooses algorithms and fills caches
     return 1 if once > LONG else max(FEWEST, round(SHORTEST / once))
 
 
-def fastest(net: nn.Module, batch: Tensor, calls: int) -> float:
+def fastest(net: nn.Module, given: tuple[Any, ...], calls: int) -> float:
     """Return the seconds of the fastest of so many calls of a net."""
     found = []
     for _ in range(calls):
-        wait(batch)
+        wait(given)
         clock = time.perf_counter()
-        net(batch)
-        wait(batch)
+        net(*given)
+        wait(given)
         found.append(time.perf_counter() - clock)
     return min(found)
 
 
-def wait(batch: Tensor) -> None:
+def wait(given: tuple[Any, ...]) -> None:
     """Wait for a GPU to be done."""
-    if batch.device.type == "cuda":
-        torch.cuda.synchronize(batch.device)
+    device = next(tensors(given)).device
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

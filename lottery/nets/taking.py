@@ -2,7 +2,6 @@
 
 import contextlib
 import traceback
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +12,18 @@ from torch.nn.parameter import is_lazy
 from lottery.errors import UsageError
 from lottery.nets.graph import evaluating
 from lottery.terms.task import Task
+from lottery.terms.trees import first, forms, mapped
 
 FEW = 2  # examples of a trial: BatchNorm takes no fewer
 OURS = (Path(__file__).parent.parent, Path(torch.__file__).parent)
 
 
 def taken(model: object, task: Task) -> nn.Module:
-    """Return what a model's function gave, ready to be trained on scores [B, K].
+    """Return what a model's function gave, ready to be trained.
 
-    Lazy layers are made by a pass of zeros, and a forward that gives more than scores gives only
-    those from now on. Raises UsageError for what is no net, or not one that can be followed.
+    Lazy layers are made by a made-up pass. Where the task wants scores [B, K], a forward that gives
+    more gives only those from now on. Raises UsageError for what is no net, or not one that can be
+    followed.
     """
     if not isinstance(model, nn.Module):
         raise UsageError(
@@ -39,28 +40,13 @@ def taken(model: object, task: Task) -> nn.Module:
     assert isinstance(model, nn.Module)
     if any(map(is_lazy, [*model.parameters(), *model.buffers()])):
         with evaluating(model), torch.no_grad():
-            tried(model, torch.zeros(FEW, *task.input_shape))
+            tried(model, task, task.inputs(task.example(FEW)))
     refuse_unmade(model)
     refuse_other_state(model)
     refuse_shared(model)
-    model.register_forward_hook(scores_alone)
+    if hasattr(task, "outputs"):
+        model.register_forward_hook(lambda net, given, made: first(made))
     return model
-
-
-def scores_alone(model: nn.Module, given: Any, made: Any) -> Any:
-    """Return the scores of what a forward gave: the first of several, or what is named logits.
-
-    What has neither stays, for `check_scores` to refuse.
-    """
-    if isinstance(made, Tensor):
-        return made
-    if isinstance(made, Mapping):
-        found = made.get("logits")
-    else:
-        found = getattr(made, "logits", None)
-        if found is None and isinstance(made, (tuple, list)) and made:
-            found = made[0]
-    return found if isinstance(found, Tensor) else made
 
 
 def refuse_unmade(model: nn.Module) -> None:
@@ -128,18 +114,26 @@ def overlap(one: Tensor, other: Tensor) -> bool:
     return bool(seen.as_strided(other.shape, other.stride(), other.storage_offset()).any())
 
 
-def tried(model: nn.Module, pixels: Tensor) -> Any:
-    """Return what a net gives for images; raise UsageError, with its place, for what it raises."""
+def tried(model: nn.Module, task: Task, given: tuple[Any, ...]) -> Any:
+    """Return what a net gives for inputs; raise UsageError, with its place, for what it raises."""
+    device = next((p.device for p in model.parameters()), task.device)
     try:
-        return model(pixels)
+        return model(*mapped(given, lambda t: t.to(device)))
     except UsageError:
         raise
     except Exception as error:  # noqa: BLE001 (whatever a net of somebody else may raise)
-        size = "x".join(map(str, pixels.shape[1:]))
         raise UsageError(
-            f"model: it cannot take {len(pixels)} images of {size} ({said(error)}); "
+            f"model: it cannot take {in_words(task, given)} ({said(error)}); "
             "choose another model, dataset or train.batch_size"
         ) from error
+
+
+def in_words(task: Task, given: tuple[Any, ...]) -> str:
+    """Return in words what a net was called with."""
+    shape = getattr(task, "input_shape", None)
+    if shape is None:
+        return f"its inputs ({forms(given)})"
+    return f"{len(given[0])} images of {'x'.join(map(str, shape))}"
 
 
 def said(error: Exception) -> str:
@@ -154,9 +148,11 @@ def said(error: Exception) -> str:
     return f"{text}, at {frames[-1].filename}:{frames[-1].lineno}" if frames else text
 
 
-def check_scores(scores: object, examples: int, classes: int) -> None:
-    """Raise UsageError unless a net gave K scores for each example."""
-    wanted = (examples, classes)
+def check_scores(scores: object, examples: int, task: Task) -> None:
+    """Raise UsageError unless a net gave K scores for each example, where the task wants such."""
+    if not hasattr(task, "outputs"):
+        return
+    wanted = (examples, task.outputs)
     if not isinstance(scores, Tensor):
         raise UsageError(
             f"model: its forward gives a {type(scores).__name__}, where scores [examples, classes] "
@@ -184,16 +180,18 @@ def takes_channels_last(model: nn.Module, task: Task) -> bool:
     A net whose code reshapes activations as they lie in memory may not. One that fails in either
     format is said to take it: its error is for another to tell.
     """
-    if len(task.input_shape) != 3 or not any(p.dim() == 4 for p in model.parameters()):
+    shape = getattr(task, "input_shape", ())
+    if len(shape) != 3 or not any(p.dim() == 4 for p in model.parameters()):
         return True
-    pixels = torch.zeros(1, *task.input_shape)
+    pixels = torch.zeros(1, *shape)
+    last = pixels.contiguous(memory_format=torch.channels_last)
     with evaluating(model), torch.no_grad():
         try:
-            tried(channels_last_(model), pixels.contiguous(memory_format=torch.channels_last))
+            tried(channels_last_(model), task, (last,))
         except UsageError:
             with contextlib.suppress(UsageError):
                 for parameter in model.parameters():
                     parameter.data = parameter.data.contiguous()
-                tried(model, pixels)
+                tried(model, task, (pixels,))
                 return False
     return True

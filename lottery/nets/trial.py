@@ -14,7 +14,8 @@ from lottery.errors import UsageError
 from lottery.nets.graph import evaluating
 from lottery.nets.taking import check_scores, tried
 from lottery.terms import seeds
-from lottery.terms.task import Task
+from lottery.terms.task import Batch, Task, restore_
+from lottery.terms.trees import mapped, tensors
 from lottery.wording.settings import named
 
 NEAR = 1e-4  # of the largest score: how far apart a GPU may give the same ones
@@ -30,32 +31,30 @@ def try_training(
 ) -> None:
     """Raise UsageError unless a net trains on so many examples as a level is to train.
 
-    It gives K scores for each, in training and in evaluation, for one example alone too; all of its
+    It gives scores for each, in training and in evaluation, for one example alone too; all of its
     state is in `weights`, its state_dict, so that the same batch gives the same scores again once
     that is loaded; the optimizer takes its gradients. Leaves the net after a step. Between calls
     buffers are put back; `whole` puts back all, as it takes where a forward moves a parameter.
     """
-    load = partial(put_back, model, weights, whole)
-    draw = seeds.generator("trial")
-    pixels = torch.randn(examples, *task.input_shape, generator=draw).to(task.device)
-    if getattr(task, "channels_last", False) and pixels.dim() == 4:
-        pixels = pixels.contiguous(memory_format=torch.channels_last)
-    labels = torch.zeros(examples, dtype=torch.int64, device=task.device)
+    load = partial(put_back, model, weights, task, whole)
+    batch = task.example(examples)
     before = facts(model)
-    first = evaluated(model, pixels, task)
+    first = evaluated(model, batch, task)
     check_facts(before, model)
     load()
     model.train()
     with drawing_from_torch():
-        one = tried(model, pixels)
-    check_scores(one, examples, task.outputs)
+        one = copied(tried(model, task, task.inputs(batch)))
+    check_scores(one, examples, task)
     check_facts(before, model)
     load()
-    seen: list[Tensor] = []
-    hook = model.register_forward_hook(lambda net, given, made: seen.append(made.detach().clone()))
+    seen: list[tuple[Any, Any]] = []
+    hook = model.register_forward_hook(
+        lambda net, given, made: seen.append((copied(given), copied(made)))
+    )
     try:
         with named("model"):
-            loss = task.loss(model, (pixels, labels))
+            loss = task.loss(model, batch)
     finally:
         hook.remove()
     check_facts(before, model)
@@ -67,12 +66,14 @@ def try_training(
     with named("model"):
         loss.backward()  # type: ignore[no-untyped-call]
     load()
-    if not (same(one, seen[0]) and same(first, evaluated(model, pixels, task))):
+    given = task.inputs(batch)  # the loss may call the net otherwise, with what it remembers
+    again = [made for called, made in seen[:1] if same(called, given)]
+    if not (all(same(one, made) for made in again) and same(first, evaluated(model, batch, task))):
         if not whole:
-            put_back(model, weights, True)
+            put_back(model, weights, task, True)
             return try_training(model, task, optimizer, weights, examples, whole=True)
         raise UsageError(
-            "model: for the same images, weights and seed it gives other scores at another call, "
+            "model: for the same examples, weights and seed it gives other scores at another call, "
             "by what no state_dict has (a counter, a generator of its own, a buffer with "
             "persistent=False), so a run that was stopped would go on as another; keep it in a "
             "buffer (register_buffer), and draw from torch's global generator"
@@ -84,8 +85,9 @@ def try_training(
 
 
 @torch.no_grad()
-def put_back(model: nn.Module, weights: Mapping[str, Tensor], whole: bool) -> None:
-    """Put buffers, or the `whole` net, back into the first state, and the generators."""
+def put_back(model: nn.Module, weights: Mapping[str, Tensor], task: Task, whole: bool) -> None:
+    """Put buffers, or the `whole` net, back into the first state, the task and the generators."""
+    restore_(task, {})
     if whole:
         model.load_state_dict(weights)
     for name, buffer in model.named_buffers():
@@ -94,24 +96,39 @@ def put_back(model: nn.Module, weights: Mapping[str, Tensor], whole: bool) -> No
     seeds.seed_global("trial")
 
 
-def evaluated(model: nn.Module, pixels: Tensor, task: Task) -> Tensor:
-    """Return the scores in evaluation mode: of one example, where the net takes one."""
+def evaluated(model: nn.Module, batch: Batch, task: Task) -> Any:
+    """Return the outputs in evaluation mode: of one example, where the net takes one."""
     seeds.seed_global("trial")
+    one = task.cut(batch, 0, 1)
     with evaluating(model), torch.no_grad():
         try:
-            scores, number = tried(model, pixels[:1]), 1
+            made, number = tried(model, task, task.inputs(one)), 1
         except UsageError:
-            scores, number = tried(model, pixels), len(pixels)
-    check_scores(scores, number, task.outputs)
-    return scores  # type: ignore[no-any-return]
+            made, number = tried(model, task, task.inputs(batch)), task.count(batch)
+    check_scores(made, number, task)
+    return made
 
 
-def same(one: Tensor, other: Tensor) -> bool:
-    """Say whether two calls gave the same scores: to the bit on a CPU."""
+def copied(made: Any) -> Any:
+    """Return what a net gave, in memory of its own."""
+    return mapped(made, lambda t: t.detach().clone())
+
+
+def same(one: Any, other: Any) -> bool:
+    """Say whether two calls gave the same outputs: to the bit on a CPU."""
+    ones, others = [*tensors(one)], [*tensors(other)]
+    return len(ones) == len(others) and all(map(same_numbers, ones, others))
+
+
+def same_numbers(one: Tensor, other: Tensor) -> bool:
+    """Say the same of two tensors."""
     if torch.equal(one, other):
         return True
-    near = 0.0 if one.device.type == "cpu" else NEAR * float(one.detach().abs().max())
-    return torch.allclose(one, other, rtol=0.0, atol=near, equal_nan=True)
+    near = 0.0
+    if one.device.type != "cpu" and one.numel() and one.is_floating_point():
+        near = NEAR * float(one.detach().abs().max())
+    same_form = one.shape == other.shape and one.dtype == other.dtype
+    return same_form and torch.allclose(one, other, rtol=0.0, atol=near, equal_nan=True)
 
 
 @contextmanager

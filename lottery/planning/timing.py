@@ -68,14 +68,15 @@ def evaluation(run: Run, training: Training) -> float:
     if split is None:
         return 0.0
     training.model.eval()
-    pixels, labels = next(run.task.batches(split, 0, training.seed))
+    batch = next(run.task.batches(split, 0, training.seed))
+    given = run.task.inputs(batch)
     with torch.no_grad(), precision(training.recipe, run.task.device):
-        training.model(pixels)
+        training.model(*given)
         wait(run)
         clock = time.perf_counter()
-        training.model(pixels)
+        training.model(*given)
         wait(run)
-    return (time.perf_counter() - clock) / len(labels)
+    return (time.perf_counter() - clock) / run.task.count(batch)
 
 
 def once_a_level(run: Run, training: Training) -> float:

@@ -36,7 +36,7 @@ class Followed:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.task, name)
 
-    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+    def loss(self, model: nn.Module, batch: Batch, temperature: float = 1.0) -> Tensor:
         """Return the task's loss, counted."""
         if not self.memory.searching:
             signals.leave_if_asked()
@@ -47,4 +47,4 @@ class Followed:
             self.said = now
             passed = round(now - self.begun)
             self.watch.say(f"{self.title}: scoring, {self.losses:,} batches in {passed} s")
-        return self.task.loss(model, batch)
+        return self.task.loss(model, batch, temperature)

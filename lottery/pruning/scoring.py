@@ -5,7 +5,7 @@ A criterion works on a copy, so the net that it was given stays as found, whatev
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypedDict, Unpack
 
 import torch
@@ -21,8 +21,11 @@ from lottery.terms import seeds
 from lottery.terms.copying import copied
 from lottery.terms.mask import Mask
 from lottery.terms.prunable import draw_
-from lottery.terms.task import Batch, Task
+from lottery.terms.task import Batch, Task, begun_anew, restore_
+from lottery.terms.trees import mapped
 from lottery.wording.text import first_line
+
+ALL = 2**62  # examples in one batch
 
 
 class Examples(TypedDict):
@@ -41,17 +44,6 @@ class Scoring(Examples):
     temperature: float  # divides the logits
 
 
-class Tempered(nn.Module):
-    """Divide the logits of a net by a temperature."""
-
-    def __init__(self, net: nn.Module, temperature: float) -> None:
-        super().__init__()
-        self.net, self.temperature = net, temperature
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.net(x) / self.temperature  # type: ignore[no-any-return]
-
-
 @dataclass(frozen=True, eq=False)
 class Probe:
     """A copy of a net at its masked weights, and the batches that it is scored on."""
@@ -61,8 +53,9 @@ class Probe:
     held: dict[str, Tensor]  # the same before they were masked
     task: Task
     batches: list[Batch]
-    shares: list[float]  # of each batch in the mean: its share of the examples
+    shares: list[float]  # of each batch in the mean: by what its own mean divides by
     seed: int
+    temperature: float = 1.0  # divides the scores
     double: bool = False  # whether it is computed in float64
 
 
@@ -75,10 +68,12 @@ def probing(
     *,
     double: bool = False,
     reinit: str = "none",
-    by_class: bool = False,
+    halves: bool = False,
     **scoring: Unpack[Scoring],
 ) -> Iterator[Probe]:
     """Yield the probe of a net; the global random numbers are put back as they were.
+
+    With `halves` the examples come in two batches of equal weight, class by class, cut at N // 2.
 
     `double` computes in float64. `reinit` draws the weights that are scored anew (see `redraw_`).
     The examples are drawn from `generator` first, so criteria with equal settings see the same.
@@ -89,10 +84,14 @@ def probing(
         generator,
         size=scoring["size"],
         per_class=scoring["per_class"],
-        batch=scoring["batch"],
+        batch=ALL if halves else scoring["batch"],
         augment=scoring["augment"],
-        by_class=by_class,
+        by_class=halves,
     )
+    if halves:
+        (whole,) = batches
+        half, number = task.count(whole) // 2, task.count(whole)
+        batches = [task.cut(whole, 0, half), task.cut(whole, half, number)]
     net = twin(model, double)
     redraw_(net, reinit, generator)
     weights: dict[str, Tensor] = {n: p for n, p in net.named_parameters() if n in mask}
@@ -101,21 +100,17 @@ def probing(
     for weight in weights.values():
         weight.requires_grad_(True)
     net.train(scoring["mode"] == "train")
-    check_batches(net, batches)
+    check_batches(net, task, batches)
     if double:
-        batches = [(x.double() if x.is_floating_point() else x, y) for x, y in batches]
-    total = sum(len(y) for _, y in batches)
-    probe = Probe(
-        Tempered(net, scoring["temperature"]),
-        weights,
-        held,
-        task,
-        batches,
-        [len(y) / total for _, y in batches],
-        generator.initial_seed(),
-        double,
-    )
-    with torch.random.fork_rng([task.device] if task.device.type == "cuda" else []):
+        batches = mapped(batches, lambda t: t.double() if t.is_floating_point() else t)
+    sizes = [task.weight(batch) for batch in batches]
+    shares = [0.5, 0.5] if halves else [size / sum(sizes) for size in sizes]
+    seed, temperature = generator.initial_seed(), scoring["temperature"]
+    probe = Probe(net, weights, held, task, batches, shares, seed, temperature, double)
+    with (
+        begun_anew(task),
+        torch.random.fork_rng([task.device] if task.device.type == "cuda" else []),
+    ):
         yield probe
 
 
@@ -167,8 +162,9 @@ def in_float64(double: bool) -> Iterator[None]:
 def loss(probe: Probe, index: int) -> Tensor:
     """Return the mean loss of a batch; the same dropout at every call."""
     seeds.seed_global("scoring", probe.seed, index)
+    restore_(probe.task, {})
     with in_float64(probe.double):
-        return probe.task.loss(probe.net, probe.batches[index])
+        return probe.task.loss(probe.net, probe.batches[index], probe.temperature)
 
 
 def gradients(probe: Probe, index: int, create_graph: bool = False) -> dict[str, Tensor]:
@@ -232,16 +228,6 @@ def dot(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> Tensor:
     return torch.stack([(a[name] * b[name]).sum() for name in a]).sum()
 
 
-def in_halves(probe: Probe) -> Probe:
-    """Return the probe with its examples in two batches of equal weight, cut at N // 2."""
-    xs = torch.cat([x for x, _ in probe.batches])
-    ys = torch.cat([y for _, y in probe.batches])
-    half = len(ys) // 2
-    return replace(
-        probe, batches=[(xs[:half], ys[:half]), (xs[half:], ys[half:])], shares=[0.5, 0.5]
-    )
-
-
 def check(scoring: Scoring) -> None:
     """Raise UsageError, in one line, for settings outside their range."""
     for key in ("per_class", "size", "batch"):
@@ -253,10 +239,10 @@ def check(scoring: Scoring) -> None:
         raise UsageError(f"prune.criterion.temperature: {scoring['temperature']} is not above 0")
 
 
-def check_batches(net: nn.Module, batches: list[Batch]) -> None:
+def check_batches(net: nn.Module, task: Task, batches: list[Batch]) -> None:
     """Raise UsageError where BatchNorm would have to normalise one example by itself."""
     normalises = any(isinstance(m, _BatchNorm) and m.training for m in net.modules())
-    if normalises and any(len(y) < 2 for _, y in batches):
+    if normalises and any(task.count(batch) < 2 for batch in batches):
         raise UsageError(
             "prune.criterion: a batch of one example cannot be scored in training mode with "
             "BatchNorm; give a larger size or batch, or type prune.criterion.mode=eval"

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from lottery.terms.task import Batch, Task
+from lottery.terms.trees import mapped
 
 FEW = 4  # examples of a trial: enough for BatchNorm in each half of them
 GRADIENTS = 8  # of a trial, one by another among them
@@ -28,14 +29,13 @@ class Glimpse:
 
     def batches(self, split: str, epoch: int, seed: int, start: int = 0) -> Iterator[Batch]:
         """Yield the first examples of an epoch, then raise Enough."""
-        for pixels, labels in self.task.batches(split, epoch, seed, start):
-            yield pixels[:FEW], labels[:FEW]
+        for batch in self.task.batches(split, epoch, seed, start):
+            yield self.task.cut(batch, 0, FEW)
             raise Enough
 
     def scoring_batches(self, generator: torch.Generator, **choice: Any) -> list[Batch]:
         """Return one batch of a few examples, whatever is asked, once the task has accepted it."""
-        pixels, labels = self.task.scoring_batches(generator, **choice)[0]
-        return [(pixels[:FEW], labels[:FEW])]
+        return [self.task.cut(self.task.scoring_batches(generator, **choice)[0], 0, FEW)]
 
 
 class FewGradients(TorchFunctionMode):
@@ -71,17 +71,15 @@ class Contiguous:
 
     def batches(self, split: str, epoch: int, seed: int, start: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch."""
-        for pixels, labels in self.task.batches(split, epoch, seed, start):
-            yield laid_out(pixels), labels
+        for batch in self.task.batches(split, epoch, seed, start):
+            yield mapped(batch, laid_out)
 
     def scoring_batches(self, generator: torch.Generator, **choice: Any) -> list[Batch]:
         """Return the batches that a criterion asks for."""
         found = self.task.scoring_batches(generator, **choice)
-        return [(laid_out(pixels), labels) for pixels, labels in found]
+        return [mapped(batch, laid_out) for batch in found]
 
 
-def laid_out(pixels: Tensor) -> Tensor:
-    """Return a copy in rows; `contiguous` would leave one channel as it is strided."""
-    return pixels.clone(memory_format=torch.contiguous_format)
-
-
+def laid_out(tensor: Tensor) -> Tensor:
+    """Return a copy of images in rows; `contiguous` would leave one channel as it is strided."""
+    return tensor.clone(memory_format=torch.contiguous_format) if tensor.dim() == 4 else tensor

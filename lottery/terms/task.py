@@ -1,12 +1,15 @@
 """State what a runner may know of what there is to learn: a few verbs, and nothing else."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Protocol, Self, TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
 
+from lottery.errors import UsageError
 from lottery.terms.metric import Metric
+from lottery.terms.trees import forms, mapped, tensors
 
 Batch = Any  # a tree of tensors (tuple, list, dict); only its task opens it
 
@@ -32,8 +35,9 @@ class Task(Protocol):
 
     Beside these a task may have, for whoever needs it: `input_shape` and `outputs`, where a net
     gives scores [examples, outputs] for tensors of that shape (images); `vocabulary`, `features`;
-    `state() -> dict of tensors` and `restore(state)`, where it remembers from step to step;
-    `signal(model)`, a tuple of inputs that are all ones, where `inputs` gives no floats.
+    `state() -> dict of tensors` and `restore(state)`, where training's batches or loss depend on
+    the steps before ({} begins anew); `signal(model)`, a tuple of inputs that are all ones, where
+    `inputs` gives no floats.
     """
 
     @property
@@ -112,6 +116,63 @@ class Task(Protocol):
     def example(self, number: int) -> Batch:
         """Return a made-up batch of so many examples, always the same; touches no data."""
         ...
+
+
+def remembered(task: Task) -> dict[str, Tensor]:
+    """Return copies on the CPU of what a task remembers from step to step; {} for most."""
+    state = getattr(task, "state", None)
+    return {k: t.detach().cpu().clone() for k, t in state().items()} if state else {}
+
+
+def restore_(task: Task, state: Mapping[str, Tensor]) -> None:
+    """Put a task's memory into a state, in place; {} lets it begin anew."""
+    if restore := getattr(task, "restore", None):
+        restore({name: tensor.to(task.device) for name, tensor in state.items()})
+
+
+@contextmanager
+def begun_anew(task: Task) -> Iterator[None]:
+    """Let a task have no memory for a while, then put back what it remembered."""
+    before = remembered(task)
+    restore_(task, {})
+    try:
+        yield
+    finally:
+        restore_(task, before)
+
+
+def made_up(task: Task, number: int, device: torch.device | None = None) -> tuple[Any, ...]:
+    """Return what a model is called with for a made-up batch, on a device (default: the task's)."""
+    given = task.inputs(task.example(number))
+    return mapped(given, lambda t: t.to(device or task.device))  # type: ignore[no-any-return]
+
+
+def ones(task: Task, model: nn.Module, dtype: torch.dtype, device: torch.device) -> tuple[Any, ...]:
+    """Return one example that is all ones: for a net of that type, on that device.
+
+    Raises UsageError where the net is called with numbers of words, or of nodes, and the task has
+    no signal in their place.
+    """
+    if signal := getattr(task, "signal", None):
+        given = signal(model)
+    else:
+        given = task.inputs(task.example(1))
+        if not all(t.is_floating_point() for t in tensors(given)):
+            raise UsageError(
+                f"a signal of ones cannot stand for inputs of {forms(given)}, and this dataset's "
+                "task names none (signal)"
+            )
+    return mapped(given, lambda t: torch.ones_like(t, dtype=dtype, device=device))  # type: ignore[no-any-return]
+
+
+def takes(task: Task) -> dict[str, Any]:
+    """Return, for descriptions, what a net of a task is called with and what it gives."""
+    found: dict[str, Any] = {"world": task.world, "inputs": forms(task.inputs(task.example(1)))}
+    if hasattr(task, "input_shape"):
+        found["input_shape"] = list(task.input_shape)
+    if hasattr(task, "outputs"):
+        found["outputs"] = task.outputs
+    return found
 
 
 class Shaped(Task, Protocol):

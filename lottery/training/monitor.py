@@ -12,7 +12,8 @@ from torch.overrides import TorchFunctionMode
 from lottery.terms.copying import copied
 from lottery.terms.mask import Mask
 from lottery.terms.prunable import Layer, layers
-from lottery.terms.task import Task
+from lottery.terms.task import Task, ones
+from lottery.terms.trees import first
 
 Report = dict[str, dict[str, float]]
 
@@ -114,9 +115,9 @@ def traced(model: nn.Module, task: Task, mask: Mask) -> dict[str, Tensor]:
             parameter.requires_grad_(name in mask)
             if name in mask:
                 parameter.copy_(mask[name])
-    ones = torch.ones(1, *task.input_shape, dtype=torch.float64)
+    signal = ones(task, net, torch.float64, torch.device("cpu"))
     with torch.enable_grad(), Open():
-        total = net(ones).sum()
+        total = first(net(*signal)).sum()
     picked = [weights[name] for name in mask]
     slopes = torch.autograd.grad(total, picked, allow_unused=True, materialize_grads=True)
     return {n: (slope > 0) & mask[n].cpu() for n, slope in zip(mask, slopes, strict=True)}

@@ -32,7 +32,9 @@ def fisher(
             "BatchNorm does not allow in training mode; type prune.criterion.mode=eval"
         )
     with look.probing(model, mask, task, generator, **scoring) as probe:
-        single = [(x[i : i + 1], y[i : i + 1]) for x, y in probe.batches for i in range(len(y))]
+        single = [
+            task.cut(batch, i, i + 1) for batch in probe.batches for i in range(task.count(batch))
+        ]
         probe = replace(probe, batches=single, shares=[1 / len(single)] * len(single))
         every = range(len(single))
         squares = ({n: g**2 for n, g in look.gradients(probe, i).items()} for i in every)

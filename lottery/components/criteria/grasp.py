@@ -34,10 +34,8 @@ def grasp(
     examples in class order and cuts them into two batches, as the authors' code does.
     """
     with look.probing(
-        model, mask, task, generator, double=double, reinit=reinit, by_class=halves, **scoring
+        model, mask, task, generator, double=double, reinit=reinit, halves=halves, **scoring
     ) as probe:
-        if halves:
-            probe = look.in_halves(probe)
         keep = {name: m.to(probe.held[name].device) for name, m in mask.items()}
         mean = None if per_batch else look.mean_gradients(probe)
         every = range(len(probe.batches))

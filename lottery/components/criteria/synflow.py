@@ -1,10 +1,12 @@
 import torch
 from torch import Tensor, nn
 
+from lottery.errors import UsageError
 from lottery.pruning import scoring as look
 from lottery.terms import mask as masks
 from lottery.terms.mask import Mask, Scores
-from lottery.terms.task import Task
+from lottery.terms.task import Task, ones
+from lottery.terms.trees import first
 
 
 @look.takes(examples=1)  # the input of ones
@@ -38,9 +40,14 @@ def synflow(
     for weight in weights.values():
         weight.requires_grad_(True)
     dtype = torch.float64 if double else next(iter(weights.values())).dtype
-    ones = torch.ones((1, *task.input_shape), dtype=dtype, device=task.device)
+    try:
+        signal = ones(task, net, dtype, task.device)
+    except UsageError as error:
+        raise UsageError(
+            f"prune=synflow: {error}; choose another criterion, like prune=snip"
+        ) from error
     net.eval()
     with look.in_float64(double):
-        total = net(ones).sum()
+        total = first(net(*signal)).sum()
     slopes = look.derive(total, weights)
     return look.narrow({name: (w * slopes[name]).abs() for name, w in held.items()})

@@ -10,7 +10,9 @@ from lottery.wording.settings import at_least, choose
 STAGES = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}  # blocks (He et al. 2016, table 1)
 
 
-def resnet(task: Shaped, *, depth: int, width: int, stem: str, init: str, bn_scale: str) -> nn.Module:
+def resnet(
+    task: Shaped, *, depth: int, width: int, stem: str, init: str, bn_scale: str
+) -> nn.Module:
     """Return four stages of basic blocks, `width`, 2, 4 and 8 times `width` channels wide.
 
     `stem` is `small`, a 3x3 convolution for images of about 32 or 64 pixels, or `imagenet`, the
