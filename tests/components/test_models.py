@@ -3,7 +3,6 @@
 import importlib
 import inspect
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from lottery.errors import UsageError
+from lottery.tasks.images.outline import Outline
 from lottery.terms.mask import prunable
 
 torch.set_num_threads(1)
@@ -48,7 +48,7 @@ def build(choice: str, shape: tuple[int, ...], outputs: int, **changes: Any) -> 
     node = settings(choice) | changes
     name = node.pop("name")
     function = getattr(importlib.import_module(f"lottery.components.models.{name}"), name)
-    model = function(SimpleNamespace(input_shape=shape, outputs=outputs), **node)
+    model = function(Outline({}, "", input_shape=shape, outputs=outputs, fingerprint=""), **node)
     assert isinstance(model, nn.Module)
     return model
 

@@ -13,6 +13,7 @@ from torch import nn
 from lottery.config import build as config
 from lottery.errors import UsageError
 from lottery.nets.graph import trace
+from lottery.tasks.images.outline import Outline
 from lottery.terms import mask as masks
 from lottery.terms import units
 
@@ -25,8 +26,8 @@ SLIM = {
     "conv_net": {"hidden": [20, 20]}, "lenet": {"hidden": [30, 20]},
     "torchvision": {"net": "shufflenet_v2_x0_5"},
 }  # fmt: skip
-TASK = SimpleNamespace(input_shape=(3, 16, 16), outputs=10)
-LARGE = SimpleNamespace(input_shape=(3, 32, 32), outputs=10)  # what the net of torchvision takes
+TASK = Outline({}, "", input_shape=(3, 16, 16), outputs=10, fingerprint="")
+LARGE = Outline({}, "", input_shape=(3, 32, 32), outputs=10, fingerprint="")  # what the net of torchvision takes
 
 
 def settings(path):
@@ -74,7 +75,7 @@ def chain(*sizes):
 
 
 def vector(size, outputs):
-    return SimpleNamespace(input_shape=(size,), outputs=outputs)
+    return Outline({}, "", input_shape=(size,), outputs=outputs, fingerprint="")
 
 
 def test_filter_removes_rows_by_their_l1_norm_and_spares_the_output():
@@ -286,7 +287,7 @@ def randomised(model):
 def test_what_a_removed_channel_carries_reaches_no_output():
     """Whatever bias, scale and shift it has left, for each channel of a residual net in turn."""
     torch.manual_seed(0)
-    task = SimpleNamespace(input_shape=(1, 4, 4), outputs=2)
+    task = Outline({}, "", input_shape=(1, 4, 4), outputs=2, fingerprint="")
     images = torch.randn(3, 1, 4, 4)
     dense = masks.dense(Tiny())
     model = randomised(Tiny())
@@ -329,7 +330,7 @@ def bn_net():
 
 
 def test_bn_scale_gives_each_channel_its_own_scale():
-    model, task = bn_net(), SimpleNamespace(input_shape=(1, 2, 2), outputs=1)
+    model, task = bn_net(), Outline({}, "", input_shape=(1, 2, 2), outputs=1, fingerprint="")
     criterion = config.bind("criterion", {"name": "bn_scale"}, "here")
     mask = masks.dense(model)
     scores = criterion(model, mask, task, torch.Generator(), 0.5)

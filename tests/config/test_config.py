@@ -8,6 +8,7 @@ from omegaconf import OmegaConf
 
 from lottery.config import bind, build, identity, schema
 from lottery.errors import UsageError
+from lottery.tasks.images.outline import Outline
 
 CONF = build.conf_dir()
 GROUPS = {
@@ -164,7 +165,6 @@ def test_every_experiment_composes_and_binds(path):
 @pytest.mark.parametrize(("name", "conv"), [("conv2", 0.10), ("conv4", 0.10), ("conv6", 0.15)])
 def test_the_conv_presets_prune_at_the_papers_rates(name, conv):
     """Frankle & Carbin 2019, Fig. 2: of what is left, 20 % of fc and 10 % of the output layer."""
-    from types import SimpleNamespace
 
     import torch
 
@@ -173,7 +173,7 @@ def test_the_conv_presets_prune_at_the_papers_rates(name, conv):
     preset = read(CONF / "experiment" / f"lth_{name}_cifar10.yaml")
     node = OmegaConf.to_container(OmegaConf.load(CONF / "model" / f"{name}.yaml"))
     with torch.device("meta"):
-        model = build.bind("model", node, "m")(SimpleNamespace(input_shape=(3, 32, 32), outputs=10))
+        model = build.bind("model", node, "m")(Outline({}, "", input_shape=(3, 32, 32), outputs=10, fingerprint=""))
     left = {n: p.numel() for n, p in masks.prunable(model).items()}
     total = sum(left.values())
     assert len(preset["schedule"]["densities"]) == 18

@@ -6,7 +6,6 @@ import math
 import os
 import zipfile
 from collections import OrderedDict
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -19,6 +18,7 @@ from lottery.config import build
 from lottery.errors import UsageError
 from lottery.exchange import foreign, matching, placing, tickets
 from lottery.experiment.recorded_run import finished
+from lottery.tasks.images.outline import Outline
 
 torch.set_num_threads(1)
 
@@ -221,7 +221,7 @@ def test_openlth_resnet_names_fit_ours():
     """Of a net with every kind of layer there, in the order there."""
     node = OmegaConf.to_container(OmegaConf.load(build.conf_dir() / "model" / "resnet20.yaml"))
     make = build.bind("model", node | {"depth": 8, "width": 4}, "model")
-    own = make(SimpleNamespace(input_shape=(3, 8, 8), outputs=10)).state_dict()
+    own = make(Outline({}, "", input_shape=(3, 8, 8), outputs=10, fingerprint="")).state_dict()
     rename = {"shortcut.conv": "shortcut.0", "shortcut.bn": "shortcut.1"}
     foreign_names = {}
     for name, value in own.items():

@@ -3,7 +3,6 @@
 import re
 import shlex
 import shutil
-from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -17,6 +16,7 @@ from lottery.exchange.transfer import beginning, fitted, output_layer
 from lottery.experiment import launch, loop
 from lottery.experiment.recorded_run import finished
 from lottery.storage.settings import read_config
+from lottery.tasks.images.outline import Outline
 from lottery.terms import mask as masks
 from lottery.terms.step import Step
 
@@ -461,7 +461,7 @@ def test_the_output_layer_of_every_kind_of_net_is_found(choice, tmp_path):
              "densenet40": {"depth": 10, "growth": 4}, "mobilenet_v1": {"width": 0.25}}[choice]  # fmt: skip
     node = OmegaConf.to_container(OmegaConf.load(build.conf_dir() / "model" / f"{choice}.yaml"))
     make = build.bind("model", node | small, "model")
-    nets = [make(SimpleNamespace(input_shape=(3, 32, 32), outputs=k)) for k in (10, 7)]
+    nets = [make(Outline({}, "", input_shape=(3, 32, 32), outputs=k, fingerprint="")) for k in (10, 7)]
     own = nets[1].state_dict()
     last = output_layer(own)
     weight = next(n for n in last if n.endswith("weight"))

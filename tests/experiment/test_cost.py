@@ -1,7 +1,6 @@
 """What a level and its ticket cost, against counts by hand and against torch's flop counter."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -15,13 +14,14 @@ from lottery.config.bind import bind
 from lottery.experiment import cost
 from lottery.nets import counting
 from lottery.pruning.effort import effort_of
+from lottery.tasks.images.outline import Outline
 from lottery.terms import mask as masks
 from lottery.terms import seeds
 from lottery.terms.prunable import layers
 
 CONF = build.conf_dir()
 MODELS = sorted(p.stem for p in (CONF / "model").glob("*.yaml"))
-TASK = SimpleNamespace(input_shape=(3, 8, 8), outputs=5)
+TASK = Outline({}, "", input_shape=(3, 8, 8), outputs=5, fingerprint="")
 WALL = ["seconds", "examples_per_second", "ticket_seconds"]
 # The tiny net: 16 inputs, 4 hidden, 4 outputs; 64 + 16 weights and 8 biases, 24 values an example.
 # Training: 48 examples in batches of 12, 3 epochs: 12 steps, 144 examples.
@@ -60,7 +60,7 @@ SOME = [pytest.param(n, marks=[] if n in QUICK else pytest.mark.slow) for n in M
 @pytest.mark.parametrize("name", SOME)
 def test_every_models_layers_are_counted_as_the_formula_has_them(name):
     node = yaml.safe_load((CONF / "model" / f"{name}.yaml").read_text())
-    task = SimpleNamespace(input_shape=(3, 32, 32), outputs=5)
+    task = Outline({}, "", input_shape=(3, 32, 32), outputs=5, fingerprint="", device=torch.device("meta"))
     with torch.device("meta"):
         model = bind("model", node, "model")(task)
         seen = counting.forward(model, task)

@@ -3,7 +3,6 @@
 import copy
 import importlib
 import json
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,6 +13,7 @@ from torch import nn
 from lottery.config import build as config
 from lottery.errors import UsageError
 from lottery.nets.compact import compact, macs, shrink_
+from lottery.tasks.images.outline import Outline
 from lottery.terms import mask as masks
 from lottery.terms import units
 
@@ -25,7 +25,7 @@ NETS = {
     "wrn16_8": {"depth": 10, "widen": 1}, "lenet_300_100": {"hidden": [30, 20]},
     "lenet5": {"padding": 2}, "conv2": {"hidden": [20]}, "resnet18": {"width": 4},
 }  # fmt: skip
-TASK = SimpleNamespace(input_shape=(3, 8, 8), outputs=5)
+TASK = Outline({}, "", input_shape=(3, 8, 8), outputs=5, fingerprint="")
 
 
 def build(choice, **changes):
@@ -126,7 +126,7 @@ def test_what_only_removed_channels_read_goes_too():
     mask["2.weight"][:] = torch.eye(2, dtype=torch.bool)
     mask["4.weight"][0, 0] = False
     masks.apply_(model, mask)
-    small = compact(model, mask, SimpleNamespace(input_shape=(2,), outputs=1))
+    small = compact(model, mask, Outline({}, "", input_shape=(2,), outputs=1, fingerprint=""))
     assert [tuple(p.shape) for p in masks.prunable(small).values()] == [(1, 2), (1, 1), (1, 1)]
     x = torch.randn(5, 2)
     assert torch.allclose(model(x), small(x))

@@ -3,7 +3,6 @@
 import copy
 import math
 from itertools import pairwise, product
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,6 +13,7 @@ from torch import nn
 
 from lottery.components.models.resnet_cifar import resnet_cifar
 from lottery.components.models.vgg import vgg
+from lottery.tasks.images.outline import Outline
 from lottery.terms import mask as masks
 from lottery.terms.prunable import layers
 from lottery.training import monitor
@@ -23,7 +23,7 @@ INIT = {"init": "kaiming_normal", "bn_scale": "ones"}
 
 
 def task(*shape, outputs=2):
-    return SimpleNamespace(input_shape=shape, outputs=outputs, device=torch.device("cpu"))
+    return Outline({}, "", input_shape=shape, outputs=outputs, fingerprint="")
 
 
 def boolean(rows):

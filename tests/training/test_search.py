@@ -3,7 +3,6 @@
 import copy
 import math
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -21,6 +20,7 @@ from lottery.components.datasets.digits import digits
 from lottery.components.models.lenet import lenet
 from lottery.errors import DivergedError, Stopped, UsageError
 from lottery.machine import signals
+from lottery.tasks.images.outline import Outline
 from lottery.terms import mask as masks
 from lottery.terms import seeds
 from lottery.training import search
@@ -374,7 +374,7 @@ def task():
 
 def untrained(task, seed=0):
     torch.manual_seed(seed)
-    shape = SimpleNamespace(input_shape=task.input_shape, outputs=task.outputs)
+    shape = Outline({}, "", input_shape=task.input_shape, outputs=task.outputs, fingerprint="")
     return lenet(shape, hidden=[128], init="signed_constant")
 
 
