@@ -64,7 +64,7 @@ class Level:
         """Return the state at a step; one that nobody kept is replayed from the nearest before."""
         span = self.ticket.span
         if step.iteration <= span.start:
-            return State(step, self.ticket.weights)
+            return State(step, self.ticket.weights, memory=self.ticket.memory)
         if step.iteration >= span.stop:
             return self.end
         name = state_file(step.iteration)

@@ -34,6 +34,7 @@ def key_of(run: Run, ticket: Ticket) -> str:
     the mask itself is.
     """
     tensors = ticket.weights | {f"mask {k}": v for k, v in masks.pack(ticket.mask).items()}
+    tensors |= {f"task {k}": v for k, v in ticket.memory.items()}
     dense = every_weight_kept(ticket)
     at_work = ("model", "dataset", "optimizer", "lr", *(() if dense else ("update",)))
     inputs = {

@@ -14,7 +14,7 @@ from lottery.progress.sweep import Sweep
 from lottery.storage.ledger import Ledger
 from lottery.storage.records import whose
 from lottery.terms.parts import Parts, Recipe
-from lottery.terms.task import Task
+from lottery.terms.task import Task, check_task
 from lottery.training.start import build
 from lottery.wording.text import expanded
 
@@ -28,6 +28,7 @@ def open_run(
 ) -> Run:
     """Return the run of a bound config in its folder; reads the data, writes nothing."""
     data = parts.dataset(expanded(settings["data"]))
+    check_task(data, settings["dataset"]["name"])
     last = channels_last(parts.recipe, device)
     falls_back = last and parts.recipe.channels_last == "auto" and not takes_last(parts, data)
     of_recipe = {

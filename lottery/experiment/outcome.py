@@ -26,6 +26,7 @@ def leave(run: Run, ticket: Ticket, shelf: Shelf, training: Training) -> None:
     bits = masks.pack(ticket.mask)
     tensors = {f"weights/{k}": v for k, v in ticket.weights.items()}
     tensors |= {f"mask/{k}": v for k, v in bits.items()}
+    tensors |= {f"task/{k}": v for k, v in ticket.memory.items()}
     span = [ticket.span.start, ticket.span.stop]
     about = {"layers": list(ticket.mask), "span": span, "variant": variant_of(ticket)}
     about["tensors"] = list(training.model.state_dict())  # in the model's order

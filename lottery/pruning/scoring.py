@@ -21,7 +21,7 @@ from lottery.terms import seeds
 from lottery.terms.copying import copied
 from lottery.terms.mask import Mask
 from lottery.terms.prunable import draw_
-from lottery.terms.task import Batch, Task, begun_anew, restore_
+from lottery.terms.task import Batch, Task, restore_
 from lottery.terms.trees import mapped
 from lottery.wording.text import first_line
 
@@ -107,10 +107,7 @@ def probing(
     shares = [0.5, 0.5] if halves else [size / sum(sizes) for size in sizes]
     seed, temperature = generator.initial_seed(), scoring["temperature"]
     probe = Probe(net, weights, held, task, batches, shares, seed, temperature, double)
-    with (
-        begun_anew(task),
-        torch.random.fork_rng([task.device] if task.device.type == "cuda" else []),
-    ):
+    with torch.random.fork_rng([task.device] if task.device.type == "cuda" else []):
         yield probe
 
 

@@ -15,6 +15,7 @@ from lottery.storage.tensors import all_finite, load_optimizer_, optimizer_tenso
 from lottery.terms import mask as masks
 from lottery.terms.due import Pause
 from lottery.terms.mask import Mask
+from lottery.terms.task import Task, remembered, restore_
 
 
 class Memory:
@@ -66,7 +67,9 @@ class Memory:
             self._write(0, {})
             self._leave_if_asked()
 
-    def recall(self, tensors: Mapping[str, Tensor], optimizer: torch.optim.Optimizer) -> int:
+    def recall(
+        self, tensors: Mapping[str, Tensor], optimizer: torch.optim.Optimizer, task: Task
+    ) -> int:
         """Put a search back where it was, in place; return the steps that it had done."""
         self.searching = True
         self.pause.last_step = self.step if self.found else 0
@@ -81,16 +84,22 @@ class Memory:
                 tensor.copy_(self.found[name])
         if slots:
             load_optimizer_(optimizer, slots)
+        restore_(task, group(self.found, "task/"))
         self.found = {}
         return self.step
 
     def keep(
-        self, step: int, tensors: Mapping[str, Tensor], optimizer: torch.optim.Optimizer
+        self,
+        step: int,
+        tensors: Mapping[str, Tensor],
+        optimizer: torch.optim.Optimizer,
+        task: Task,
     ) -> None:
         """Save a search after `step` steps where it is time; obeys a signal after that."""
         if not (self.pause.due(step) or signals.pending()):
             return
         copies = {f"search/{name}": t.detach().cpu().clone() for name, t in tensors.items()}
+        copies |= {f"search/task/{name}": t for name, t in remembered(task).items()}
         slots = optimizer_tensors(optimizer)
         copies |= {f"search/optimizer/{k}": t for k, t in slots.items()}
         if all_finite(copies):  # else the search will stop, and what was saved before is good

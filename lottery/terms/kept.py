@@ -36,7 +36,8 @@ def ticket_on(shelf: Shelf) -> Ticket:
         bits = {name: tensors[f"mask/{name}"] for name in about["layers"]}
         mask = masks.unpack(bits, {name: weights[name].shape for name in bits})
         variant = about["variant"] | {"frozen": tuple(about["variant"]["frozen"])}
-        return Ticket(weights, mask, Span(*about["span"]), **variant)
+        memory = {k.removeprefix("task/"): t for k, t in tensors.items() if k.startswith("task/")}
+        return Ticket(weights, mask, Span(*about["span"]), memory=memory, **variant)
 
 
 def mask_of(shelf: Shelf) -> Mask:

@@ -1,7 +1,7 @@
 """State what a runner may know of what there is to learn: a few verbs, and nothing else."""
 
+import inspect
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any, Protocol, Self, TypedDict, Unpack
 
 import torch
@@ -118,6 +118,19 @@ class Task(Protocol):
         ...
 
 
+def check_task(task: object, dataset: str) -> None:
+    """Raise UsageError for a task that lacks what every task has."""
+    if hasattr(type(task), "__getattr__"):  # one that stands before another
+        return
+    wanted = [name for name in vars(Task) if not name.startswith("_")]
+    lacking = [name for name in wanted if inspect.getattr_static(task, name, None) is None]
+    if lacking:
+        raise UsageError(
+            f"dataset={dataset}: its {type(task).__name__} has no {', no '.join(lacking)}; "
+            "lottery.terms.task.Task says what each of them is"
+        )
+
+
 def remembered(task: Task) -> dict[str, Tensor]:
     """Return copies on the CPU of what a task remembers from step to step; {} for most."""
     state = getattr(task, "state", None)
@@ -128,17 +141,6 @@ def restore_(task: Task, state: Mapping[str, Tensor]) -> None:
     """Put a task's memory into a state, in place; {} lets it begin anew."""
     if restore := getattr(task, "restore", None):
         restore({name: tensor.to(task.device) for name, tensor in state.items()})
-
-
-@contextmanager
-def begun_anew(task: Task) -> Iterator[None]:
-    """Let a task have no memory for a while, then put back what it remembered."""
-    before = remembered(task)
-    restore_(task, {})
-    try:
-        yield
-    finally:
-        restore_(task, before)
 
 
 def made_up(task: Task, number: int, device: torch.device | None = None) -> tuple[Any, ...]:

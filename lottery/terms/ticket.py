@@ -1,7 +1,7 @@
 """Hold what a level starts from: a state of the net, and a ticket."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from torch import Tensor
@@ -18,13 +18,15 @@ class State:
     """A moment of training: step, the whole state_dict, and the optimizer's state where known.
 
     `mask` is the mask at that step where it moves during training, or what a ticket from
-    elsewhere brings with its weights (a layer that it does not name is dense); else None.
+    elsewhere brings with its weights (a layer that it does not name is dense); else None. `memory`
+    is what the task remembers of the steps before (`Task.state`); {} for most.
     """
 
     step: Step
     weights: dict[str, Tensor]
     optimizer: dict[str, Tensor] | None = None
     mask: Mask | None = None
+    memory: dict[str, Tensor] = field(default_factory=dict)
 
 
 class States(Protocol):
@@ -80,6 +82,7 @@ class Ticket:
 
     `order` other than 0 is another order of the data; `frozen` names parameters that are not
     trained; with `held` the pruned weights keep the values that they have here, else they are 0.
+    `memory` is what the task remembers at the start of the span.
     """
 
     weights: dict[str, Tensor]
@@ -88,6 +91,7 @@ class Ticket:
     order: int = 0
     frozen: tuple[str, ...] = ()
     held: bool = False
+    memory: dict[str, Tensor] = field(default_factory=dict)
 
 
 def ticket_of(state: State, mask: Mask, span: Span, **variant: Any) -> Ticket:
@@ -95,7 +99,7 @@ def ticket_of(state: State, mask: Mask, span: Span, **variant: Any) -> Ticket:
     weights = dict(state.weights)
     for name, keep in mask.items() if not variant.get("held") else ():
         weights[name] = weights[name].masked_fill(~keep, 0.0)
-    return Ticket(weights, mask, span, **variant)
+    return Ticket(weights, mask, span, memory=state.memory, **variant)
 
 
 def unpruned(states: States, branch: str) -> State:

@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lottery.terms import seeds
 from lottery.terms.mask import Mask
 from lottery.terms.parts import Parts, Recipe, Update
 from lottery.terms.step import Step, parse
 from lottery.terms.task import Task
 from lottery.terms.ticket import State, Ticket
 from lottery.training.held import Pruned, add_slimming_, bn_scales, forget_pruned_
+from lottery.training.passes import passes
 
 LOWER = 0.5  # what a rollback multiplies the learning rate by
 
@@ -61,8 +61,7 @@ class Training:
 def steps(training: Training, stop: int) -> Iterator[int]:
     """Train up to step `stop`, yielding after each update the number of updates done.
 
-    Order, augmentation and dropout of a step are functions of (seed, step), so it does not matter
-    where one starts. Gradients of pruned weights are zeroed before anything reads them: their
+    Gradients of pruned weights are zeroed before anything reads them: their
     momentum stays 0 and the weights stay +0.0, where multiplying weights would leave -0.0. A step
     that moves the mask (dynamic sparse training) does so in place of its update.
     """
@@ -71,19 +70,9 @@ def steps(training: Training, stop: int) -> Iterator[int]:
     pruned = layers_pruned(training)
     scales = bn_scales(model) if training.recipe.slimming else []
     trained = [p for p in model.parameters() if p.requires_grad]
-    batches = None
     model.train()
-    for step in range(training.step, stop):
-        epoch, position = divmod(step, task.steps_per_epoch)
-        if batches is None or position == 0:
-            batches = task.batches("train", epoch, training.seed, position)
-        batch = next(batches)
-        seeds.seed_global(training.seed, "dropout", step)
+    for step, loss in passes(model, task, training.seed, training.step, stop, cast):
         set_rate_(training, step)
-        with cast:
-            loss = task.loss(model, batch)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
         if move_mask_(training, pruned.weights, step):
             pruned = layers_pruned(training)
         else:

@@ -9,6 +9,7 @@ from lottery.storage.checkpoints import Checkpoints
 from lottery.storage.tensors import all_finite, optimizer_tensors
 from lottery.terms.snapshots import pack, step_of, unpack
 from lottery.terms.step import Step
+from lottery.terms.task import remembered
 from lottery.terms.ticket import State
 from lottery.training.loop import Back, Training
 from lottery.training.start import at_state
@@ -21,7 +22,8 @@ def snapshot(training: Training) -> State:
     step = Step(training.step, training.task.steps_per_epoch)
     weights = {k: v.detach().cpu().clone() for k, v in training.model.state_dict().items()}
     mask = {n: m.cpu() for n, m in training.mask.items()} if training.moved else None
-    return State(step, weights, optimizer_tensors(training.optimizer), mask)
+    optimizer = optimizer_tensors(training.optimizer)
+    return State(step, weights, optimizer, mask, remembered(training.task))
 
 
 def sound(training: Training, state: State) -> bool:
@@ -30,7 +32,7 @@ def sound(training: Training, state: State) -> bool:
     An optimizer's state may overflow steps before a weight does. Whether a training goes on is
     decided at the rows of its curve, never by when a checkpoint happens to be due.
     """
-    held = state.weights | (state.optimizer or {})
+    held = state.weights | (state.optimizer or {}) | state.memory
     return training.recipe.on_nan == "ignore" or all_finite(held)
 
 

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from lottery.errors import DivergedError, UsageError
 from lottery.machine import signals
 from lottery.terms import mask as masks
-from lottery.terms import seeds
 from lottery.terms.copying import copied as own_copy
 from lottery.terms.mask import Mask, Scores
 from lottery.terms.step import parse
-from lottery.terms.task import Task
+from lottery.terms.task import Task, restore_
 from lottery.training.momentum import SGD
+from lottery.training.passes import passes
 
 CHECK_EVERY = 100  # updates between looks at the scores on a GPU; on the CPU every one is
 
@@ -129,29 +129,27 @@ def steps(
 ) -> Iterator[int]:
     """Take `total` batches, yielding 1, 2, ... when the gradients of a batch lie in `model`.
 
-    Order, augmentation and dropout are functions of the seed and the step; the global generator
-    is given back as found. `kept` are the tensors that the search changes in place beside those of
-    the model and the optimizer: where the task has a memory they are saved now and then, and put
-    back as they were when the search goes on, which then begins with a later number.
+    The global generator is given back as found. `kept` are the tensors that the search changes in
+    place beside those of the model and the optimizer: they are saved now and then, and put back as
+    they were when the search goes on, which then begins with a later number.
     """
     memory = getattr(task, "memory", None)
     kept = {f"model/{name}": t for name, t in model.state_dict().items()} | dict(kept)
-    first = memory.recall(kept, optimizer) if memory else 0
-    batches = None
+    restore_(task, {})
+    first = memory.recall(kept, optimizer, task) if memory else 0
+
+    def pause(step: int) -> None:
+        if memory:
+            memory.keep(step, kept, optimizer, task)
+        signals.leave_if_asked()
+
     devices = [task.device] if task.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
-        for step in range(first, total):
-            if memory:
-                memory.keep(step, kept, optimizer)
-            signals.leave_if_asked()
-            epoch, position = divmod(step, task.steps_per_epoch)
-            if batches is None or position == 0:
-                batches = task.batches("train", epoch, seed, position)
-            seeds.seed_global(seed, "dropout", step)
-            loss = task.loss(model, next(batches))
-            model.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+        pause(first)
+        for step, _ in passes(model, task, seed, first, total):
             yield step + 1
+            if step + 1 < total:
+                pause(step + 1)
 
 
 def kept(search: Search) -> dict[str, Tensor]:

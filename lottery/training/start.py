@@ -10,10 +10,15 @@ from lottery.terms import mask as masks
 from lottery.terms import seeds
 from lottery.terms.parts import Parts
 from lottery.terms.step import Step, parse
-from lottery.terms.task import Task, zero_sum
+from lottery.terms.task import Task, restore_, zero_sum
 from lottery.terms.ticket import State, Ticket
 from lottery.training.held import held_values
 from lottery.training.loop import Training
+
+WANTED = {  # what a model asks a task for -> in words
+    "input_shape": "images", "outputs": "images", "vocabulary": "words", "features": "features",
+    "actions": "actions", "classes": "classes",
+}  # fmt: skip
 
 
 def prepare(
@@ -30,6 +35,7 @@ def prepare(
     model.to(task.device)
     if getattr(task, "channels_last", False):
         channels_last_(model)
+    restore_(task, ticket.memory if state is None else state.memory)
     now = (state and state.mask) or ticket.mask
     mask = {name: now[name].to(task.device) for name in ticket.mask}  # in the model's order
     if not ticket.held:
@@ -75,8 +81,17 @@ def at_state(training: Training, state: State) -> Training:
 
 def build(parts: Parts, task: Task, seed: int = 0) -> nn.Module:
     """Return a new model on the CPU, its initial weights drawn from `seed`."""
-    with seeds.drawing(seed):
-        return taken(parts.model(task), task)
+    try:
+        with seeds.drawing(seed):
+            return taken(parts.model(task), task)
+    except AttributeError as error:
+        if error.obj is not task:
+            raise
+        wanted = WANTED.get(str(error.name), error.name)
+        raise UsageError(
+            f"model={parts.model_settings['name']} asks for {wanted}, "
+            f"and this dataset has {task.world}; choose a model of {task.world}"
+        ) from error
 
 
 def length(parts: Parts, task: Task) -> Step:

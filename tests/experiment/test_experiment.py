@@ -382,7 +382,7 @@ def test_which_convolutions_are_too_narrow_for_bf16(width, stride, padding, odd)
     from lottery.nets.bf16 import too_narrow
 
     net = torch.nn.Conv2d(2, 2, 3, stride, padding)
-    assert too_narrow(net, torch.zeros(2, 2, 5, width)) == odd
+    assert too_narrow(net, (torch.zeros(2, 2, 5, width),)) == odd
 
 
 def test_a_ticket_from_elsewhere_is_fitted_once_a_level_and_hashed_once(run, tmp_path, monkeypatch):
