@@ -115,10 +115,10 @@ def say(*lines: str) -> None:
 
 def circumstances(one: Side, other: Side) -> Iterator[str]:
     """Yield what two runs differ in beside their numbers: settings, environment, data."""
-    from lottery.config.identity import flat, identity, normalised
+    from lottery.config.identity import as_before, flat, identity, normalised
     from lottery.storage.settings import read_settings
 
-    a, b = (normalised(read_settings(side.folder)) for side in (one, other))
+    a, b = (normalised(as_before(read_settings(side.folder))) for side in (one, other))
     decides = {**flat(identity(a)), **flat(identity(b))}
     rows = [(*row, weight(row[0], decides)) for row in differing(flat(a), flat(b))]
     yield from section("settings", rows)

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from lottery.config.bind import bind, code_of
 from lottery.config.defaults import conf_dir as conf_dir
 from lottery.config.defaults import file_of, names_in
-from lottery.config.identity import identity, normalised
+from lottery.config.identity import identity, normalised, recipe_of
 from lottery.config.interpolation import plain as plain
 from lottery.errors import UsageError
 from lottery.wording.spelling import suggestion
@@ -80,11 +80,11 @@ def parts(settings: dict[str, Any]) -> Parts:
     recipe = Recipe(
         **{
             **train,
-            "optimizer": bind("optimizer", train["optimizer"], "train.optimizer"),
+            "optimizer": optimizer(train["optimizer"]),
             "lr": bind("lr", train["lr"], "train.lr"),
         },
         evaluate_every=settings["evaluate_every"],
-        settings=normalised({**train, "evaluate_every": settings["evaluate_every"]}),
+        settings=recipe_of(settings),
     )
     pruning = Pruning(
         **{
@@ -116,6 +116,19 @@ def parts(settings: dict[str, Any]) -> Parts:
         levels=level_count(settings["levels"], schedule),
         code=code(settings, branches),
     )
+
+
+def optimizer(node: dict[str, Any]) -> Callable[..., Any]:
+    """Return the bound optimizer; what a group of parameters sets is checked like its settings."""
+    groups = node.get("groups")
+    for pattern, own in groups.items() if isinstance(groups, dict) else ():
+        where = f"train.optimizer.groups.{pattern}"
+        if not isinstance(own, dict):
+            raise UsageError(f"{where}: {own!r} is no setting; type {where}.lr={own}, say")
+        if taken := {"name", "groups"} & own.keys():
+            raise UsageError(f"{where}: a group has no '{min(taken)}' of its own; take it out")
+        bind("optimizer", {**node, "groups": {}, **own}, where)
+    return bind("optimizer", node, "train.optimizer")
 
 
 def code(settings: dict[str, Any], branches: dict[str, Any]) -> dict[str, str]:

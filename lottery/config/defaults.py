@@ -57,7 +57,9 @@ def changed(
             own = {name: option(group, str(name), places) for name in names}
             defaults[key] = {name: node or {} for name, node in own.items()}
     known = flat(defaults)
-    found = {key: (value, known.get(key, ABSENT)) for key, value in flat(dict(settings)).items()}
+    whole = [key for key, value in known.items() if value == {}]  # open: rates of layers
+    mine = flat(dict(settings), whole=whole)
+    found = {key: (value, known.get(key, ABSENT)) for key, value in mine.items()}
     return {key: pair for key, pair in found.items() if not same(*pair)}
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ NOT_IDENTITY = (
     "strict",
 )
 NOT_OF_DATA = ("workers", "max_pixels")  # of the dataset: what changes no batch
+# What settings that came later say where nothing is asked of them. A run or a level is then known
+# without them, as it was before there were any.
+ADDED: dict[str, Any] = {"train.optimizer.groups": {}}
 
 
 def normalised(value: Any) -> Any:
@@ -40,12 +44,46 @@ def identity(settings: dict[str, Any]) -> dict[str, Any]:
     """Return the part of a config that decides the numbers."""
     kept = {k: v for k, v in settings.items() if k not in NOT_IDENTITY}
     kept["dataset"] = {k: v for k, v in settings["dataset"].items() if k not in NOT_OF_DATA}
-    return normalised(kept)  # type: ignore[no-any-return]
+    return normalised(as_before(kept))  # type: ignore[no-any-return]
+
+
+def as_before(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return settings without those of `ADDED` that ask for nothing."""
+    for path, value in ADDED.items():
+        settings = without(settings, path, value)
+    return settings
+
+
+def without(node: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """Return settings without the one at a dotted path, where it has this value."""
+    key, _, rest = path.partition(".")
+    if rest and isinstance(node.get(key), dict):
+        return {**node, key: without(node[key], rest, value)}
+    return {k: v for k, v in node.items() if rest or k != key or v != value}
+
+
+def recipe_of(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the part of a config that decides how a level is trained."""
+    whole = {"train": {**settings["train"], "evaluate_every": settings["evaluate_every"]}}
+    return in_order(normalised(as_before(whole)))["train"]  # type: ignore[no-any-return]
+
+
+def in_order(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return settings with the optimizer's groups as pairs: of patterns the first one counts.
+
+    JSON with sorted keys would not tell their order.
+    """
+    train = settings["train"]
+    groups = train.get("optimizer", {}).get("groups")
+    if not isinstance(groups, dict):
+        return settings
+    optimizer = {**train["optimizer"], "groups": list(groups.items())}
+    return {**settings, "train": {**train, "optimizer": optimizer}}
 
 
 def run_id(settings: dict[str, Any]) -> str:
     """Return ten hexadecimal digits that stand for the identity of a config."""
-    words = json.dumps(identity(settings), sort_keys=True)
+    words = json.dumps(in_order(identity(settings)), sort_keys=True)
     return hashlib.sha256(words.encode()).hexdigest()[:10]
 
 
@@ -64,12 +102,12 @@ def run_folder(settings: dict[str, Any], name: str) -> Path:
     return outputs / name / run_id(settings) / f"replicate_{settings['replicate']}"
 
 
-def flat(settings: dict[str, Any], at: str = "") -> dict[str, Any]:
-    """Return settings with dotted keys."""
+def flat(settings: dict[str, Any], at: str = "", whole: Collection[str] = ()) -> dict[str, Any]:
+    """Return settings with dotted keys; those of `whole` stay as they are, mappings too."""
     found: dict[str, Any] = {}
     for key, value in settings.items():
-        if isinstance(value, dict) and value:
-            found |= flat(value, f"{at}{key}.")
+        if isinstance(value, dict) and value and f"{at}{key}" not in whole:
+            found |= flat(value, f"{at}{key}.", whole)
         else:
             found[f"{at}{key}"] = value
     return found

@@ -196,6 +196,7 @@ class Folder(FileConfigSource):
         except (ValueError, OmegaConfBaseException) as error:
             raise UsageError(f"{where}: {first_line(error)}") from None
         refuse_settings(found, header["package"] or "", where)
+        open_(found)
         return ConfigResult(self.provider, self.full_path(), found, header)
 
 
@@ -235,6 +236,13 @@ def loaded(written: str) -> DictConfig:
     if not isinstance(found, DictConfig):
         raise ValueError("it holds no settings, which are lines KEY: VALUE")
     return found
+
+
+def open_(found: DictConfig) -> None:
+    """Let settings that are an empty mapping, like rates by pattern, take any key; in place."""
+    for _, node in found.items_ex(resolve=False):
+        if isinstance(node, DictConfig) and node._value() == {}:
+            OmegaConf.set_struct(node, False)
 
 
 def refuse_settings(found: DictConfig, package: str, where: str) -> None:

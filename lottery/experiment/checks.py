@@ -27,6 +27,7 @@ from lottery.terms.step import Span, Step
 from lottery.terms.task import made_up
 from lottery.terms.ticket import Ticket
 from lottery.terms.units import allocate
+from lottery.training.groups import check_patterns
 from lottery.training.held import bn_scales
 from lottery.training.start import build, prepare
 from lottery.wording.settings import named
@@ -68,11 +69,10 @@ def check_precision(run: Run) -> None:
 
 def check_model(run: Run) -> nn.Module:
     """Return the initial net; raise UsageError unless it trains on the task's examples here."""
-    with named("train.optimizer"):
-        run.parts.recipe.optimizer([nn.Parameter(torch.zeros(1, device=run.task.device))])
     ticket = Ticket(run.initial.weights, run.dense, Span(0, run.length.iteration))
     model = run.drawn("init")
     check_repeated(run, model)
+    check_groups(run, model)
     training = prepare(run.parts, run.task, ticket, 0, model=model)
     if run.parts.recipe.slimming and not bn_scales(model):
         raise UsageError(
@@ -84,6 +84,13 @@ def check_model(run: Run) -> nn.Module:
     model.zero_grad()
     model.load_state_dict(weights)
     return model
+
+
+def check_groups(run: Run, model: nn.Module) -> None:
+    """Raise UsageError for a group of the optimizer that no parameter would be in."""
+    groups = getattr(run.parts.recipe.optimizer, "keywords", {}).get("groups")
+    if isinstance(groups, dict):
+        check_patterns(groups, [n for n, p in model.named_parameters() if p.requires_grad])
 
 
 def check_repeated(run: Run, model: nn.Module) -> None:

@@ -95,7 +95,7 @@ def size(tensors: dict[str, Tensor]) -> int:
 def optimizer_copies(run: Run) -> int:
     """Return how many numbers the optimizer keeps of each weight: 1 of momentum, 2 of Adam."""
     parameter = nn.Parameter(torch.zeros(2, device=run.task.device))
-    optimizer = run.parts.recipe.optimizer([parameter])
+    optimizer = run.parts.recipe.optimizer([("weight", parameter)])
     parameter.grad = torch.zeros_like(parameter)
     optimizer.step()
     slots = optimizer.state[parameter].values()

@@ -114,7 +114,7 @@ def spelled(value: Any) -> str:
     if isinstance(value, list):
         return f"[{','.join(map(spelled, value))}]"
     if isinstance(value, dict):
-        return f"{{{','.join(f'{spelled(k)}:{spelled(v)}' for k, v in value.items())}}}"
+        return f"{{{','.join(f'{k}:{spelled(v)}' for k, v in value.items())}}}"  # patterns bare
     if not isinstance(value, str):
         return filters.spelled(value)
     if PLAIN.fullmatch(value) and same(value):

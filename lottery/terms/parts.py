@@ -16,6 +16,7 @@ from lottery.terms.units import Units
 Criterion = Callable[[nn.Module, Mask, Task, torch.Generator, float], Scores]
 Structure = Callable[[nn.Module, Task, Scores, Mask], Units]
 Allocation = Callable[[Scores, Mask, float], Mask]
+Named = list[tuple[str, nn.Parameter]]  # as torch's optimizers take them
 Update = Callable[[Mask, dict[str, nn.Parameter], Step, Step, int], Mask | None]
 
 
@@ -25,7 +26,7 @@ class Recipe:
 
     length: str
     batch_size: int
-    optimizer: Callable[[list[nn.Parameter]], torch.optim.Optimizer]
+    optimizer: Callable[[Named], torch.optim.Optimizer]
     lr: Callable[[Step, Step], float]
     warmup: str
     label_smoothing: float

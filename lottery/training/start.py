@@ -14,6 +14,7 @@ from lottery.terms.task import Task, restore_, zero_sum
 from lottery.terms.ticket import State, Ticket
 from lottery.training.held import held_values
 from lottery.training.loop import Training
+from lottery.wording.settings import named as saying
 
 WANTED = {  # what a model asks a task for -> in words
     "input_shape": "images", "outputs": "images", "vocabulary": "words", "features": "features",
@@ -45,13 +46,14 @@ def prepare(
     for name in ticket.frozen:
         if name in named:  # else it is a buffer
             named[name].requires_grad_(False)
-    trained = [p for p in parameters.values() if p.requires_grad]
+    trained = [(name, p) for name, p in parameters.items() if p.requires_grad]
     if not trained:
         raise UsageError(
             "model: none of its parameters is trained (each has requires_grad=False); let its "
             "function leave some as they are"
         )
-    optimizer = parts.recipe.optimizer(trained)
+    with saying("train.optimizer"):
+        optimizer = parts.recipe.optimizer(trained)
     if state is not None and state.optimizer is not None:
         load_optimizer_(optimizer, state.optimizer)
     return Training(

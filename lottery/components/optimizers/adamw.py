@@ -1,18 +1,23 @@
 import torch
-from torch import nn
+
+from lottery.terms.parts import Named
+from lottery.training.groups import Groups, in_groups
 
 
 def adamw(
-    parameters: list[nn.Parameter],
+    parameters: Named,
     *,
     lr: float,
     betas: list[float],
     eps: float,
     weight_decay: float,
+    groups: Groups | None = None,
 ) -> torch.optim.Optimizer:
     """Run Adam with the weight decay apart from the gradient (Loshchilov & Hutter 2019)."""
-    return torch.optim.AdamW(
+    return in_groups(
+        torch.optim.AdamW,
         parameters,
+        groups,
         lr=lr,
         betas=(betas[0], betas[1]),
         eps=eps,
