@@ -102,7 +102,8 @@ def latency(
     dense = build(run.parts, run.task)
     dense.load_state_dict(run.initial.weights)
     example = in_rows(made_up(run.task, batch, device))
-    last = channels_last(run.parts.recipe, device) and takes_channels_last(dense, example)
+    images = any(t.dim() == 4 for t in tensors(example))
+    last = images and channels_last(run.parts.recipe, device) and takes_last(dense, example)
     form = torch.channels_last if last else torch.contiguous_format
     nets: dict[str, nn.Module | str] = {}
     for name, net in (("dense", dense), ("masked", masked), ("compacted", small)):
@@ -152,12 +153,10 @@ def in_rows(
     )
 
 
-def takes_channels_last(net: nn.Module, given: tuple[Any, ...]) -> bool:
-    """Say whether a net runs in that memory format, as training falls back where it does not."""
-    every = [*tensors(given)]
-    if not any(t.dim() == 4 for t in every):
-        return True
-    twin, form = placed(net, every[0].device, torch.channels_last), torch.channels_last
+def takes_last(net: nn.Module, given: tuple[Any, ...]) -> bool:
+    """Say whether a net runs channels-last, as training falls back where it does not."""
+    device, form = next(tensors(given)).device, torch.channels_last
+    twin = placed(net, device, form)
     return not isinstance(attempt(partial(called, twin, in_rows(given, form))), str)
 
 

@@ -1,0 +1,235 @@
+"""Words and rows through the whole command line: the runner knows of no world."""
+
+import csv
+import json
+import math
+
+import foreign as worlds
+import pytest
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+
+from lottery.config import build
+from lottery.machine import signals
+from lottery.training.search import steps as search_steps
+
+METRIC = {"chains": "perplexity", "rows": "relative_error"}
+CRITERIA = {  # prune= -> words that it needs where there are no classes
+    "edge_popup": [], "fisher": [], "gem_miner": [], "imp": [], "magnitude_init": [], "movement": [],
+    "obd": [], "oneshot": [], "openlth": [], "random": [], "set": [], "snip_original": [],
+    "synflow": [], "synflow_original": [], "taylor": [], "wanda": [],
+    "force": ["prune.criterion.per_class=0"], "grasp": ["prune.criterion.per_class=0"],
+    "snip": ["prune.criterion.per_class=0"], "snip_iterative": ["prune.criterion.per_class=0"],
+    "grasp_original": ["prune.criterion.per_class=0", "prune.criterion.halves=false"],
+    "early": ["prune.at=1ep"], "rigl": ["prune.update.every=4it"],
+}  # fmt: skip
+
+QUICK = ("edge_popup", "fisher", "grasp", "imp", "rigl", "snip", "synflow", "wanda")
+
+
+def table(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def task(**settings):
+    found = worlds.chains(None, **({"vocabulary": 12, "words": 480, "length": 6, "width": 8} | settings))
+    return found.prepare(batch_size=4, device=torch.device("cpu"))
+
+
+def bits(folder):
+    """Return what a run's levels are, to the bit."""
+    found = {}
+    for level in sorted(folder.glob("level_*")):
+        for name in ("end.safetensors", "ticket.safetensors", "mask.safetensors"):
+            for key, tensor in load_file(level / name).items():
+                found[level.name, name, key] = tensor
+        found[level.name, "curve"] = (level / "curve.csv").read_bytes()
+    return found
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(
+        torch.equal(a[key], b[key]) if isinstance(a[key], torch.Tensor) else a[key] == b[key] for key in a
+    )
+
+
+@pytest.mark.parametrize("world", METRIC)
+def test_a_run_says_what_it_measured(foreign, world):
+    folder = foreign.run(world)
+    record = json.loads((folder / "run.json").read_text())
+    assert record["metrics"][0]["name"] == METRIC[world]
+    assert record["metrics"][0]["better"] == "lower"
+    assert record["chance"] > 0
+    levels = table(folder / "metrics.csv")
+    assert len(levels) == 3
+    for row in levels:
+        assert float(row[f"test_{METRIC[world]}"]) > 0
+        assert float(row[f"best_val_{METRIC[world]}"]) > 0
+        assert not [column for column in row if "accuracy" in column]
+
+
+def test_the_numbers_are_those_of_the_net(foreign):
+    """By brute force: the test perplexity from the weights of the last level, word by word."""
+    folder = foreign.run("chains")
+    weights, data = load_file(folder / "level_02" / "end.safetensors"), task()
+    net = worlds.word_net(data)
+    net.load_state_dict({k.removeprefix("weights/"): v for k, v in weights.items() if k.startswith("weights/")})
+    text, memory, nats = data.splits["test"], None, []
+    for at in range(len(nats), (len(text) - 1) // 6 * 6):
+        with torch.no_grad():
+            scores, memory = net(text[at].view(1, 1), memory)
+        nats.append(float(F.cross_entropy(scores[0], text[at + 1].view(1))))
+    (row,) = [row for row in table(folder / "metrics.csv") if row["level"] == "2"]
+    assert float(row["test_perplexity"]) == pytest.approx(math.exp(sum(nats) / len(nats)), rel=1e-5)
+    kept = sum(int(t.count_nonzero()) for k, t in weights.items() if "lstm.weight" in k or "output.weight" in k)
+    assert kept == int(row["kept"]) == round(0.64 * 608)
+    assert float(row["density"]) == kept / 608  # of the LSTM's two matrices and the output layer
+
+
+@pytest.mark.parametrize("world", METRIC)
+@pytest.mark.parametrize("criterion", [c if c in QUICK else pytest.param(c, marks=pytest.mark.slow) for c in CRITERIA])
+def test_every_criterion_works_or_is_refused_in_a_line(foreign, world, criterion):
+    needs = [w for w in CRITERIA[criterion] if world == "chains" or "halves" not in w]
+    words = [f"prune={criterion}", "levels=1", "train.length=2ep", *needs]
+    folder = foreign.run(world, *words)
+    (dense, pruned) = table(folder / "metrics.csv")
+    whole = int(dense["total"])
+    assert int(pruned["kept"]) == round(float(pruned["density"]) * whole) < whole
+    for word in needs:
+        if "per_class" not in word:
+            continue
+        line = foreign.said("run", *foreign.words(world, *(w for w in words if w != word)), code=2)
+        assert line.count("\n") == 1 and word in line, line
+
+
+def test_what_needs_channels_says_so(foreign):
+    for words in (["prune=bn_scale"], ["prune/structure=channel"], ["prune/structure=neuron"]):
+        line = foreign.said("run", *foreign.words("chains", *words), code=2)
+        assert line.count("\n") == 1 and line.startswith("lottery: prune"), line
+
+
+@pytest.mark.parametrize(
+    "at", [7, 20, 58, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2, 19, 38, 57, 64, 100, 150))]
+)
+def test_a_run_that_was_stopped_ends_with_the_same_bits(foreign, monkeypatch, at):
+    """The step is taken up with what the task remembered, whether it was told to stop or fell."""
+    whole = bits(foreign.run("chains", "name=whole", "rewind=step", "rewind.to=7it", "branch=[shuffle]"))
+    for path in foreign.outputs.glob("store/*"):  # else the levels would be shared
+        path.rename(foreign.outputs / f"gone-{path.name}")
+    loss, calls = worlds.Chains.loss, [0]
+    for how in ("stopped", "fallen"):
+
+        def stopping(self, model, batch, temperature=1.0, how=how):
+            calls[0] += 1
+            if calls[0] == at:
+                if how == "fallen":
+                    raise MemoryError
+                signals.ASKED.append(143)
+            return loss(self, model, batch, temperature)
+
+        calls[0] = -1  # the trial of the net is one call
+        words = foreign.words("chains", f"name={how}", "rewind=step", "rewind.to=7it", "branch=[shuffle]",
+                              "checkpoint_every=3it")  # fmt: skip
+        monkeypatch.setattr(worlds.Chains, "loss", stopping)
+        assert foreign.lottery("run", *words) != 0
+        monkeypatch.setattr(worlds.Chains, "loss", loss)
+        signals.forget()
+        assert foreign.lottery("run", *words) == 0
+        (folder,) = foreign.outputs.glob(f"{how}/*/replicate_0")
+        assert same(bits(folder), whole)
+        for path in foreign.outputs.glob("store/*"):
+            path.rename(foreign.outputs / f"{how}-{path.name}")
+
+
+def test_a_rewind_point_in_an_epoch_has_the_memory_of_that_step(foreign):
+    folder = foreign.run("chains", "rewind=step", "rewind.to=7it", "levels=1")
+    ticket = load_file(folder / "level_01" / "ticket.safetensors")
+    state = load_file(folder / "level_00" / "7it.safetensors")
+    assert ticket["task/h"].abs().sum() > 0
+    assert torch.equal(ticket["task/h"], state["task/h"])
+    begun = load_file(folder / "level_00" / "ticket.safetensors")
+    assert not [name for name in begun if name.startswith("task/")]
+
+
+def test_a_search_begins_without_a_memory():
+    data, seen = task(), []
+    data.restore({"h": torch.full((1, 4, 8), 9.0), "c": torch.full((1, 4, 8), 9.0)})
+    net = worlds.word_net(data)
+    for _ in range(2):
+        for step in search_steps(net, data, 3, 2, torch.optim.SGD(net.parameters(), lr=0.1), {}):
+            seen.append((step, float(net.output.weight.grad.abs().sum())))
+    assert seen[:2] == seen[2:]
+
+
+@pytest.mark.parametrize("start", [0, 1, 5, 18])
+def test_batches_begin_anywhere(start):
+    data = task()
+    every = list(data.batches("train", 2, 11))
+    tail = list(data.batches("train", 2, 11, start))
+    assert len(every) == data.steps_per_epoch == 19
+    assert all(torch.equal(a["words"], b["words"]) for a, b in zip(every[start:], tail, strict=True))
+
+
+def test_a_model_of_images_is_refused(foreign):
+    words = [w for w in foreign.words("chains") if not w.startswith("model=")]
+    line = foreign.said("run", *words, "model=lenet_300_100", code=2)
+    assert line == ("lottery: model=lenet asks for images, and this dataset has text; choose a model of text\n")
+
+
+def test_labels_that_are_not_there_are_not_smoothed(foreign):
+    line = foreign.said("run", *foreign.words("rows", "train.label_smoothing=0.1"), code=2)
+    assert "train.label_smoothing=0" in line and line.count("\n") == 1
+
+
+def test_a_task_without_its_verbs_is_refused(foreign, monkeypatch):
+    monkeypatch.delattr(worlds.Rows, "weight")
+    line = foreign.said("run", *foreign.words("rows"), code=2)
+    assert "dataset=rows: its Rows has no weight" in line and line.count("\n") == 1
+
+
+@pytest.mark.parametrize("world", METRIC)
+def test_every_command_knows_what_to_do(foreign, world):
+    first = foreign.run(world, "name=one", "rewind=step", "rewind.to=7it", "branch=[shuffle]")
+    foreign.run(world, "name=two", "replicate=1")
+    assert "levels: 2 to train" in foreign.said("plan", *foreign.words(world, "name=three"))
+    for words in (
+        ["bench", "one", "level=last", "repeats=2", "warm=1"], ["branch", "one", "branch=[reinit,hold]"],
+        ["show", "one"], ["ls"], ["doctor"],
+    ):  # fmt: skip
+        assert foreign.said(*words)
+    assert foreign.lottery("diff", "one", "two") == 1
+    for form in ("ticket", "safetensors", "torch", "folder"):
+        said = foreign.said("export", "one", "level=last", f"as={form}")
+        assert "read back: outputs of" in said
+    again = torch.export.load(first / "export_level_02_torch.pt2").module()
+    net = build.bind("model", {"name": "row_net", "width": 8}, "m")(worlds.rows(None, examples=60, features=5)) \
+        if world == "rows" else worlds.word_net(task())  # fmt: skip
+    weights = load_file(first / "level_02" / "end.safetensors")
+    net.load_state_dict({k.removeprefix("weights/"): v for k, v in weights.items() if k.startswith("weights/")})
+    data = task() if world == "chains" else worlds.rows(None, examples=60, features=5)
+    for number in (2, 7):
+        given = data.inputs(data.example(number))
+        made, expected = again(*given), net(*given)
+        if world == "chains":
+            made, expected = made[0], expected[0]
+        torch.testing.assert_close(made, expected)
+
+
+def test_a_ticket_goes_to_another_task_of_its_world(foreign):
+    foreign.run("chains", "name=one", "levels=1")
+    foreign.said("export", "one", "level=1", "as=ticket", "to=ticket.safetensors")
+    folder = foreign.run("chains", "name=two", "dataset.words=600", "levels=1", "rewind=ticket",
+                         "rewind.path=ticket.safetensors", "rewind.to=0it")  # fmt: skip
+    one, two = (load_file(f / "level_01" / "mask.safetensors") for f in
+                (next(foreign.outputs.glob("one/*/replicate_0")), folder))  # fmt: skip
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_the_effective_weights_of_an_lstm_are_those_on_a_path(foreign):
+    """A unit whose output nobody reads, not even itself, is dead; the monitor may say NaN, never more."""
+    folder = foreign.run("chains", "levels=3", "schedule.keep=0.3")
+    for row in table(folder / "layers.csv"):
+        effective = float(row["effective"]) if row["effective"] else math.nan
+        assert math.isnan(effective) or effective <= float(row["kept"])
