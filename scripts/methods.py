@@ -20,6 +20,7 @@ GROUPS = {  # the order in docs/options.md, and what each chooses
     "train": "the recipe; by default the one named after the data set",
     "train/optimizer": "the optimizer of the recipe",
     "train/lr": "the learning rate over the steps",
+    "start": "the weights of step 0",
     "prune": "how a mask is made; the columns of each row are in [methods](methods.md)",
     "prune/structure": "what is removed together",
     "prune/allocation": "how the density is spread over the layers",

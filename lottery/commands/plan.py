@@ -21,7 +21,7 @@ from lottery.config.compose import compose_each, is_sweep
 from lottery.errors import UsageError
 from lottery.planning.plans import Plans
 from lottery.results.formats import about, aligned, as_json, wrapped
-from lottery.wording.text import in_words, near, printable
+from lottery.wording.text import in_words, near, printable, started
 
 if TYPE_CHECKING:
     from lottery.planning.planned import Plan, Planned
@@ -131,6 +131,7 @@ def single(plan: Plan, layers: bool) -> str:
     if scoring.examples:
         parts.append(f"scoring: {scoring.examples:,} examples, searches included")
     parts += [data_line(plan.missing)] if plan.missing else []
+    parts += [started(source)] if (source := plan.run.initial.source) else []
     parts += time_lines([plan.timing] if plan.timing else [], plan.seconds(TRAIN))
     parts.append(disk_line(plan, plan.disk(), plan.checkpoints()))
     return "\n".join(parts)

@@ -31,6 +31,7 @@ FOLDERS = {
     "update": "updates",
     "schedule": "schedules",
     "rewind": "rewinds",
+    "start": "starts",
     "branch": "branches",
     "optimizer": "optimizers",
     "lr": "lrs",

@@ -26,6 +26,7 @@ RETURNED: dict[
     "allocation": ("a mask", lambda found: isinstance(found, Mapping)),
     "schedule": ("a density", lambda found: isinstance(found, Real)),
     "rewind": ("a state and a span", lambda found: isinstance(found, tuple) and len(found) == 2),
+    "start": ("a state (lottery.terms.ticket.State)", lambda found: hasattr(found, "weights")),
     "optimizer": ("a torch.optim.Optimizer", lambda found: hasattr(found, "param_groups")),
     "structure": ("units (lottery.terms.units.Units)", lambda found: hasattr(found, "whole")),
     "update": ("a mask or None", lambda found: found is None or isinstance(found, Mapping)),

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from lottery.config.bind import bind, code_of
 from lottery.config.defaults import conf_dir as conf_dir
 from lottery.config.defaults import file_of, names_in
-from lottery.config.identity import identity, normalised, recipe_of
+from lottery.config.identity import ADDED, identity, normalised, recipe_of
 from lottery.config.interpolation import plain as plain
 from lottery.errors import UsageError
 from lottery.wording.spelling import suggestion
@@ -109,6 +109,7 @@ def parts(settings: dict[str, Any]) -> Parts:
         pruning=pruning,
         schedule=schedule,
         rewind=bind("rewind", settings["rewind"], "rewind"),
+        start=bind("start", start_of(settings), "start"),
         branches={n: bind("branch", b, f"branches.{n}") for n, b in branches.items()},
         branch_settings={name: spelled(node) for name, node in branches.items()},
         branch_levels=None if levels is None else tuple(levels),
@@ -116,6 +117,11 @@ def parts(settings: dict[str, Any]) -> Parts:
         levels=level_count(settings["levels"], schedule),
         code=code(settings, branches),
     )
+
+
+def start_of(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return what a config says of its start, those from before there was a choice included."""
+    return settings.get("start") or ADDED["start"]  # type: ignore[no-any-return]
 
 
 def optimizer(node: dict[str, Any]) -> Callable[..., Any]:
@@ -135,6 +141,7 @@ def code(settings: dict[str, Any], branches: dict[str, Any]) -> dict[str, str]:
     """Return the source hashes of the components that come from other packages, by their place."""
     train, prune = settings["train"], settings["prune"]
     nodes = {kind: settings[kind] for kind in ("model", "dataset", "schedule", "rewind")}
+    nodes["start"] = start_of(settings)
     nodes |= {kind: train[kind] for kind in ("optimizer", "lr")}
     nodes |= {kind: prune[kind] for kind in COLUMNS}
     found = {kind: code_of(kind, node["name"], kind) for kind, node in nodes.items()}

@@ -20,8 +20,18 @@ from lottery.storage.yamls import decoded, parse
 
 PACKAGE = Path(__file__).parent.parent
 ENVIRONMENT = re.compile(r'\$\{oc\.env:(\w+),"([^"]*)"\}')
-FIRST = ("experiment", "model", "dataset", "train", "prune", "schedule", "rewind")  # in a line
+FIRST = (
+    "experiment",
+    "model",
+    "dataset",
+    "train",
+    "start",
+    "prune",
+    "schedule",
+    "rewind",
+)  # in a line
 OPTION = re.compile(r"\w[\w./-]{0,99}")
+UNSAID = ("host=local", "start=init")  # in a line
 LISTS = {"branches": "branch", "loggers": "log"}  # settings by name -> the group they come from
 ABSENT = "not set"
 CONFIG_DIR = ("--config-dir", "-cd")  # names a folder of the user's own options
@@ -150,7 +160,7 @@ def options(choices: Mapping[str, str], places: Sequence[Path] = ()) -> list[str
     for group in sorted(choices, key=lambda g: (FIRST.index(g) if g in FIRST else len(FIRST), g)):
         whole, _, part = group.rpartition("/")
         brought = usual(whole, choices.get(whole, ""), part, places) if whole else None
-        if choices[group] != brought and f"{group}={choices[group]}" != "host=local":
+        if choices[group] != brought and f"{group}={choices[group]}" not in UNSAID:
             found.append(f"{group}={choices[group]}")
     return found
 

@@ -26,7 +26,7 @@ NOT_IDENTITY = (
 NOT_OF_DATA = ("workers", "max_pixels")  # of the dataset: what changes no batch
 # What settings that came later say where nothing is asked of them. A run or a level is then known
 # without them, as it was before there were any.
-ADDED: dict[str, Any] = {"train.optimizer.groups": {}}
+ADDED: dict[str, Any] = {"train.optimizer.groups": {}, "start": {"name": "init"}}
 
 
 def normalised(value: Any) -> Any:
@@ -44,6 +44,8 @@ def identity(settings: dict[str, Any]) -> dict[str, Any]:
     """Return the part of a config that decides the numbers."""
     kept = {k: v for k, v in settings.items() if k not in NOT_IDENTITY}
     kept["dataset"] = {k: v for k, v in settings["dataset"].items() if k not in NOT_OF_DATA}
+    if (start := settings.get("start", {})).get("sha256"):
+        kept["start"] = {k: v for k, v in start.items() if k != "path"}
     return normalised(as_before(kept))  # type: ignore[no-any-return]
 
 

@@ -22,7 +22,9 @@ from lottery.errors import LotteryError, UsageError
 from lottery.storage.yamls import DEEPEST, LARGEST
 from lottery.wording.text import first_line, without_password
 
-PLACES = ("data", "outputs", "dataset.path", "model.path", "rewind.path", "host")  # and below
+PLACES = (  # and below
+    "data", "outputs", "dataset.path", "model.path", "start.path", "rewind.path", "host",
+)  # fmt: skip
 RESOLVERS = (  # none else: a program may have some that run code
     "oc.create",
     "oc.decode",

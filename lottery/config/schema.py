@@ -59,6 +59,7 @@ class Config:
     prune: Prune = field(default_factory=Prune)
     schedule: dict[str, Any] = field(default_factory=dict)
     rewind: dict[str, Any] = field(default_factory=dict)
+    start: dict[str, Any] = field(default_factory=dict)
     branches: dict[str, Any] = field(default_factory=dict)
     loggers: dict[str, Any] = field(default_factory=dict)
     branch_levels: list[int] | None = None

@@ -58,7 +58,16 @@ INSTEAD = {  # what people ask of hydra -> what to type
 }
 OWN = ("hydra", "skeleton")  # configs that no folder brings
 BROUGHT = "package "  # who says so, of a folder that an installed package brings
-NEEDED = ("model", "dataset", "train", "prune", "schedule", "rewind", "host")  # one of each group
+NEEDED = (
+    "model",
+    "dataset",
+    "train",
+    "start",
+    "prune",
+    "schedule",
+    "rewind",
+    "host",
+)  # one of each group
 LARGEST = 1_000_000  # bytes of a yaml file
 
 

@@ -20,7 +20,8 @@ from hydra.types import RunMode
 from omegaconf import Container, DictConfig, OmegaConf, flag_override
 
 from lottery.config.complaints import refuse_others
-from lottery.config.composed import Composed
+from lottery.config.composed import Composed, default_name
+from lottery.config.contents import with_content
 from lottery.config.interpolation import Values, own_resolvers, plain
 from lottery.config.sources import TAKEN, loader, of_a_sweep, swept
 from lottery.errors import UsageError
@@ -66,6 +67,7 @@ class Composer:
         try:
             filled = plain(config, choices)
             refuse_others(filled)
+            filled = with_content(filled, default_name(choices))
         except UsageError as error:
             filled = error
         return Composed(filled, choices, tuple(apart), number, total)

@@ -26,26 +26,29 @@ def fitted(
     ticket: Portable,
     own: Mapping[str, Tensor],
     output: str,
-    where: Path,
+    where: Path | str,
     heads: Heads | None = None,
     names: Mapping[str, Sequence[str]] | None = None,
+    setting: str = "rewind.path",
+    kind: str = "ticket",
 ) -> tuple[dict[str, Tensor], Mask]:
     """Return a ticket's weights and mask for a net whose weights are `own`, in that order.
 
     With `output` fresh, or auto where the number of classes differs, the output layer stays as it
     is in `own`, and without a mask: `heads` says what it is, by default the last layer. `names` are
-    all names of each parameter. Raises UsageError unless all else is the same by name and shape.
+    all names of each parameter; errors speak of the `setting` that brings such a `kind` of file.
+    Raises UsageError unless all else is the same by name and shape.
     """
     if output not in OUTPUTS:
         raise UsageError(f"rewind.output: '{output}' is none of {', '.join(OUTPUTS)}")
-    place = f"rewind.path: {printable(where)}"
+    place = f"{setting}: {printable(where)}"
     if odd := [
         *(n for n in own if n not in ticket.weights),
         *(n for n in ticket.weights if n not in own),
     ]:
         side = "this model alone has" if odd[0] in own else "it alone has"
         raise UsageError(
-            f"{place} is a ticket of another model: {side} {some(odd)}; {made_with(ticket)}"
+            f"{place} is a {kind} of another model: {side} {some(odd)}; {made_with(ticket)}"
         )
     last = heads or {name: frozenset({0}) for name in output_layer(own)}
     classes = {name for name in last if ticket.weights[name].shape != own[name].shape}
@@ -55,8 +58,8 @@ def fitted(
         narrow = name in fresh and same_but(there.shape, tensor.shape, last[name])
         if not narrow and (there.shape != tensor.shape or there.dtype != tensor.dtype):
             raise UsageError(
-                f"{place}: {printable(name)} is {form(there)} in the ticket, {form(tensor)} in "
-                "this model; a ticket fits the same model and images of the same channels (and "
+                f"{place}: {printable(name)} is {form(there)} in the {kind}, {form(tensor)} in "
+                f"this model; a {kind} fits the same model and images of the same channels (and "
                 "size, where the first layer is linear)"
             )
     weights = {

@@ -95,7 +95,7 @@ def check_groups(run: Run, model: nn.Module) -> None:
 
 def check_repeated(run: Run, model: nn.Module) -> None:
     """Raise UsageError unless a net that is made again has the initial weights again."""
-    again = model.state_dict()
+    again = run.started(model).weights
     for name, weight in run.initial.weights.items():
         if name not in again or not same_numbers(again[name], weight):
             raise UsageError(

@@ -101,6 +101,9 @@ def refuse_drift(run: Run, settings: dict[str, Any], before: dict[str, Any]) -> 
     ):
         if before.get(key, value) != value:
             raise changed_since(run, what)
+    began, now = before.get("start"), run.initial.source
+    if began and now and began["sha256"] != now["sha256"]:
+        raise changed_since(run, "the file that it starts with")
     changed = differences(before.get("environment", {}), fingerprint(run.task.device))
     if changed:
         refuse_or_warn("what is there of this run", changed, run.watch, run.strict)

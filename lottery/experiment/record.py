@@ -24,7 +24,7 @@ from lottery.storage import disk, records
 from lottery.storage.records import RUN, signed
 from lottery.storage.warned import as_data, merged, of_record
 from lottery.terms.kept import FORMAT
-from lottery.wording.text import private, unmasked
+from lottery.wording.text import private, started, unmasked
 
 
 @contextlib.contextmanager
@@ -62,12 +62,15 @@ def kept(
         "spread": run.spread,
         "unmasked": run.unmasked,
         "ticket": fingerprint_of_ticket(run),
+        "start": run.initial.source or before.get("start"),
         "environment": now,
         "drift": [*before.get("drift", []), *drift],
         **origin(run.task.device),
     }
     if run.unmasked:
         run.watch.say(unmasked(run.unmasked))
+    if source := run.initial.source:
+        run.watch.say(started(source))
     keep_warnings(run, record, before)
     write_record(run, record)
     spent = record["seconds"]

@@ -7,19 +7,23 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from lottery.errors import LotteryError
+from lottery.errors import LotteryError, UsageError
 from lottery.nets.counting import Forward, forward, unknown
 from lottery.progress.bars import Progress
+from lottery.storage import records
 from lottery.storage.ledger import Ledger
+from lottery.storage.store import Shelf
 from lottery.terms import mask as masks
 from lottery.terms import seeds
+from lottery.terms.kept import ticket_on
 from lottery.terms.mask import Mask
 from lottery.terms.parts import Parts
 from lottery.terms.prunable import bare
 from lottery.terms.step import Step
 from lottery.terms.task import Task
 from lottery.terms.ticket import State
-from lottery.training.start import build, length
+from lottery.training.start import build, length, state_of
+from lottery.wording.settings import named
 
 COUNTS = ("trained", "shared", "already there")
 
@@ -61,19 +65,35 @@ class Run:
 
     def fresh(self, *words: int | str) -> State:
         """Return a draw of the initial weights of this replicate."""
-        return self.state_of(self.drawn(*words))
+        return state_of(self.drawn(*words), self.task)
 
-    def state_of(self, model: nn.Module) -> State:
-        """Return the weights of a net as those of step 0."""
-        weights = {k: v.detach().clone() for k, v in model.state_dict().items()}
-        return State(Step(0, self.task.steps_per_epoch), weights)
+    def started(self, model: nn.Module) -> State:
+        """Return what the run begins with: what its start makes of the initial net.
+
+        Where that gives nothing any more, as a file that is gone, level 0 has it. Raises UsageError
+        for weights that are not those of the model, by name and shape.
+        """
+        try:
+            with named("start"):
+                state = self.parts.start(model, self.task)
+        except UsageError:
+            entry = records.levels(self.folder).get(records.place(0), {})
+            if not entry or not (shelf := Shelf(self.outputs, entry["key"])).complete:
+                raise
+            return State(Step(0, self.task.steps_per_epoch), ticket_on(shelf).weights)
+        own = model.state_dict()
+        for name in own.keys() | state.weights.keys():
+            there, here = state.weights.get(name), own.get(name)
+            if there is None or here is None or there.shape != here.shape:
+                raise UsageError(f"start: {name} is not as the model has it, by name and shape")
+        return state
 
     @cached_property
     def first(self) -> First:
         """What is known of the net at step 0: it is made once for all of that."""
         how, model = self.parts.pruning, self.drawn("init")
         dense = masks.dense(model, how.include, how.exclude)
-        return First(self.state_of(model), dense, bare(model, dense), masks.names(model))
+        return First(self.started(model), dense, bare(model, dense), masks.names(model))
 
     @cached_property
     def initial(self) -> State:

@@ -69,6 +69,7 @@ class Parts:
     pruning: Pruning
     schedule: Callable[[int], float]
     rewind: Callable[[States], tuple[State, Span]]
+    start: Callable[[nn.Module, Task], State]
     branches: dict[str, Callable[..., Ticket]]
     branch_settings: dict[str, str]  # as they stand in branches.csv
     branch_levels: tuple[int, ...] | None

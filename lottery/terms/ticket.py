@@ -27,6 +27,7 @@ class State:
     optimizer: dict[str, Tensor] | None = None
     mask: Mask | None = None
     memory: dict[str, Tensor] = field(default_factory=dict)
+    source: dict[str, Any] | None = None  # what a start says of the file that it is from
 
 
 class States(Protocol):

@@ -96,6 +96,12 @@ def build(parts: Parts, task: Task, seed: int = 0) -> nn.Module:
         ) from error
 
 
+def state_of(model: nn.Module, task: Task) -> State:
+    """Return the weights of a net as those of step 0."""
+    weights = {k: v.detach().clone() for k, v in model.state_dict().items()}
+    return State(Step(0, task.steps_per_epoch), weights)
+
+
 def length(parts: Parts, task: Task) -> Step:
     """Return the length of a whole training."""
     size = task.steps_per_epoch

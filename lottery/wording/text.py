@@ -152,6 +152,13 @@ def outputs_word(outputs: Path) -> str:
     return f" outputs={shlex.quote(str(outputs))}"
 
 
+def started(source: Mapping[str, Any]) -> str:
+    """Say which file the weights of step 0 are from, and what of them is drawn anew."""
+    more = f"; drawn anew: {some(source['drawn'])}" if source["drawn"] else ""
+    place, sha = printable(source["from"]), source["sha256"][:10]
+    return f"step 0: the weights of {place} (sha256 {sha}...){more}"
+
+
 def unmasked(sizes: Mapping[str, int]) -> str:
     """Say which tensors of two or more axes no mask reaches: dense at every level, not counted."""
     names = list(sizes)

@@ -38,6 +38,7 @@ def torchvision(task: Shaped, *, net: str, init: str, bn_scale: str) -> nn.Modul
             f"({reason}); choose larger images or type model.net=resnet18"
         ) from error
     initialize(model, init, bn_scale)
+    model.torchvision_net = net  # type: ignore[assignment]  # for start=pretrained
     return model
 
 

@@ -3,7 +3,8 @@
 from lottery.wording.synonyms.answer import Answer
 
 PRETRAINED = (
-    "weights of another tool come in as a ticket: `lottery import net.pth to=t.safetensors`"
+    "the weights of a net that was trained before are a start; those of a torch file come in by "
+    "`lottery import net.pth to=net.safetensors masks=zeros`"
 )
 IMPORTED = "weights of another tool come in as a ticket: `lottery import {path} to={to}`"
 RESUMES = "an interrupted run goes on where it was by the same command; nothing is to be set"
@@ -45,7 +46,10 @@ ANSWERS: dict[str, Answer] = {
     "pretrained use_pretrained weights from_pretrained pretrained_path init_from finetune_from init_checkpoint pretrained_weights "
     "load_weights model_path weights_path": (
         PRETRAINED,
-        [("rewind=ticket rewind.path=t.safetensors", "then")],
+        [
+            ("start=pretrained start.path=net.safetensors", "a file"),
+            ("start=pretrained start.weights=DEFAULT model=torchvision", "those that torchvision publishes"),
+        ],
     ),
     "loss loss_fn loss_function criterion_fn objective": ("the loss is cross-entropy, with train.label_smoothing", [("", "")]),
     "dropout drop dropout_rate drop_rate p_dropout": ("these models have no dropout; docs/add-a-model.md adds one", [("", "")]),

@@ -1,0 +1,1 @@
+"""Say which weights a run begins with: one file a component."""

@@ -1,0 +1,79 @@
+"""Know the file that a start names by its content, in place of its path. Imports no torch."""
+
+import contextlib
+import functools
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lottery.config.identity import identity
+from lottery.errors import DamagedError, DiskError, UsageError
+from lottery.storage.disk import touching
+from lottery.storage.files import open_plain
+from lottery.storage.records import CONFIG
+from lottery.storage.settings import read_config
+from lottery.wording.text import printable
+
+INSIDE = "model.safetensors"  # of a folder of the Hugging Face hub, or of ours
+
+
+def with_content(settings: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return settings whose start says the sha256 of the file that it names, where it was null.
+
+    Where that is gone it is what a run of these words began with, whose levels may all be there;
+    `name` is that of the run, where the settings give none. Raises UsageError where there is none.
+    """
+    start = settings.get("start") or {}
+    if start.get("sha256", "") is not None or start.get("path") is None:
+        return settings
+    try:
+        known = {digest_of(Path(str(start["path"])).expanduser())}
+    except UsageError:
+        known = set(begun(settings, settings["name"] or name))
+        if len(known) != 1:
+            raise
+    return {**settings, "start": {**start, "sha256": known.pop()}}
+
+
+def begun(settings: dict[str, Any], name: str) -> Iterator[str]:
+    """Yield the sha256 of the files with which runs of these very settings began."""
+    path = settings["start"]["path"]
+    for file in Path(settings["outputs"]).expanduser().glob(f"{name}/*/replicate_*/{CONFIG}"):
+        with contextlib.suppress(DamagedError, DiskError):
+            there = read_config(file)
+            start = there.get("start") or {}
+            content = start.get("sha256")
+            asked = {**settings, "start": {**settings["start"], "sha256": content}}
+            if content and start.get("path") == path and identity(there) == identity(asked):
+                yield str(content)
+
+
+def file_in(path: Path) -> Path:
+    """Return the file of weights that a path names; raises UsageError where there is none."""
+    if path.is_file() or (path / INSIDE).is_file():
+        return path if path.is_file() else path / INSIDE
+    if path.is_dir():
+        raise UsageError(
+            f"start.path: {printable(path)} has no {INSIDE}; of a run's level export its weights: "
+            "lottery export RUN level=last as=safetensors to=net.safetensors"
+        )
+    raise UsageError(
+        f"start.path: {printable(path)} is not there; to go on put it back (what is there of runs "
+        "that began with such a file: lottery ls start=pretrained,ticket)"
+    )
+
+
+def digest_of(path: Path) -> str:
+    """Return the sha256 of the file of weights that a path names; raises UsageError, DiskError."""
+    file = file_in(path)
+    with touching(file, "read"):
+        about = file.stat()
+        return read(file, about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino)
+
+
+@functools.lru_cache
+def read(file: Path, *_: int) -> str:
+    """Return the sha256 of a file; once for a sweep, as long as it stays as it is."""
+    with open_plain(file) as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()  # type: ignore[arg-type]
