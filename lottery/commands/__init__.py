@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from lottery.errors import UsageError
+from lottery.terms.metric import Metric
 from lottery.wording.spelling import suggestion
 
 DIGITS = 19  # of a typed number; more are none of steps or bytes
@@ -78,6 +79,23 @@ def share(chosen: Mapping[str, str], key: str, command: str) -> float:
         raise UsageError(
             f"{command}: {key}={chosen[key]} is no share of 1; half a hundredth is {key}=0.005"
         )
+    return found
+
+
+def tolerance(chosen: Mapping[str, str], metrics: Iterable[Metric], command: str) -> float | None:
+    """Return the option of this name, in the terms of some metrics; None for their own.
+
+    A share of 1, or any number from 0 on where all of them have units of their own.
+    """
+    typed = chosen["tolerance"]
+    if not typed or any(m.percent or m.of != "unit" for m in metrics):
+        return share(chosen, "tolerance", command) if typed else None
+    try:
+        found = float(typed)
+    except ValueError:
+        found = math.nan
+    if not 0 <= found < math.inf:
+        raise UsageError(f"{command}: tolerance={typed} is no number; type one, as in tolerance=1")
     return found
 
 

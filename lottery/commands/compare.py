@@ -7,7 +7,9 @@ usage: lottery compare [RUN...] [FILTER...] [against=RUN] [metric=test_accuracy]
 The replicates of a config are one group; runs and filters are named as for `lottery ls`, and the
 groups stand in the order of the words and of a filter's values, then of the settings that differ.
 Every group is compared with the first, or with `against`. metric is a column of metrics.csv
-(val_accuracy, best_test_accuracy, test_loss, seconds, ...), tolerance a share of accuracy.
+(val_accuracy, best_test_accuracy, test_loss, seconds, ...); by default test, which is what the runs
+measure first: accuracy, or perplexity of text. Where less of it is better, a difference is called a
+gain, and + is better too. tolerance is by default the metric's own: of accuracy 0.005, a share.
 
   lottery compare 27bf 39d9                        two configs by the starts of their ids
   lottery compare model=resnet20 prune=imp,snip    by filters
@@ -28,7 +30,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lottery.commands import one_of, selection, share, yes
+from lottery.commands import one_of, selection, share, tolerance, yes
 from lottery.errors import UsageError
 from lottery.wording.spelling import suggestion
 from lottery.wording.text import printable
@@ -36,7 +38,7 @@ from lottery.wording.text import printable
 if TYPE_CHECKING:
     from lottery.results.comparison import Group
 
-KNOWN = {"against": "", "metric": "test_accuracy", "tolerance": "0.005", "near": "0.02",
+KNOWN = {"against": "", "metric": "test", "tolerance": "", "near": "0.02",
          "every": "false", "correction": "holm", "format": "table",
          "outputs": "outputs"}  # fmt: skip
 FEW = 6  # densities that are named in a line
@@ -49,20 +51,23 @@ def main(arguments: list[str]) -> int:
     words, chosen = selection(arguments, __doc__, KNOWN)
     if words is None:
         return 0
-    from lottery.results import choice, comparison, formats, stats
-    from lottery.results.comparison_tables import explained, tables
+    from lottery.results import choice, comparison, formats, measures, stats
+    from lottery.results.comparison_tables import explained, measure, tables
     from lottery.results.naming import none_there
 
     format = one_of(chosen, "format", formats.FORMATS, "compare")
-    tolerance, near = (share(chosen, key, "compare") for key in ("tolerance", "near"))
+    near = share(chosen, "near", "compare")
     every, outputs = yes(chosen, "every", "compare"), Path(chosen["outputs"])
     correction = one_of(chosen, "correction", stats.CORRECTIONS, "compare")
     folders = choice.choose(outputs, words, "compare", KNOWN)
     if not folders:
         raise UsageError(f"compare: {none_there(outputs)}")
     some, first = grouped(outputs, folders, chosen["against"])
-    check(some, chosen["metric"])
-    rows = comparison.compare(some, chosen["metric"], tolerance, first, near, every, correction)
+    allowed = tolerance(chosen, [group.facts.metric for group in some], "compare")
+    facts = [group.facts for group in some]
+    column = measures.resolved(chosen["metric"], facts, "compare", "metric")
+    check(some, column)
+    rows = comparison.compare(some, column, allowed, first, near, every, correction)
     if not rows:
         reached = "; ".join(f"{g.ident}: {densities(g)}" for g in some)
         raise UsageError(
@@ -77,10 +82,18 @@ def main(arguments: list[str]) -> int:
     elif format == "json":
         about = {g.label: {"id": g.ident, "folders": g.folders} for g in some}
         by_key = {k: dict(zip(about, v, strict=True)) for k, v in settings.items()}
-        more = {"tolerance": tolerance, "correction": correction, "near": near, "notes": said}
+        judged = measure(some, column, allowed) or some[0].facts.metric
+        of = {} if judged.of == "unit" else {"tolerance_of": judged.of}
+        more = {
+            "tolerance": judged.tolerance,
+            **of,
+            "correction": correction,
+            "near": near,
+            "notes": said,
+        }
         print(formats.as_json({"runs": about, "settings": by_key, **more, "rows": rows}))
     else:
-        rule = [*map(printable, said), *explained(some, rows, tolerance)]
+        rule = [*map(printable, said), *explained(some, rows, allowed)]
         most = formats.room() if format == "table" else None
         parts = list(tables(some, settings, rows, first, every, most))
         print(formats.page(parts, rule, format))
@@ -111,9 +124,10 @@ def check(some: Sequence[Group], metric: str) -> None:
         return
     known = comparison.metrics(some)
     hint = suggestion(metric, known) or f" (there are: {', '.join(known)})"
-    if metric == "test_accuracy" and "val_accuracy" in known:
-        hint = "; type metric=val_accuracy"
-    elif "val_" in metric and "val_accuracy" not in known:
+    own, other = (f"{split}_{some[0].facts.metric.name}" for split in ("test", "val"))
+    if metric == own and other in known:
+        hint = f"; type metric={other}"
+    elif "val_" in metric and other not in known:
         hint = "; there is no validation split (dataset.validation=0)"
     raise UsageError(f"compare: no run has a number of metric={metric}{hint}")
 

@@ -8,7 +8,8 @@ stands for anything. FILTER keeps
 some runs: KEY=VALUE[,VALUE...] those that have one of the values, KEY!=VALUE[,...] the others,
 'KEY>NUMBER' (also <, >=, <=; quoted, as > and < are the shell's) those beyond a number. KEY is a
 column, an option or any setting. An accuracy is a share, or above 1 (or with %) in per cent; a time
-is in seconds or has a unit: 'age<2h' (s, min, h, d).
+is in seconds or has a unit: 'age<2h' (s, min, h, d). test and val are what a run measures first:
+accuracy, or perplexity (test_perplexity) of text; sort= puts the worst first, sort=- the best.
 
   lottery ls prune=imp,random state=done sort=-test    the best first
   lottery ls 'test>97.5' 'density<=0.1'                sparse, and good
@@ -40,9 +41,8 @@ if TYPE_CHECKING:
 
 KNOWN = {"sort": "", "columns": "", "format": "table", "outputs": "outputs"}
 FIRST = ("name", "id", "replicate", "model", "dataset", "method", "rewind")
-LAST = ("levels", "density", "val_accuracy", "test_accuracy", "state", "age", "left", "warnings")
-HEADS = {"replicate": "rep", "val_accuracy": "val %", "test_accuracy": "test %"}
-NUMBERS = ("rep", "levels", "density", "val %", "test %", "age", "left", "seconds")
+LAST = ("levels", "density", "val", "test", "state", "age", "left", "warnings")
+NUMBERS = ("rep", "levels", "density", "age", "left", "seconds")  # heads that end on the right
 COMMON = ("dataset", "model", "rewind", "method", "name")  # said once, if a line is too long
 SHORTEST = 12  # places of a name
 MOST = 3  # settings that are shown unasked
@@ -53,8 +53,7 @@ def main(arguments: list[str]) -> int:
     words, chosen = selection(arguments, __doc__, KNOWN)
     if words is None:
         return 0
-    from lottery.results import choice, formats
-    from lottery.results.facts import COLUMNS
+    from lottery.results import choice, facts, formats, measures
     from lottery.results.naming import none_there
     from lottery.results.order import telling
 
@@ -65,15 +64,17 @@ def main(arguments: list[str]) -> int:
     settings = [] if columns else telling(runs)
     if format in ("csv", "json"):
         rows = [exact(run, columns) if columns else run.row | exact(run, settings) for run in runs]
+        every = facts.columns(measures.known(runs))
+        rows = rows if columns else [dict.fromkeys(every) | row for row in rows]
         as_csv = format == "csv"
-        print(formats.comma_separated(rows, COLUMNS) if as_csv else formats.as_json(rows))
+        print(formats.comma_separated(rows, every) if as_csv else formats.as_json(rows))
     elif not runs:
         print(none_there(outputs))
     elif format in ("markdown", "latex"):
         lay = formats.markdown if format == "markdown" else formats.latex
-        print(lay(*laid_out(runs, columns, settings), right=NUMBERS))
+        print(lay(*laid_out(runs, columns, settings)))
     else:
-        print(fitted(*laid_out(runs, columns, settings), formats.room()))
+        print(fitted(*laid_out(runs, columns, settings), room=formats.room()))
         if any(run.warnings for run in runs) and (not columns or "warnings" in columns):
             print("warnings: what a run was warned of; lottery show RUN has the lines")
         if len(settings) > MOST:
@@ -84,9 +85,14 @@ def main(arguments: list[str]) -> int:
 def ordered(runs: list[Facts], sort: str) -> list[Facts]:
     """Return the runs by the columns of `sort`, the first counting most; "-" turns one round.
 
-    Runs that have none of it come last. Raises UsageError for what is no column or setting.
+    What was measured goes from the worst to the best. Runs that have none of it come last. Raises
+    UsageError for what is no column or setting.
     """
     from lottery.results.order import rank
+
+    def standing(run: Facts) -> tuple[str, Any]:
+        found, metric = run.values(key)[0], run.measure(key)
+        return (metric.name, rank(metric.gain(found, 0.0))) if metric else ("", rank(found))
 
     for word in reversed([w for w in sort.split(",") if w]):
         key, back = word.removeprefix("-"), word.startswith("-")
@@ -95,7 +101,7 @@ def ordered(runs: list[Facts], sort: str) -> list[Facts]:
         there = {run for run in runs if run.values(key) and run.values(key)[0] is not None}
         rest = [run for run in runs if run not in there]
         some = [run for run in runs if run in there]
-        runs = sorted(some, key=lambda run: rank(run.values(key)[0]), reverse=back) + rest
+        runs = sorted(some, key=standing, reverse=back) + rest
     return runs
 
 
@@ -109,11 +115,11 @@ def asked(runs: Sequence[Facts], text: str) -> list[str]:
 
 def known(runs: Sequence[Facts], key: str, option: str) -> None:
     """Raise UsageError where no run has a column, option or setting of this name."""
-    from lottery.results.facts import ALSO, COLUMNS
+    from lottery.results.facts import ALSO
 
     names = dict.fromkeys(name for run in runs for name in run.keys)
     if runs and key not in names:
-        hint = suggestion(key, names) or f"; columns are {', '.join((*COLUMNS, *ALSO))}"
+        hint = suggestion(key, names) or f"; columns are {', '.join((*runs[0].columns, *ALSO))}"
         raise UsageError(f"ls: {option}={key}: no run has that{hint} (lottery ls --help)")
 
 
@@ -124,24 +130,39 @@ def exact(run: Facts, columns: Sequence[str]) -> dict[str, Any]:
 
 def laid_out(
     runs: Sequence[Facts], columns: Sequence[str], settings: Sequence[str]
-) -> tuple[list[str], list[list[str]]]:
-    """Return heads and cells for people: what is asked for, or what says something."""
+) -> tuple[list[str], list[list[str]], list[str]]:
+    """Return heads and cells for people, what is asked for or what says something.
+
+    And the heads that end on the right.
+    """
     usual = [*FIRST, *settings[:MOST], *LAST]
     shown = list(columns) or [key for key in usual if useful(key, runs)]
+    mixed = len({run.metric.name for run in runs}) > 1
     for apart in ("id", "replicate", "folder"):  # no two runs may look the same
-        rows = [[cell(run, renamed(key)) for key in shown] for run in runs]
+        rows = [[cell(run, renamed(key), mixed) for key in shown] for run in runs]
         if len(set(map(tuple, rows))) == len(runs):
             break
         shown += [] if apart in shown else [apart]
-    heads = [HEADS.get(key, key) for key in map(renamed, shown)]
-    return heads, [[cell(run, renamed(key)) for key in shown] for run in runs]
+    heads = [head(renamed(key), runs, mixed) for key in shown]
+    right = [h for h, key in zip(heads, shown, strict=True) if any(r.measure(key) for r in runs)]
+    cells = [[cell(run, renamed(key), mixed) for key in shown] for run in runs]
+    return heads, cells, [*NUMBERS, *right]
 
 
 def renamed(key: str) -> str:
-    """Return the column that a short name stands for."""
-    from lottery.results.facts import ALSO
+    """Return the column that a short name stands for; test and val are of each run's own metric."""
+    from lottery.results.facts import ALSO, REACHED
 
-    return key if key == "age" else ALSO.get(key, key)
+    return key if key in ("age", *REACHED) else ALSO.get(key, key)
+
+
+def head(key: str, runs: Sequence[Facts], mixed: bool) -> str:
+    """Return the head of a column; where runs measure different things, cells say what."""
+    from lottery.results import facts, measures
+
+    if key == "replicate" or (mixed and key in facts.REACHED) or not runs:
+        return {"replicate": "rep"}.get(key, key)
+    return measures.head(runs[0].column(key) if key in facts.REACHED else key, measures.known(runs))
 
 
 def useful(key: str, runs: Sequence[Facts]) -> bool:
@@ -150,33 +171,34 @@ def useful(key: str, runs: Sequence[Facts]) -> bool:
     if key == "name":
         usual = ("{model}_{dataset}_{method}".format(**r).replace("/", "-") for r in rows)
         return any(r["name"] != name for r, name in zip(rows, usual, strict=True))
-    if key == "val_accuracy":
-        return any(r["test_accuracy"] is None and r["val_accuracy"] is not None for r in rows)
+    if key == "val":
+        return any(run.values("test") == [None] != run.values("val") for run in runs)
     return key not in ("left", "warnings") or any(r[key] not in (None, "") for r in rows)
 
 
-def cell(run: Facts, key: str) -> str:
+def cell(run: Facts, key: str, mixed: bool = False) -> str:
     """Return a cell for people."""
-    from lottery.results.facts import COLUMNS, age
+    from lottery.results.facts import REACHED, age
     from lottery.results.filters import MEASURED, spelled
     from lottery.results.formats import about
 
     if key == "age":
         return about(age(run.row["started"]))
     values = run.values(key)
-    if not values or (values[0] is None and key in COLUMNS):
+    if not values or (values[0] is None and run.column(key) in run.columns):
         return ""
     value = values[0]
     if key == "levels":
         return str(values[1])
-    if key in ("test_accuracy", "val_accuracy"):
-        return f"{100 * value:.2f}"
+    if metric := run.measure(key):
+        alone = mixed and key in REACHED
+        return f"{metric.label} {metric.said(value)}" if alone else metric.shown(value)
     if key in ("left", "seconds"):
         return about(value)
     return f"{value:.4g}" if key in MEASURED else printable(spelled(value))
 
 
-def fitted(heads: list[str], rows: list[list[str]], room: int | None) -> str:
+def fitted(heads: list[str], rows: list[list[str]], right: Sequence[str], room: int | None) -> str:
     """Return the table, no wider than there is room if that can be.
 
     What is the same in every line is said once above it; then long names lose their middle.
@@ -198,7 +220,7 @@ def fitted(heads: list[str], rows: list[list[str]], room: int | None) -> str:
         short = [[*row[:place], shortened(row[place], most), *row[place + 1 :]] for row in rows]
         rows = short if len(set(map(tuple, short))) == len(set(map(tuple, rows))) else rows
     above = [wrapped(f"all: {', '.join(said)}")] if said else []
-    return "\n".join([*above, aligned(heads, rows, NUMBERS)])
+    return "\n".join([*above, aligned(heads, rows, right)])
 
 
 def too_wide(heads: Sequence[str], rows: Sequence[Sequence[str]], room: int | None) -> int:

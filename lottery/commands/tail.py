@@ -88,7 +88,7 @@ def follow(folder: Path, every: float) -> int:
             mark = (said["level"], said["branch"], said["row"])
             quiet = monotonic() - said_at >= QUIET
             if mark != shown or quiet:
-                print(line(said), flush=True)
+                print(line(said, run.metric), flush=True)
                 shown, said_at = mark, monotonic()
         if telling.unheard():
             return DONE
@@ -97,12 +97,12 @@ def follow(folder: Path, every: float) -> int:
 
 def new_levels(folder: Path, before: int) -> int:
     """Print the levels that were not there before, with the table's head at first; count them."""
-    from lottery.results.facts import level_rows
+    from lottery.results.facts import Facts, level_rows
     from lottery.results.results import level_table
 
     rows = level_rows(folder)
     if len(rows) > before:
-        head, *lines = level_table(rows).splitlines()
+        head, *lines = level_table(rows, Facts(folder).metric).splitlines()
         print("\n".join([*([] if before else [head]), *lines[before:]]), flush=True)
     return len(rows)
 

@@ -9,10 +9,11 @@ from lottery.errors import DamagedError, DiskError
 from lottery.experiment.run import Run
 from lottery.experiment.tables import read_rows
 from lottery.results.folders import lost, runs_in
-from lottery.results.results import branch_tables, branches, level_table, number, percent, sound
+from lottery.results.results import branch_tables, branches, level_table, number, sound
 from lottery.results.sanity import POSITIONS, judge, sanity_table
 from lottery.storage import disk, locks
 from lottery.storage.tables import table
+from lottery.terms.metric import ACCURACY
 from lottery.wording.text import near, printable
 
 
@@ -51,7 +52,7 @@ def judged(run: Run) -> str:
     with locks.lock(base / ".lock"):  # against the other replicates
         disk.sweep(base)
         disk.write_if_new(base / "sanity.csv", table(rows))
-    return sanity_table(rows)
+    return sanity_table(rows, run.task.metrics[0])
 
 
 def readable(run: Run, folder: Path) -> bool:
@@ -69,22 +70,27 @@ def closing(run: Run, rows: list[dict[str, Any]], follow: bool) -> str:
 
     After `lottery branch` the tables are those of its branches.
     """
-    tables = [level_table(rows)]
+    metric = run.task.metrics[0]
+    tables = [level_table(rows, metric)]
     if follow:
         made = branches(run.folder)
-        tables = list(branch_tables(rows[:1], made[made["branch"].isin([*run.parts.branches])]))
+        made = made[made["branch"].isin([*run.parts.branches])]
+        tables = list(branch_tables(rows[:1], made, metric))
     counts = ", ".join(f"{number} {how}" for how, number in run.counts.items())
     return "\n\n".join([*tables, f"levels: {counts}\n{near(run.folder)}"])
 
 
 def in_a_line(run: Run, rows: list[dict[str, Any]]) -> str:
     """Return what a job of a sweep reached, what was trained and shared, and the path."""
-    last, split = rows[-1], "test" if number(rows[-1].get("test_accuracy")) else "val"
-    found, dense = (row.get(f"{split}_accuracy") for row in (last, rows[0]))
+    metric, last = run.task.metrics[0], rows[-1]
+    split = "test" if number(last.get(f"test_{metric.name}")) else "val"
+    found, dense = (row.get(f"{split}_{metric.name}") for row in (last, rows[0]))
     words = [f"level {last['level']}, density {last['density']:.4g}"]
     if found is not None and number(found):
-        words.append(f"{split} {percent(found)} %")
+        named = split if metric.name == ACCURACY.name else f"{split} {metric.label}"
+        words.append(f"{named} {metric.said(found)}")
         if dense is not None and last is not rows[0]:
-            words[-1] += f" ({100 * (float(found) - float(dense)):+.2f} to dense)"
+            gain = metric.shown(metric.gain(float(found), float(dense)), "+", dense)
+            words[-1] += f" ({gain} to dense)"
     words += [f"{count} {how}" for how, count in run.counts.items() if count]
     return f"{', '.join(words)}; {near(run.folder)}"

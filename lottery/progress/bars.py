@@ -15,6 +15,7 @@ from tqdm import tqdm
 from lottery.progress.pulse import Pulse
 from lottery.progress.sweep import Sweep, clock
 from lottery.storage.warned import Warned, warned
+from lottery.terms.metric import ACCURACY, Metric
 
 if TYPE_CHECKING:
     from lottery.terms.task import Task
@@ -145,8 +146,8 @@ class Progress:
         return None if pace is None else (self.total - self.done + self.later) * pace
 
     def news(self, row: Row, times: bool) -> str:
-        """Return one line of epoch, loss, accuracy, speed and the time left."""
-        words = [words_of(row)]
+        """Return one line of epoch, loss, what is measured, speed and the time left."""
+        words = [words_of(row, self.task.metrics[0])]
         pace, left = self.pace(), self.left()
         if pace and left is not None:
             size = self.task.size("train") / self.task.steps_per_epoch
@@ -161,14 +162,14 @@ class Progress:
     def tell_beside(self, row: Row) -> None:
         """Show beside the bar all that there is to say, or of that what a narrow one has room for.
 
-        The time left stays longest, then the accuracy, the loss, the epoch.
+        The time left stays longest, then what is measured, the loss, the epoch.
         """
         if self.one or columns() >= WIDE:
             self.bar.set_postfix_str(self.news(row, times=False))
             return
         left = self.left()
         words = [] if left is None else [f"{clock(left)} left"]
-        words += reversed(parts_of(row))
+        words += reversed(parts_of(row, self.task.metrics[0]))
         while words and len(self.title) + TAKEN + len("  ".join(words)) > columns():
             words.pop()
         self.bar.bar_format = f"{NARROW} {'  '.join(words)}"
@@ -262,17 +263,18 @@ def columns() -> int:
         return WIDE
 
 
-def words_of(row: Row) -> str:
-    """Return epoch, loss and accuracy of a row of a curve, those that it has."""
-    return "  ".join(parts_of(row))
+def words_of(row: Row, metric: Metric = ACCURACY) -> str:
+    """Return epoch, loss and metric of a row of a curve, those that it has."""
+    return "  ".join(parts_of(row, metric))
 
 
-def parts_of(row: Row) -> list[str]:
+def parts_of(row: Row, metric: Metric = ACCURACY) -> list[str]:
     """Return what `words_of` does, apart."""
-    split = "val" if "val_accuracy" in row else "test"
+    split = "val" if f"val_{metric.name}" in row else "test"
     words = [f"epoch {row['epoch']:.4g}"] if "epoch" in row else []
     if not math.isnan(row.get("train_loss", math.nan)):
         words.append(f"loss {row['train_loss']:.4f}")
-    if f"{split}_accuracy" in row:
-        words.append(f"{split} {row[f'{split}_accuracy']:.4f}")
+    if (found := row.get(f"{split}_{metric.name}")) is not None:
+        named = split if metric.name == ACCURACY.name else f"{split} {metric.label}"
+        words.append(f"{named} {f'{found:.4f}' if metric.percent else metric.shown(found)}")
     return words

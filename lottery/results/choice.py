@@ -144,10 +144,10 @@ def narrowed(
         known = dict.fromkeys(k for one in facts for k in one.keys)
         hint = suggestion(asked.key, [*options, *known])
         raise UsageError(f"{head}no run has '{asked.key}'{hint} (in '{word}')")
-    kept = [(one, place) for one, v in found if (place := asked.place(v)) is not None]
+    kept = fitting(asked, found)
     if not kept:
         asked = filters.as_written(asked, [v for _, values in found for v in values])
-        kept = [(one, place) for one, v in found if (place := asked.place(v)) is not None]
+        kept = fitting(asked, found)
     if kept:
         for one in lost(found, [one for one, _ in kept], asked.key):
             warnings.warn(
@@ -156,8 +156,16 @@ def narrowed(
                 stacklevel=2,
             )
         return kept
-    there = dict.fromkeys(asked.shown(values[0]) for _, values in found if values)
+    there = dict.fromkeys(asked.shown(v[0], one.measure(asked.key)) for one, v in found if v)
     raise UsageError(f"{head}no run with {word}; {asked.key} is {brief(there)}")
+
+
+def fitting(
+    asked: filters.Filter, found: Sequence[tuple[Facts, list[Any]]]
+) -> list[tuple[Facts, int]]:
+    """Return the runs whose values are as a filter says, each with the place of its value."""
+    places = [(one, asked.place(values, one.measure(asked.key))) for one, values in found]
+    return [(one, place) for one, place in places if place is not None]
 
 
 def lost(found: Sequence[tuple[Facts, list[Any]]], kept: Sequence[Facts], key: str) -> list[Facts]:

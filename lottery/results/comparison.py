@@ -1,17 +1,19 @@
 """Compare configs over their replicates, density by density. Imports neither torch nor pandas."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import operator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from lottery.errors import DamagedError, DiskError
-from lottery.results import order, stats
-from lottery.results.facts import WHOSE, Facts, level_rows, number, recorded, spokesman
+from lottery.results import measures, order, stats
+from lottery.results.facts import WHOSE, Facts, level_rows, number, recorded, spokesman, value
 from lottery.results.folders import configs
 from lottery.storage.warned import Warned, kinds
+from lottery.terms.metric import ACCURACY, Metric
 
 NEAR = 0.02  # densities that differ by this share at most count as one
 WHAT = tuple(column for column in WHOSE if column != "replicate")
@@ -30,6 +32,11 @@ class Group:
     def facts(self) -> Facts:
         """What the first replicate says of itself whose record is whole."""
         return spokesman(self.folders)
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """What was measured of the nets, the first that of verdicts."""
+        return self.facts.metrics if self.folders else (ACCURACY,)
 
     @property
     def ident(self) -> str:
@@ -65,10 +72,27 @@ class Group:
         """Return the density of a level, the mean over replicates."""
         return fmean(float(row["density"]) for row in self.levels[level].values())
 
-    def values(self, level: int, metric: str) -> dict[int, float]:
-        """Return the finite values of a metric at a level, by replicate."""
-        found = {k: number(row.get(metric)) for k, row in self.levels.get(level, {}).items()}
-        return {k: value for k, value in found.items() if value is not None}
+    def measure(self, column: str, tolerance: float | None = None) -> Metric | None:
+        """Return the metric that a column holds; None for a loss, and for anything else.
+
+        `tolerance` stands in place of its own, where it is given.
+        """
+        found = measures.metric_of(column, self.metrics)
+        return found if found is None or tolerance is None else replace(found, tolerance=tolerance)
+
+    def allowance(self, column: str, tolerance: float | None = None) -> float:
+        """Return what counts as no difference of a metric, in its unit; 0 for any other column."""
+        if (metric := self.measure(column, tolerance)) is None:
+            return 0.0
+        dense = metric.average(list(self.values(0, column).values()))
+        chance = self.facts.chance if metric.of == "span" else None
+        return metric.allowance(dense, chance if metric.name == self.metrics[0].name else None)
+
+    def values(self, level: int, column: str) -> dict[int, float]:
+        """Return the values of a column at a level, by replicate: finite, or those of a metric."""
+        read = value if self.measure(column) else number
+        found = {k: read(row.get(column)) for k, row in self.levels.get(level, {}).items()}
+        return {k: v for k, v in found.items() if v is not None}
 
     def key(self, level: int, replicate: int) -> str:
         """Return the key of a trained level in the store; "" where its table has none."""
@@ -145,7 +169,7 @@ def met(some: Sequence[Group], first: int, near: float) -> list[dict[int, int]]:
 def compare(
     some: Sequence[Group],
     metric: str = "test_accuracy",
-    tolerance: float = stats.TOLERANCE,
+    tolerance: float | None = None,
     first: int = 0,
     near: float = NEAR,
     every: bool = False,
@@ -153,12 +177,13 @@ def compare(
 ) -> list[dict[str, Any]]:
     """Return a row a common density (see `common`) and group.
 
-    `mean` of the metric over replicates with its 95 % interval `low` to `high`; `dense_difference`
+    `mean` of a column over replicates with its 95 % interval `low` to `high`; `dense_difference`
     to the same replicates' level 0, with its interval, and the verdict of `stats.RULE`, which is
-    for accuracies; `difference` to the group number `first` over the replicates that both have,
-    with its interval. Each has the p of a paired t-test, alone and adjusted over its `family`: the
-    levels of the group that are shown. NaN for what there is not. `warnings` are the kinds of what
-    its replicates were warned of at the level.
+    for metrics; `difference` to the group number `first` over the replicates that both have, with
+    its interval. A difference of a metric is above 0 where that is better. Each has the p of a
+    paired t-test, alone and adjusted over its `family`: the levels of the group that are shown. NaN
+    for what there is not. `warnings` are the kinds of what its replicates were warned of at the
+    level. `tolerance` is in the terms of the metric, None for its own.
     """
     places = common(some, first, near, every)
     found: dict[tuple[int, int], dict[str, Any]] = {}
@@ -176,33 +201,46 @@ def compare(
 
 
 def reached(
-    group: Group, levels: Sequence[int], metric: str, tolerance: float, correction: str = "holm"
+    group: Group,
+    levels: Sequence[int],
+    metric: str,
+    tolerance: float | None,
+    correction: str = "holm",
 ) -> dict[int, dict[str, Any]]:
     """Return what a group reached at levels, and how sparse ones stand to its dense level.
 
     The levels are one family of verdicts.
     """
     changes = [list(to_dense(group, level, metric).values()) for level in levels]
+    measure, allowed = group.measure(metric), group.allowance(metric, tolerance)
     found = {}
     for level, some, test in zip(levels, changes, stats.tested(changes, correction), strict=True):
         values = group.values(level, metric)
-        ends = zip(("mean", "low", "high"), stats.interval(list(values.values())), strict=True)
-        gap = zip(("dense_difference", "dense_low", "dense_high"), stats.interval(some),
-                  strict=True)  # fmt: skip
+        ends = zip(("mean", "low", "high"), stats.reach(list(values.values()), measure),
+                   strict=True)  # fmt: skip
+        gap = zip(("dense_difference", "dense_low", "dense_high"), stats.reach(some), strict=True)
         ps = {"dense_p": test.p, "dense_p_adjusted": test.adjusted, "dense_family": test.family}
-        accurate = metric.endswith("accuracy")
-        judged = stats.verdict(some, tolerance, test.adjusted) if accurate else ""
+        judged = stats.verdict(some, allowed, test.adjusted) if measure else ""
         head = {"replicates": len(values), **dict(ends), "dense_pairs": len(some)}
         found[level] = {**head, **dict(gap), **ps, "verdict": judged}
     return found
 
 
 def to_dense(group: Group, level: int, metric: str) -> dict[int, float]:
-    """Return the changes of a sparse level to its dense one, by replicate; {} where none is."""
+    """Return the changes of a sparse level to its dense one, by replicate; {} where none is.
+
+    Of a metric they are above 0 where the sparse one is better.
+    """
     if group.density(level) == 1 or 0 not in group.levels or group.density(0) < 1:
         return {}
     dense = group.values(0, metric)
-    return {k: v - dense[k] for k, v in group.values(level, metric).items() if k in dense}
+    gain = gain_of(group.measure(metric))
+    return {k: gain(v, dense[k]) for k, v in group.values(level, metric).items() if k in dense}
+
+
+def gain_of(metric: Metric | None) -> Callable[[float, float], float]:
+    """Return what subtracts, so that above 0 is better; the plain change of what is no metric."""
+    return metric.gain if metric else operator.sub
 
 
 def against(
@@ -216,19 +254,20 @@ def against(
 
     The levels are one family of tests, but for those that are the very same trained nets.
     """
+    gain = gain_of(group.measure(metric))
     gaps: list[list[float]] = []
     family: list[list[float]] = []
     for level, theirs in pairs:
         mine, those = group.values(level, metric), other.values(theirs, metric) if other else {}
         both = [k for k in mine if k in those]
-        gaps.append([mine[k] - those[k] for k in both])
+        gaps.append([gain(mine[k], those[k]) for k in both])
         one = other and all(group.key(level, k) == other.key(theirs, k) != "" for k in both)
         family.append([] if one else gaps[-1])
     keys = ("difference", "difference_low", "difference_high")
     return [
         {
             "pairs": len(gap),
-            **dict(zip(keys, stats.interval(gap), strict=True)),
+            **dict(zip(keys, stats.reach(gap), strict=True)),
             "p": test.p,
             "p_adjusted": test.adjusted,
             "family": test.family,

@@ -10,6 +10,7 @@ from lottery.results.comparison import Group
 from lottery.results.facts import Facts
 from lottery.results.filters import spelled
 from lottery.results.formats import CUT, numeral, widths_of
+from lottery.terms.metric import Metric
 from lottery.wording.text import printable
 
 MARK = "*"  # beside the mean of a level that a replicate was warned of
@@ -34,23 +35,27 @@ def tables(
     yield "", legend(some)
     if settings:
         yield "settings that differ", settings_table(some, settings)
-    metric = str(rows[0]["metric"])
-    percent = metric.endswith("accuracy")
+    column = str(rows[0]["metric"])
+    metric = measure(some, column)
     place = "at common densities" if len(some) > 1 and not every else "at each density"
-    title = f"{metric.replace('_', ' ')}{' in %' if percent else ''} {place}"
-    yield title, results_table(some, rows, first, percent, most)
+    title = f"{column.replace('_', ' ')}{' in %' if metric and metric.percent else ''} {place}"
+    yield title, results_table(some, rows, first, metric, most)
+
+
+def measure(some: Sequence[Group], column: str, tolerance: float | None = None) -> Metric | None:
+    """Return the metric that a column of the groups holds."""
+    return next((m for group in some if (m := group.measure(column, tolerance))), None)
 
 
 def explained(
-    some: Sequence[Group], rows: Sequence[dict[str, Any]], tolerance: float
+    some: Sequence[Group], rows: Sequence[dict[str, Any]], tolerance: float | None
 ) -> Iterator[str]:
     """Yield how to read the tables, a line each."""
     if len(some) > 1 and not any(group.settings != some[0].settings for group in some):
         yield "no setting that decides the numbers differs"
-    accurate = str(rows[0]["metric"]).endswith("accuracy")
-    if accurate:
-        yield from stats.RULE.splitlines()
-        yield f"  tolerance      {100 * tolerance:.4g} points"
+    metric = measure(some, str(rows[0]["metric"]), tolerance)
+    if metric:
+        yield from stats.rule(metric)
     if any(not math.isnan(row[key]) for row in rows for key in ("dense_p", "p")):
         yield "p: paired t-test over replicates, two-sided"
         yield f"  correction     {corrected(some, rows)}"
@@ -122,18 +127,19 @@ def results_table(
     some: Sequence[Group],
     rows: Sequence[dict[str, Any]],
     first: int,
-    percent: bool,
+    metric: Metric | None,
     most: int | None = None,
 ) -> Table:
     """Return a line a density and group: mean, change to dense, verdict, change to the first."""
-    heads = ["density", "run", "mean", "change to dense", "verdict"]
-    heads += [f"change to {some[first].label}", "p"] if len(some) > 1 else []
+    to = stats.change_to(metric)
+    heads = ["density", "run", "mean", f"{to} dense", "verdict"]
+    heads += [f"{to} {some[first].label}", "p"] if len(some) > 1 else []
     cells = []
     for row in rows:
-        mean = around(row["mean"], row["high"] - row["mean"], row["replicates"], percent)
+        mean = around(row, metric)
         mean = MARKED.sub(rf"\g<0>{MARK}", mean, count=1) if row["warnings"] else mean
-        dense = change(row, "dense_difference", "dense_low", "dense_high", percent)
-        other = change(row, "difference", "difference_low", "difference_high", percent)
+        dense = change(row, "dense_difference", "dense_low", "dense_high", metric)
+        other = change(row, "difference", "difference_low", "difference_high", metric)
         if other and row["pairs"] < row["replicates"]:
             other += f" n={row['pairs']}"
         verdict = row["verdict"] if row["density"] < 1 else "(dense)"
@@ -163,23 +169,37 @@ def narrowed(heads: list[str], cells: list[list[str]], most: int | None) -> Line
     return heads, cells
 
 
-def around(mean: float, reach: float, count: int, percent: bool) -> str:
-    """Return a mean, half of its interval, and of how many: 97.21 ± 0.34 (n=3)."""
+def around(row: dict[str, Any], metric: Metric | None) -> str:
+    """Return a mean, half of its interval, and of how many: 97.21 ± 0.34 (n=3).
+
+    The interval of a mean of logarithms has no half: 30.2 (28.1 to 32.5; n=3).
+    """
+    mean, low, high = row["mean"], row["low"], row["high"]
+    count, wide = f"n={row['replicates']}", high - mean
     if math.isnan(mean):
         return ""
-    said = f"{100 * mean:.2f}" if percent else numeral(mean, reach)
-    if not math.isnan(reach):
-        said += f" ± {100 * reach:.2f}" if percent else f" ± {numeral(reach, reach)}"
-    return f"{said} (n={count})"
+    said = written(mean, wide, metric)
+    if math.isnan(wide):
+        return f"{said} ({count})"
+    if metric and metric.mean == "log":
+        return f"{said} ({written(low, wide, metric)} to {written(high, wide, metric)}; {count})"
+    return f"{said} ± {written(wide, wide, metric)} ({count})"
 
 
-def change(row: dict[str, Any], key: str, low: str, high: str, percent: bool) -> str:
+def written(value: float, reach: float, metric: Metric | None, sign: str = "") -> str:
+    """Return a number with two decimals where those are points or per cent, else as it is sure."""
+    if metric is None or not metric.in_points:
+        return numeral(value, reach, sign)
+    return metric.shown(value, sign)
+
+
+def change(row: dict[str, Any], key: str, low: str, high: str, metric: Metric | None) -> str:
     """Return a difference and its interval, +0.09 (-0.44 to +0.62), unless all are the same."""
     numbers = (row[key], row[low], row[high])
     if math.isnan(numbers[0]):
         return ""
     reach = (numbers[2] - numbers[1]) / 2
-    said = [f"{100 * v:+.2f}" if percent else numeral(v, reach, "+") for v in numbers]
+    said = [written(v, reach, metric, "+") for v in numbers]
     if numbers[1] == numbers[2]:
         return f"{said[0]} ({stats.SAME})"
     return said[0] if math.isnan(reach) else f"{said[0]} ({said[1]} to {said[2]})"

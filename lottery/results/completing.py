@@ -26,7 +26,7 @@ def complete(options: Iterable[str], start: str, words: Sequence[str]) -> list[s
         found = [f"{key}={before}{value}" for value in values(key, options, folders)]
     else:
         first = [Facts(folders[0])] if folders else []
-        keys = [*options, *(k for run in first for k in (*ALSO, *COLUMNS, *run.choices))]
+        keys = [*options, *(k for run in first for k in (*ALSO, *run.columns, *run.choices))]
         found = [f"{key}=" for key in keys]
         found += [name for f in folders for name in (f.parent.parent.name, f.parent.name)]
     return [w for w in dict.fromkeys(found) if w.startswith(start) and PLAIN.fullmatch(w)]
@@ -35,9 +35,11 @@ def complete(options: Iterable[str], start: str, words: Sequence[str]) -> list[s
 def values(key: str, options: Iterable[str], folders: Sequence[Path]) -> list[str]:
     """Return what can stand after KEY=: columns, or the values that the runs have."""
     if key in LISTS:
-        return [*ALSO, *COLUMNS]
+        return [*ALSO, *(Facts(folders[0]).columns if folders else COLUMNS)]
     if key in options:
         return []
     asked = Filter(key, key, "=", ())
-    found = [one.values(key) for one in map(Facts, folders)]
-    return list(dict.fromkeys(asked.shown(value) for some in found for value in some))
+    found = [
+        asked.shown(v, one.measure(key)) for one in map(Facts, folders) for v in one.values(key)
+    ]
+    return list(dict.fromkeys(found))

@@ -19,10 +19,12 @@ from lottery.progress import pulse
 from lottery.storage import records
 from lottery.storage.settings import read_settings
 from lottery.storage.warned import Warned, kinds, of_record
+from lottery.terms.metric import ACCURACY, Metric, chance_of, metrics_of
 from lottery.wording.text import without_password
 
 WHOSE = ("name", "id", "replicate", "model", "dataset", "method", "rewind")  # of every table
 ALSO = {"prune": "method", "test": "test_accuracy", "val": "val_accuracy", "age": "started"}
+REACHED = ("val", "test")  # splits, of each metric, that a run is listed with
 POINT = ("path", "to", "steps")  # settings of a rewind that say where it leads
 LONGEST_WORD = 20  # characters of a setting that stands in a column of words
 
@@ -37,6 +39,35 @@ class Facts:
     def record(self) -> dict[str, Any]:
         """run.json; where it is damaged, only a state that says so."""
         return records.read_record(self.folder)
+
+    @cached_property
+    def metrics(self) -> tuple[Metric, ...]:
+        """What was measured of the nets; the first decides."""
+        return metrics_of(self.record)
+
+    @property
+    def metric(self) -> Metric:
+        """What verdicts, figures and tables go by."""
+        return self.metrics[0]
+
+    @property
+    def chance(self) -> float | None:
+        """What of that needs no net; None for unknown."""
+        return chance_of(self.record)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of `row`."""
+        return columns(self.metrics)
+
+    def column(self, key: str) -> str:
+        """Return the column that a key stands for: test is that of the first metric."""
+        return f"{key}_{self.metric.name}" if key in REACHED else ALSO.get(key, key)
+
+    def measure(self, key: str) -> Metric | None:
+        """Return the metric that a key of `row` stands for; None for any other."""
+        split, _, name = self.column(key).partition("_")
+        return next((m for m in self.metrics if split in REACHED and m.name == name), None)
 
     @cached_property
     def warnings(self) -> list[Warned]:
@@ -103,9 +134,9 @@ class Facts:
     def row(self) -> dict[str, Any]:
         """A row of `lottery ls`: `WHOSE`, then how far the run came and what it reached.
 
-        `levels` counts the pruned levels that are done. `density` and the accuracies, shares of 1,
-        are those of the last level; None where there are none. `left` is in seconds, of a run that
-        is at work.
+        `levels` counts the pruned levels that are done. `density` and what was measured, shares of
+        1, are those of the last level; None where there are none. `left` is in seconds, of a run
+        that is at work.
         """
         wrong = ""
         try:
@@ -121,7 +152,8 @@ class Facts:
             **self.whose,
             "levels": max(0, len(rows) - 1),
             "levels_asked": self.record.get("levels_asked"),
-            **{k: number(last.get(k)) for k in ("density", "val_accuracy", "test_accuracy")},
+            "density": number(last.get("density")),
+            **{column: value(last.get(column)) for column in reached(self.metrics)},
             "state": state,
             "started": self.record.get("started"),
             "ended": self.record.get("ended"),
@@ -148,7 +180,7 @@ class Facts:
         `rewind` is "step 2ep" as a column and "step" as an option, so there may be several. Of
         `levels` the second is how many are done of those asked for: 2/3.
         """
-        column = ALSO.get(key, key)
+        column = self.column(key)
         if column in WHOSE:
             found = [self.whose[column]]
         elif column == "levels":
@@ -156,7 +188,7 @@ class Facts:
             found = [self.row[column], f"{self.row[column]}/{'?' if asked is None else asked}"]
         elif column == "warnings":
             found = [self.row[column], *kinds(self.warnings)]
-        elif column in COLUMNS:
+        elif column in self.columns:
             found = [self.row[column]]
         else:
             found = []
@@ -166,11 +198,21 @@ class Facts:
     @property
     def keys(self) -> list[str]:
         """Everything that `values` knows."""
-        return [*COLUMNS, *ALSO, *self.choices, *self.flat]
+        return [*self.columns, *ALSO, *self.choices, *self.flat]
 
 
-COLUMNS = (*WHOSE, "levels", "levels_asked", "density", "val_accuracy", "test_accuracy", "state",
-           "started", "ended", "seconds", "left", "warnings", "folder")  # fmt: skip
+def reached(metrics: Sequence[Metric]) -> tuple[str, ...]:
+    """Return the columns of what a run of these metrics reached."""
+    return tuple(f"{split}_{metric.name}" for metric in metrics for split in REACHED)
+
+
+def columns(metrics: Sequence[Metric]) -> tuple[str, ...]:
+    """Return the columns of `Facts.row`, of a run of these metrics."""
+    return (*WHOSE, "levels", "levels_asked", "density", *reached(metrics), "state", "started",
+            "ended", "seconds", "left", "warnings", "folder")  # fmt: skip
+
+
+COLUMNS = columns([ACCURACY])  # of runs that say nothing else
 
 
 def spokesman(folders: Sequence[Path]) -> Facts:
@@ -215,14 +257,17 @@ def level_rows(folder: Path) -> list[dict[str, Any]]:
 
 
 def cell(text: object) -> Any:
-    """Return a cell of a CSV as a number where it is one; None where it is empty or not finite."""
+    """Return a cell of a CSV as a number where it is one; None where it is empty or NaN.
+
+    A perplexity may be inf.
+    """
     if not isinstance(text, str) or not text:
         return None
     try:
         number = float(text)
     except ValueError:
         return text
-    if not math.isfinite(number):
+    if math.isnan(number):
         return None
     return int(number) if number.is_integer() and "." not in text and "e" not in text else number
 
@@ -230,6 +275,11 @@ def cell(text: object) -> Any:
 def number(value: object) -> float | None:
     """Return a number that may be one; None for anything else."""
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def value(cell: object) -> float | None:
+    """Return what was measured, which may be inf; None for anything else."""
+    return float(cell) if isinstance(cell, int | float) and not math.isnan(cell) else None
 
 
 def age(started: object, now: datetime.datetime | None = None) -> float | None:

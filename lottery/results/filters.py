@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from collections.abc import Sequence
@@ -14,14 +15,14 @@ import yaml
 from lottery.errors import UsageError
 from lottery.results.facts import ALSO, age
 from lottery.results.formats import about
+from lottery.terms.metric import Metric
 from lottery.wording import synonyms
 from lottery.wording.spelling import plain
 
 GRAMMAR = "KEY=VALUE[,VALUE...], KEY!=VALUE[,VALUE...], 'KEY>NUMBER', >=, < or <="
 WORD = re.compile(r"([A-Za-z_][\w./@-]*?)(!=|>=|<=|=|>|<)(.*)", re.DOTALL)
 SIGNS = {">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le}
-MEASURED = ("density", "val_accuracy", "test_accuracy", "seconds", "left")  # columns, rounded
-SHARES = ("val_accuracy", "test_accuracy")  # ... that are shown in per cent
+MEASURED = ("density", "seconds", "left")  # columns, rounded, beside those of a metric
 DIGITS = 3  # of a rounded number that count, at least
 AMOUNT = re.compile(
     r"([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?) ?(%|ep|it|s|min|h|d|)", re.IGNORECASE
@@ -41,45 +42,47 @@ class Filter:
     sign: str
     wanted: tuple[str, ...]
 
-    @property
-    def column(self) -> str:
-        """The column that the key stands for, or the key itself."""
-        return ALSO.get(self.key, self.key)
-
-    def place(self, values: Sequence[Any]) -> int | None:
+    def place(self, values: Sequence[Any], metric: Metric | None = None) -> int | None:
         """Return which of the wanted values the run's values are, the first 0; None: left out.
 
-        A number above 1, or with %, is one of per cent where the column is an accuracy.
+        `metric` is what the key stands for in that run, if it does. A number above 1, or with %,
+        is one of per cent where that is a share.
         """
         if self.key == "age":
             values = [age(value) for value in values]
         if self.sign in SIGNS:
-            return 0 if any(self.beyond(value) for value in values) else None
-        fits = (i for i, text in enumerate(self.wanted) for v in values if self.same(v, text))
+            return 0 if any(self.beyond(value, metric) for value in values) else None
+        fits = (
+            i for i, text in enumerate(self.wanted) for v in values if self.same(v, text, metric)
+        )
         found = next(fits, None)
         if self.sign == "!=":
             return 0 if found is None else None
         return found
 
-    def same(self, value: Any, text: str) -> bool:
+    def same(self, value: Any, text: str, metric: Metric | None = None) -> bool:
         """Say whether a value is the one that was typed: by its words, with *, or as a number.
 
         Of what is measured, and shown rounded, the digits that were typed count; a length of time,
-        and an accuracy, is also what `lottery ls` shows: 2h, 0.50. A date is any time of that date.
+        and a metric, is also what `lottery ls` shows: 2h, 0.50. A date is any time of that date.
         """
-        shown = self.shown(value)
+        shown = self.shown(value, metric)
         text = text.replace(" ", "") if self.key in TIMES else text
-        bare = shown.removesuffix("%") if self.column in SHARES else shown  # as in a column of ls
+        bare = shown.removesuffix("%") if metric else shown  # as in a column of ls
         for words in (spelled(value), shown, bare):
             if fnmatchcase(words, text) if "*" in text else words == text:
                 return True
-        if self.column in DATES and isinstance(value, str) and DATE.fullmatch(text):
+        if (
+            ALSO.get(self.key, self.key) in DATES
+            and isinstance(value, str)
+            and DATE.fullmatch(text)
+        ):
             return value.startswith(text)
         typed, own = amount(text), amount(value)
         if typed and own and not isinstance(value, str):  # an id may look like a number
-            if not self.measured:
+            if not self.rounded(metric):
                 return typed == own
-            scaled = self.scaled(own[0], *typed)
+            scaled = self.scaled(own[0], *typed, metric)
             digits = max(DIGITS, significant(text))
             return scaled is not None and float(f"{scaled:.{digits}g}") == typed[0]
         try:
@@ -88,7 +91,7 @@ class Filter:
             return False
         return (type(read) is bool) == (type(value) is bool) and bool(read == value)
 
-    def shown(self, value: Any) -> str:
+    def shown(self, value: Any, metric: Metric | None = None) -> str:
         """Return a value as `lottery ls` shows it, and as it can be typed."""
         if self.key == "age" and isinstance(value, str):
             value = age(value)
@@ -96,37 +99,40 @@ class Filter:
             return spelled(value)
         if self.key in TIMES:
             return about(value).replace(" ", "")
-        if self.column in SHARES:
-            return f"{100 * value:.2f}%"
-        return f"{value:.4g}" if self.column in MEASURED else spelled(value)
+        if metric:
+            return metric.said(value).replace(" ", "")
+        return f"{value:.4g}" if self.key in MEASURED else spelled(value)
 
-    def beyond(self, value: Any) -> bool:
+    def beyond(self, value: Any, metric: Metric | None = None) -> bool:
         """Say whether a value lies on the side of the number that the sign asks for."""
         (text,) = self.wanted
         typed, own = amount(text), amount(value)
         if typed and own:
-            if self.measured:
-                scaled = self.scaled(own[0], *typed)
+            if self.rounded(metric):
+                scaled = self.scaled(own[0], *typed, metric)
                 return scaled is not None and bool(SIGNS[self.sign](scaled, typed[0]))
             return typed[1] == own[1] and bool(SIGNS[self.sign](own[0], typed[0]))
         dates = DATE.fullmatch(text) and isinstance(value, str) and DATE.fullmatch(value)
         return bool(dates) and bool(SIGNS[self.sign](value[: len(text)], text))
 
-    @property
-    def measured(self) -> bool:
+    def rounded(self, metric: Metric | None) -> bool:
         """Say whether the key stands for what is measured, and shown rounded."""
-        return self.key in TIMES or self.column in MEASURED
+        return metric is not None or self.key in (*TIMES, *MEASURED)
 
-    def scaled(self, value: float, typed: float, unit: str) -> float | None:
+    def scaled(
+        self, value: float, typed: float, unit: str, metric: Metric | None = None
+    ) -> float | None:
         """Return a measured value in the unit of a typed number; None for a unit that it has not.
 
-        An accuracy is in per cent beside a number above 1 too.
+        A share is in per cent beside a number above 1 too.
         """
         if self.key in TIMES:
             return value / SECONDS[unit] if unit in SECONDS else None
-        if unit not in ("", "%"):
+        if unit not in ("", "%") or (unit and metric and not metric.in_points):
             return None
-        return 100 * value if unit or (self.column in SHARES and typed > 1) else value
+        if metric:
+            return metric.scale * value if unit or typed > 1 else value
+        return 100 * value if unit else value
 
 
 def parse(word: str) -> Filter | None:
@@ -174,6 +180,8 @@ def alternatives(text: str) -> tuple[str, ...]:
 
 def amount(value: Any) -> tuple[float, str] | None:
     """Return a number, or text that is one, with its unit (%, ep, it or none); None for others."""
+    if isinstance(value, float) and math.isinf(value):
+        return value, ""
     match = AMOUNT.fullmatch(value if isinstance(value, str) else spelled(value))
     return (float(match[1]), match[2].lower()) if match else None
 

@@ -13,6 +13,7 @@ from lottery.results.facts import recorded
 from lottery.storage import records
 from lottery.storage.files import digest, read_plain
 from lottery.storage.records import checked
+from lottery.terms.metric import ACCURACY, Metric
 from lottery.wording.text import first_line, printable
 
 NUMBERS = ("level", "density", "compression", "kept", "total")  # columns of every table of levels
@@ -79,18 +80,21 @@ def level_file(outputs: Path, key: str, name: str) -> bytes | None:
     return data
 
 
-def level_table(rows: Sequence[Mapping[Any, Any]]) -> str:
-    """Return the rows of metrics.csv as a table for people."""
-    dense = rows[0].get("test_accuracy")
-    lines = [["level", "density", "compression", "kept/total", "val acc", "test acc", "vs dense"]]
+def level_table(rows: Sequence[Mapping[Any, Any]], metric: Metric = ACCURACY) -> str:
+    """Return the rows of metrics.csv as a table for people; vs dense is above 0 where better."""
+    val, test = (f"{split}_{metric.name}" for split in ("val", "test"))
+    dense = rows[0].get(test)
+    lines = [["level", "density", "compression", "kept/total", *heads(metric), "vs dense"]]
     for entry in rows:
-        test, change = entry.get("test_accuracy"), ""
-        if number(test) and number(dense) and entry is not rows[0]:
-            change = f"{100 * (float(test) - float(dense)):+.2f}"  # type: ignore[arg-type]
+        found, change = entry.get(test), ""
+        if number(found) and number(dense) and entry is not rows[0]:
+            change = metric.shown(metric.gain(float(found), float(dense)), "+", dense)  # type: ignore[arg-type]
         share = f"{entry['kept']:>10,}/{entry['total']:<10,}"
         cells = [str(entry["level"]), f"{entry['density']:.4f}", times(entry["compression"]), share]
-        lines.append([*cells, percent(entry.get("val_accuracy")), percent(test), change])
+        lines.append([*cells, metric.shown(entry.get(val)), metric.shown(found), change])
     widths, most = list(WIDTHS), formats.room()
+    for place in (4, 5, 6):  # a metric's name, or a large number, may take more
+        widths[place] = max(widths[place], *(len(line[place]) for line in lines))
     for place in (3, 2, 4):  # what can be had from the others, or seen elsewhere
         if most is not None and sum(widths) + len(widths) - 1 > most:
             widths[place] = 1
@@ -100,12 +104,20 @@ def level_table(rows: Sequence[Mapping[Any, Any]]) -> str:
     return "\n".join(padded)
 
 
-def branch_tables(dense: Sequence[Mapping[Any, Any]], found: pd.DataFrame) -> Iterator[str]:
+def heads(metric: Metric) -> list[str]:
+    """Return the heads of what was measured: val acc, test mape %."""
+    said = "acc" if metric.name == ACCURACY.name else metric.label + " %" * metric.percent
+    return [f"val {said}", f"test {said}"]
+
+
+def branch_tables(
+    dense: Sequence[Mapping[Any, Any]], found: pd.DataFrame, metric: Metric = ACCURACY
+) -> Iterator[str]:
     """Yield a table a branch under its name, from branches.csv, the dense level in front."""
     for (name, what), rows in found.groupby(["branch", "settings"], sort=False, dropna=False):
         said = f" ({what})" if what != name else ""
         title = printable(f"branch {name}{said}")
-        yield f"{title}\n{level_table([*dense, *rows.to_dict('records')])}"
+        yield f"{title}\n{level_table([*dense, *rows.to_dict('records')], metric)}"
 
 
 def times(compression: float) -> str:
@@ -116,8 +128,3 @@ def times(compression: float) -> str:
 def number(value: Any) -> bool:
     """Say whether a cell holds a number."""
     return value is not None and value == value
-
-
-def percent(value: Any) -> str:
-    """Return a share as per cent; empty where there is none."""
-    return f"{100 * value:.2f}" if number(value) else ""

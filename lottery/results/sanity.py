@@ -7,26 +7,27 @@ chosen layer densities and not weights.
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from lottery.results import formats, results
-from lottery.results.facts import Facts
+from lottery.results.facts import Facts, spokesman
 from lottery.results.stats import (
     ALPHA,
     LEAST,
     SAME,
-    TOLERANCE,
     Tested,
     corrected,
-    interval,
+    reach,
     same,
     tested,
 )
+from lottery.terms.metric import ACCURACY, Metric
 
-HEADING = "sanity: tickets against their controls, test accuracy in %"
+HEADING = "sanity: tickets against their controls, test {}"
 WEIGHTS = "the method chooses weights"
 DENSITIES = "the method chooses layer densities only"
 UNKNOWN = "not distinguishable with these replicates"
@@ -41,47 +42,51 @@ CONTROLS = {  # what those branches have to be for that, as branches.csv has it
 
 
 def judge(
-    folders: Sequence[Path], tolerance: float = TOLERANCE, correction: str = "holm"
+    folders: Sequence[Path], tolerance: float | None = None, correction: str = "holm"
 ) -> list[dict[str, Any]]:
     """Return a row a level that has controls of other positions, over replicates of one config.
 
-    Accuracies are those of the test split at the end of training. `difference` is ticket minus
-    the mean of its shuffle and random masks, replicate by replicate, with the 95 % interval of its
-    mean and the p of a paired t-test, alone and over its `family`, the levels that are judged;
-    `initial` the same for ticket minus re-initialisation. A difference of `tolerance`, a share of
-    accuracy, or less counts as none.
+    Measured is the first metric of the test split at the end of training. `difference` is how much
+    better a ticket is than the mean of its shuffle and random masks, replicate by replicate, with
+    the 95 % interval of its mean and the p of a paired t-test, alone and over its `family`, the
+    levels that are judged; `initial` the same for ticket and re-initialisation. A difference of
+    `tolerance`, in the terms of the metric and by default its own, or less counts as none.
     """
-    return judged([accuracies(folder) for folder in folders], tolerance, correction)
-
-
-def judged(
-    found: Sequence[pd.DataFrame], tolerance: float = TOLERANCE, correction: str = "holm"
-) -> list[dict[str, Any]]:
-    """Return what `judge` does, of what `accuracies` says of each replicate."""
-    if not (found := [seen for seen in found if len(seen)]):
+    if not (seen := [found for folder in folders if len(found := measured(folder))]):
         return []
-    levels = [compared(int(str(n)), group) for n, group in pd.concat(found).groupby("level")]
+    one = spokesman(folders)
+    metric = one.metric if tolerance is None else replace(one.metric, tolerance=tolerance)
+    allowed = metric.allowance(metric.average([dense_of(f, metric) for f in folders]), one.chance)
+    levels = [compared(int(str(n)), group, metric) for n, group in pd.concat(seen).groupby("level")]
     levels = [(row, gaps) for row, gaps in levels if results.number(row["difference"])]
     tests = tested([gaps for _, gaps in levels], correction)
     return [
         row
         | {"p": test.p, "p_adjusted": test.adjusted, "family": test.family}
-        | {"verdict": verdict(row, gaps, test, tolerance)}
+        | {"verdict": verdict(row, gaps, test, allowed)}
         for (row, gaps), test in zip(levels, tests, strict=True)
     ]
 
 
-def accuracies(folder: Path) -> pd.DataFrame:
-    """Return level, density, ticket and a column a control: the accuracies of one replicate."""
+def measured(folder: Path) -> pd.DataFrame:
+    """Return level, density, ticket and a column a control: what one replicate reached."""
     levels, branches = results.metrics(folder), results.branches(folder)
-    if not plain(folder) or "test_accuracy" not in levels or "settings" not in branches:
+    column = f"test_{Facts(folder).metric.name}"
+    if not plain(folder) or column not in levels or not {column, "settings"} <= {*branches}:
         return pd.DataFrame()
     odd = branches["branch"].isin(CONTROLS) & ~branches["settings"].isin(CONTROLS.values())
     branches = branches[~odd]
-    controls = branches.pivot_table(index="level", columns="branch", values="test_accuracy")
-    tickets = levels.set_index("level")[["density", "test_accuracy"]]
-    joined = tickets.rename(columns={"test_accuracy": "ticket"}).join(controls, how="inner")
+    controls = branches.pivot_table(index="level", columns="branch", values=column)
+    tickets = levels.set_index("level")[["density", column]]
+    joined = tickets.rename(columns={column: "ticket"}).join(controls, how="inner")
     return joined.reset_index()
+
+
+def dense_of(folder: Path, metric: Metric) -> float:
+    """Return what the dense net of a replicate reached; NaN for none."""
+    levels, column = results.metrics(folder), f"test_{metric.name}"
+    dense = levels.loc[levels["level"] == 0, column] if column in levels else ()
+    return float(dense.iloc[0]) if len(dense) else math.nan
 
 
 def plain(folder: Path) -> bool:
@@ -93,7 +98,9 @@ def plain(folder: Path) -> bool:
         return False  # of another version, or damaged
 
 
-def compared(level: int, group: pd.DataFrame) -> tuple[dict[str, Any], list[float]]:
+def compared(
+    level: int, group: pd.DataFrame, metric: Metric = ACCURACY
+) -> tuple[dict[str, Any], list[float]]:
     """Return the numbers of one level over the replicates with all its controls, and differences.
 
     Means over different replicates would not add up to the difference.
@@ -105,17 +112,22 @@ def compared(level: int, group: pd.DataFrame) -> tuple[dict[str, Any], list[floa
         "level": level,
         "density": float(group["density"].mean()),
         "replicates": len(group),
-        "ticket": float(group["ticket"].mean()),
     }
-    for name in (*POSITIONS, "reinit"):
-        row[name] = float(group[name].mean()) if name in group else math.nan
+    for name in ("ticket", *POSITIONS, "reinit"):
+        row[name] = mean_of(group[name], metric) if name in group else math.nan
     fresh = group["reinit"] if "reinit" in group else pd.Series(dtype=float)
-    gaps = (group["ticket"] - elsewhere).tolist()
-    positions = interval(gaps)
-    initial = interval((group["ticket"] - fresh).dropna().tolist())
+    sign = 1 if metric.higher else -1
+    gaps = (sign * (group["ticket"] - elsewhere)).tolist()
+    positions = reach(gaps)
+    initial = reach((sign * (group["ticket"] - fresh)).dropna().tolist())
     row |= dict(zip(("difference", "low", "high"), positions, strict=True))
     row |= dict(zip(("initial", "initial_low", "initial_high"), initial, strict=True))
     return row, gaps
+
+
+def mean_of(values: "pd.Series[float]", metric: Metric) -> float:
+    """Return the mean over replicates."""
+    return metric.average(values.tolist()) if metric.mean == "log" else float(values.mean())
 
 
 def verdict(row: dict[str, Any], gaps: Sequence[float], test: Tested, tolerance: float) -> str:
@@ -133,16 +145,18 @@ def verdict(row: dict[str, Any], gaps: Sequence[float], test: Tested, tolerance:
     return DENSITIES if row["high"] <= tolerance else UNKNOWN
 
 
-def sanity_table(rows: Sequence[dict[str, Any]]) -> str:
-    """Return the rows as a table for people under its heading, accuracies in per cent."""
+def sanity_table(rows: Sequence[dict[str, Any]], metric: Metric = ACCURACY) -> str:
+    """Return the rows as a table for people under its heading, shares in per cent."""
     lines = [
         ["level", "density", "n", "ticket", *POSITIONS, "reinit", " ticket - controls", "verdict"]
     ]
+    lines[0][-2] = lines[0][-2] if metric.higher else " gain over controls"
     for row in rows:
-        means = (results.percent(row[key]) for key in ("ticket", *POSITIONS, "reinit"))
+        means = (metric.shown(row[key]) for key in ("ticket", *POSITIONS, "reinit"))
         numbers = (str(row["level"]), f"{row['density']:.4f}", str(row["replicates"]))
-        lines.append([*numbers, *means, f" {reach(row)}", row["verdict"]])
-    heading = f"{HEADING}; verdicts: {corrected(rows[0]['family'])}"
+        lines.append([*numbers, *means, f" {around(row, metric)}", row["verdict"]])
+    said = HEADING.format(metric.label + " in %" * metric.percent)
+    heading = f"{said}; verdicts: {corrected(rows[0]['family'])}"
     return "\n".join([formats.wrapped(heading), *laid(lines, formats.room())])
 
 
@@ -151,29 +165,29 @@ def laid(lines: Sequence[list[str]], most: int | None) -> list[str]:
 
     Controls that no level has are left out.
     """
+    wide = [
+        max(w, *(len(line[at]) for line in lines)) if w > 0 else w for at, w in enumerate(WIDTHS)
+    ]
     kept = [at for at in range(len(WIDTHS)) if any(line[at].strip() for line in lines[1:])]
     there = len(kept)
     longest = max(len(line[-1]) for line in lines)
     for place in EASED:
-        wide = sum(abs(WIDTHS[at]) + 1 for at in kept) - 1 + longest
-        if most is not None and wide > most and place in kept:
+        taken = sum(abs(wide[at]) + 1 for at in kept) - 1 + longest
+        if most is not None and taken > most and place in kept:
             kept.remove(place)
     heads, *rows = lines
     heads = heads if len(kept) == there else [*heads[:-1], f"{heads[-1]} {formats.CUT}"]
     return [
         " ".join(
-            line[at].rjust(WIDTHS[at]) if WIDTHS[at] > 0 else line[at].ljust(-WIDTHS[at])
-            for at in kept
+            line[at].rjust(wide[at]) if wide[at] > 0 else line[at].ljust(-wide[at]) for at in kept
         ).rstrip()
         for line in [heads, *rows]
     ]
 
 
-def reach(row: dict[str, Any]) -> str:
-    """Return a difference and its interval, in points."""
-    if not results.number(row["difference"]):
-        return ""
-    mean = f"{100 * row['difference']:+.2f}"
-    if not results.number(row["low"]):
-        return mean
-    return f"{mean} ({100 * row['low']:+.2f} to {100 * row['high']:+.2f})"
+def around(row: dict[str, Any], metric: Metric) -> str:
+    """Return a difference and its interval, in points or in the metric's unit."""
+    mean, low, high = (
+        metric.shown(row[key], "+", row["ticket"]) for key in ("difference", "low", "high")
+    )
+    return f"{mean} ({low} to {high})" if mean and low else mean

@@ -18,6 +18,7 @@ from lottery.results.living import error_of, line, to_go_on
 from lottery.results.origins import origins
 from lottery.results.retyped import alone, config_dir, of_sweep, places
 from lottery.storage import records
+from lottery.terms.metric import Metric
 from lottery.wording import text as wording
 from lottery.wording.commands import from_here
 from lottery.wording.text import printable
@@ -45,7 +46,8 @@ def sections(run: Facts, layers: str, correction: str = "holm") -> Iterator[str]
     yield settings(run)
     levels = results.metrics(run.folder)
     if len(levels):
-        yield f"levels: accuracy in %\n{results.level_table(levels.to_dict('records'))}\n"
+        table = results.level_table(levels.to_dict("records"), run.metric)
+        yield f"levels: {measured(run.metric, run.chance)}\n{table}\n"
         yield from layer_table(results.read_table(run.folder, "layers.csv"), layers)
         if unmasked := run.record.get("unmasked"):
             yield f"{wording.unmasked(unmasked)}\n"
@@ -53,6 +55,14 @@ def sections(run: Facts, layers: str, correction: str = "holm") -> Iterator[str]
         yield from costs(levels.to_dict("records"))
     yield from branches(run, levels)
     yield from verdicts(run, correction)
+
+
+def measured(metric: Metric, chance: float | None) -> str:
+    """Return what stands in a table of levels: accuracy in %, chance 10.00."""
+    said = [metric.label + " in %" * metric.percent]
+    said += [] if chance is None else [f"chance {metric.shown(chance)}"]
+    said += [] if metric.higher else ["vs dense + is better"]
+    return ", ".join(said)
 
 
 def heading(run: Facts) -> str:
@@ -68,11 +78,12 @@ def heading(run: Facts) -> str:
         reached = ["not known: the record of its levels or of the run is damaged"]
     reached += [] if none else [f"density {row['density']:.4g}"]
     for split in ("val", "test"):
-        value = row[f"{split}_accuracy"]
-        reached += [f"{split} accuracy {100 * value:.2f} %"] if value is not None else []
+        value = row[f"{split}_{run.metric.name}"]
+        said_so = f"{split} {run.metric.label} {run.metric.said(value)}"
+        reached += [said_so] if value is not None else []
     said: list[tuple[str, Any]] = [("state", f"{row['state']}{left}")]
     said.append(("reached", ", ".join(reached)))
-    said += [("at work", line(sign))] if sign and row["state"] == "running" else []
+    said += [("at work", line(sign, run.metric))] if sign and row["state"] == "running" else []
     said += [("error", error_of(run)), ("to go on", to_go_on(run)), *commands(run)]
     said += [("warning", one.line) for one in run.warnings]
     for key in RECORD:
@@ -182,7 +193,7 @@ def branches(run: Facts, levels: pd.DataFrame) -> Iterator[str]:
     found = results.branches(run.folder)
     if not len(found):
         return
-    for table in results.branch_tables(levels.iloc[:1].to_dict("records"), found):
+    for table in results.branch_tables(levels.iloc[:1].to_dict("records"), found, run.metric):
         yield f"{table}\n"
 
 
@@ -191,7 +202,7 @@ def verdicts(run: Facts, correction: str) -> Iterator[str]:
     rows, why = judged(run, correction)
     if rows:
         named = [printable(f"sanity: {line}") for line in why]
-        yield "\n".join([*named, sanity.sanity_table(rows)])
+        yield "\n".join([*named, sanity.sanity_table(rows, run.metric)])
     elif why:
         yield printable(f"sanity: not judged: {'; '.join(why)}")
 

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-TOLERANCE = 0.005  # half a point of accuracy: what is smaller than that counts as no difference
+from lottery.terms.metric import ACCURACY, Metric
+
+TOLERANCE = ACCURACY.tolerance  # what is smaller than that counts as no difference
 ROUNDING = 1e-12  # values that differ by less, relative to the largest or to 1, are equal
 LEAST = 3  # replicates for a verdict
 ALPHA = 0.05  # the share of families without any true difference that may hold a wrong verdict
@@ -16,11 +18,28 @@ FALLS = "falls below"
 UNCLEAR = "unclear"
 SAME = "all differences the same"  # no spread, and so no test: in place of a verdict
 RULE = """\
-change to dense: accuracy minus that of the same replicate's dense level, mean and 95 % interval
+{change} dense: {difference}, mean and 95 % interval
   beats dense    the mean is more than the tolerance above, and p is below 0.05
   falls below    the mean is more than the tolerance below, and p is below 0.05
   matches dense  else, where the whole interval is no more than the tolerance below 0
   unclear        everything else: more replicates would tell"""
+
+
+def rule(metric: Metric) -> list[str]:
+    """Return how verdicts come about, and what counts as no difference, a line each."""
+    other = "that of the same replicate's dense level"
+    difference = (
+        f"{metric.label} minus {other}"
+        if metric.higher
+        else f"{metric.label} of the same replicate's dense level minus its own (+ is better)"
+    )
+    said = RULE.format(change=change_to(metric), difference=difference)
+    return [*said.splitlines(), f"  tolerance      {metric.slack()}"]
+
+
+def change_to(metric: Metric | None) -> str:
+    """Return what a difference is called: + is better, also where less of a metric is."""
+    return "change to" if metric is None or metric.higher else "gain over"
 
 
 @dataclass(frozen=True)
@@ -41,13 +60,44 @@ def interval(values: Sequence[float]) -> tuple[float, float, float]:
     some = finite(values)
     if not some:
         return math.nan, math.nan, math.nan
-    mean = fmean(some)
+    mean = average(some)
     if len(some) < 2:
         return mean, math.nan, math.nan
     from scipy.special import stdtrit  # type: ignore[import-untyped]
 
     reach = float(stdtrit(len(some) - 1, 0.975)) * error_of_mean(some)
     return mean, mean - reach, mean + reach
+
+
+def reach(values: Sequence[float], metric: Metric | None = None) -> tuple[float, float, float]:
+    """Return what `interval` does, by logarithms where the metric is averaged so.
+
+    One that is infinite makes the mean infinite, without an interval: to leave it out would flatter
+    what diverged. Without a metric they are differences.
+    """
+    some = [value for value in values if not math.isnan(value)]
+    if endless := {value for value in some if math.isinf(value)}:
+        return (endless.pop() if len(endless) == 1 else math.nan), math.nan, math.nan
+    if metric and metric.mean == "log" and some and min(some) > 0:
+        mean, low, high = interval([math.log(value) for value in some])
+        return exponential(mean), exponential(low), exponential(high)
+    return interval(some)
+
+
+def exponential(value: float) -> float:
+    """Return e to the power of a value; inf where that is too large a number."""
+    try:
+        return math.exp(value)
+    except OverflowError:
+        return math.inf
+
+
+def average(values: Sequence[float]) -> float:
+    """Return the mean of finite values; inf where their sum is too large a number."""
+    try:
+        return fmean(values)
+    except OverflowError:
+        return math.copysign(math.inf, sum(values))
 
 
 def paired(a: Sequence[float], b: Sequence[float]) -> tuple[float, float, float, float]:
@@ -62,12 +112,12 @@ def paired(a: Sequence[float], b: Sequence[float]) -> tuple[float, float, float,
 
 
 def chance(differences: Sequence[float]) -> float:
-    """Return the p of a paired t-test of finite differences; NaN where there is none."""
-    if len(differences) < 2 or same(differences):
+    """Return the p of a paired t-test of differences; NaN where there is none, or one is inf."""
+    if len(differences) < 2 or any(map(math.isinf, differences)) or same(differences):
         return math.nan
     from scipy.special import stdtr  # type: ignore[import-untyped]
 
-    t = fmean(differences) / error_of_mean(differences)
+    t = average(differences) / error_of_mean(differences)
     return float(2 * stdtr(len(differences) - 1, -abs(t)))
 
 
@@ -77,7 +127,7 @@ def tested(every: Sequence[Sequence[float]], correction: str = "holm") -> list[T
     The family is all levels of three replicates or more. One whose differences are all the same
     has no p, and is one of them all the same: else chance would say how many there are.
     """
-    some = [finite(differences) for differences in every]
+    some = [[d for d in differences if not math.isnan(d)] for differences in every]
     alone = [chance(differences) for differences in some]
     if correction == "none":
         return [Tested(p, p, 0) for p in alone]
@@ -124,9 +174,11 @@ def verdict(
     replicates say nothing, and neither do differences that are all the same: the words say so. ""
     for none.
     """
-    some = finite(differences)
+    some = [d for d in differences if not math.isnan(d)]
     if len(some) < LEAST:
         return f"({len(some)} replicate{'s' if len(some) > 1 else ''})" if some else ""
+    if any(map(math.isinf, some)):  # a net that diverged; no test can take that
+        return FALLS if max(some) == -math.inf else BEATS if min(some) == math.inf else UNCLEAR
     if same(some):
         return SAME
     mean, low, _ = interval(some)
@@ -137,7 +189,8 @@ def verdict(
 
 def same(values: Sequence[float]) -> bool:
     """Say whether two values or more are all the same, but for rounding."""
-    return len(values) > 1 and error_of_mean(values) == 0
+    finite_ones = not any(map(math.isinf, values))
+    return len(values) > 1 and finite_ones and error_of_mean(values) == 0
 
 
 def finite(values: Sequence[float]) -> list[float]:
@@ -152,6 +205,9 @@ def error_of_mean(values: Sequence[float]) -> float:
     """
     if max(values) - min(values) <= ROUNDING * max(1, *map(abs, values)):
         return 0.0
-    mean = fmean(values)
-    spread = math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
+    mean = average(values)
+    try:
+        spread = math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
+    except OverflowError:  # perplexities of nets that diverged
+        return math.inf
     return math.sqrt(spread / len(values))

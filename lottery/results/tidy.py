@@ -11,24 +11,22 @@ from typing import Any
 import pandas as pd
 
 from lottery.errors import DamagedError, DiskError, UsageError
-from lottery.results import overlaps, results
+from lottery.results import measures, overlaps, results
 from lottery.results.choice import choose
-from lottery.results.facts import COLUMNS, WHOSE, Facts, recorded, spokesman
+from lottery.results.facts import WHOSE, Facts, columns, reached, recorded, spokesman
 from lottery.results.folders import lost
 from lottery.results.order import deciding, differing
 from lottery.storage import records
+from lottery.terms.metric import ACCURACY, SPLITS, Metric
 from lottery.wording.text import in_html, printable
 
-SHOWN = ("name", "id", "replicate", "model", "dataset", "method", "rewind", "levels", "density",
-         "val_accuracy", "test_accuracy", "state", "warnings")  # fmt: skip
-HEADS = {"val_accuracy": "val %", "test_accuracy": "test %"}
+HIDDEN = ("levels_asked", "started", "ended", "seconds", "left", "folder")  # in a notebook
 MOST = 60  # runs that a notebook shows
-NUMBERS = ("density", "val_accuracy", "test_accuracy", "seconds", "left")  # of a run, or NaN
+NUMBERS = ("density", "seconds", "left")  # of a run, or NaN
 TIMES = ("started", "ended")
 REACHED = """
-    density sparsity compression kept total step epoch train_loss train_accuracy val_loss
-    val_accuracy test_loss test_accuracy best_step best_val_loss best_val_accuracy
-    best_test_accuracy rollbacks seconds examples_per_second effective_density collapsed_layers
+    density sparsity compression kept total step epoch {train} {val} {test} best_step {best_val}
+    {best_test} rollbacks seconds examples_per_second effective_density collapsed_layers
     steps examples macs macs_kept training_macs training_macs_kept energy ticket_steps
     ticket_examples ticket_macs ticket_macs_kept ticket_seconds ticket_energy shared key"""
 EMPTY = {  # the columns of a table in which no run has a row
@@ -37,7 +35,7 @@ EMPTY = {  # the columns of a table in which no run has a row
     "layers": "level compression layer kept total density effective dead_outputs outputs collapsed "
     "sign_changes moved moved_relative overlap by_chance",
     "overlaps": "level density other_run other_id other_level overlap by_chance",
-    "curves": "level branch step epoch lr train_loss val_loss val_accuracy test_loss test_accuracy",
+    "curves": "level branch step epoch lr train_loss {val} {test}",
 }
 WHOLE = {"level", "kept", "total", "step", "best_step", "other_level"}
 YES_OR_NO = {"shared", "collapsed"}
@@ -49,8 +47,9 @@ class Runs:
 
     Every table begins with name, id, replicate, model, dataset, method, rewind: whose row it is.
     Densities, accuracies and overlaps are shares of 1, times are seconds, losses are means over
-    examples. What is not known is NaN. A run whose table is damaged is left out of that table with
-    a warning, and stands in `runs` as damaged.
+    examples; columns are called by what the runs measure, as in test_accuracy. What is not known is
+    NaN. A run whose table is damaged is left out of that table with a warning, and stands in `runs`
+    as damaged.
     """
 
     folders: tuple[Path, ...]
@@ -63,16 +62,38 @@ class Runs:
     def _repr_html_(self) -> str:
         """Show the runs in a notebook: a line a run, everything from the disk escaped."""
         shown = [facts.row for facts in self._facts[:MOST]]
-        filled = [c for c in SHOWN if any(row[c] not in (None, "") for row in shown)]
-        heads = "".join(f"<th>{HEADS.get(column, column)}</th>" for column in filled)
+        columns = [c for c in self._columns if c not in HIDDEN]
+        filled = [c for c in columns if any(row.get(c) not in (None, "") for row in shown)]
+        heads = "".join(f"<th>{in_html(measures.head(c, self.metrics))}</th>" for c in filled)
         lines = [
-            "<tr>" + "".join(f"<td>{cell(column, row[column])}</td>" for column in filled) + "</tr>"
+            f"<tr>{''.join(f'<td>{cell(c, row.get(c), self.metrics)}</td>' for c in filled)}</tr>"
             for row in shown
         ]
         more = len(self.folders) - len(shown)
         said = f"{len(self.folders)} runs" + (f", {more} more than are shown" if more else "")
         table = f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
         return f"{table if shown else ''}<p>{said}</p>"
+
+    @cached_property
+    def metrics(self) -> tuple[Metric, ...]:
+        """What the runs measured, each once, that of verdicts first."""
+        return measures.known(self._facts)
+
+    def column(self, word: str, asked_by: str = "load") -> str:
+        """Return the column that test, val, best_test ... stand for: that of the first metric.
+
+        Raises UsageError where the runs do not measure the same.
+        """
+        return measures.resolved(word, self._facts, asked_by, "y")
+
+    @property
+    def chances(self) -> set[float]:
+        """The values of the first metric that need no net, where they are known."""
+        return {facts.chance for facts in self._facts if facts.chance is not None}
+
+    @property
+    def _columns(self) -> tuple[str, ...]:
+        return columns(self.metrics)
 
     @cached_property
     def left_out(self) -> dict[str, list[str]]:
@@ -87,13 +108,14 @@ class Runs:
     def runs(self) -> pd.DataFrame:
         """A row a run: how far it came, what it reached, its state, its folder.
 
-        levels (pruned ones that are done), levels_asked; density, val_accuracy and test_accuracy of
-        the last level; state (running, done, stopped, killed, failed, damaged); started and ended
-        (times in UTC), seconds at work, left (seconds to the end, while it is running),
-        warnings (their kinds in words; "" where there are none), folder.
+        levels (pruned ones that are done), levels_asked; density, val_accuracy and test_accuracy
+        (or what else is measured) of the last level; state (running, done, stopped, killed, failed,
+        damaged); started and ended (times in UTC), seconds at work, left (seconds to the end, while
+        it is running), warnings (their kinds in words; "" where there are none), folder.
         """
         rows = [facts.row | self._whose(facts) for facts in self._facts]
-        found = pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(NUMBERS, float))
+        numbers = dict.fromkeys((*NUMBERS, *reached(self.metrics)), float)
+        found = pd.DataFrame(rows, columns=list(self._columns)).astype(numbers)
         for column in TIMES:
             found[column] = pd.to_datetime(
                 found[column], format="ISO8601", utc=True, errors="coerce"
@@ -196,16 +218,16 @@ class Runs:
                 tables.append(table.rename(columns={c: f"own_{c}" for c in WHOSE if c in table}))
                 whose += [facts.whose] * len(table)
         if not tables:
-            return empty(which)
+            return empty(which, self.metrics)
         return pd.concat([pd.DataFrame(whose), joined(tables)], axis=1)
 
 
-def cell(column: str, value: object) -> str:
+def cell(column: str, value: object, metrics: Sequence[Metric] = (ACCURACY,)) -> str:
     """Return a cell of a table in a notebook: text that is escaped, accuracies in per cent."""
     if value is None or value == "":
         return ""
-    if column.endswith("accuracy") and isinstance(value, float):
-        return f"{100 * value:.2f}"
+    if (metric := measures.metric_of(column, metrics)) and isinstance(value, float):
+        return metric.shown(value)
     return in_html(f"{value:.4g}" if isinstance(value, float) else value)
 
 
@@ -225,10 +247,13 @@ def load(outputs: Path | str = "outputs", *words: str) -> Runs:
     return runs
 
 
-def empty(which: str) -> pd.DataFrame:
+def empty(which: str, metrics: Sequence[Metric] = (ACCURACY,)) -> pd.DataFrame:
     """Return a table without a row, with the columns and types that it would have."""
     kinds = {**dict.fromkeys(WHOSE, "object"), "replicate": "int64"}
-    for column in EMPTY[which].split():
+    names = [metric.name for metric in metrics]
+    parts = {s: " ".join(f"{s}_{n}" for n in ("loss", *names)) for s in (*SPLITS, "best_val")}
+    parts["best_test"] = " ".join(f"best_test_{name}" for name in names)
+    for column in EMPTY[which].format(**parts).split():
         kind = "object" if column in results.WORDS else "float64"
         kind = "int64" if column in WHOLE else "bool" if column in YES_OR_NO else kind
         kinds[column] = kind

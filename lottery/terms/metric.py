@@ -18,7 +18,9 @@ CHOICES = {
     "error": ("one_minus", "itself", "loss", "ceiling_minus"),
 }
 CEILING = 100.0  # of points
-SPLITS = ("train", "val", "test")
+FIGURES, PLAIN = 4, (1e-4, 1e6)  # that count of a number; sizes that are written without exponent
+LONGEST = 40  # characters of a name
+SPLITS = {"train": "training", "val": "validation", "test": "test"}
 BEST = "best_"  # in front of a column: at the step of early stopping
 EXTREME = {"higher": max, "lower": min}
 
@@ -49,7 +51,7 @@ class Metric:
                     f"metric {self.name}: {field} is {getattr(self, field)!r}, not one of "
                     f"{', '.join(known)}"
                 )
-        if not self.name.isidentifier():
+        if not self.name.isidentifier() or len(self.name) > LONGEST:
             raise ValueError(f"metric {self.name!r}: its name is to be one word")
         if not (math.isfinite(self.tolerance) and self.tolerance >= 0):
             raise ValueError(f"metric {self.name}: a tolerance is 0 or more, not {self.tolerance}")
@@ -63,6 +65,28 @@ class Metric:
     def label(self) -> str:
         """The name in words."""
         return self.name.replace("_", " ")
+
+    @property
+    def percent(self) -> bool:
+        """Whether values are shares, which people read as per cent."""
+        return self.unit == "share"
+
+    @property
+    def in_points(self) -> bool:
+        """Whether differences are called points, hundredths of what is best."""
+        return self.unit != "number"
+
+    @property
+    def scale(self) -> int:
+        """What a value is multiplied by to be shown."""
+        return 100 if self.percent else 1
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The ends beyond which no value lies, as shown; a reward may be below 0."""
+        if self.in_points:
+            return 0.0, CEILING
+        return (-math.inf if self.higher else 0.0), math.inf
 
     def gain(self, value: float, reference: float) -> float:
         """Return how much better a value is than a reference, in the metric's unit; + is better."""
@@ -99,6 +123,40 @@ class Metric:
             return CEILING - value
         return loss if self.error == "loss" else value
 
+    def shown(self, value: float | None, sign: str = "", beside: float | None = None) -> str:
+        """Return a value for people, without its unit; "" for none.
+
+        Shares in per cent and points have two decimals, numbers four digits that count. A
+        difference has the `sign` + where it is above 0, and as many decimals as what it stands
+        `beside`.
+        """
+        if value is None or math.isnan(value):
+            return ""
+        if self.unit != "number" or math.isinf(value):
+            return f"{self.scale * value:{sign}.2f}"
+        size = abs(value if beside is None else beside)
+        if not PLAIN[0] <= size < PLAIN[1] and size:
+            return f"{value:{sign}.{FIGURES}g}"
+        decimals = max(0, FIGURES - 1 - math.floor(math.log10(size))) if size else 0
+        return f"{value:{sign}.{decimals}f}"
+
+    def said(self, value: float | None) -> str:
+        """Return a value with its unit: 97.22 %, or 30.12; "" for none."""
+        text = self.shown(value)
+        return f"{text} %" if text and self.percent else text
+
+    def apart(self, difference: float) -> str:
+        """Return a difference in words: 0.5 points, or 0.302."""
+        text = f"{self.scale * difference:.4g}"
+        return f"{text} point{'s'[text == '1' :]}" if self.in_points else text
+
+    def slack(self) -> str:
+        """Return the tolerance in words: 0.5 points, or 1 % of dense."""
+        if self.of == "unit":
+            return self.apart(self.tolerance)
+        span = "the way from chance to dense"
+        return f"{100 * self.tolerance:.4g} % of {'dense' if self.of == 'dense' else span}"
+
     def data(self) -> dict[str, Any]:
         """Return the metric as it stands in run.json."""
         return asdict(self)
@@ -116,6 +174,11 @@ class Measured:
     split: str
     best: bool = False  # at the step of early stopping
 
+    @property
+    def label(self) -> str:
+        """The column in words: validation accuracy at early stop."""
+        return f"{SPLITS[self.split]} {self.metric.label}{' at early stop' * self.best}"
+
 
 def metrics_of(record: Mapping[str, Any]) -> tuple[Metric, ...]:
     """Return the metrics that a run.json names, the first that of its verdicts.
@@ -128,7 +191,7 @@ def metrics_of(record: Mapping[str, Any]) -> tuple[Metric, ...]:
         made = tuple(
             Metric(**{k: v for k, v in each.items() if k in known}) for each in found or ()
         )
-    except (TypeError, ValueError, AttributeError):
+    except (TypeError, ValueError, AttributeError, OverflowError):
         made = ()
     return made or (ACCURACY,)
 
@@ -136,7 +199,8 @@ def metrics_of(record: Mapping[str, Any]) -> tuple[Metric, ...]:
 def chance_of(record: Mapping[str, Any]) -> float | None:
     """Return the value of the first metric that needs no net, which a run.json names; else None."""
     found = record.get("chance")
-    return float(found) if isinstance(found, (int, float)) and math.isfinite(found) else None
+    known = type(found) is float or (type(found) is int and abs(found) < PLAIN[1])
+    return float(found) if known and math.isfinite(found) else None
 
 
 def measured(column: str, metrics: Iterable[Metric]) -> Measured | None:

@@ -427,7 +427,7 @@ def test_every_count_of_an_inverted_mask_holds(run, row):
 
 def test_the_interval_is_students():
     """Mean 2, deviation 1, t(2) = 4.302653: 2 -+ 4.302653 / sqrt(3)."""
-    mean, low, high = sanity.interval([1.0, 2.0, 3.0])
+    mean, low, high = stats.interval([1.0, 2.0, 3.0])
     assert (mean, low, high) == pytest.approx((2, 2 - 4.302653 / 3**0.5, 2 + 4.302653 / 3**0.5))
 
 

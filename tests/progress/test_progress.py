@@ -14,6 +14,7 @@ from lottery.experiment.launch import Ran
 from lottery.progress import bars, sweep
 from lottery.progress.bars import Progress, title, words_of
 from lottery.progress.sweep import Sweep, clock
+from lottery.terms.metric import ACCURACY
 
 
 @pytest.fixture
@@ -125,6 +126,7 @@ def follow(watch, task):
 
 class Task:
     steps_per_epoch = 2
+    metrics = (ACCURACY,)
 
     def size(self, split):
         return 48

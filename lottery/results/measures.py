@@ -1,0 +1,68 @@
+"""Say how runs' numbers are called and written, by the metrics that they were measured with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from lottery.errors import UsageError
+from lottery.terms.metric import ACCURACY, BEST, LOSS, SPLITS, Metric, measured
+
+if TYPE_CHECKING:
+    from lottery.results.facts import Facts
+
+MOST = 3  # configs of each metric that a line names
+
+
+def known(runs: Iterable[Facts]) -> tuple[Metric, ...]:
+    """Return the metrics of runs, each name once; accuracy where no record can be read."""
+    found: dict[str, Metric] = {}
+    for run in runs:
+        for metric in run.metrics if run.record.get("state") != "damaged" else ():
+            found.setdefault(metric.name, metric)
+    return tuple(found.values()) or (ACCURACY,)
+
+
+def metric_of(column: str, metrics: Iterable[Metric]) -> Metric | None:
+    """Return the metric that a column holds; None for a loss, and for anything else."""
+    found = measured(column, metrics)
+    return found.metric if found and found.metric is not LOSS else None
+
+
+def column_of(word: str, metric: Metric) -> str:
+    """Return the column of a metric that test, val, best_test ... stand for; others as they are."""
+    return f"{word}_{metric.name}" if word.removeprefix(BEST) in SPLITS else word
+
+
+def resolved(word: str, runs: Sequence[Facts], asked_by: str, option: str) -> str:
+    """Return the column that a word stands for in all of some runs, test where they were tested.
+
+    Raises UsageError where the word stands for another metric in each.
+    """
+    by_name: dict[str, list[str]] = {}
+    for run in runs if column_of(word, ACCURACY) != word else ():
+        if run.record.get("state") != "damaged":
+            by_name.setdefault(run.metric.name, []).append(run.folder.parent.name)
+    if len(by_name) < 2:
+        return column_of(word, known(runs)[0])
+    said = "; ".join(f"{name}: {few(idents)}" for name, idents in by_name.items())
+    raise UsageError(
+        f"{asked_by}: these runs measure different things ({said}); name those of one, as in "
+        f"id={next(iter(by_name.values()))[0]}, or a column that all have: {option}=test_loss"
+    )
+
+
+def few(idents: Sequence[str]) -> str:
+    """Return ids of configs, each once, not too many of them."""
+    each = list(dict.fromkeys(idents))
+    more = f" and {len(each) - MOST} more" if len(each) > MOST else ""
+    return ", ".join(each[:MOST]) + more
+
+
+def head(column: str, metrics: Iterable[Metric]) -> str:
+    """Return the head of a column in a table of runs: test %, test perplexity, or its own name."""
+    found = measured(column, metrics)
+    if not found or found.best or found.metric is LOSS:
+        return column
+    name = "" if found.metric.name == ACCURACY.name else f" {found.metric.label}"
+    return f"{found.split}{name}{' %' if found.metric.percent else ''}"
