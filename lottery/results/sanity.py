@@ -85,8 +85,8 @@ def measured(folder: Path) -> pd.DataFrame:
 def dense_of(folder: Path, metric: Metric) -> float:
     """Return what the dense net of a replicate reached; NaN for none."""
     levels, column = results.metrics(folder), f"test_{metric.name}"
-    dense = levels.loc[levels["level"] == 0, column] if column in levels else ()
-    return float(dense.iloc[0]) if len(dense) else math.nan
+    dense = levels.loc[levels["level"] == 0, column].tolist() if column in levels else []
+    return float(dense[0]) if dense else math.nan
 
 
 def plain(folder: Path) -> bool:

@@ -26,6 +26,7 @@ from lottery.results.plotting.drawing import draw, figures
 from lottery.results.tidy import Runs, load
 from lottery.storage.store import Shelf
 from lottery.terms.kept import mask_of, ticket_on
+from lottery.terms.metric import ACCURACY
 from lottery.training import monitor
 
 TINY = [
@@ -195,7 +196,7 @@ def test_what_is_drawn_is_what_is_in_the_table(imp):
     labels = [label.get_text() for label in axes.get_xticklabels()]
     assert labels[0] == "12.5"
     assert labels[-1] == "100"
-    assert [text.get_text() for text in axes.texts] == ["imp", "dense"]
+    assert [text.get_text() for text in axes.texts] == ["imp", "dense", "chance"]
     assert drawn.figure.legends == []
 
 
@@ -215,7 +216,8 @@ def test_a_dense_net_that_two_methods_share_counts_once(both, outputs):
         for r in rows_of(both)
         if r["level"] == "0" and r["method"] == "imp"
     ]
-    assert [line.get_ydata()[0] for line in across] == pytest.approx([fmean(values)])
+    (chance,) = both.chances
+    assert [line.get_ydata()[0] for line in across] == pytest.approx([fmean(values), 100 * chance])
     everything = load(outputs).levels
     assert (
         len(
@@ -432,7 +434,7 @@ def test_a_cut_axis_says_what_to_type_to_see_all(y, high, line):
     from lottery.components.figures.curves import settled
 
     said = []
-    noting = type("Noting", (), {"note": said.append})
+    noting = type("Noting", (), {"note": said.append, "metrics": (ACCURACY,)})
     means = pd.DataFrame({"step": [0, 50, 100], y: [high, 0.1, 0.2]})
     assert len(settled(noting, means, y)) == 2
     assert line in said[0]

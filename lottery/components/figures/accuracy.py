@@ -9,7 +9,8 @@ def accuracy(
 ) -> Chart:
     """Draw `y` against the weights kept: mean and 95 % interval over replicates, and the dense net.
 
+    `y` is a column, or test, val, best_test ... of what the runs measure first.
     Raises UsageError where no level is finished, and for columns and branches that are not there.
     """
     prepare = charts.density_axis_of(x, "accuracy")
-    return trends.trend(runs, "accuracy", x, y, branch, every, prepare, ylim)
+    return trends.trend(runs, "accuracy", x, y, branch, every, prepare, ylim, chance=True)

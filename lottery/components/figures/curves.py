@@ -1,5 +1,7 @@
 """Learning curves, a line a level."""
 
+import math
+
 import numpy as np
 import pandas as pd
 from matplotlib.cm import ScalarMappable
@@ -26,6 +28,7 @@ def curves(
     """
     if x not in ("step", "epoch"):
         raise UsageError(f"curves: x={x} is neither step nor epoch")
+    y = runs.column(y, "curves")
     table = trends.rows_of(runs.curves, "curves", "learning curve")
     trends.few(table, "series", "curves", most=1)
     trends.need(table, y, "curves", "y")
@@ -40,12 +43,13 @@ def curves(
     source = runs.branches[runs.branches["branch"] == control] if control else runs.levels
     densities = source.groupby("level")["density"].mean()
     means = trends.summary(
-        table[table["level"].isin(chosen)], ["series", "level", "step", "epoch"], [y]
+        table[table["level"].isin(chosen)], ["series", "level", "step", "epoch"], [y], runs.metrics
     )
     means.insert(2, "density", means["level"].map(densities))
     same(runs, densities[chosen])
     trends.note_begin(source[source["level"].isin(chosen)], runs, f"{x}s are those of the schedule")
-    return drawn(means, x, y, ylim or settled(runs, means, y)), means
+    finite = trends.finite(means.assign(line=means["series"]), y, runs, "curves")
+    return drawn(finite, x, y, ylim or settled(runs, finite, y), runs), means
 
 
 def picked(there: list[int], wanted: list[int]) -> list[int]:
@@ -74,18 +78,21 @@ def settled(runs: Source, means: pd.DataFrame, y: str) -> list[float]:
     room = 0.06 * (high - low)
     if not room or whole < FLAT * (high - low):
         return []
-    scale = 100 if columns.is_share(y) else 1
-    ends = [round(scale * end, 4) for end in (max(low - room, 0), high + room)]
-    top = 100.0 if scale == 100 else charts.shown(1.05 * means[y].max())
+    scale = 100 if columns.is_share(y, runs.metrics) else 1
+    least, most = columns.bounds(y, runs.metrics)
+    ends = [round(end, 4) for end in (max(scale * (low - room), least), scale * (high + room))]
+    bottom = least if math.isfinite(least) else charts.shown(means[y].min())
+    top = most if math.isfinite(most) else charts.shown(1.05 * means[y].max())
     runs.note(
-        f"y is cut to what comes after the first tenth of training (ylim=[0,{top:g}] shows all)"
+        "y is cut to what comes after the first tenth of training "
+        f"(ylim=[{bottom:g},{top:g}] shows all)"
     )
     return ends
 
 
-def drawn(means: pd.DataFrame, x: str, y: str, ylim: list[float]) -> Figure:
+def drawn(means: pd.DataFrame, x: str, y: str, ylim: list[float], runs: Source) -> Figure:
     """Return the figure of the means, the colour of a line its density."""
-    table = columns.in_percent(means, ["density", y])
+    table = columns.in_percent(means, ["density", y], runs.metrics)
     figure = Figure()
     axes = figure.subplots()
     low, high = table["density"].min(), table["density"].max()
@@ -101,7 +108,7 @@ def drawn(means: pd.DataFrame, x: str, y: str, ylim: list[float]) -> Figure:
     axes.set_xlabel(columns.words(x))
     axes.xaxis.set_major_locator(MaxNLocator("auto", integer=x == "step", min_n_ticks=1))
     axes.margins(x=0.02)
-    charts.y_axis(axes, y, ylim)
+    charts.y_axis(axes, y, ylim, runs.metrics)
     bar = figure.colorbar(colours, ax=axes, aspect=30, pad=0.02)
     bar.outline.set_visible(False)
     charts.logarithmic(bar.ax, "y", [low, high], flip=True)

@@ -42,6 +42,7 @@ def sensitivity(
         raise UsageError(f"sensitivity: axis={axis} is none of {', '.join(KINDS)}")
     if not 0 <= near < 1:
         raise UsageError(f"sensitivity: near={near} is no share of 1; 0.02 is 2 %")
+    y = runs.column(y, "sensitivity")
     levels = trends.with_change(trends.rows_of(runs.levels, "sensitivity"), y, runs)
     trends.need(levels, y, "sensitivity", "y")
     values = numbers(runs, levels)
@@ -53,7 +54,8 @@ def sensitivity(
     levels = grouped(runs, levels.dropna(subset=["value", y]), key)
     levels = trends.complete(levels.assign(line=levels["series"]), runs, every)
     rows = spots(levels, at, near, runs)
-    means = trends.summary(rows.assign(setting=key), ["line", "setting", "value"], ["density", y])
+    rows = rows.assign(setting=key)
+    means = trends.summary(rows, ["line", "setting", "value"], ["density", y], runs.metrics)
     order = {name: place for place, name in enumerate(dict.fromkeys(rows["line"]))}
     means = means.sort_values(
         ["line", "value"], key=lambda c: c.map(order) if c.name == "line" else c
@@ -204,10 +206,12 @@ def drawn(
     means: pd.DataFrame, key: str, y: str, axis: str, ylim: Sequence[float], runs: Source
 ) -> Figure:
     """Return the figure: a line a group and density, the dense net in ink."""
-    table = in_percent(means, [y])
-    if not (table[y] < bounds(y)[0]).any():
+    table = in_percent(means, [y], runs.metrics)
+    table = trends.finite(table, y, runs, "sensitivity", "value")
+    ends_of_y = bounds(y, runs.metrics)
+    if not (table[y] < ends_of_y[0]).any():
         interval = [f"{y}_low", f"{y}_high"]
-        table[interval] = table[interval].clip(*bounds(y))
+        table[interval] = table[interval].clip(*ends_of_y)
     figure = Figure()
     axes = figure.subplots()
     names = strokes.counted(table)
@@ -218,7 +222,7 @@ def drawn(
     ends = strokes.draw_lines(axes, table, "value", y, styles, names)
     if not ylim:
         cuts.cut(axes, table, y, [], runs)
-    charts.y_axis(axes, y, ylim)
+    charts.y_axis(axes, y, ylim, runs.metrics)
     endings.name_lines(figure, axes, ends)
     return figure
 

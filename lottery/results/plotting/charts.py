@@ -202,19 +202,24 @@ def density_axis_of(x: str, figure: str) -> Callable[[Axes, pd.DataFrame], None]
     return prepare
 
 
-def y_axis(axes: Axes, column: str, limits: Sequence[float] = ()) -> None:
+def y_axis(
+    axes: Axes,
+    column: str,
+    limits: Sequence[float] = (),
+    metrics: columns.Metrics = columns.CLASSIFICATION,
+) -> None:
     """Label y, from 0 on and accuracies up to 100 %, or between `limits` where they are given.
 
     A marker at 0 or 100 % is seen whole.
     """
-    axes.set_ylabel(columns.words(column))
+    axes.set_ylabel(columns.words(column, metrics))
     if len(limits) == 2 and all(map(math.isfinite, limits)):
         axes.set_ylim(*limits)
     elif limits:
         raise UsageError(f"ylim: {list(limits)} are not two numbers, as in ylim=[90,100]")
     else:
         low, high = axes.get_ylim()
-        least, most = columns.bounds(column)
+        least, most = columns.bounds(column, metrics)
         beyond = ROOM * (min(high, most) - max(low, least))
         axes.set_ylim(max(low, least - beyond), min(high, most + beyond))
     axes.ticklabel_format(axis="y", useOffset=False)

@@ -1,42 +1,51 @@
 """Say what the columns of tables are to a reader of a figure: their words, units and bounds."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
+
+from lottery.results import measures, stats
+from lottery.terms.metric import ACCURACY, Metric, measured
 
 EARLY = "best_step"  # the step of the lowest validation loss
 CHANGE = "change"  # to the dense net of the same replicate; of another column change_COLUMN
 
 
-def is_share(column: str) -> bool:
-    """Say whether a column holds shares of 1, which people read as per cent."""
+Metrics = Sequence[Metric]  # of the runs, the first that of figures
+CLASSIFICATION = (ACCURACY,)
+
+
+def metric_in(column: str, metrics: Metrics = CLASSIFICATION) -> Metric | None:
+    """Return the metric that a column holds, or the end of its interval, or the change of it."""
     plain = column.removesuffix("_low").removesuffix("_high")
-    return plain.endswith(("accuracy", "density")) and not changed(plain)
+    return measures.metric_of(changed(plain, metrics) or plain, metrics)
 
 
-def changed(column: str) -> str:
+def is_share(column: str, metrics: Metrics = CLASSIFICATION) -> bool:
+    """Say whether a column holds shares of 1, which people read as per cent."""
+    if changed(column, metrics):
+        return False
+    metric = metric_in(column, metrics)
+    plain = column.removesuffix("_low").removesuffix("_high")
+    return metric.percent if metric else plain.endswith("density")
+
+
+def changed(column: str, metrics: Metrics = CLASSIFICATION) -> str:
     """Return the column whose change to dense a column holds; "" for any other column."""
     if column == CHANGE:
-        return "test_accuracy"
+        return f"test_{metrics[0].name}"
     return column.removeprefix(f"{CHANGE}_") if column.startswith(f"{CHANGE}_") else ""
 
 
-def in_points(column: str) -> bool:
-    """Say whether a column holds differences of shares, in points: hundredths."""
-    return is_share(changed(column))
+def in_points(column: str, metrics: Metrics = CLASSIFICATION) -> bool:
+    """Say whether a column holds differences in points: hundredths of what is best."""
+    metric = metric_in(column, metrics)
+    return bool(changed(column, metrics) and metric and metric.in_points)
 
 
 WORDS = {
-    "test_accuracy": "test accuracy",
-    "val_accuracy": "validation accuracy",
-    "train_accuracy": "training accuracy",
-    "best_test_accuracy": "test accuracy at early stop",
-    "best_val_accuracy": "validation accuracy at early stop",
     "best_step": "early-stop step of the level",
-    "test_loss": "test loss",
-    "val_loss": "validation loss",
-    "train_loss": "training loss",
     "best_val_loss": "lowest validation loss",
     "step": "training step",
     "epoch": "epoch",
@@ -59,30 +68,42 @@ WORDS = {
 }
 
 
-def words(column: str) -> str:
+def words(column: str, metrics: Metrics = CLASSIFICATION) -> str:
     """Return a column's name for an axis."""
-    if of := changed(column):
-        what = "" if column == CHANGE else f"{WORDS.get(of, of.replace('_', ' '))}: "
-        return f"{what}change to dense" + (" (points)" if in_points(column) else "")
-    text = WORDS.get(column, column.replace("_", " "))
-    return f"{text} (%)" if is_share(column) else text
+    if of := changed(column, metrics):
+        metric = metric_in(column, metrics)
+        what = "" if column == CHANGE else f"{name(of, metrics)}: "
+        unit = " (points)" if in_points(column, metrics) else ""
+        return f"{what}{stats.change_to(metric)} dense{unit}"
+    return name(column, metrics) + " (%)" * is_share(column, metrics)
 
 
-def in_percent(table: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
+def name(column: str, metrics: Metrics) -> str:
+    """Return a column's name in words, without its unit."""
+    found = measured(column, metrics)
+    said = found.label if found else column.replace("_", " ")
+    return WORDS.get(column, said)
+
+
+def in_percent(
+    table: pd.DataFrame, columns: Iterable[str], metrics: Metrics = CLASSIFICATION
+) -> pd.DataFrame:
     """Return a table for drawing, in which columns of shares are per cent."""
     drawn = table.copy()
     for column in dict.fromkeys(columns):
         for each in (column, f"{column}_low", f"{column}_high"):
-            if each in drawn and is_share(column):
+            if each in drawn and is_share(column, metrics):
                 drawn[each] = 100 * drawn[each]
     return drawn
 
 
-def bounds(column: str) -> tuple[float, float]:
+def bounds(column: str, metrics: Metrics = CLASSIFICATION) -> tuple[float, float]:
     """Return the ends, as drawn, beyond which no value of a column can lie.
 
     An interval of Student's t knows nothing of them.
     """
-    if changed(column):
+    if changed(column, metrics):
         return (-math.inf, math.inf)
-    return (0.0, 100.0 if is_share(column) else math.inf)
+    if metric := metric_in(column, metrics):
+        return metric.bounds
+    return (0.0, 100.0 if is_share(column, metrics) else math.inf)

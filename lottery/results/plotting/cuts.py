@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from lottery.results.plotting import charts
-from lottery.results.plotting.columns import in_points, is_share
+from lottery.results.plotting.columns import bounds, in_points, is_share
 from lottery.results.plotting.source import Source
 
 SQUASHED = 6.0  # times as high as the others need, that an axis would have to be
@@ -30,7 +30,9 @@ def cut(axes: Axes, drawn: pd.DataFrame, y: str, dense: Sequence[float], runs: S
         str(n): rows[[y, f"{y}_low", f"{y}_high"]] for n, rows in drawn.groupby("line", sort=False)
     }
     spans = [(own.min().min(), own.max().max()) for own in wide.values()]
-    least = LEAST if is_share(y) or in_points(y) else 0.0
+    ends = bounds(y, runs.metrics)
+    least = LEAST if math.isfinite(ends[1]) or in_points(y, runs.metrics) else 0.0
+    unit = " %" if is_share(y, runs.metrics) else ""
     below = edge(spans, dense, least)
     above = edge([(-high, -low) for low, high in spans], [-one for one in dense], least)
     if math.isinf(below) and math.isinf(above):
@@ -44,11 +46,11 @@ def cut(axes: Axes, drawn: pd.DataFrame, y: str, dense: Sequence[float], runs: S
     lines = []
     for sign, where, way in SIDES:
         end = axes.get_ylim()[0 if sign > 0 else 1]
-        gone = [beyond(own, y, sign, end, name, way) for name, own in wide.items()]
+        gone = [beyond(own, y, sign, end, name, way, unit) for name, own in wide.items()]
         if said := ", ".join(filter(None, gone)):
-            lines.append(f"not shown, {where} {number(end, y)}: {said}")
-            ends = "0,100" if is_share(y) else ",".join(f"{v:.3g}" for v in whole)
-            runs.note(f"y is cut; {lines[-1]} (ylim=[{ends}] shows all)")
+            lines.append(f"not shown, {where} {number(end, unit)}: {said}")
+            shown = ",".join(f"{v:.3g}" for v in (ends if math.isfinite(ends[1]) else whole))
+            runs.note(f"y is cut; {lines[-1]} (ylim=[{shown}] shows all)")
     room = int(charts.inches(axes) / (charts.LETTER * SMALL / 7)) - MARGIN
     words = "\n".join(textwrap.fill(line, room) for line in lines)
     axes.set_title(words, fontsize=SMALL, loc="left")
@@ -68,14 +70,16 @@ def edge(spans: Sequence[Span], dense: Sequence[float], least: float) -> float:
     return -math.inf
 
 
-def beyond(own: pd.DataFrame, y: str, sign: int, end: float, name: str, way: str) -> str:
+def beyond(
+    own: pd.DataFrame, y: str, sign: int, end: float, name: str, way: str, unit: str
+) -> str:
     """Return how far a line goes beyond an end of y, or the interval of one that does not."""
     mean, reach = ((sign * own[columns]).min().min() * sign for columns in ([y], [*own]))
     if sign * mean < sign * end:
-        return f"{name} {way} to {number(mean, y)}"
-    return f"interval of {name} {way} to {number(reach, y)}" if sign * reach < sign * end else ""
+        return f"{name} {way} to {number(mean, unit)}"
+    return f"interval of {name} {way} to {number(reach, unit)}" if sign * reach < sign * end else ""
 
 
-def number(value: float, y: str) -> str:
+def number(value: float, unit: str) -> str:
     """Return a value of y in words."""
-    return f"{charts.shown(value):g}{' %' if is_share(y) else ''}"
+    return f"{charts.shown(value):g}{unit}"

@@ -13,6 +13,7 @@ from lottery.results.facts import Facts, spokesman
 from lottery.results.folders import configs, lost
 from lottery.results.order import deciding, differing
 from lottery.results.tidy import Runs
+from lottery.terms.metric import Metric
 from lottery.wording.text import printable
 
 MOST = 2  # settings in a label; where more differ, the id says it
@@ -25,6 +26,20 @@ class Material:
     def __init__(self, runs: Runs) -> None:
         self._runs = runs
         self.notes = [printable(line) for line in lost(runs.folders)]
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """What the runs measured, each once; the first is that of figures."""
+        return self._runs.metrics
+
+    @property
+    def chances(self) -> set[float]:
+        """The values of the first metric that need no net, where they are known."""
+        return self._runs.chances
+
+    def column(self, word: str, figure: str) -> str:
+        """Return the column that test, val, best_test ... stand for; any other as it is."""
+        return self._runs.column(word, figure)
 
     @cached_property
     def runs(self) -> pd.DataFrame:

@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from lottery.terms.metric import Metric
+
 Chart = tuple[Figure, pd.DataFrame]
 
 
@@ -16,6 +18,23 @@ class Source(Protocol):
     Every table has a column `series` in front: what tells its run from those of other settings;
     replicates share it.
     """
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """What the runs measured, each once; the first is that of figures."""
+        ...
+
+    @property
+    def chances(self) -> set[float]:
+        """The values of the first metric that need no net, where they are known."""
+        ...
+
+    def column(self, word: str, figure: str) -> str:
+        """Return the column that test, val, best_test ... stand for; any other as it is.
+
+        Raises UsageError where the runs do not measure the same.
+        """
+        ...
 
     @property
     def runs(self) -> pd.DataFrame: ...

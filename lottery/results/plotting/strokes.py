@@ -1,7 +1,7 @@
 """Draw lines of means with their intervals, and what stands across them: the dense nets."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,18 @@ from matplotlib.axes import Axes
 from lottery.results import stats
 from lottery.results.plotting import charts
 from lottery.results.plotting.charts import Look
-from lottery.results.plotting.columns import EARLY, bounds, is_share
+from lottery.results.plotting.columns import (
+    CLASSIFICATION,
+    EARLY,
+    Metrics,
+    bounds,
+    changed,
+    is_share,
+    metric_in,
+)
 from lottery.results.plotting.endings import End
 from lottery.results.plotting.source import Source
+from lottery.terms.metric import Metric
 
 BANDS = 1  # lines whose intervals are bands; more of them would cover each other
 APART = 4.0  # points of 1/72 inch between two lines side by side, at most
@@ -129,9 +138,11 @@ def counted(means: pd.DataFrame) -> dict[str, str]:
     return said
 
 
-def within(drawn: pd.DataFrame, y: str, rows: pd.DataFrame) -> pd.DataFrame:
+def within(
+    drawn: pd.DataFrame, y: str, rows: pd.DataFrame, metrics: Metrics = CLASSIFICATION
+) -> pd.DataFrame:
     """Return means for drawing whose intervals end where values do: at 0, 100 %, the last step."""
-    low, high = bounds(y)
+    low, high = bounds(y, metrics)
     ends = [f"{y}_low", f"{y}_high"]
     if (drawn[y] < low).any():
         return drawn
@@ -174,30 +185,51 @@ def say(runs: Source, drawn: pd.DataFrame, y: str, moved: bool) -> None:
         runs.note("bars of one density stand side by side, so that none hides another")
 
 
+def reach(values: Sequence[float], y: str, metrics: Metrics) -> tuple[float, float, float]:
+    """Return the mean of a column over replicates and the ends of its 95 % interval."""
+    metric = metric_in(y, metrics)
+    whole = None if changed(y, metrics) else metric
+    return stats.reach(values, whole) if metric else stats.interval(values)
+
+
+def chance_line(axes: Axes, chances: Collection[float], metric: Metric) -> list[End]:
+    """Draw where no net is needed, thin, if that is one place within the axes; return its end."""
+    places = {metric.scale * chance for chance in chances}
+    low, high = axes.get_ylim()
+    if len(places) != 1 or not low < min(places) < high:
+        return []
+    style: dict[str, Any] = {"linewidth": 0.5, "linestyle": (0, (1, 2)), "zorder": 1}
+    axes.axhline(min(places), color=charts.INK, **style)
+    axes.plot([], [], color=charts.INK, label="chance", **style)
+    return [End("chance", axes.get_xlim()[1], min(places), charts.INK)]
+
+
 def dense_lines(
     axes: Axes, nets: Sequence[Net], dense: pd.DataFrame, y: str, styles: Mapping[str, Look],
-    counts: bool,
+    counts: bool, metrics: Metrics = CLASSIFICATION,
 ) -> list[End]:  # fmt: skip
     """Draw where the dense nets are: one band where all lines share theirs, else a line each.
 
     `dense` has the rows of level 0, `counts` asks for the number of replicates. Returns where they
     end at the right.
     """
-    scale, right = 100 if is_share(y) else 1, axes.get_xlim()[1]
+    scale, right = 100 if is_share(y, metrics) else 1, axes.get_xlim()[1]
     line: dict[str, Any] = {"linewidth": 0.8, "linestyle": (0, (4, 2)), "zorder": 1}
     ends = []
     for names, keys in nets:
         values = scale * dense[dense["key"].isin(keys)].drop_duplicates("key")[y]
-        mean, low, high = stats.interval(values.tolist())
+        mean, low, high = reach(values.tolist(), y, metrics)
+        if not math.isfinite(mean):
+            continue
         own = len(nets) > 1 and len(names) == 1
         colour = styles[min(names)].colour if own else charts.INK
         axes.axhline(mean, color=colour, **line)
         if len(nets) == 1 and high > low:
-            low, high = np.clip((low, high), *bounds(y))
+            low, high = np.clip((low, high), *bounds(y, metrics))
             high = min(high, dense[length_in(dense)].max()) if y == EARLY else high
             axes.axhspan(low, high, color=charts.INK, alpha=0.09, linewidth=0, zorder=0)
         ends.append(End(f"dense (n={len(values)})" if counts else "dense", right, mean, colour))
-    if nets:
-        label = ends[0].name if len(nets) == 1 else "dense"
+    if ends:
+        label = ends[0].name if len(ends) == 1 else "dense"
         axes.plot([], [], color=charts.INK, label=label, **line)
     return ends

@@ -11,10 +11,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lottery.errors import UsageError
-from lottery.results import stats
 from lottery.results.plotting import charts, cuts, endings, strokes
 from lottery.results.plotting.charts import SERIES
-from lottery.results.plotting.columns import EARLY, changed, in_percent, in_points
+from lottery.results.plotting.columns import (
+    CLASSIFICATION,
+    EARLY,
+    Metrics,
+    changed,
+    in_percent,
+    metric_in,
+)
 from lottery.results.plotting.source import Chart, Source
 
 DENSITIES = ("density", "compression")
@@ -32,11 +38,14 @@ def trend(
     every: bool,
     prepare: Callable[[Axes, pd.DataFrame], None],
     ylim: Sequence[float],
+    chance: bool = False,
 ) -> Chart:
     """Draw `y` against `x` over the levels, a line a series and branch, beside the dense nets.
 
     `prepare` makes the x axis, given the table of means, and is called before the lines are drawn.
+    `chance` asks for a line at what needs no net, where it lies within the axes.
     """
+    y, metrics = runs.column(y, figure), runs.metrics
     levels = with_change(rows_of(runs.levels, figure), y, runs)
     need(levels, x, figure, "x")
     need(levels, y, figure, "y")
@@ -44,27 +53,42 @@ def trend(
     rows = lines_of(levels, branches, branch, figure)
     rows = from_start(rows, y, runs)
     rows = complete(rows.dropna(subset=[x, y]), runs, every)
-    means = summary(rows, [*WHO, "level"], list(dict.fromkeys(["density", x, y])))
+    means = summary(rows, [*WHO, "level"], list(dict.fromkeys(["density", x, y])), metrics)
     drawing = Figure()
     axes = drawing.subplots()
-    drawn = strokes.within(in_percent(means, ["density", x, y]), y, rows)
-    drawn = drawn.assign(joined=strokes.joined(means))
+    drawn = strokes.within(in_percent(means, ["density", x, y], metrics), y, rows, metrics)
+    drawn = finite(drawn.assign(joined=strokes.joined(means)), y, runs, figure)
     prepare(axes, drawn)
     names, dense = strokes.counted(drawn), dense_of(rows)
-    nets = together(dense_nets(rows)) if changed(y) else dense_nets(rows)
+    nets = together(dense_nets(rows)) if changed(y, metrics) else dense_nets(rows)
     styles = charts.looks(list(names))
     if len(styles) > strokes.BANDS and len(nets) == 1:
         at_dense = (drawn["level"] == 0) & (drawn["density"] == 100) & (drawn["branch"] == "")
         drawn.loc[at_dense, [f"{y}_low", f"{y}_high"]] = math.nan  # the band across says it
     ends = strokes.draw_lines(axes, drawn, x, y, styles, names)
     strokes.say(runs, drawn, y, len(styles) > TWO and x in DENSITIES)
-    counts = means["replicates"].nunique() > 1 and not changed(y)
-    across = strokes.dense_lines(axes, nets, dense, y, styles, counts)
+    counts = means["replicates"].nunique() > 1 and not changed(y, metrics)
+    across = strokes.dense_lines(axes, nets, dense, y, styles, counts, metrics)
     if not ylim:
         cuts.cut(axes, drawn, y, [end.y for end in across], runs)
-    charts.y_axis(axes, y, ylim)
+    charts.y_axis(axes, y, ylim, metrics)
+    if chance and not changed(y, metrics) and metric_in(y, metrics) == metrics[0]:
+        across += strokes.chance_line(axes, runs.chances, metrics[0])
     endings.name_lines(drawing, axes, [*ends, *across])
     return drawing, means
+
+
+def finite(
+    drawn: pd.DataFrame, y: str, runs: Source, figure: str, at: str = "level"
+) -> pd.DataFrame:
+    """Return means for drawing without those that are infinite, which are noted."""
+    whole = drawn[y].abs() < math.inf
+    for name, rows in drawn[~whole].groupby("line", sort=False):
+        places = ", ".join(f"{place:g}" for place in rows[at].unique())
+        runs.note(f"{name}: {y} is infinite at {at} {places}, where nothing is drawn")
+    if not whole.any():
+        raise UsageError(f"{figure}: {y} is infinite everywhere; choose another y=")
+    return drawn[whole].copy()
 
 
 def with_change(
@@ -72,17 +96,19 @@ def with_change(
 ) -> pd.DataFrame:
     """Return a table with the column `y` where that is a change: to the run's own dense level.
 
-    In points for shares. Dense levels are those of `levels`, else of the table; a run without one
-    is left out, and noted.
+    In points for shares, and above 0 where a metric is better. Dense levels are those of `levels`,
+    else of the table; a run without one is left out, and noted.
     """
-    of = changed(y)
+    of, metric = changed(y, runs.metrics), metric_in(y, runs.metrics)
     levels = table if levels is None else levels
     if not of or of not in table or of not in levels:
         return table
     dense = dense_of(levels.assign(branch=""))
     own = dense.drop_duplicates(WHOSE).set_index(WHOSE)[of]
     before = own.reindex(pd.MultiIndex.from_frame(table[WHOSE])).to_numpy(float)
-    change = (100 if in_points(y) else 1) * (table[of] - before)
+    change = table[of] - before
+    if metric:
+        change = metric.scale * (1 if metric.higher else -1) * change
     for name in table.loc[np.isnan(change) & table[of].notna(), "series"].unique():
         runs.note(f"{name}: left out, it has no dense net to be compared with")
     return table.assign(**{y: change})
@@ -212,7 +238,12 @@ def at_level(levels: pd.DataFrame, level: int, figure: str) -> pd.DataFrame:
     return found
 
 
-def summary(table: pd.DataFrame, by: Sequence[str], columns: Sequence[str]) -> pd.DataFrame:
+def summary(
+    table: pd.DataFrame,
+    by: Sequence[str],
+    columns: Sequence[str],
+    metrics: Metrics = CLASSIFICATION,
+) -> pd.DataFrame:
     """Return mean and 95 % interval of each of `columns` over the rows that agree in `by`.
 
     The columns are NAME, NAME_low and NAME_high, and `replicates`, the number of rows.
@@ -222,7 +253,7 @@ def summary(table: pd.DataFrame, by: Sequence[str], columns: Sequence[str]) -> p
         row: dict[str, Any] = dict(zip(by, key, strict=True))
         row["replicates"] = len(rows)
         for column in columns:
-            ends = stats.interval(rows[column].dropna().tolist())
+            ends = strokes.reach(rows[column].dropna().tolist(), column, metrics)
             row |= dict(zip((column, f"{column}_low", f"{column}_high"), ends, strict=True))
         found.append(row)
     return pd.DataFrame(found)

@@ -88,7 +88,7 @@ OPTIONS = {  # what an option is called elsewhere; where it has no other meaning
     },
     "prune/update": {"static": "none fixed off false"},
     "figure": {
-        "accuracy": "test performance tradeoff pareto", "curves": "loss training learning learning_curve train",
+        "accuracy": "test performance tradeoff pareto metric perplexity ppl error", "curves": "loss training learning learning_curve train",
         "layers": "sparsity density layerwise remaining", "cost": "flops time speed macs",
         "overlap": "masks mask iou jaccard similarity", "filters": "kernels kernel", "weights": "histogram hist distribution",
         "early_stop": "early_stopping earlystopping",
