@@ -82,15 +82,10 @@ def main(arguments: list[str]) -> int:
     elif format == "json":
         about = {g.label: {"id": g.ident, "folders": g.folders} for g in some}
         by_key = {k: dict(zip(about, v, strict=True)) for k, v in settings.items()}
-        judged = measure(some, column, allowed) or some[0].facts.metric
-        of = {} if judged.of == "unit" else {"tolerance_of": judged.of}
-        more = {
-            "tolerance": judged.tolerance,
-            **of,
-            "correction": correction,
-            "near": near,
-            "notes": said,
-        }
+        judged = measure(some, column) or some[0].facts.metric
+        more: dict[str, object] = {"tolerance": judged.tolerance if allowed is None else allowed}
+        more |= {} if judged.of == "unit" else {"tolerance_of": judged.of}
+        more |= {"correction": correction, "near": near, "notes": said}
         print(formats.as_json({"runs": about, "settings": by_key, **more, "rows": rows}))
     else:
         rule = [*map(printable, said), *explained(some, rows, allowed)]

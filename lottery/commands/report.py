@@ -10,19 +10,20 @@ prune=imp,random train.batch_size=64. No RUN: all runs.
 One config makes a page of its curve, levels, layers, cost, controls, settings, environment and
 commands; several are compared first. FILE is by default report.html in the folder that holds the
 configs: outputs/NAME/ID for one of them, outputs/NAME or outputs for several. `tolerance` is how
-far below dense an accuracy may lie and still match it. Of many levels some would seem to beat dense
+much worse than dense a ticket may be and still match it, by default the metric's own (0.005 of
+accuracy). Of many levels some would seem to beat dense
 or to fall below by chance, so verdicts are corrected over the levels of a config (Holm);
 correction=none takes each for itself.
 """
 
 from pathlib import Path
 
-from lottery.commands import one_of, selection, share
+from lottery.commands import one_of, selection, tolerance
 from lottery.errors import DiskError, UsageError
 from lottery.results import stats
 from lottery.wording.text import near, printable
 
-KNOWN = {"to": "", "tolerance": "0.005", "correction": "holm", "outputs": "outputs"}
+KNOWN = {"to": "", "tolerance": "", "correction": "holm", "outputs": "outputs"}
 SUFFIXES = (".html", ".htm")
 
 
@@ -35,15 +36,17 @@ def main(arguments: list[str]) -> int:
     from lottery.results.naming import none_there
 
     refuse_place(chosen["to"])
-    tolerance = share(chosen, "tolerance", "report")
     correction = one_of(chosen, "correction", stats.CORRECTIONS, "report")
     folders = choose(Path(chosen["outputs"]), words, "report")
     if not folders:
         raise UsageError(f"report: {none_there(Path(chosen['outputs']))}")
+    from lottery.results.facts import Facts
+    from lottery.results.measures import known
     from lottery.results.reports import gather, page
     from lottery.wording.text import in_words
 
-    report = gather.gather(folders, tolerance, correction)
+    allowed = tolerance(chosen, known(map(Facts, folders)), "report")
+    report = gather.gather(folders, allowed, correction)
     made = page.html(report)
     place = Path(chosen["to"]) if chosen["to"] else gather.usual_place(folders)
     write(place, made, bool(chosen["to"]))

@@ -25,6 +25,7 @@ from lottery.results.tidy import Runs
 from lottery.storage import disk, records
 from lottery.storage.files import TEMPORARY, digest
 from lottery.storage.tables import table
+from lottery.terms.metric import ACCURACY
 from lottery.wording.text import printable
 
 T = {2: 12.706205, 3: 4.302653}  # 97.5 % of Student's t, by the number of values
@@ -908,7 +909,7 @@ def test_more_than_a_drawing_is_refused(inner):
         (lambda: sheets.duration(9.96), "10.0 s"), (lambda: sheets.duration(250), "4 min 10 s"),
         (lambda: sheets.duration(12000), "3 h 20 min"), (lambda: sheets.duration(190000), "2 d 4 h"),
         (lambda: sheets.duration(math.nan), ""), (lambda: sheets.scale([2e9, math.nan])[1], "G"),
-        (lambda: sheets.scale([0.0])[1], ""), (lambda: findings.points(0.01), "1 point"),
+        (lambda: sheets.scale([0.0])[1], ""), (lambda: ACCURACY.apart(0.01), "1 point"),
         (lambda: sheets.several(2, "level"), "2 levels"),
     ],
 )  # fmt: skip

@@ -151,7 +151,8 @@ def test_without_a_difference_one_experiment_in_twenty_may_be_wrong(experiments)
     judged = [findings.reached(group, stats.TOLERANCE) for group in experiments]
     mistaken = sum(map(wrong, judged))
     assert 0 < mistaken <= MOST * len(experiments)
-    said = [findings.sentences(rows, stats.TOLERANCE, "test") for rows in judged]
+    by = findings.measure(experiments[0])
+    said = [findings.sentences(rows, by) for rows in judged]
     assert sum("beats" in lines[0] or "falling" in lines[0] for lines in said) <= mistaken
     assert {lines[-1] for lines in said} == {f"Verdicts: Holm over {LEVELS} levels."}
     alone = [findings.reached(group, stats.TOLERANCE, "none") for group in experiments[:100]]

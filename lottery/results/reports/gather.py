@@ -12,25 +12,28 @@ from lottery.errors import DamagedError, DiskError, UsageError
 from lottery.machine.version import __version__
 from lottery.results import folders as places
 from lottery.results import results
+from lottery.results.facts import Facts
 from lottery.results.plotting.material import labels
 from lottery.results.reports import headline, several
 from lottery.results.reports.one import Member, member, part
 from lottery.results.reports.sheets import Report
 from lottery.results.tidy import Runs
+from lottery.terms.metric import measured
 
 FULL = 8  # configs whose own sections have figures; more of them would be slow to make and to open
 TABLES = ("metrics.csv", "branches.csv", "layers.csv", "overlaps.csv")
-NUMBERS = {  # columns that are reckoned with
-    "level", "density", "compression", "kept", "total", "step", "train_loss", "train_accuracy",
-    "val_loss", "val_accuracy", "test_loss", "test_accuracy", "best_step", "best_val_loss",
-    "best_val_accuracy", "best_test_accuracy", "seconds", "effective", "dead_outputs", "outputs",
-    "sign_changes", "moved", "moved_relative", "overlap", "by_chance", "steps", "examples", "macs",
-    "macs_kept", "training_macs", "training_macs_kept", "energy", "ticket_steps", "ticket_examples",
-    "ticket_macs", "ticket_macs_kept", "ticket_seconds", "ticket_energy",
+NUMBERS = {  # columns that are reckoned with, beside those of a loss or a metric
+    "level", "density", "compression", "kept", "total", "step", "best_step", "seconds", "effective",
+    "dead_outputs", "outputs", "sign_changes", "moved", "moved_relative", "overlap", "by_chance",
+    "steps", "examples", "macs", "macs_kept", "training_macs", "training_macs_kept", "energy",
+    "ticket_steps", "ticket_examples", "ticket_macs", "ticket_macs_kept", "ticket_seconds",
+    "ticket_energy",
 }  # fmt: skip
 
 
-def gather(folders: Sequence[Path], tolerance: float, correction: str = "holm") -> Report:
+def gather(
+    folders: Sequence[Path], tolerance: float | None = None, correction: str = "holm"
+) -> Report:
     """Return the report on replicate folders.
 
     Runs that are damaged are named among its problems, and left out of everything else. Raises
@@ -64,7 +67,8 @@ def is_sound(folder: Path, problems: list[str]) -> bool:
 
 def refuse_odd(folder: Path, name: str, table: pd.DataFrame) -> None:
     """Raise DamagedError for a table with words where numbers belong, or with odd densities."""
-    for column in NUMBERS.intersection(table.columns):
+    metrics = Facts(folder).metrics
+    for column in (c for c in table.columns if c in NUMBERS or measured(c, metrics)):
         if not pd.api.types.is_numeric_dtype(table[column]):
             raise DamagedError(f"{folder / name} is no table of a run (its {column} is no number)")
     if "density" in table and not table["density"].between(0, 1).all():
@@ -80,17 +84,17 @@ def where(folder: Path) -> str:
     return f"{folder.parent.parent.name}/{folder.parent.name}/{folder.name}"
 
 
-def members_of(folders: Sequence[Path], tolerance: float, correction: str) -> list[Member]:
+def members_of(folders: Sequence[Path], tolerance: float | None, correction: str) -> list[Member]:
     """Return the configs of replicate folders, ranked."""
     called = labels(tuple(folders))
     found = [
         member(called[(base.parent.name, base.name)], mine, tolerance, correction)
         for base, mine in places.configs(folders)
     ]
-    return headline.ranked(found, tolerance)
+    return headline.ranked(found)
 
 
-def report(members: Sequence[Member], tolerance: float, problems: list[str]) -> Report:
+def report(members: Sequence[Member], tolerance: float | None, problems: list[str]) -> Report:
     """Return the report on configs."""
     figures = len(members) <= FULL
     masks = masks_of(members, problems)
@@ -117,8 +121,8 @@ def report(members: Sequence[Member], tolerance: float, problems: list[str]) -> 
         several.title(members),
         several.about(members),
         "",
-        headline.sentences(members, tolerance),
-        headline.tiles(members, tolerance),
+        headline.sentences(members),
+        headline.tiles(members),
         problems,
         several.sections(members, tolerance, problems),
         parts,

@@ -32,16 +32,16 @@ class Member:
     runs: Runs
     group: Group
     rows: Sequence[Reached]
-    split: str  # that the accuracies are of
+    by: findings.Measure  # what they are judged by
     correction: str  # of verdicts, over the levels
 
 
-def member(title: str, folders: Sequence[Path], tolerance: float, correction: str) -> Member:
+def member(title: str, folders: Sequence[Path], tolerance: float | None, correction: str) -> Member:
     """Return the replicates of one config with what they reached."""
     group = gathered(title, folders)
     rows = findings.reached(group, tolerance, correction)
-    split = findings.SPLIT[findings.measure(group)]
-    return Member(title, Runs(tuple(folders)), group, rows, split, correction)
+    by = findings.measure(group, tolerance)
+    return Member(title, Runs(tuple(folders)), group, rows, by, correction)
 
 
 def picture(
@@ -71,7 +71,7 @@ def picture(
 def part(
     member: Member,
     anchor: str,
-    tolerance: float,
+    tolerance: float | None,
     problems: Problems,
     masks: pd.DataFrame,
     figures: bool = True,
@@ -90,10 +90,10 @@ def part(
 
     made = [
         *provenance.warnings(facts),
-        *accuracy(member, tolerance, draw),
+        *reached(member, draw),
         *layers(runs, facts, draw),
         *cost(runs, draw),
-        *beside(runs, tolerance, member.correction, draw),
+        *beside(member, tolerance, draw),
         *(learning(member, anchor, problems) if figures else ()),
         *overlaps(member, masks),
         *provenance.sections(facts),
@@ -104,8 +104,8 @@ def part(
         member.title,
         about(facts, rows),
         f"{facts[0].whose['name']}/{facts[0].whose['id']}",
-        findings.sentences(rows, tolerance, member.split) + standing(facts),
-        tiles(rows, len(facts), member.split),
+        findings.sentences(rows, member.by) + standing(facts),
+        tiles(rows, len(facts), member.by),
         sections,
     )
 
@@ -136,25 +136,25 @@ def standing(facts: Sequence[Facts]) -> list[str]:
     ]
 
 
-def accuracy(
-    member: Member, tolerance: float, draw: Callable[..., list[Picture]]
-) -> Iterator[Section]:
+def reached(member: Member, draw: Callable[..., list[Picture]]) -> Iterator[Section]:
     """Yield the curve and the levels."""
     runs = member.runs
-    caption = "Accuracy against the weights that are kept" + (
+    caption = f"{member.by.title} against the weights that are kept" + (
         ": mean and 95 % interval over replicates." if len(runs.folders) > 1 else "."
     )
     drawn = draw("accuracy", caption)
     drawn += draw("early_stop", "Step of the lowest validation loss, against the same.")
     if drawn:
-        yield Section("accuracy", "Accuracy against density", pictures=drawn)
+        yield Section("accuracy", f"{member.by.title} against density", pictures=drawn)
     yield Section(
         "levels",
         "Levels",
         words=tables.shared_words(runs.levels),
         tables=[
-            tables.level_table(runs.levels, member.rows, member.split, tolerance),
-            tables.replicate_table([Facts(folder).row for folder in runs.folders]),
+            tables.level_table(runs.levels, member.rows, member.by),
+            tables.replicate_table(
+                [Facts(folder).row for folder in runs.folders], member.by.metric
+            ),
         ],
     )
 
@@ -184,13 +184,14 @@ def cost_caption(runs: Runs) -> str:
     pruned = runs.levels[runs.levels["level"] > 0]
     known = [c for c in pruned if str(c).startswith("ticket_") and pruned[c].notna().any()]
     what = "the ticket cost, search included" if known or not len(pruned) else "each level cost"
-    return f"Accuracy against what {what}."
+    return f"{findings.capital(runs.metrics[0].label)} against what {what}."
 
 
 def beside(
-    runs: Runs, tolerance: float, correction: str, draw: Callable[..., list[Picture]]
+    member: Member, tolerance: float | None, draw: Callable[..., list[Picture]]
 ) -> Iterator[Section]:
     """Yield branches, and what the controls among them say of the method."""
+    runs = member.runs
     if "branch" not in runs.branches:
         return
     known = list(runs.branches["branch"].unique())
@@ -199,7 +200,7 @@ def beside(
         if len(known) <= MOST_BRANCHES
         else []
     )
-    if judged := sanity.judge(runs.folders, tolerance, correction):
+    if judged := sanity.judge(runs.folders, tolerance, member.correction):
         text = (
             "A method that chooses weights makes tickets that beat their own masks at other "
             "positions; one that does not has chosen layer densities only (Frankle et al. 2021, "
@@ -210,10 +211,10 @@ def beside(
             "Sanity",
             words=[text],
             pictures=drawn,
-            tables=[controls.sanity_table(judged, tolerance)],
+            tables=[controls.sanity_table(judged, member.by)],
         )
         drawn = []
-    some = [controls.branch_table(runs.branches, runs.levels)]
+    some = [controls.branch_table(runs.branches, runs.levels, member.by.metric)]
     yield Section("branches", "Branches", pictures=drawn, tables=some, open=not judged)
 
 

@@ -9,7 +9,7 @@ from lottery.results.facts import Facts
 from lottery.results.order import rank
 from lottery.results.plotting import charts
 from lottery.results.reports import findings
-from lottery.results.reports.headline import SIDE_BY_SIDE
+from lottery.results.reports.headline import SIDE_BY_SIDE, families
 from lottery.results.reports.one import Member, Problems, cost_caption, picture
 from lottery.results.reports.provenance import travelling
 from lottery.results.reports.sheets import (
@@ -27,6 +27,7 @@ from lottery.results.reports.sheets import (
 )
 from lottery.results.tidy import Runs
 from lottery.storage.warned import kinds
+from lottery.terms.metric import Metric
 
 LARGE = 4.0  # inches of the first figure, so that its legend has room and a phone shows its text
 LONGEST_TITLE = 60  # characters
@@ -49,9 +50,25 @@ def title(members: Sequence[Member]) -> str:
     return names if len(names) <= LONGEST_TITLE else f"Comparison of {len(members)} configs"
 
 
-def sections(members: Sequence[Member], tolerance: float, problems: Problems) -> list[Section]:
+def sections(
+    members: Sequence[Member], tolerance: float | None, problems: Problems
+) -> list[Section]:
+    """Return the sections of the comparison, those of each metric apart."""
+    apart = families(members)
+    if len(apart) == 1:
+        return of_family(members, tolerance, problems)
+    return [
+        replace(one, anchor=f"{one.anchor}-{at}", title=f"{one.title}, {f[0].by.metric.label}")
+        for at, f in enumerate(apart, 1)
+        for one in of_family(f, tolerance, problems, f"all{at}")
+    ]
+
+
+def of_family(
+    members: Sequence[Member], tolerance: float | None, problems: Problems, anchor: str = "all"
+) -> list[Section]:
     """Return the sections of the comparison; figures show as many configs as can be told apart."""
-    made = curves(members, problems)
+    made = curves(members, problems, anchor)
     tables = [summary(members)]
     if len(members) <= SIDE_BY_SIDE:
         tables += common(members, tolerance)
@@ -61,20 +78,21 @@ def sections(members: Sequence[Member], tolerance: float, problems: Problems) ->
     return filled(made)
 
 
-def curves(members: Sequence[Member], problems: Problems) -> list[Section]:
+def curves(members: Sequence[Member], problems: Problems, anchor: str) -> list[Section]:
     """Return the section of the figures; [] where nothing can be drawn."""
     shown = list(members[: charts.CLEAR])
     runs = Runs(tuple(folder for member in shown for folder in member.runs.folders))
-    text = "Accuracy against the weights that are kept: mean and 95 % interval over replicates."
-    large = picture("accuracy", runs, text, "all", problems, {"width": LARGE})
+    by = members[0].by
+    text = f"{by.title} against the weights that are kept: mean and 95 % interval over replicates."
+    large = picture("accuracy", runs, text, anchor, problems, {"width": LARGE})
     drawn = [replace(one, wide=True) for one in large]
-    drawn += picture("early_stop", runs, "Step of the lowest validation loss.", "all", problems)
+    drawn += picture("early_stop", runs, "Step of the lowest validation loss.", anchor, problems)
     if "ticket_macs" in runs.levels:
-        drawn += picture("cost", runs, cost_caption(runs), "all", problems)
+        drawn += picture("cost", runs, cost_caption(runs), anchor, problems)
     note = (
         f"The figures show the first {len(shown)} configs of the table below, ranked by the "
-        "sparsest level that matches dense, its own net and the best one, and then by the accuracy "
-        "of the best ticket; more could not be told apart."
+        "sparsest level that matches dense, its own net and the best one, and then by the "
+        f"{by.metric.label} of the best ticket; more could not be told apart."
     )
     said = [note] if len(members) > len(shown) else []
     return [Section("curves", "Curves", words=said, pictures=drawn)] if drawn else []
@@ -92,48 +110,49 @@ def summary(members: Sequence[Member]) -> Table:
                 words(member.title),
                 number(len(member.runs.folders)),
                 words(", ".join(kinds(w for f in member.runs.folders for w in Facts(f).warnings))),
-                spread(*dense.accuracy) if dense else Cell(),
+                spread(*dense.reached, member.by.metric) if dense else Cell(),
                 *(
                     cell
                     for row in (found, top, last)
                     for cell in (
                         share(row.density) if row else Cell(),
-                        spread(*row.accuracy) if row else Cell(),
+                        spread(*row.reached, member.by.metric) if row else Cell(),
                     )
                 ),
             ]
         )
+    unit, label = members[0].by.unit, members[0].by.metric.label
     columns = [
         Column("Config", numeric=False),
         Column("Replicates"),
         Column("Warnings", numeric=False),
-        Column("Dense", "%"),
+        Column("Dense", unit),
         Column("Sparsest match", "density"),
-        Column("reaches", "%"),
+        Column("reaches", unit),
         Column("Best ticket", "density"),
-        Column("reaches", "%"),
+        Column("reaches", unit),
         Column("Sparsest level", "density"),
-        Column("reaches", "%"),
+        Column("reaches", unit),
     ]
-    split = "/".join(dict.fromkeys(m.split for m in members))
-    ways = dict.fromkeys(how for m in members if (how := findings.picked(m.rows, m.split)))
+    split = "/".join(dict.fromkeys(m.by.split for m in members))
+    ways = dict.fromkeys(how for m in members if (how := findings.picked(m.rows, m.by)))
     note = (
         "Sparsest match: of its own dense net. In the order of the sparsest match that reaches the "
         "best dense net too, then of the best ticket."
         if any(findings.sparsest(m.rows) for m in members)
         else "In the order of the best ticket."
     ) + (f" Best ticket: {' or '.join(ways)}." if ways else "")
-    return Table(f"What each config reached, {split} accuracy", columns, made, note=note)
+    return Table(f"What each config reached, {split} {label}", columns, made, note=note)
 
 
-def common(members: Sequence[Member], tolerance: float) -> list[Table]:
-    """Return accuracies side by side at the densities that configs share, and paired differences.
+def common(members: Sequence[Member], tolerance: float | None) -> list[Table]:
+    """Return what was reached at the densities that configs share, and paired differences.
 
     The differences are to the first of the configs, over the replicates that both have.
     """
-    metric = findings.measure(members[0].group)
+    by = members[0].by
     groups = [replace(m.group, label=str(at)) for at, m in enumerate(members)]
-    rows = comparison.compare(groups, metric, tolerance, correction=members[0].correction)
+    rows = comparison.compare(groups, by.column, tolerance, correction=members[0].correction)
     spots: list[tuple[float, dict[int, dict[str, object]]]] = []
     for levels in comparison.common(groups):
         anchor = next(iter(sorted(levels)))
@@ -145,25 +164,25 @@ def common(members: Sequence[Member], tolerance: float) -> list[Table]:
     if not spots:
         return []
     first, *rest = members
-    heads = [Column("Density"), *(Column(m.title, "%") for m in members)]
+    heads = [Column("Density"), *(Column(m.title, by.unit) for m in members)]
     means = [
         [
             share(key),
-            *(marked(own.get(at)) for at in range(len(members))),
+            *(marked(own.get(at), by.metric) for at in range(len(members))),
         ]
         for key, own in spots
     ]
     starred = any(row["warnings"] for _, own in spots for row in own.values())
     note = f"{MARK} a replicate was warned at that level: see the config's warnings."
-    caption = "Accuracy at densities that configs share"
+    caption = f"{by.title} at densities that configs share"
     made = [Table(caption, heads, means, note=note if starred else "")]
     gaps = [
-        [share(key), *(x for at in range(1, len(members)) for x in against(own.get(at)))]
+        [share(key), *(x for at in range(1, len(members)) for x in against(own.get(at), by.metric))]
         for key, own in spots
         if any(not missing(own[at]["difference"]) for at in own)
     ]
     if gaps:
-        columns = [c for m in rest for c in (Column(m.title, "points"), Column("p"))]
+        columns = [c for m in rest for c in (Column(m.title, by.apart), Column("p"))]
         tested = any(not missing(row["p_adjusted"]) for row in rows)
         note = f"p: two-sided paired t-test, {corrected(groups, rows)}." if tested else ""
         caption = f"Difference to {first.title}, replicate by replicate"
@@ -171,24 +190,19 @@ def common(members: Sequence[Member], tolerance: float) -> list[Table]:
     return made
 
 
-def cell(row: dict[str, object] | None, mean: str, low: str, high: str, sign: bool = False) -> Cell:
-    """Return a mean of a row of a comparison with half its interval; empty for no row."""
-    return spread(row[mean], row[low], row[high], sign=sign) if row else Cell()
-
-
-def marked(row: dict[str, object] | None) -> Cell:
+def marked(row: dict[str, object] | None, metric: Metric) -> Cell:
     """Return the mean of a row, with a mark where a replicate was warned at that level."""
-    shown = cell(row, "mean", "low", "high")
+    shown = spread(row["mean"], row["low"], row["high"], metric) if row else Cell()
     return replace(shown, reach=f"{shown.reach}{MARK}") if row and row["warnings"] else shown
 
 
-def against(row: dict[str, object] | None) -> tuple[Cell, Cell]:
+def against(row: dict[str, object] | None, metric: Metric) -> tuple[Cell, Cell]:
     """Return a paired difference and the p of its test; empty for none."""
-    keys = ("difference", "difference_low", "difference_high")
+    mean, low, high = (row[f"difference{end}"] if row else None for end in ("", "_low", "_high"))
     p = row["p_adjusted"] if row else None
     tiny = isinstance(p, float) and p < 0.001  # not so for NaN
     chance = Cell("< 0.001", p) if tiny else number(p, 3)  # type: ignore[arg-type]
-    return cell(row, *keys, sign=True), chance
+    return spread(mean, low, high, metric, sign=True), chance
 
 
 def settings(members: Sequence[Member]) -> Table | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lottery.results.stats import SAME
+from lottery.terms.metric import Metric
 from lottery.wording.text import MINUS
 
 SCALES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""),
@@ -136,16 +137,33 @@ def share(value: Any) -> Cell:
     return Cell() if missing(value) else Cell(density(value), float(value))
 
 
-def spread(mean: Any, low: Any, high: Any, digits: int = 2, sign: bool = False) -> Cell:
-    """Return a cell of a mean with half its interval, both times 100; empty for none.
+def spread(mean: Any, low: Any, high: Any, metric: Metric, sign: bool = False) -> Cell:
+    """Return a cell of a mean of a metric with half its interval; empty for none.
 
     One with a `sign` is a mean of differences, and says where those are all the same.
     """
-    if missing(mean):
+    if mean is None or math.isnan(mean):
         return Cell()
-    reach = "" if missing(low) or missing(high) else f"± {figure(50 * (high - low), digits)}"
+    reach = around(mean, low, high, replace(metric, mean="plain") if sign else metric)
     reach = f"({SAME})" if sign and reach and low == high else reach
-    return Cell(figure(100 * mean, digits, sign), float(mean), reach)
+    return Cell(measured(mean, metric, sign), float(mean), reach)
+
+
+def around(mean: Any, low: Any, high: Any, metric: Metric) -> str:
+    """Return half of an interval, ± 0.42, or the ends of one of logarithms; "" for none."""
+    if missing(low) or missing(high):
+        return ""
+    if metric.mean == "log":
+        return f"({measured(low, metric)} to {measured(high, metric)})"
+    return f"± {measured((high - low) / 2, metric, beside=mean)}"
+
+
+def measured(value: Any, metric: Metric, sign: bool = False, beside: float | None = None) -> str:
+    """Return a value of a metric without its unit, or with a `sign` a difference."""
+    if metric.in_points and math.isfinite(value):
+        return figure(metric.scale * value, 2, sign)
+    text = metric.shown(value, "+" if sign else "", beside)
+    return text.replace("-", MINUS)
 
 
 def missing(value: object) -> bool:
@@ -178,11 +196,6 @@ def kept(value: float) -> str:
 def times(value: float) -> str:
     """Return a compression: 3.81×, 38.1×."""
     return f"{figure(value, 2 if value < 10 else 1 if value < 100 else 0)}×"
-
-
-def percent(value: float) -> str:
-    """Return an accuracy: 97.13 %."""
-    return f"{100 * value:.2f} %"
 
 
 def scale(values: Iterable[Any]) -> tuple[float, str]:

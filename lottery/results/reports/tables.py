@@ -8,7 +8,7 @@ import pandas as pd
 
 from lottery.results import stats
 from lottery.results.reports import findings
-from lottery.results.reports.findings import Reached
+from lottery.results.reports.findings import Measure, Reached, capital
 from lottery.results.reports.sheets import (
     Cell,
     Column,
@@ -22,13 +22,9 @@ from lottery.results.reports.sheets import (
     times,
     words,
 )
+from lottery.terms.metric import Metric
 
 TONES = {stats.MATCHES: "good", stats.BEATS: "good", stats.FALLS: "bad"}
-EXTRA = {
-    "val_accuracy": Column("Validation", "%"),
-    "best_step": Column("Best step"),
-    "shared": Column("Shared", numeric=False),
-}
 LAYER = (  # column of layers.csv, title, digits, factor
     ("total", "Weights", 0, 1),
     ("kept", "Kept", 0, 1),
@@ -55,22 +51,21 @@ SAYS = {  # what a column of theirs is
 }
 
 
-def level_table(
-    levels: pd.DataFrame, rows: Sequence[Reached], split: str, tolerance: float
-) -> Table:
-    """Return a row a level: density, accuracy over replicates, difference to dense, verdict."""
+def level_table(levels: pd.DataFrame, rows: Sequence[Reached], by: Measure) -> Table:
+    """Return a row a level: density, metric over replicates, difference to dense, verdict."""
     several_of = max((r.count for r in rows), default=0) > 1
     uneven = len({r.count for r in rows}) > 1
     columns = [Column("Level"), Column("Density")]
     columns += [Column("Replicates")] if uneven else []
-    columns += [Column(f"{split.capitalize()} accuracy", "%"), Column("Verdict", numeric=False)]
-    columns += [Column("Against dense", "points"), Column("Compression"), Column("Kept weights")]
-    extra = [
-        c
-        for c in ("val_accuracy", "best_step", "shared")
-        if c in levels and levels[c].any() and c != f"{split}_accuracy"
-    ]
-    columns += [EXTRA[c] for c in extra]
+    columns += [Column(capital(by.name), by.unit), Column("Verdict", numeric=False)]
+    columns += [Column("Against dense", by.apart), Column("Compression"), Column("Kept weights")]
+    more = {
+        f"val_{by.metric.name}": Column("Validation", by.unit),
+        "best_step": Column("Best step"),
+        "shared": Column("Shared", numeric=False),
+    }
+    extra = [c for c in more if c in levels and levels[c].any() and c != by.column]
+    columns += [more[c] for c in extra]
     made = []
     for row in rows:
         group = levels[levels["level"] == row.level]
@@ -78,18 +73,18 @@ def level_table(
             number(row.level),
             share(row.density),
             *([number(row.count)] if uneven else []),
-            spread(*row.accuracy),
+            spread(*row.reached, by.metric),
             words(row.verdict or standing(row), TONES.get(row.verdict, "quiet")),
-            spread(*row.difference, sign=True),
+            spread(*row.difference, by.metric, sign=True),
             Cell(times(row.compression), row.compression),
             count_of(group, levels, "kept"),
         ]
-        made.append([*cells, *(beside(group, levels, column) for column in extra)])
+        made.append([*cells, *(beside(group, levels, column, by.metric) for column in extra)])
     return Table(
         "Levels" + (", means over replicates ± half of the 95 % interval" if several_of else ""),
         columns,
         made,
-        note=rule(tolerance, rows) if several_of else "",
+        note=" ".join([*([rule(by, rows)] if several_of else []), *chance(by)]),
         by_first=True,
     )
 
@@ -101,23 +96,28 @@ def standing(row: Reached) -> str:
     return "nothing pruned" if row.level else "dense"
 
 
-def rule(tolerance: float, rows: Sequence[Reached]) -> str:
+def chance(by: Measure) -> list[str]:
+    """Return a sentence on what needs no net; [] where that is not known."""
+    return [] if by.chance is None else [f"Chance is {by.metric.said(by.chance)}."]
+
+
+def rule(by: Measure, rows: Sequence[Reached]) -> str:
     """Return how a verdict comes about, in a sentence."""
     return (
-        "Against dense: mean of the paired differences, each replicate with its own dense level. "
-        f"It matches where the whole interval is no more than {findings.points(tolerance)} below "
-        f"0, beats or falls below where a paired t-test has p below {stats.ALPHA} and the mean is "
+        "Against dense: mean of the paired differences, each replicate with its own dense "
+        f"level{by.sign}. It matches where the whole interval is no more than {by.slack} below 0, "
+        f"beats or falls below where a paired t-test has p below {stats.ALPHA} and the mean is "
         f"further from 0 than that; from {stats.LEAST} replicates on. p: "
         f"{findings.corrected([rows])}."
     )
 
 
-def beside(group: pd.DataFrame, levels: pd.DataFrame, column: str) -> Cell:
-    """Return the cell of one of the `EXTRA` columns of a level."""
+def beside(group: pd.DataFrame, levels: pd.DataFrame, column: str, metric: Metric) -> Cell:
+    """Return the cell of a column that stands beside the verdict of a level."""
     if column == "shared":
         return shared(group)
-    if column == "val_accuracy":
-        return spread(*stats.interval(group[column].tolist()))
+    if column.startswith("val_"):
+        return spread(*stats.reach(group[column].tolist(), metric), metric)
     return count_of(group, levels, column)
 
 
@@ -185,7 +185,7 @@ def mean_of(table: pd.DataFrame) -> str:
     return f", mean of {high} replicates" if high > 1 else ""
 
 
-def replicate_table(facts: Iterable[dict[str, Any]]) -> Table:
+def replicate_table(facts: Iterable[dict[str, Any]], metric: Metric) -> Table:
     """Return a row a replicate: how far it came, how long it took, what it reached."""
     made = [
         [
@@ -193,7 +193,7 @@ def replicate_table(facts: Iterable[dict[str, Any]]) -> Table:
             words(row["state"], "" if row["state"] == "done" else "bad"),
             Cell(f"{row['levels']} of {asked(row)}", row["levels"]),
             share(row["density"]),
-            spread(row["test_accuracy"], None, None),
+            spread(row[f"test_{metric.name}"], None, None, metric),
             Cell(duration(row["seconds"]), row["seconds"]),
             words(str(row["started"] or "").replace("T", " ").removesuffix("+00:00")),
         ]
@@ -204,7 +204,7 @@ def replicate_table(facts: Iterable[dict[str, Any]]) -> Table:
         Column("State", numeric=False),
         Column("Pruned levels"),
         Column("Last density"),
-        Column("Test accuracy there", "%"),
+        Column(f"Test {metric.label} there", "%" if metric.percent else ""),
         Column("Wall time"),
         Column("Started (UTC)", numeric=False),
     ]

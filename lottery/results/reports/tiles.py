@@ -1,14 +1,15 @@
 """Choose the few numbers of a config that a page shows large."""
 
+import math
 from collections.abc import Sequence
 
 from lottery.results import stats
 from lottery.results.reports import findings
-from lottery.results.reports.findings import Reached
-from lottery.results.reports.sheets import Tile, kept, missing, percent, times
+from lottery.results.reports.findings import Measure, Reached
+from lottery.results.reports.sheets import Tile, around, kept, times
 
 
-def tiles(rows: Sequence[Reached], replicates: int, split: str) -> list[Tile]:
+def tiles(rows: Sequence[Reached], replicates: int, by: Measure) -> list[Tile]:
     """Return the numbers that matter most."""
     dense, top, found = findings.dense_of(rows), findings.best(rows), findings.sparsest(rows)
     made: list[Tile] = []
@@ -19,11 +20,11 @@ def tiles(rows: Sequence[Reached], replicates: int, split: str) -> list[Tile]:
         judged = any(r.judged for r in rows)
         why = "shown at no level" if judged else f"needs {stats.LEAST} replicates"
         made.append(Tile("\N{EN DASH}", "Matches dense down to", why))
-    for title, row in ((f"Dense {split} accuracy", dense), ("Best ticket", top)):
-        if row and not missing(row.accuracy[0]):
-            how = findings.picked(rows, split) if row is top else ""
-            note = ", ".join(word for word in (beside(row), how) if word)
-            made.append(Tile(percent(row.accuracy[0]), title, note))
+    for title, row in ((f"Dense {by.name}", dense), ("Best ticket", top)):
+        if row and not math.isnan(row.merit):
+            how = findings.picked(rows, by) if row is top else ""
+            note = ", ".join(word for word in (beside(row, by), how) if word)
+            made.append(Tile(by.metric.said(row.reached[0]), title, note))
     pruned = [r for r in rows if r.density < 1]
     if pruned:
         last = pruned[-1]
@@ -32,9 +33,8 @@ def tiles(rows: Sequence[Reached], replicates: int, split: str) -> list[Tile]:
     return made
 
 
-def beside(row: Reached) -> str:
-    """Return what stands under an accuracy: its interval, and the density of a pruned level."""
-    _, low, high = row.accuracy
-    reach = "" if missing(low) else f"± {50 * (high - low):.2f}"
+def beside(row: Reached, by: Measure) -> str:
+    """Return what stands under a number: its interval, and the density of a pruned level."""
+    reach = around(*row.reached, by.metric)
     where = f"at {kept(row.density)} of the weights" if row.density < 1 else ""
     return " ".join(word for word in (reach, where) if word)
