@@ -178,7 +178,8 @@ def fabricate(tmp_path):
 
     def call(
         name="lenet_300_100_digits_imp", ident="aaaaaaaaaa", replicate=0, test=(0.97, 0.96, 0.95),
-        choices=None, config=None, record=None, densities=(1.0, 0.8, 0.64, 0.512), **columns,
+        choices=None, config=None, record=None, densities=(1.0, 0.8, 0.64, 0.512),
+        metric="accuracy", **columns,
     ):  # fmt: skip
         import yaml
 
@@ -193,7 +194,7 @@ def fabricate(tmp_path):
             kept = round(1000 * densities[level])
             about = {"level": level, "density": densities[level], "compression": 1000 / kept}
             more = {column: values[level] for column, values in columns.items()}
-            both = {"val_accuracy": accuracy, "test_accuracy": accuracy}
+            both = {f"val_{metric}": accuracy, f"test_{metric}": accuracy}
             rows.append(about | {"kept": kept, "total": 1000} | both | more)
             layer = {"layer": "fc", "kept": kept, "total": 1000, "density": kept / 1000}
             layers.append({"level": level} | layer)

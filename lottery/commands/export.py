@@ -20,6 +20,7 @@ rounding as the net itself has it in float32, and every pruned weight is 0.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -134,7 +135,8 @@ def described(level: Level, folder: Path, branch: str, weights: str) -> Portable
         "data": level.run.task.fingerprint,
         "steps_per_epoch": level.run.length.steps_per_epoch,
         "length": level.run.length.iteration,
-        "result": {k: v for k, v in level.manifest["result"].items() if v == v},  # no NaN
+        "result": {k: v for k, v in level.manifest["result"].items() if math.isfinite(v)},
+        "metrics": [metric.data() for metric in run.metrics],
         "choices": run.choices,
         "command": public(retyped.alone(run)),
         "sweep": public(typed) if retyped.of_sweep(typed) else None,

@@ -6,12 +6,13 @@ from typing import Any
 import yaml
 
 from lottery.exchange.transfer import OPTION
+from lottery.terms.metric import Measured, metrics_of
 from lottery.wording.text import printable
 
 KEYS = (
     "world", "input_shape", "outputs", "inputs", "weights", "step", "density", "kept", "total",
     "level", "branch", "model", "dataset", "data", "train", "prune", "schedule", "rewind", "run",
-    "key", "result", "command", "sweep", "versions",
+    "key", "result", "metrics", "command", "sweep", "versions",
 )  # fmt: skip
 AT = {"start": "before training, at the rewind point (step {step})", "end": "after training"}
 
@@ -65,10 +66,7 @@ mask = lottery.load_ticket(model, ".")  # the weights are in place; mask: name -
 - `config.json`: every setting
 """
 
-TABLE = {
-    "test_accuracy": "test accuracy", "val_accuracy": "validation accuracy",
-    "train_accuracy": "training accuracy", "test_loss": "test loss",
-}  # fmt: skip
+SPLITS = ("test", "val", "train")  # in the order of the table
 
 
 def settings(about: dict[str, Any]) -> dict[str, Any]:
@@ -97,7 +95,7 @@ def card(about: dict[str, Any]) -> str:
         dataset=word(dataset),
         percent=100 * about["density"],
         when=AT[about["weights"]].format(step=about["step"]),
-        table=accuracies(about),
+        table=reached(about),
         method=word(chosen.get("prune", "?")),
         **{key: about[key] for key in ("kept", "total", "density", "level")},
         run=code(about["run"]),
@@ -153,11 +151,15 @@ def word(text: str) -> str:
     return text if OPTION.fullmatch(text) else code(text)
 
 
-def accuracies(about: dict[str, Any]) -> str:
-    """Return a row for each number that the trained level reached."""
+def reached(about: dict[str, Any]) -> str:
+    """Return a row for each number that the trained level reached, shares as shares of 1."""
     said = "" if about["weights"] == "end" else " once trained"
-    return "\n".join(
-        f"| {words}{said} | {about['result'][key]:.4f} |"
-        for key, words in TABLE.items()
-        if key in about["result"]
-    )
+    found, rows = about["result"], []
+    for split in SPLITS:
+        for metric in metrics_of(about):
+            if (value := found.get(f"{split}_{metric.name}")) is not None:
+                text = f"{value:.4f}" if metric.percent else metric.shown(value)
+                rows.append(f"| {Measured(metric, split).label}{said} | {text} |")
+    if "test_loss" in found:
+        rows.append(f"| test loss{said} | {found['test_loss']:.4f} |")
+    return "\n".join(rows)

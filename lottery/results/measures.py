@@ -11,6 +11,7 @@ from lottery.terms.metric import ACCURACY, BEST, LOSS, SPLITS, Metric, measured
 if TYPE_CHECKING:
     from lottery.results.facts import Facts
 
+CHANGE = "change"  # to the dense net of the same replicate; of another column change_COLUMN
 MOST = 3  # configs of each metric that a line names
 
 
@@ -31,7 +32,8 @@ def metric_of(column: str, metrics: Iterable[Metric]) -> Metric | None:
 
 def column_of(word: str, metric: Metric) -> str:
     """Return the column of a metric that test, val, best_test ... stand for; others as they are."""
-    return f"{word}_{metric.name}" if word.removeprefix(BEST) in SPLITS else word
+    short = word.removeprefix(f"{CHANGE}_").removeprefix(BEST) in SPLITS
+    return f"{word}_{metric.name}" if short else word
 
 
 def resolved(word: str, runs: Sequence[Facts], asked_by: str, option: str) -> str:
@@ -40,7 +42,8 @@ def resolved(word: str, runs: Sequence[Facts], asked_by: str, option: str) -> st
     Raises UsageError where the word stands for another metric in each.
     """
     by_name: dict[str, list[str]] = {}
-    for run in runs if column_of(word, ACCURACY) != word else ():
+    short = word == CHANGE or column_of(word, ACCURACY) != word
+    for run in runs if short else ():
         if run.record.get("state") != "damaged":
             by_name.setdefault(run.metric.name, []).append(run.folder.parent.name)
     if len(by_name) < 2:

@@ -19,7 +19,7 @@ CHOICES = {
 }
 CEILING = 100.0  # of points
 FIGURES, PLAIN = 4, (1e-4, 1e6)  # that count of a number; sizes that are written without exponent
-LONGEST = 40  # characters of a name
+LONGEST, LARGEST = 40, 1e300  # characters of a name; size of a chance level
 SPLITS = {"train": "training", "val": "validation", "test": "test"}
 BEST = "best_"  # in front of a column: at the step of early stopping
 EXTREME = {"higher": max, "lower": min}
@@ -199,8 +199,9 @@ def metrics_of(record: Mapping[str, Any]) -> tuple[Metric, ...]:
 def chance_of(record: Mapping[str, Any]) -> float | None:
     """Return the value of the first metric that needs no net, which a run.json names; else None."""
     found = record.get("chance")
-    known = type(found) is float or (type(found) is int and abs(found) < PLAIN[1])
-    return float(found) if known and math.isfinite(found) else None
+    if isinstance(found, bool) or not isinstance(found, int | float):
+        return None
+    return float(found) if abs(found) <= LARGEST else None
 
 
 def measured(column: str, metrics: Iterable[Metric]) -> Measured | None:

@@ -20,7 +20,7 @@ from lottery import cli
 from lottery.errors import DiskError, UsageError
 from lottery.results import sanity, stats
 from lottery.results.choice import choose
-from lottery.results.reports import findings, gather, one, page, sheets
+from lottery.results.reports import gather, one, page, sheets
 from lottery.results.tidy import Runs
 from lottery.storage import disk, records
 from lottery.storage.files import TEMPORARY, digest

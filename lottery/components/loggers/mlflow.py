@@ -21,7 +21,7 @@ DEFAULTS = {  # of MLflow's own variables, unless they are set
 
 
 def mlflow(about: About, *, uri: str | None, experiment: str, layers: bool) -> Board:
-    """Keep one MLflow run a replicate; metrics are level_02/val_accuracy, metrics/test_accuracy.
+    """Keep one MLflow run a replicate; metrics are level_02/val_METRIC, metrics/test_METRIC.
 
     A resumed run goes on with the same one, found by its tag, and sends what it does not hold yet.
     """

@@ -18,7 +18,7 @@ def wandb(
 ) -> Board:
     """Keep one W&B run a replicate, called NAME, with the id ID_replicate_K; resumed by that id.
 
-    Columns are level_02/val_accuracy over level_02/step, metrics/test_accuracy over metrics/level.
+    Columns are level_02/val_METRIC over level_02/step, metrics/test_METRIC over metrics/level.
     What was shown is noted in DIR, so that each row is sent once, however often a run is resumed;
     offline, each start leaves a folder of its own: `wandb sync` joins them.
     """

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from lottery.results import measures, stats
+from lottery.results.measures import CHANGE
 from lottery.terms.metric import ACCURACY, Metric, measured
 
 EARLY = "best_step"  # the step of the lowest validation loss
-CHANGE = "change"  # to the dense net of the same replicate; of another column change_COLUMN
 
 
 Metrics = Sequence[Metric]  # of the runs, the first that of figures

@@ -181,7 +181,7 @@ def trained_badly(weak: Sequence[Member], members: Sequence[Member]) -> str:
     fewer = "less" if weak[0].by.metric.higher else "more"
     best = f" ({dense_said(top)}, {top.title})" if top else ""
     return (
-        f"Matching only a dense net of their own, with more than {weak[0].by.slack} {fewer} "
+        f"Matching only a dense net of their own, with more than {(top or weak[0]).by.slack} {fewer} "
         f"than the best one{best}: {'; '.join(named)}{more}."
     )
 

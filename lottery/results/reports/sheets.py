@@ -154,7 +154,7 @@ def around(mean: Any, low: Any, high: Any, metric: Metric) -> str:
     if missing(low) or missing(high):
         return ""
     if metric.mean == "log":
-        return f"({measured(low, metric)} to {measured(high, metric)})"
+        return f"[{measured(low, metric)} to {measured(high, metric)}]"
     return f"± {measured((high - low) / 2, metric, beside=mean)}"
 
 
