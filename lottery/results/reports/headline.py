@@ -178,10 +178,11 @@ def trained_badly(weak: Sequence[Member], members: Sequence[Member]) -> str:
         named.append(f"{member.title} ({reached} at {share} of the weights, dense {net})")
     more = f"; {len(weak) - len(named)} more" if len(weak) > len(named) else ""
     top = best_dense(weak[0], members)
+    slack = (top or weak[0]).by.slack
     fewer = "less" if weak[0].by.metric.higher else "more"
     best = f" ({dense_said(top)}, {top.title})" if top else ""
     return (
-        f"Matching only a dense net of their own, with more than {(top or weak[0]).by.slack} {fewer} "
+        f"Matching only a dense net of their own, with more than {slack} {fewer} "
         f"than the best one{best}: {'; '.join(named)}{more}."
     )
 
