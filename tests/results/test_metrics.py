@@ -364,6 +364,9 @@ def test_a_dense_net_of_higher_perplexity_is_no_measure(told):
     folders = told(PERPLEXITY, "1111111111", bad) + told(PERPLEXITY, "2222222222")
     made = gather.gather(folders)
     assert made.parts[0].place.endswith("2222222222")
+    assert "Gain over imp, 2222222222, replicate by replicate; + is better" in str(made.sections)
+    (alone,) = gather.gather(folders[:1]).parts
+    assert "Against dense: + is better. Chance is 20000." in str(alone.sections)
     said = " ".join(made.finding)
     assert re.search(r"with more than 0\.30\d* more than the best one", said)
 

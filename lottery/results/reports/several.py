@@ -185,7 +185,8 @@ def common(members: Sequence[Member], tolerance: float | None) -> list[Table]:
         columns = [c for m in rest for c in (Column(m.title, by.apart), Column("p"))]
         tested = any(not missing(row["p_adjusted"]) for row in rows)
         note = f"p: two-sided paired t-test, {corrected(groups, rows)}." if tested else ""
-        caption = f"Difference to {first.title}, replicate by replicate"
+        verb = "Difference to" if by.metric.higher else "Gain over"
+        caption = f"{verb} {first.title}, replicate by replicate{by.sign}"
         made.append(Table(caption, [Column("Density"), *columns], gaps, note=note))
     return made
 

@@ -84,7 +84,7 @@ def level_table(levels: pd.DataFrame, rows: Sequence[Reached], by: Measure) -> T
         "Levels" + (", means over replicates ± half of the 95 % interval" if several_of else ""),
         columns,
         made,
-        note=" ".join([*([rule(by, rows)] if several_of else []), *chance(by)]),
+        note=" ".join([rule(by, rows) if several_of else signs(by), *chance(by)]).strip(),
         by_first=True,
     )
 
@@ -94,6 +94,11 @@ def standing(row: Reached) -> str:
     if row.density < 1:
         return ""
     return "nothing pruned" if row.level else "dense"
+
+
+def signs(by: Measure) -> str:
+    """Return the sentence on the sign of a difference that needs one."""
+    return "" if by.metric.higher else f"Against dense{by.sign.replace(';', ':')}."
 
 
 def chance(by: Measure) -> list[str]:
