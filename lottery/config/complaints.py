@@ -95,6 +95,9 @@ def translated(error: Exception) -> Exception:
     return UsageError("config: " + "; ".join(dict.fromkeys(lines[:3])))
 
 
+SEEN = "what it has: the same words without that, and --cfg job --package"
+
+
 def refuse_others(config: Mapping[str, Any], besides: Collection[str] = ()) -> None:
     """Raise UsageError unless a config has just the keys of the skeleton, and `besides`.
 
@@ -136,7 +139,7 @@ def unknown_key(key: str, cause: list[str]) -> str:
         return f"config: {key} has no '{inner[1]}' yet; to add it: +{key}.{inner[1]}=VALUE"
     if parent and parent not in ("train", "prune", "host"):
         others = [name for name in keys_of(parent) if name != last]  # of the group's other options
-        seen = f" (what it has: lottery run --cfg job --package {parent})"
+        seen = f" ({SEEN} {parent})"
         return f"config: {parent} has no setting '{last}'{near(last, others) or seen}"
     hint = near(key, settings()) or " (all settings: lottery run --cfg job)"
     return f"config: there is no setting '{key}'{hint}"
@@ -155,7 +158,7 @@ def unknown_part(key: str, part: str) -> str:
         known += [f"{parent}.{name}" for name in names]
     if not parent:
         return f"config: there is no setting '{part}'{near(part, known)}"
-    seen = f" (what it has: lottery run --cfg job --package {parent})"
+    seen = f" ({SEEN} {parent})"
     return f"config: {parent} has no '{part}'{near(f'{parent}.{part}', known) or seen}"
 
 
@@ -177,4 +180,5 @@ def unknown_option(missing: str, text: str) -> str:
     options = [o.strip() for o in listed[1].split("\n\t")] if listed else []
     options = options or names_in(group)
     there = f" (there are: {', '.join(options)})" if options else ""
-    return f"{group or 'config'}: there is no '{word}'{near(word, options)}{there}"
+    how = "; a dataset that brings no recipe of its own takes one of these" * (group == "train")
+    return f"{group or 'config'}: there is no '{word}'{near(word, options)}{there}{how}"

@@ -11,8 +11,8 @@ from torch.nn.parameter import is_lazy
 
 from lottery.errors import UsageError
 from lottery.nets.graph import evaluating
-from lottery.terms.task import Task
-from lottery.terms.trees import first, forms, mapped
+from lottery.terms.task import Task, made_up
+from lottery.terms.trees import first, forms, mapped, tensors
 
 FEW = 2  # examples of a trial: BatchNorm takes no fewer
 OURS = (Path(__file__).parent.parent, Path(torch.__file__).parent)
@@ -174,24 +174,29 @@ def channels_last_(model: nn.Module) -> nn.Module:
     return model
 
 
+def in_channels_last(tensor: Tensor) -> Tensor:
+    """Return a tensor of images channels-last; another as it is."""
+    return tensor.contiguous(memory_format=torch.channels_last) if tensor.dim() == 4 else tensor
+
+
 def takes_channels_last(model: nn.Module, task: Task) -> bool:
     """Say whether a net takes images and weights channels-last, by a trial that moves its weights.
 
     A net whose code reshapes activations as they lie in memory may not. One that fails in either
     format is said to take it: its error is for another to tell.
     """
-    shape = getattr(task, "input_shape", ())
-    if len(shape) != 3 or not any(p.dim() == 4 for p in model.parameters()):
+    given = made_up(task, 1, torch.device("cpu"))
+    images = any(t.dim() == 4 for t in tensors(given))
+    if not (images and any(p.dim() == 4 for p in model.parameters())):
         return True
-    pixels = torch.zeros(1, *shape)
-    last = pixels.contiguous(memory_format=torch.channels_last)
+    last = mapped(given, in_channels_last)
     with evaluating(model), torch.no_grad():
         try:
-            tried(channels_last_(model), task, (last,))
+            tried(channels_last_(model), task, last)
         except UsageError:
             with contextlib.suppress(UsageError):
                 for parameter in model.parameters():
                     parameter.data = parameter.data.contiguous()
-                tried(model, task, (pixels,))
+                tried(model, task, given)
                 return False
     return True

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from lottery.errors import UsageError
 from lottery.terms.copying import copied
 from lottery.terms.mask import Mask
 from lottery.terms.prunable import Layer, layers
@@ -118,6 +119,8 @@ def traced(model: nn.Module, task: Task, mask: Mask) -> dict[str, Tensor]:
     signal = ones(task, net, torch.float64, torch.device("cpu"))
     with torch.enable_grad(), Open():
         total = first(net(*signal)).sum()
+    if not total.requires_grad:
+        raise UsageError("a signal passes by all that its mask has")
     picked = [weights[name] for name in mask]
     slopes = torch.autograd.grad(total, picked, allow_unused=True, materialize_grads=True)
     return {n: (slope > 0) & mask[n].cpu() for n, slope in zip(mask, slopes, strict=True)}

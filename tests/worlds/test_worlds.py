@@ -233,3 +233,23 @@ def test_the_effective_weights_of_an_lstm_are_those_on_a_path(foreign):
     for row in table(folder / "layers.csv"):
         effective = float(row["effective"]) if row["effective"] else math.nan
         assert math.isnan(effective) or effective <= float(row["kept"])
+
+
+def test_a_data_set_without_a_recipe_says_so(foreign):
+    words = [w for w in foreign.words("chains") if w != "train=digits"]
+    line = foreign.said("run", *words, code=2)
+    assert "a dataset that brings no recipe of its own takes one of these" in line and " digits," in line
+    assert foreign.run("chains")  # which has that word
+
+
+def test_what_a_setting_of_a_package_is_called_can_be_looked_up_as_told(foreign):
+    line = foreign.said("run", *foreign.words("chains", "dataset.cow=1"), code=2)
+    assert "the same words without that, and --cfg job --package dataset" in line
+    assert "vocabulary: 12" in foreign.said("run", *foreign.words("chains"), "--cfg", "job", "--package", "dataset")
+
+
+def test_an_embedding_alone_may_be_pruned_without_a_signal_through_it(foreign):
+    folder = foreign.run("chains", "prune.include=[embedding]", "levels=1")
+    assert [row["effective"] for row in table(folder / "layers.csv")] == ["", ""]
+    record = json.loads((folder / "run.json").read_text())
+    assert "a signal passes by all that its mask has" in str(record["warnings"])
