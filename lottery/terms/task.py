@@ -123,7 +123,7 @@ def check_task(task: object, dataset: str) -> None:
     if hasattr(type(task), "__getattr__"):  # one that stands before another
         return
     wanted = [name for name in vars(Task) if not name.startswith("_")]
-    lacking = [name for name in wanted if inspect.getattr_static(task, name, None) is None]
+    lacking = [name for name in wanted if inspect.getattr_static(task, name, wanted) is wanted]
     if lacking:
         raise UsageError(
             f"dataset={dataset}: its {type(task).__name__} has no {', no '.join(lacking)}; "

@@ -1,9 +1,11 @@
-"""Two worlds that are not images, as somebody's package brings them.
+"""Three worlds that are not images, as somebody's package brings them.
 
 `chains`: words of a made-up language, in dict batches, for a recurrent net that goes on where the
 batch before ended (a memory); its metric is perplexity, lower is better, replicates averaged by
-logarithms. `rows`: a regression on rows of numbers, judged by the relative error. The fixture
-`foreign` of tests/worlds/conftest.py installs both, with their models, as entry points.
+logarithms. `rows`: a regression on rows of numbers, judged by the relative error. `phrases`: padded
+words in a dataclass, examples along the second axis, for an attention net that gives a dict; its
+metrics are higher-is-better and no shares. The fixture `foreign` of tests/worlds/conftest.py installs
+them, with their models, as entry points.
 """
 
 import hashlib
@@ -276,10 +278,119 @@ def row_net(task, *, width: int) -> nn.Module:
     return nn.Sequential(nn.Linear(task.features, width), nn.ReLU(), nn.Linear(width, 1))
 
 
+@dataclass(frozen=True)
+class Padded:
+    words: Tensor  # int64 [T, B]
+    there: Tensor  # bool [B, T]
+    labels: Tensor  # int64 [B]
+
+
+@dataclass(frozen=True, eq=False)
+class Phrases:
+    """Which of three classes a phrase is of, by its first word."""
+
+    splits: dict
+    fingerprint: str
+    batch_size: int = 0
+    device: torch.device = torch.device("cpu")
+    world = "text"
+    metrics = (Metric("matthews", tolerance=0.01), Metric("bleu", "higher", "points", 0.2, error="ceiling_minus"))
+    chance = None
+    vocabulary, length = 20, 7
+
+    @property
+    def steps_per_epoch(self):
+        return self.size("train") // self.batch_size
+
+    def size(self, split):
+        return len(self.splits[split].labels) if split in self.splits else 0
+
+    def prepare(self, *, batch_size, device):
+        return replace(self, batch_size=batch_size, device=device)
+
+    def picked(self, split, rows):
+        every = self.splits[split]
+        return Padded(every.words[:, rows], every.there[rows], every.labels[rows])
+
+    def batches(self, split, epoch, seed, start=0):
+        order = torch.arange(self.size(split))
+        if split == "train":
+            order = torch.randperm(len(order), generator=seeds.generator(seed, "order", epoch))
+        for rows in order.split(self.batch_size)[start:]:
+            yield self.picked(split, rows)
+
+    def loss(self, model, batch, temperature=1.0):
+        return F.cross_entropy(model(batch.words, batch.there)["logits"] / temperature, batch.labels)
+
+    @torch.no_grad()
+    def evaluate(self, model, split):
+        was = model.training
+        model.eval()
+        every = self.splits[split]
+        scores = model(every.words, every.there)["logits"].float()
+        model.train(was)
+        right = float((scores.argmax(1) == every.labels).float().mean())
+        loss = float(F.cross_entropy(scores, every.labels))
+        return {"loss": loss, "matthews": 2 * right - 1, "bleu": 100 * right}
+
+    def scoring_batches(self, generator, **picks):
+        if picks.get("per_class") or picks.get("by_class"):
+            raise UsageError("prune.criterion: phrases are not picked by class; type prune.criterion.per_class=0")
+        order = torch.randperm(self.size("train"), generator=generator)[: picks.get("size") or None]
+        return [self.picked("train", rows) for rows in order.split(picks.get("batch") or self.batch_size)]
+
+    def count(self, batch):
+        return len(batch.labels)
+
+    weight = count
+
+    def cut(self, batch, start, stop):
+        return Padded(batch.words[:, start:stop], batch.there[start:stop], batch.labels[start:stop])
+
+    def inputs(self, batch):
+        return (batch.words, batch.there)
+
+    def example(self, number):
+        words = (torch.arange(self.length * number) % self.vocabulary).view(self.length, number)
+        return Padded(words, torch.ones(number, self.length, dtype=torch.bool), torch.arange(number) % 3)
+
+
+def phrases(root: Path) -> Phrases:
+    """Return a task of phrases."""
+    draw = seeds.generator("phrases")
+
+    def some(number):
+        words = torch.randint(Phrases.vocabulary, (Phrases.length, number), generator=draw)
+        there = torch.rand(number, Phrases.length, generator=draw) < 0.8
+        there[:, 0] = True
+        return Padded(words, there, words[0] % 3)
+
+    return Phrases({"train": some(60), "val": some(20), "test": some(30)}, hashed("phrases"))
+
+
+class Attends(nn.Module):
+    def __init__(self, vocabulary):
+        super().__init__()
+        self.embedding = nn.Embedding(vocabulary, 16)
+        self.layer = nn.TransformerEncoderLayer(16, 2, 32, dropout=0.1)
+        self.head = nn.Linear(16, 3)
+
+    def forward(self, words, there):
+        made = self.layer(self.embedding(words), src_key_padding_mask=~there)
+        return {"logits": self.head(made[0]), "hidden": made}
+
+
+def attends(task) -> nn.Module:
+    """Return an attention net for phrases."""
+    return Attends(task.vocabulary)
+
+
 YAML = {
     "dataset/chains": "name: chains\nvocabulary: 12\nwords: 480\nlength: 6\nwidth: 8\n",
     "dataset/rows": "name: rows\nexamples: 60\nfeatures: 5\n",
+    "dataset/phrases": "name: phrases\n",
     "model/word_net": "name: word_net\n",
+    "model/attends": "name: attends\n",
     "model/row_net": "name: row_net\nwidth: 8\n",
 }
 
