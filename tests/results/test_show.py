@@ -105,7 +105,7 @@ def test_defaults_are_those_that_hydra_composes(lottery, capsys, words, monkeypa
     usual = {"model": "resnet20", "dataset": "digits", "train": "digits", "prune": "imp",
              "train/optimizer": "sgd", "train/lr": "cosine", "prune/structure": "weight",
              "prune/allocation": "globally", "prune/update": "static", "schedule": "geometric",
-             "rewind": "init", "host": "local"}  # fmt: skip
+             "rewind": "init", "start": "init", "host": "local"}  # fmt: skip
     hydra = composed_by_hydra(capsys, *(f"{k}={v}" for k, v in words.items()))
     ours = flat(defaults.composed(usual | words))
     theirs = flat(hydra)
@@ -121,7 +121,7 @@ def test_defaults_of_an_experiment(lottery, capsys):
         "experiment": "openlth_lenet_mnist", "model": "lenet_300_100", "dataset": "mnist",
         "train": "mnist", "train/optimizer": "sgd", "train/lr": "constant", "prune": "imp",
         "prune/structure": "weight", "prune/allocation": "globally", "prune/update": "static",
-        "schedule": "geometric", "rewind": "init", "host": "local",
+        "schedule": "geometric", "rewind": "init", "start": "init", "host": "local",
     }  # fmt: skip
     choices["train/lr"] = hydra["train"]["lr"]["name"]
     assert defaults.changed(hydra, choices) == {}

@@ -196,9 +196,12 @@ def test_every_command_knows_what_to_do(foreign, world):
     assert "levels: 2 to train" in foreign.said("plan", *foreign.words(world, "name=three"))
     for words in (
         ["bench", "one", "level=last", "repeats=2", "warm=1"], ["branch", "one", "branch=[reinit,hold]"],
-        ["show", "one"], ["ls"], ["doctor"],
+        ["ls"], ["doctor"], ["report", "one", "two"], ["plot", "one", "two", "figure=accuracy"],
     ):  # fmt: skip
         assert foreign.said(*words)
+    name = METRIC[world].replace("_", " ")
+    assert f"test {name}" in foreign.said("show", "one")
+    assert "gain over dense" in foreign.said("compare", "one", "two")
     assert foreign.lottery("diff", "one", "two") == 1
     for form in ("ticket", "safetensors", "torch", "folder"):
         said = foreign.said("export", "one", "level=last", f"as={form}")
