@@ -30,6 +30,7 @@ def main(arguments: list[str]) -> int:
     from lottery.results import choice
     from lottery.storage import store
     from lottery.storage.records import place
+    from lottery.terms.copying import load_
     from lottery.training.start import build
     from lottery.wording.text import first_line, printable
 
@@ -37,7 +38,7 @@ def main(arguments: list[str]) -> int:
     level = finished(folder, number, chosen["branch"], "compact")
     task = level.run.task
     model = build(level.run.parts, task)
-    model.load_state_dict(level.end.weights)
+    load_(model, level.end.weights)
     try:
         small = compact(model, level.mask, task)
         report = compare(model, small, task)

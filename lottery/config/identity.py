@@ -28,6 +28,8 @@ NOT_OF_DATA = ("workers", "max_pixels")  # of the dataset: what changes no batch
 # without them, as it was before there were any.
 ADDED: dict[str, Any] = {"train.optimizer.groups": {}, "start": {"name": "init"}}
 
+ORDERED = ("train.optimizer.groups", "prune.allocation.rates")  # patterns, whose order counts
+
 
 def normalised(value: Any) -> Any:
     """Return the value with numbers in one spelling: 1.0 is 1."""
@@ -71,16 +73,22 @@ def recipe_of(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def in_order(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return settings with the optimizer's groups as pairs: of patterns the first one counts.
+    """Return settings with mappings of patterns as pairs: of several that fit the first one counts.
 
-    JSON with sorted keys would not tell their order.
+    JSON with sorted keys would not tell their order. Of one pattern there is none to tell.
     """
-    train = settings["train"]
-    groups = train.get("optimizer", {}).get("groups")
-    if not isinstance(groups, dict):
-        return settings
-    optimizer = {**train["optimizer"], "groups": list(groups.items())}
-    return {**settings, "train": {**train, "optimizer": optimizer}}
+    for path in ORDERED:
+        settings = paired(settings, path)
+    return settings
+
+
+def paired(node: dict[str, Any], path: str) -> dict[str, Any]:
+    """Return settings with the mapping at a dotted path as pairs."""
+    key, _, rest = path.partition(".")
+    found = node.get(key)
+    if not isinstance(found, dict) or (not rest and len(found) < 2):
+        return node
+    return {**node, key: paired(found, rest) if rest else list(found.items())}
 
 
 def run_id(settings: dict[str, Any]) -> str:

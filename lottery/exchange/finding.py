@@ -26,6 +26,7 @@ from lottery.exchange.tickets import (
 from lottery.storage import links, records
 from lottery.storage.store import Shelf
 from lottery.terms import mask as masks
+from lottery.terms.copying import load_
 from lottery.terms.kept import index_among, mask_of, ticket_on, understood
 from lottery.terms.mask import Mask
 from lottery.wording.text import printable, some
@@ -161,7 +162,7 @@ def load_ticket(
     matching.refuse_split(taken, every, head)
     if unsure := matching.by_order_alone(names, ticket.weights):
         warnings.warn(f"{printable(place)}: {unsure}", stacklevel=2)
-    model.load_state_dict(own | taken)
+    load_(model, own | taken)
     pruned = masks.everywhere(ticket.mask, tied_in(ticket))
     found = {name: pruned[there] for name, there in names.items() if there in pruned}
     joined = matching.joined(found, every)

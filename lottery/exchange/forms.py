@@ -20,6 +20,7 @@ from lottery.exchange.tickets import Portable
 from lottery.experiment.level import Level
 from lottery.nets.compact import compact, shrink_
 from lottery.storage import store
+from lottery.terms.copying import load_
 from lottery.terms.task import Task, made_up
 from lottery.terms.trees import mapped, tensors
 from lottery.training.start import build
@@ -89,7 +90,7 @@ def names_of(task: Task) -> list[str]:
 
 def loaded(net: nn.Module, weights: dict[str, Tensor]) -> nn.Module:
     """Return the net with these weights, in evaluation mode."""
-    net.load_state_dict(weights)
+    load_(net, weights)
     net.eval()
     return net
 

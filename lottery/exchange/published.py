@@ -15,6 +15,7 @@ from lottery.exchange import foreign, starting
 from lottery.exchange.tickets import Portable, read_bytes
 from lottery.storage.files import digest
 from lottery.tasks.images import vision
+from lottery.tasks.images.outline import looking
 from lottery.terms.task import Task
 from lottery.terms.ticket import State
 from lottery.wording.settings import choose
@@ -67,11 +68,16 @@ def content_of(net: str, weights: Any) -> bytes:
     """Return the bytes of a published file; fetched where it is not there. Raises UsageError."""
     file = place_of(weights)
     if not file.is_file():
+        fetch = f"curl -fL --create-dirs -o {shlex.quote(str(file))} {weights.url}"
+        if looking():
+            raise UsageError(
+                f"start.weights: {weights.name} of {net} is looked for as {printable(file)}, which "
+                f"is not there, and whoever only looks fetches nothing; type: {fetch}"
+            )
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(weights.url, str(file), progress=False)
         except (OSError, RuntimeError, DiskError) as error:
-            fetch = f"curl -fL --create-dirs -o {shlex.quote(str(file))} {weights.url}"
             raise UsageError(
                 f"start.weights: {weights.name} of {net} is looked for as {printable(file)}, which "
                 f"is not there and cannot be fetched ({first_line(error)}); type: {fetch}"

@@ -15,6 +15,7 @@ from lottery.pruning.search_state import Memory
 from lottery.storage import disk, store
 from lottery.terms import mask as masks
 from lottery.terms import seeds
+from lottery.terms.copying import load_
 from lottery.terms.due import Pause
 from lottery.terms.mask import Mask
 from lottery.terms.parts import Pruning
@@ -118,7 +119,7 @@ class Chain(Schedule):
         scored = self.parent.end if end else self.parent.state(self.step(how.at))
         before = scored.mask or (self.parent.mask if end else self.parent.ticket.mask)
         model = build(run.parts, run.task)
-        model.load_state_dict(scored.weights)
+        load_(model, scored.weights)
         model.to(run.task.device)
         on_device = {name: before[name].to(run.task.device) for name in run.dense}
         seed = seeds.derive("prune", run.parts.replicate)

@@ -22,6 +22,7 @@ from lottery.pruning.prune import check
 from lottery.pruning.trial import Enough, FewGradients, Glimpse
 from lottery.terms import mask as masks
 from lottery.terms import seeds
+from lottery.terms.copying import load_
 from lottery.terms.mask import Mask
 from lottery.terms.step import Span, Step
 from lottery.terms.task import made_up
@@ -82,7 +83,7 @@ def check_model(run: Run) -> nn.Module:
     weights, few = ticket.weights, min(2, run.parts.recipe.batch_size)
     try_training(model, run.task, training.optimizer, weights, few)
     model.zero_grad()
-    model.load_state_dict(weights)
+    load_(model, weights)
     return model
 
 

@@ -19,7 +19,7 @@ from lottery.nets.counting import forward
 from lottery.nets.latency import Measured, measure
 from lottery.nets.twofour import two_four
 from lottery.terms import mask as masks
-from lottery.terms.copying import copied
+from lottery.terms.copying import copied, load_
 from lottery.terms.task import made_up
 from lottery.terms.trees import mapped, tensors
 from lottery.training.start import build
@@ -38,7 +38,7 @@ def describe(
     """
     run = level.run
     masked = build(run.parts, run.task)
-    masked.load_state_dict(level.end.weights)
+    load_(masked, level.end.weights)
     small = attempt(lambda: compacted(level, masked))
     against = (
         small if isinstance(small, str) else attempt(partial(compare, masked, small, run.task))
@@ -100,7 +100,7 @@ def latency(
     """Return what is measured of each form, or why it is not."""
     run = level.run
     dense = build(run.parts, run.task)
-    dense.load_state_dict(run.initial.weights)
+    load_(dense, run.initial.weights)
     example = in_rows(made_up(run.task, batch, device))
     images = any(t.dim() == 4 for t in tensors(example))
     last = images and channels_last(run.parts.recipe, device) and takes_last(dense, example)

@@ -14,6 +14,7 @@ from lottery.errors import UsageError
 from lottery.nets.graph import evaluating
 from lottery.nets.taking import check_scores, tried
 from lottery.terms import seeds
+from lottery.terms.copying import load_
 from lottery.terms.task import Batch, Task, restore_
 from lottery.terms.trees import mapped, tensors
 from lottery.wording.settings import named
@@ -89,7 +90,7 @@ def put_back(model: nn.Module, weights: Mapping[str, Tensor], task: Task, whole:
     """Put buffers, or the `whole` net, back into the first state, the task and the generators."""
     restore_(task, {})
     if whole:
-        model.load_state_dict(weights)
+        load_(model, weights)
     for name, buffer in model.named_buffers():
         if name in weights:
             buffer.copy_(weights[name])

@@ -56,7 +56,7 @@ class Plans:
         set_up(settings["host"]["threads"], settings["host"]["deterministic"])
         with only_looking():
             run = open_run(settings, parts, folder, pick_device(settings["host"]["device"]))
-        validate(run)
+            validate(run)
         opening = time.perf_counter() - self.clock
         self.planner = self.planner or Planner(reopened, run.watch.warn)
         plan: Plan = self.planner.plan(run, job.overrides)

@@ -1,7 +1,8 @@
-"""Copy a net, whatever its modules keep beside their parameters."""
+"""Copy a net, whatever its modules keep beside their parameters, and load weights into it."""
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import torch
@@ -86,3 +87,14 @@ def slots(kind: type) -> Iterator[str]:
     for each in kind.__mro__:
         names = each.__dict__.get("__slots__", ())
         yield from [names] if isinstance(names, str) else names
+
+
+def load_(net: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Load a whole state_dict into a net, in place.
+
+    Modules that changed form between versions (BatchNorm, torchvision's MNASNet) ask which one it
+    is of; tensors alone do not say, and are of this version.
+    """
+    state = OrderedDict(weights)
+    state._metadata = net.state_dict()._metadata  # type: ignore[attr-defined]
+    net.load_state_dict(state)

@@ -8,6 +8,7 @@ from lottery.nets.taking import channels_last_, taken
 from lottery.storage.tensors import load_optimizer_
 from lottery.terms import mask as masks
 from lottery.terms import seeds
+from lottery.terms.copying import load_
 from lottery.terms.parts import Parts
 from lottery.terms.step import Step, parse
 from lottery.terms.task import Task, restore_, zero_sum
@@ -32,7 +33,7 @@ def prepare(
 ) -> Training:
     """Return a training of `ticket` at its start, or at `state`; of `model`, or a new one."""
     model = model or build(parts, task)
-    model.load_state_dict(ticket.weights if state is None else state.weights)
+    load_(model, ticket.weights if state is None else state.weights)
     model.to(task.device)
     if getattr(task, "channels_last", False):
         channels_last_(model)

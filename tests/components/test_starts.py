@@ -252,3 +252,21 @@ def test_a_published_file_that_is_not_there_or_another_is_one_line(hub, lottery,
     assert f"type: curl -fL --create-dirs -o {file} file:///nowhere/{file.name}" in line
     assert lottery(*words, "start.weights=IMAGENET") == 2
     assert "did you mean IMAGENET1K_V1?" in capsys.readouterr().err
+
+
+def test_who_only_looks_fetches_no_published_file(hub, lottery, tiny, capsys, monkeypatch):
+    hub[0].unlink()
+    asked = []
+    monkeypatch.setattr("torch.hub.download_url_to_file", lambda *words, **more: asked.append(words))
+    words = [w for w in tiny if not w.startswith("model")]
+    assert lottery("plan", *words, *TORCHVISION, "start=pretrained", "start.weights=DEFAULT") == 2
+    line = capsys.readouterr().err
+    assert "whoever only looks fetches nothing; type: curl -fL" in line and line.count("\n") == 1
+    assert asked == []
+
+
+def test_a_net_whose_modules_ask_for_their_version_trains(lottery, tmp_path):
+    """torchvision's MNASNet refuses a state_dict that does not say which."""
+    words = ["model=torchvision", "model.net=mnasnet0_5", "train.length=1it", "levels=1", "train.batch_size=4"]
+    few = ["dataset.subsample=20", "dataset.validation=0", "host.threads=1", "host.progress=none"]
+    assert lottery("run", *words, *few) == 0

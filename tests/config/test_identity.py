@@ -376,3 +376,15 @@ def test_a_run_of_an_earlier_format_is_refused_and_stays(run, lottery, tiny, cap
     assert asked == f"name={folder.parents[1].name}_again"
     assert lottery(*words, asked) == 0
     assert lottery("show", folder) == 0
+
+
+def test_of_patterns_the_order_is_part_of_what_a_run_is_known_by():
+    """The first that fits counts, so two orders are two masks; a single one has no order."""
+    from lottery.config.identity import in_order
+
+    one = {"prune": {"allocation": {"rates": {"conv*": 0.5, "fc": 0.75}}}}
+    other = {"prune": {"allocation": {"rates": {"fc": 0.75, "conv*": 0.5}}}}
+    spelled = [json.dumps(in_order(each), sort_keys=True) for each in (one, other)]
+    assert spelled[0] != spelled[1]
+    alone = {"prune": {"allocation": {"rates": {"fc": 0.5}}}, "train": {"optimizer": {"groups": {"a": {}}}}}
+    assert in_order(alone) == alone
