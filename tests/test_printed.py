@@ -104,13 +104,13 @@ def standing(run, lottery, monkeypatch, capsys):
         with monkeypatch.context() as patch:
             real = loop.obtain
 
-            def obtain(run, index, *given, name=name, real=real, **more):
+            def obtain(locked, index, *given, name=name, real=real, **more):
                 if index == 2 and name == "stopped":
                     signals.ASKED.append(75)
                     signals.leave_if_asked()
                 if index == 2 and name == "crashed":
                     raise OSError(5, "Input/output error", "outputs/crashed")
-                return real(run, index, *given, **more)
+                return real(locked, index, *given, **more)
 
             patch.setattr(loop, "obtain", obtain)
             run(f"name={name}", *words, code={"done": 0, "diverged": 6, "stopped": 75, "crashed": 5}[name])

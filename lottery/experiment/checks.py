@@ -6,7 +6,6 @@ import torch
 from torch import nn
 
 from lottery.errors import DivergedError, UsageError
-from lottery.experiment.chain import brought, densities
 from lottery.experiment.run import Run
 from lottery.experiment.timetable import (
     check_branches,
@@ -26,7 +25,6 @@ from lottery.terms.copying import load_
 from lottery.terms.mask import Mask
 from lottery.terms.step import Span, Step
 from lottery.terms.task import made_up
-from lottery.terms.ticket import Ticket
 from lottery.terms.units import allocate
 from lottery.training.groups import check_patterns
 from lottery.training.held import bn_scales
@@ -51,7 +49,7 @@ def validate(run: Run) -> None:
         check_pruning(run, model, span, start or run.dense, first)
     del model
     spans = {"rewind": span} if run.parts.levels else {}
-    warn_of_last_rate(run, spans | check_branches(run, span))
+    warn_of_last_rate(run, spans | check_branches(run))
     warn_of_draws(run)
 
 
@@ -70,7 +68,7 @@ def check_precision(run: Run) -> None:
 
 def check_model(run: Run) -> nn.Module:
     """Return the initial net; raise UsageError unless it trains on the task's examples here."""
-    ticket = Ticket(run.initial.weights, run.dense, Span(0, run.length.iteration))
+    ticket = run.settled.dense
     model = run.drawn("init")
     check_repeated(run, model)
     check_groups(run, model)
@@ -117,8 +115,7 @@ def check_ticket(run: Run) -> Mask | None:
 
     Raises UsageError where later levels could not go on from it.
     """
-    with named("rewind"):
-        found = brought(run)
+    found = run.settled.brought
     if found and run.parts.levels > 1 and not run.parts.pruning.nested:
         raise UsageError(
             "rewind: this method prunes every level from the dense net, of which a ticket has only "
@@ -129,7 +126,7 @@ def check_ticket(run: Run) -> Mask | None:
 
 def check_densities(run: Run) -> None:
     """Raise UsageError for densities that rise, leave (0, 1], empty the net or cannot be spread."""
-    parts, total, density_of = run.parts, masks.total(run.dense), densities(run)
+    parts, total, density_of = run.parts, masks.total(run.dense), run.settled.density
     before = 1.0
     if parts.schedule(0) != 1:
         raise UsageError(
@@ -167,7 +164,7 @@ def check_pruning(run: Run, model: nn.Module, span: Span, start: Mask, first: in
     """
     how = run.parts.pruning
     mask = {name: m.to(run.task.device) for name, m in start.items()}
-    density_of = densities(run)
+    density_of = run.settled.density
     least = density_of(run.parts.levels)
     draw = seeds.generator("glimpse")
     scores = {n: torch.rand(m.shape, generator=draw).to(m.device) for n, m in mask.items()}

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lottery.errors import DamagedError, DiskError
-from lottery.experiment.run import Run
+from lottery.experiment.run import LockedRun, Run
 from lottery.experiment.tables import read_rows
 from lottery.results.folders import lost, runs_in
 from lottery.results.results import branch_tables, branches, level_table, number, sound
@@ -17,18 +17,20 @@ from lottery.terms.metric import ACCURACY
 from lottery.wording.text import near, printable
 
 
-def conclude(run: Run, follow: bool) -> None:
+def conclude(locked: LockedRun, follow: bool) -> None:
     """Print the closing table of a run, of a sweep's later jobs a line; keep the verdicts.
 
     After what was to `follow` a finished run the tables are those of its branches.
     """
+    run = locked.run
     verdicts, sweep = judged(run), run.watch.sweep
     if sweep is not None and verdicts:  # the last replicate's say; its summary prints them
         sweep.verdicts[near(run.folder.parent)] = verdicts
+    rows = read_rows(locked)
     if sweep is not None and sweep.tabled:
-        print(printable(f"{sweep.job or run.folder.name}: {in_a_line(run, read_rows(run))}"))
+        print(printable(f"{sweep.job or run.folder.name}: {in_a_line(locked, rows)}"))
         return
-    print(closing(run, read_rows(run), follow))
+    print(closing(locked, rows, follow))
     if sweep is not None:
         sweep.tabled = True
     elif verdicts:
@@ -65,23 +67,24 @@ def readable(run: Run, folder: Path) -> bool:
     return True
 
 
-def closing(run: Run, rows: list[dict[str, Any]], follow: bool) -> str:
+def closing(locked: LockedRun, rows: list[dict[str, Any]], follow: bool) -> str:
     """Return the table of the levels, what was trained and shared, and the path.
 
     After `lottery branch` the tables are those of its branches.
     """
-    metric = run.task.metrics[0]
+    run, metric = locked.run, locked.run.task.metrics[0]
     tables = [level_table(rows, metric)]
     if follow:
         made = branches(run.folder)
         made = made[made["branch"].isin([*run.parts.branches])]
         tables = list(branch_tables(rows[:1], made, metric))
-    counts = ", ".join(f"{number} {how}" for how, number in run.counts.items())
+    counts = ", ".join(f"{number} {how}" for how, number in locked.counts.items())
     return "\n\n".join([*tables, f"levels: {counts}\n{near(run.folder)}"])
 
 
-def in_a_line(run: Run, rows: list[dict[str, Any]]) -> str:
+def in_a_line(locked: LockedRun, rows: list[dict[str, Any]]) -> str:
     """Return what a job of a sweep reached, what was trained and shared, and the path."""
+    run = locked.run
     metric, last = run.task.metrics[0], rows[-1]
     split = "test" if number(last.get(f"test_{metric.name}")) else "val"
     found, dense = (row.get(f"{split}_{metric.name}") for row in (last, rows[0]))
@@ -92,5 +95,5 @@ def in_a_line(run: Run, rows: list[dict[str, Any]]) -> str:
         if dense is not None and last is not rows[0]:
             gain = metric.shown(metric.gain(float(found), float(dense)), "+", dense)
             words[-1] += f" ({gain} to dense)"
-    words += [f"{count} {how}" for how, count in run.counts.items() if count]
+    words += [f"{count} {how}" for how, count in locked.counts.items() if count]
     return f"{', '.join(words)}; {near(run.folder)}"

@@ -5,15 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from lottery.errors import DamagedError
-from lottery.experiment.lineage import followed, level_span, needs, rewound
+from lottery.experiment.lineage import needs
 from lottery.experiment.run import Run
 from lottery.nets.counting import Forward
 from lottery.pruning.effort import effort_of
-from lottery.storage.records import place
 from lottery.storage.store import Shelf
 from lottery.terms import mask as masks
-from lottery.terms.kept import ticket_on, understood
+from lottery.terms.kept import understood
 from lottery.terms.step import Span
 from lottery.training.search import steps_in
 
@@ -172,9 +170,9 @@ def columns(
         "training_macs_kept": mine.macs_kept,
         "energy": mine.energy,
     }
-    if index and rewound(run).brings:
+    if index and run.settled.brought:
         return found
-    wanted = needs(run, index)
+    wanted = needs(run.settled, index)
     if branch:
         wanted = wanted.also(0, own.span.start)
     if any((level, "") not in there for level in (*wanted.reached, *wanted.scored)):
@@ -187,35 +185,9 @@ def columns(
     return found | {f"ticket_{field.name}": getattr(total, field.name) for field in fields(total)}
 
 
-def trained(
-    run: Run, index: int, branch: str, shelf: Shelf, manifest: dict[str, Any]
-) -> Trained | None:
-    """Return what is known of a level or branch in the store; None where its ticket is damaged."""
-    if branch:
-        try:
-            span, held = branch_span(run, place(index, branch), branch, shelf)
-        except DamagedError as error:
-            run.watch.warn(f"branches.csv has no cost of {place(index, branch)}: {error}")
-            return None
-    else:
-        span, held = level_span(run, index), False
+def trained(run: Run, shelf: Shelf, manifest: dict[str, Any], span: Span, held: bool) -> Trained:
+    """Return what is known of a level or branch in the store; `held` as in a ticket."""
     with understood(shelf, "manifest.json"):
         result = manifest["result"]
         net = masked(run.forward, manifest["layers"], held)
         return Trained(net, span, float(result["seconds"]), float(result["examples_per_second"]))
-
-
-def branch_span(run: Run, name: str, branch: str, shelf: Shelf) -> tuple[Span, bool]:
-    """Return the steps that a branch trains, and whether it holds pruned weights at their values.
-
-    What the config says where it is about this branch; else, for one that an earlier command
-    asked for, what its ticket says.
-    """
-    made = run.ledger.levels.get(name, {})
-    if made.get("settings") == run.parts.branch_settings.get(branch):
-        follow = followed(run, branch)
-        return follow.span, follow.held
-    if shelf.key not in run.known:
-        ticket = ticket_on(shelf)
-        run.known[shelf.key] = (ticket.span, ticket.held)
-    return run.known[shelf.key]  # type: ignore[no-any-return]

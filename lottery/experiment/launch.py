@@ -10,24 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lottery.config.identity import flat, identity, run_folder
-from lottery.experiment import logbook as logbooks
+from lottery.config.identity import run_folder
 from lottery.experiment.checks import validate
-from lottery.experiment.conclusion import conclude
 from lottery.experiment.life import life
+from lottery.experiment.logbook import boards_of
 from lottery.experiment.loop import run_levels
 from lottery.experiment.open_run import open_run
-from lottery.experiment.record import kept
 from lottery.experiment.space import check_space
 from lottery.machine import signals
 from lottery.machine.devices import pick_device
 from lottery.machine.environment import explaining, set_up
 from lottery.progress.bars import Progress
-from lottery.progress.boards import About
 from lottery.progress.sweep import Sweep
 from lottery.storage.warned import warned
 from lottery.terms.parts import Parts
-from lottery.wording.text import private
 
 
 @dataclass(frozen=True)
@@ -58,17 +54,15 @@ def launch(
     signals.install(command)
     set_up(settings["host"]["threads"], settings["host"]["deterministic"])
     folder = run_folder(settings, name)
-    boards = logbooks.boards(settings, About(folder, private(flat(identity(settings)))))
+    boards = boards_of(settings, folder)
     with explaining():
         run = open_run(settings, parts, folder, pick_device(settings["host"]["device"]), sweep)
     with noted(run.watch), explaining():
         validate(run)
         check_space(run)
-        with life(run, settings, boards) as before:
-            with kept(run, command, choices or {}, follow, before):
-                run_levels(run)
-            conclude(run, follow)
-    return Ran(folder, run.counts, time.monotonic() - clock)
+        with life(run, settings, command, choices or {}, follow, boards) as locked:
+            run_levels(locked)
+    return Ran(folder, locked.counts, time.monotonic() - clock)
 
 
 @contextlib.contextmanager

@@ -8,10 +8,9 @@ from typing import Any
 
 from torch import Tensor
 
-from lottery.experiment.chain import Wish
 from lottery.experiment.level import Level
 from lottery.experiment.outcome import leave
-from lottery.experiment.run import Run
+from lottery.experiment.run import LockedRun, Run
 from lottery.machine.environment import differences, fingerprint
 from lottery.storage import links, store
 from lottery.storage.checkpoints import Checkpoints
@@ -63,19 +62,22 @@ def whole(run: Run, ticket: Ticket) -> dict[str, Tensor]:
     return ticket.weights | masks.everywhere(masked, run.names)
 
 
-def obtain(run: Run, index: int, ticket: Ticket, branch: str = "", **follows: str) -> Level:
+def obtain(
+    locked: LockedRun, index: int, ticket: Ticket, branch: str = "", **follows: str
+) -> Level:
     """Return the trained level of a ticket: from the store, or trained here and now.
 
     The run's manifest names it while its lock is held, so that nobody clears it away in between;
     `follows` is what the manifest says of a branch. What a rewind or a branch has done to a tied
     tensor under the mask's name is done under every name.
     """
+    run = locked.run
     ticket = replace(ticket, weights=whole(run, ticket))
     shelf = Shelf(run.outputs, key_of(run, ticket))
     name = place(index, branch)
     density = masks.kept(ticket.mask) / masks.total(ticket.mask)
-    later = trainings_after(run, index, branch) * (ticket.span.stop - ticket.span.start)
-    run.watch.level(index, density, later, branch)
+    after = len(run.settled.trainings) - run.settled.trainings.index((index, branch)) - 1
+    run.watch.level(index, density, after * (ticket.span.stop - ticket.span.start), branch)
 
     def waiting() -> None:
         run.watch.say(f"{name}: another run is training this very level; waiting to share it")
@@ -87,68 +89,44 @@ def obtain(run: Run, index: int, ticket: Ticket, branch: str = "", **follows: st
             leave(run, ticket, shelf, work(run, index, ticket, shelf))
         Checkpoints(shelf.path).clear()
         level = Level(run, index, shelf)
-        check_environment(run, level)
+        check_environment(locked, level)
         links.link(run.folder / name, shelf.path)
-        run.ledger.note(name, key=shelf.key, **follows)
+        locked.ledger.note(name, key=shelf.key, **follows)
     shared = level.manifest["trained_by"] != run.identity
-    run.counts["shared" if shared else "already there" if found else "trained"] += 1
+    locked.counts["shared" if shared else "already there" if found else "trained"] += 1
     return level
 
 
-def check_environment(run: Run, level: Level) -> None:
+def check_environment(locked: LockedRun, level: Level) -> None:
     """Warn of a level that was trained in another environment; with `strict` raise UsageError."""
+    run = locked.run
     changed = differences(level.manifest["environment"], fingerprint(run.task.device))
-    if changed and (run.strict or not run.warned):
+    if changed and (run.strict or not locked.elsewhere):
         refuse_or_warn(f"level {level.index}", changed, run.watch, run.strict)
-        run.warned.append(level.index)
-
-
-def trainings_after(run: Run, index: int, branch: str) -> int:
-    """Return how many levels and branches come after this one, for the time that is left."""
-    names = list(run.parts.branches)
-    here = len(names) - (names.index(branch) + 1 if branch else 0) if in_branches(run, index) else 0
-    later = range(index + 1, run.parts.levels + 1)
-    return here + sum(1 + len(names) * in_branches(run, level) for level in later)
-
-
-def in_branches(run: Run, index: int) -> bool:
-    """Say whether the branches are made of level `index`."""
-    wanted = run.parts.branch_levels
-    return bool(run.parts.branches) and (index > 0 if wanted is None else index in wanted)
+        locked.elsewhere = True
 
 
 def work(run: Run, index: int, ticket: Ticket, shelf: Shelf) -> Training:
     """Train a ticket on its shelf."""
-    saves = wanted_states(run, index)
+    saves = run.settled.wanted(index)
     pause = Pause(run.checkpoint_every, run.task.steps_per_epoch)
     seed = run.data_seed(ticket.order)
     return train(run.parts, run.task, ticket, seed, saves, shelf, pause, run.watch, run.strict)
 
 
-def wanted_states(run: Run, index: int) -> set[int]:
-    """Return the steps at which later levels will want the state of level `index`."""
-    wish = Wish(run)
-    if index == 0:
-        run.parts.rewind(wish)
-    at = run.parts.pruning.at
-    if at != "end" and (index == 0 or run.parts.pruning.nested):
-        wish(at)
-    return wish.asked - {0, run.length.iteration}
-
-
-def existing(run: Run, index: int, branch: str = "") -> Level | None:
+def existing(locked: LockedRun, index: int, branch: str = "") -> Level | None:
     """Return the level that this run already has, by its manifest; None where there is none.
 
     The link that people follow is made again where it is gone or leads elsewhere.
     """
-    name = place(index, branch)
-    shelf = current(run.outputs, run.ledger.levels.get(name, {}))
+    run, name = locked.run, place(index, branch)
+    shelf = current(run.outputs, locked.ledger.levels.get(name, {}))
     if shelf is None:
         return None
     level = Level(run, index, shelf)
-    check_environment(run, level)
+    check_environment(locked, level)
     links.link(run.folder / name, shelf.path)
-    run.counts["already there"] += 1
+    locked.counts["already there"] += 1
     return level
 
 
@@ -165,7 +143,7 @@ def branch_entry(run: Run, level: Level, name: str) -> dict[str, str]:
     return {"of": level.shelf.key, "settings": run.parts.branch_settings[name]}
 
 
-def branch_made(run: Run, level: Level, name: str) -> bool:
+def branch_made(locked: LockedRun, level: Level, name: str) -> bool:
     """Say whether a level's branch was made with the settings that are asked for now."""
-    made = run.ledger.levels.get(place(level.index, name), {})
-    return branch_entry(run, level, name).items() <= made.items()
+    made = locked.ledger.levels.get(place(level.index, name), {})
+    return branch_entry(locked.run, level, name).items() <= made.items()

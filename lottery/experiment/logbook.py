@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from lottery.config.bind import bind
+from lottery.config.identity import flat, identity
 from lottery.progress.boards import About, Board, numbers
 from lottery.results import results
 from lottery.results.facts import WHOSE
 from lottery.results.tidy import Runs
 from lottery.storage import records
+from lottery.wording.text import private
 
 
 class Logbook:
@@ -81,11 +83,12 @@ class Logbook:
             self.keep(name, board.close)
 
 
-def boards(settings: dict[str, Any], about: About) -> dict[str, Board]:
+def boards_of(settings: dict[str, Any], folder: Path) -> dict[str, Board]:
     """Return the boards that a run is logged to, by name; nothing is opened yet.
 
     Raises UsageError for a wrong name or setting, and where a package is not installed.
     """
     nodes = settings.get("loggers", {})  # which a config of an earlier version has not
     bound = {name: bind("log", node, f"loggers.{name}") for name, node in nodes.items()}
+    about = About(folder, private(flat(identity(settings))))
     return {name: logger(about) for name, logger in bound.items()}

@@ -2,36 +2,31 @@
 
 from lottery.experiment.chain import Chain, forget_scoring
 from lottery.experiment.level import Level
-from lottery.experiment.levels import branch_entry, branch_made, existing, in_branches, obtain
-from lottery.experiment.run import Run
-from lottery.experiment.tables import warn_of_collapse, write_tables
+from lottery.experiment.levels import branch_entry, branch_made, existing, obtain
+from lottery.experiment.run import LockedRun, Run
+from lottery.experiment.tables import Tables, warn_of_collapse
 from lottery.machine import signals
 from lottery.terms import seeds
-from lottery.terms.step import Span
 from lottery.terms.ticket import Ticket, ticket_of
 
 
-def run_levels(run: Run) -> None:
-    """Run every level that is not there yet: train, prune, rewind.
-
-    The caller holds the run's lock and has called `checks.validate`.
-    """
+def run_levels(locked: LockedRun) -> None:
+    """Run every level that is not there yet: train, prune, rewind."""
+    run, tables = locked.run, Tables(locked)
     origin: Level | None = None
     parent: Level | None = None
     for index in range(run.parts.levels + 1):
         signals.leave_if_asked()
-        level = existing(run, index)
+        level = existing(locked, index)
         if origin is None or parent is None:
-            dense = Ticket(run.initial.weights, run.dense, Span(0, run.length.iteration))
-            level = level or obtain(run, index, dense)
+            level = level or obtain(locked, index, run.settled.dense)
         else:
-            states = Chain(run, index, origin, parent)
-            level = level or obtain(run, index, next_ticket(run, states))
+            states = Chain(locked, index, origin, parent)
+            level = level or obtain(locked, index, next_ticket(run, states))
             warn_of_collapse(run, level)
-            if in_branches(run, index):
-                run_branches(run, level, states)
+            run_branches(locked, level, states)
             forget_scoring(run, index)
-        write_tables(run)
+        tables.write()
         run.watch.tables()
         origin, parent = origin or level, level
 
@@ -46,15 +41,16 @@ def next_ticket(run: Run, states: Chain) -> Ticket:
     return ticket_of(state, mask, span)
 
 
-def run_branches(run: Run, level: Level, states: Chain) -> None:
+def run_branches(locked: LockedRun, level: Level, states: Chain) -> None:
     """Train every branch of a level that is not there yet with these settings.
 
     A branch's settings are no part of the run's identity, so its manifest says what they were.
     """
-    for name, branch in run.parts.branches.items():
+    parts = locked.run.parts
+    for name in locked.run.settled.branches(level.index):
         signals.leave_if_asked()
-        if branch_made(run, level, name) and existing(run, level.index, name):
+        if branch_made(locked, level, name) and existing(locked, level.index, name):
             continue
-        draw = seeds.generator("branch", name, level.index, run.parts.replicate)
-        ticket = branch(level.ticket, states, draw)
-        obtain(run, level.index, ticket, name, **branch_entry(run, level, name))
+        draw = seeds.generator("branch", name, level.index, parts.replicate)
+        ticket = parts.branches[name](level.ticket, states, draw)
+        obtain(locked, level.index, ticket, name, **branch_entry(locked.run, level, name))

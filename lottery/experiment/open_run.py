@@ -11,7 +11,6 @@ from lottery.experiment.run import Run
 from lottery.nets.taking import takes_channels_last
 from lottery.progress.bars import Progress
 from lottery.progress.sweep import Sweep
-from lottery.storage.ledger import Ledger
 from lottery.storage.records import whose
 from lottery.terms.parts import Parts, Recipe
 from lottery.terms.task import Task, check_task
@@ -26,7 +25,10 @@ def open_run(
     device: torch.device,
     sweep: Sweep | None = None,
 ) -> Run:
-    """Return the run of a bound config in its folder; reads the data, writes nothing."""
+    """Return the run of a bound config in its folder; reads the data, writes nothing.
+
+    To be looked at: `life` locks it for who trains.
+    """
     data = parts.dataset(expanded(settings["data"]))
     check_task(data, settings["dataset"]["name"])
     last = channels_last(parts.recipe, device)
@@ -44,7 +46,6 @@ def open_run(
         identity=whose(folder),
         checkpoint_every=settings["checkpoint_every"],
         watch=Progress(settings["host"]["progress"], parts.levels, sweep),
-        ledger=Ledger(folder),
         strict=settings["strict"],
     )
     if falls_back:

@@ -38,7 +38,7 @@ def leave(run: Run, ticket: Ticket, shelf: Shelf, training: Training) -> None:
     files["ticket.safetensors"] = shelf.write_tensors("ticket.safetensors", tensors, about)
     files["end.safetensors"] = shelf.write_tensors("end.safetensors", *pack(end))
     layers = layer_report(
-        training.model, run.task, training.mask, ticket.weights, end.weights, run.warn_once
+        training.model, run.task, training.mask, ticket.weights, end.weights, run.watch.warn_once
     )
     curve = table(training.curve)
     disk.write(shelf.path / "curve.csv", curve)

@@ -16,8 +16,7 @@ import torch
 
 from lottery.config.packages import of_options
 from lottery.errors import DiskError, LotteryError
-from lottery.experiment.chain import fingerprint_of_ticket
-from lottery.experiment.run import Run
+from lottery.experiment.run import LockedRun, Run
 from lottery.machine.environment import differences, fingerprint
 from lottery.machine.version import __version__
 from lottery.storage import disk, records
@@ -28,15 +27,15 @@ from lottery.wording.text import private, started, unmasked
 
 
 @contextlib.contextmanager
-def kept(
-    run: Run, command: str, choices: dict[str, str], follow: bool, before: dict[str, Any]
+def on_record(
+    locked: LockedRun, command: str, choices: dict[str, str], follow: bool
 ) -> Iterator[None]:
     """Let run.json tell how a run stands, while its levels are made and after.
 
     `command` is what goes on with it, `choices` the options that it was composed of; where it is to
     `follow` a finished run, command and state of that stay on record.
     """
-    clock = time.monotonic()
+    clock, run, before = time.monotonic(), locked.run, locked.before
     now = fingerprint(run.task.device)
     changed = differences(before.get("environment", {}), now)
     changed += edited(run, before)
@@ -61,7 +60,7 @@ def kept(
         "code": before.get("code", {}) | run.parts.code,  # of branches that are not asked for, too
         "spread": run.spread,
         "unmasked": run.unmasked,
-        "ticket": fingerprint_of_ticket(run),
+        "ticket": run.settled.fingerprint,
         "start": run.initial.source or before.get("start"),
         "environment": now,
         "drift": [*before.get("drift", []), *drift],

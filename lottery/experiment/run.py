@@ -1,13 +1,14 @@
-"""Hold one run: its parts, its data, its place on the disk, its seeds."""
+"""Hold one run: its parts, its data, its place on the disk, its seeds; and one that is locked."""
 
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from torch import nn
 
 from lottery.errors import LotteryError, UsageError
+from lottery.experiment.settled import First, Settled
 from lottery.nets.counting import Forward, forward, unknown
 from lottery.progress.bars import Progress
 from lottery.storage import records
@@ -22,24 +23,15 @@ from lottery.terms.prunable import bare
 from lottery.terms.step import Step
 from lottery.terms.task import Task
 from lottery.terms.ticket import State
-from lottery.training.start import build, length, state_of
+from lottery.training.start import build, state_of
 from lottery.wording.settings import named
 
 COUNTS = ("trained", "shared", "already there")
 
 
-class First(NamedTuple):
-    """A run's net at step 0: weights, what the mask has of them and what not, names of each."""
-
-    state: State
-    dense: Mask
-    unmasked: dict[str, int]
-    names: dict[str, tuple[str, ...]]
-
-
 @dataclass(frozen=True)
 class Run:
-    """One config and one replicate, with the place where it lives."""
+    """One config and one replicate, with the place where it lives; to be read."""
 
     parts: Parts
     task: Task
@@ -48,12 +40,14 @@ class Run:
     identity: str  # run id and replicate: who trained a level first
     checkpoint_every: str
     watch: Progress
-    ledger: Ledger
     strict: bool = False
-    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
-    warned: list[int] = field(default_factory=list)  # levels of other environments
-    compared: dict[tuple[str, str], Any] = field(default_factory=dict)  # masks of two levels
-    known: dict[str, Any] = field(default_factory=dict)  # of its rewind and branches
+
+    @cached_property
+    def settled(self) -> Settled:
+        """What it will need; what it tells of that is about tickets."""
+        return Settled(
+            self.parts, self.task, lambda: self.first, partial(self.watch.warn, kind="ticket")
+        )
 
     def data_seed(self, order: int = 0) -> int:
         """Return the seed of the data's order and augmentation; 0 is that of every level."""
@@ -143,15 +137,21 @@ class Run:
             return forward(model, self.task)
         except Exception as error:  # noqa: BLE001 (no count is worth a trained level)
             reason = next(iter(str(error).splitlines()), "")
-            self.warn_once(f"what this net costs is not known: it cannot be counted ({reason})")
+            self.watch.warn(f"what this net costs is not known: it cannot be counted ({reason})")
             return unknown(model)
-
-    def warn_once(self, text: str) -> None:
-        """Warn of what is the same at every level."""
-        if self.known.setdefault(text, True) is True:
-            self.known[text] = False
-            self.watch.warn(text)
 
     @property
     def length(self) -> Step:
-        return length(self.parts, self.task)
+        return self.settled.length
+
+
+@dataclass
+class LockedRun:
+    """A run that this process alone may change: locked and read, with what this command did."""
+
+    run: Run
+    ledger: Ledger
+    before: dict[str, Any]  # what an earlier command left in run.json; {} where there was none
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
+    elsewhere: bool = False  # whether it was said that some of it is of another environment
+    alike: set[str] = field(default_factory=set)  # layers of which it was said that scores tie

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from lottery.errors import DamagedError, DiskError
 from lottery.experiment.chain import SCORING
-from lottery.experiment.levels import current, in_branches, wanted_states
+from lottery.experiment.levels import current
 from lottery.experiment.run import Run
 from lottery.storage import disk, records
 from lottery.storage.checkpoints import KEPT
@@ -50,11 +50,7 @@ def trainings_left(run: Run) -> int:
     entries = {}
     with contextlib.suppress(DamagedError):  # named when the run reads it again, under its lock
         entries = records.levels(run.folder)
-    names = []
-    for index in range(run.parts.levels + 1):
-        names.append(place(index))
-        if index and in_branches(run, index):
-            names += [place(index, branch) for branch in run.parts.branches]
+    names = [place(*each) for each in run.settled.trainings]
     with contextlib.suppress(DamagedError):
         return sum(current(run.outputs, entries.get(name, {})) is None for name in names)
     return len(names)
@@ -71,7 +67,7 @@ def left_by(run: Run, trainings: int) -> int:
         return 0
     weights, bits = size(run.initial.weights), masks.total(run.dense) // 8
     nested = trainings if run.parts.pruning.nested else 0
-    kept = len(wanted_states(run, 0)) + nested * len(wanted_states(run, 1))
+    kept = len(run.settled.wanted(0)) + nested * len(run.settled.wanted(1))
     return trainings * (2 * weights + 2 * bits + SMALL) + kept * state_size(run)
 
 

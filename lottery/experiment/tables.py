@@ -4,44 +4,97 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lottery.errors import DamagedError
 from lottery.experiment.cost import Trained, columns, trained
 from lottery.experiment.level import Level
 from lottery.experiment.levels import current
-from lottery.experiment.run import Run
+from lottery.experiment.run import LockedRun, Run
 from lottery.storage import records
 from lottery.storage.records import place
 from lottery.storage.store import Shelf
 from lottery.storage.tables import table
-from lottery.terms.kept import mask_of
+from lottery.terms.kept import mask_of, ticket_on
+from lottery.terms.step import Span
 from lottery.training.monitor import layer_overlap
 
 Place = tuple[int, str, Shelf]  # level, branch ("" for the level itself), where it is
 
 
-def write_tables(run: Run) -> None:
-    """Write metrics.csv, layers.csv and branches.csv: a row for every level there is."""
-    levels, branches, layers = [], [], []
-    before: Shelf | None = None
-    there: dict[tuple[int, str], Trained] = {}
-    for index, branch, shelf in places(run.outputs, run.ledger.levels):
-        manifest = shelf.manifest()
-        if known := trained(run, index, branch, shelf, manifest):
-            there[index, branch] = known
-        cost = columns(run, there, (index, branch))
+class Tables:
+    """The tables of a run, of the levels that its manifest names.
+
+    Masks and tickets are read from the store once, however often a table is written.
+    """
+
+    def __init__(self, locked: LockedRun) -> None:
+        self.locked, self.run = locked, locked.run
+        self.shared: dict[tuple[str, str], dict[str, tuple[float, float]]] = {}  # by two keys
+        self.spans: dict[str, tuple[Span, bool]] = {}  # by key
+
+    def write(self) -> None:
+        """Write metrics.csv, layers.csv and branches.csv: a row for every level there is."""
+        run, entries = self.run, self.locked.ledger.levels
+        levels, branches, layers = [], [], []
+        before: Shelf | None = None
+        there: dict[tuple[int, str], Trained] = {}
+        for index, branch, shelf in places(run.outputs, entries):
+            manifest = shelf.manifest()
+            if known := self.trained(index, branch, shelf, manifest):
+                there[index, branch] = known
+            cost = columns(run, there, (index, branch))
+            if branch:
+                made = entries[place(index, branch)]
+                head = {"level": index, "branch": branch, "settings": made["settings"]}
+                branches.append(head | row(run, shelf, manifest, cost))
+                continue
+            levels.append({"level": index} | row(run, shelf, manifest, cost))
+            shared = self.overlap(before, shelf) if before else {}
+            layers += layer_rows(index, manifest, shared)
+            before = shelf
+        tables = {"metrics.csv": levels, "layers.csv": layers, "branches.csv": branches}
+        files = {name: table(rows) for name, rows in tables.items() if rows}
+        self.locked.ledger.write_files(files)
+
+    def overlap(self, one: Shelf, other: Shelf) -> dict[str, tuple[float, float]]:
+        """Return overlap and overlap by chance of two masks, a layer; {} where layers differ."""
+        pair = (one.key, other.key)
+        if pair not in self.shared:
+            a, b = mask_of(one), mask_of(other)
+            self.shared[pair] = layer_overlap(a, b) if a.keys() == b.keys() else {}
+        return self.shared[pair]
+
+    def trained(
+        self, index: int, branch: str, shelf: Shelf, manifest: dict[str, Any]
+    ) -> Trained | None:
+        """Return what the cost of a level follows from; None for a branch of a damaged ticket."""
+        span, held = self.run.settled.span(index), False
         if branch:
-            made = run.ledger.levels[place(index, branch)]
-            head = {"level": index, "branch": branch, "settings": made["settings"]}
-            branches.append(head | row(run, shelf, manifest, cost))
-            continue
-        levels.append({"level": index} | row(run, shelf, manifest, cost))
-        layers += layer_rows(run, index, before, shelf, manifest)
-        before = shelf
-    tables = {"metrics.csv": levels, "layers.csv": layers, "branches.csv": branches}
-    run.ledger.write_files({name: table(rows) for name, rows in tables.items() if rows})
+            try:
+                span, held = self.branch_span(index, branch, shelf)
+            except DamagedError as error:
+                name = place(index, branch)
+                self.run.watch.warn(f"branches.csv has no cost of {name}: {error}")
+                return None
+        return trained(self.run, shelf, manifest, span, held)
+
+    def branch_span(self, index: int, branch: str, shelf: Shelf) -> tuple[Span, bool]:
+        """Return the steps that a branch trains, and whether pruned weights keep their values.
+
+        What the config says where it is about this branch; else, for one that an earlier command
+        asked for, what its ticket says.
+        """
+        made = self.locked.ledger.levels.get(place(index, branch), {})
+        if made.get("settings") == self.run.parts.branch_settings.get(branch):
+            does = self.run.settled.branch(branch)
+            return does.span, does.held
+        if shelf.key not in self.spans:
+            ticket = ticket_on(shelf)
+            self.spans[shelf.key] = (ticket.span, ticket.held)
+        return self.spans[shelf.key]
 
 
 def layer_rows(
-    run: Run, index: int, before: Shelf | None, shelf: Shelf, manifest: dict[str, Any]
+    index: int, manifest: dict[str, Any], shared: Mapping[str, tuple[float, float]]
 ) -> list[dict[str, Any]]:
     """Return a row a layer: what the monitors saw, and how much of the mask is that of before.
 
@@ -49,7 +102,6 @@ def layer_rows(
     what two random masks of these densities share.
     """
     found = []
-    shared = compared(run, before, shelf) if before else {}
     for name, layer in manifest["layers"].items():
         kept, total = layer["kept"], layer["total"]
         common = dict(zip(("overlap", "by_chance"), shared.get(name, ("", "")), strict=True))
@@ -57,15 +109,6 @@ def layer_rows(
         own = {"layer": name.removesuffix(".weight"), "kept": kept, "total": total}
         found.append(head | own | {"density": kept / total} | layer | common)
     return found
-
-
-def compared(run: Run, one: Shelf, other: Shelf) -> dict[str, tuple[float, float]]:
-    """Return overlap and overlap by chance of two levels' masks, a layer; {} where they differ."""
-    pair = (one.key, other.key)
-    if pair not in run.compared:
-        a, b = mask_of(one), mask_of(other)
-        run.compared[pair] = layer_overlap(a, b) if a.keys() == b.keys() else {}
-    return run.compared[pair]  # type: ignore[no-any-return]
 
 
 def warn_of_collapse(run: Run, level: Level) -> None:
@@ -109,10 +152,11 @@ def row(
     return {**manifest["result"], **cost, "shared": shared, "key": shelf.key}
 
 
-def read_rows(run: Run) -> list[dict[str, Any]]:
+def read_rows(locked: LockedRun) -> list[dict[str, Any]]:
     """Return the rows of the levels that were asked for."""
+    run = locked.run
     return [
         {"level": index} | row(run, shelf, shelf.manifest(), {})
-        for index, branch, shelf in places(run.outputs, run.ledger.levels)
+        for index, branch, shelf in places(run.outputs, locked.ledger.levels)
         if not branch and index <= run.parts.levels
     ]

@@ -4,13 +4,10 @@ import torch
 from torch import Tensor
 
 from lottery.errors import UsageError
-from lottery.experiment.chain import Wish
 from lottery.experiment.run import Run
 from lottery.terms import mask as masks
-from lottery.terms import seeds
 from lottery.terms.due import Pause
 from lottery.terms.step import Span, Step, parse
-from lottery.terms.ticket import Ticket
 from lottery.training.loop import rate
 from lottery.wording.settings import named
 
@@ -36,28 +33,25 @@ def check_lengths(run: Run) -> None:
 
 def check_rewind(run: Run) -> Span:
     """Return the span of steps of a pruned level; raise UsageError where there is none."""
-    wish, end = Wish(run), run.length.iteration
-    with named("rewind"):
-        _, span = run.parts.rewind(wish)
-    note_draws(run, wish, "rewind")
+    back, end = run.settled.rewind, run.length.iteration
     with named("prune.at"):
-        scored = wish.step(run.parts.pruning.at).iteration
+        scored = run.settled.step(run.parts.pruning.at).iteration
     typed = other_step(run, "rewind", run.parts.rewind)
     for key, steps, instead in (
-        ("rewind", wish.asked, typed),
-        ("prune.at", {scored}, other_step(run, "prune.at")),
+        ("rewind", back.steps, typed),
+        ("prune.at", (scored,), other_step(run, "prune.at")),
     ):
         if max(steps, default=0) > end:
             raise UsageError(
                 f"{key}: step {max(steps)} is after the end of training, "
                 f"{end} steps ({run.length}); type {instead}"
             )
-    if span.start >= span.stop:
+    if back.span.start >= back.span.stop:
         raise UsageError(
-            f"rewind: from step {span.start} to {span.stop} there is nothing left to "
+            f"rewind: from step {back.span.start} to {back.span.stop} there is nothing left to "
             f"train; type {typed}"
         )
-    return span
+    return back.span
 
 
 def other_step(run: Run, key: str, component: object = None) -> str:
@@ -70,23 +64,21 @@ def other_step(run: Run, key: str, component: object = None) -> str:
     return "rewind=init" if key == "rewind" else "branch=[]"
 
 
-def check_branches(run: Run, span: Span) -> dict[str, Span]:
+def check_branches(run: Run) -> dict[str, Span]:
     """Return the steps that each branch trains, by words for it.
 
     Raises UsageError for a branch that cannot be made, or a level that is none.
     """
     spans = {}
     for name, branch in run.parts.branches.items():
-        wish = Wish(run)
-        ticket = branch(Ticket(run.initial.weights, run.dense, span), wish, seeds.generator(name))
-        note_draws(run, wish, f"branch {name}")
-        late = max(wish.asked, default=0) > run.length.iteration
-        if late or ticket.span.start >= ticket.span.stop:
+        does = run.settled.branch(name)
+        late = max(does.steps, default=0) > run.length.iteration
+        if late or does.span.start >= does.span.stop:
             raise UsageError(
-                f"branch {name}: from step {ticket.span.start} there is nothing left to train "
+                f"branch {name}: from step {does.span.start} there is nothing left to train "
                 f"before the end, {run.length}; type {other_step(run, f'branches.{name}', branch)}"
             )
-        spans[f"branch {name}"] = ticket.span
+        spans[f"branch {name}"] = does.span
     there = run.parts.branch_levels
     if run.parts.branches and there and run.parts.levels and min(there) > run.parts.levels:
         raise UsageError(
@@ -101,19 +93,15 @@ def check_branches(run: Run, span: Span) -> dict[str, Span]:
     return spans
 
 
-def note_draws(run: Run, wish: Wish, what: str) -> None:
-    """Note that a rewind or a branch asked for a fresh draw of the weights."""
-    if wish.drew:
-        run.known.setdefault("drawing", []).append(what)
-
-
 def warn_of_draws(run: Run) -> None:
     """Warn of layers that a fresh draw leaves as they were, where one is asked for.
 
     A model's function may seed itself, or read weights from a file. What begins as a constant is
     passed over: its distribution has no other draw.
     """
-    if not (asking := run.known.get("drawing")):
+    asking = ["rewind"] if run.settled.rewind.drew else []
+    asking += [f"branch {n}" for n in run.parts.branches if run.settled.branch(n).drew]
+    if not asking:
         return
     first, drawn = run.initial.weights, run.fresh("reinit", 1).weights
     layers = [n for n in run.dense if bool(first[n].ne(first[n].reshape(-1)[0]).any())]

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import torch
 
-from lottery.experiment.chain import brought, densities
 from lottery.experiment.run import Run
 from lottery.terms import mask as masks
 from lottery.terms import seeds
@@ -30,7 +29,7 @@ def kept_counts(run: Run) -> list[Kept]:
     with a count of their own about that. Layers are told where two sets of scores that rank them
     in opposite order leave each the same count: then the allocation alone decides.
     """
-    given, density_of = brought(run), densities(run)
+    given, density_of = run.settled.brought, run.settled.density
     whole = structured(run, run.dense, rising=True).whole if run.parts.levels else False
     bound = "at most" if whole else "" if run.parts.pruning.exact else "about"
     total = masks.total(run.dense)
@@ -55,7 +54,7 @@ def decided(run: Run) -> bool:
     """Say whether the allocation alone decides how many weights each layer keeps."""
     if not run.parts.levels:
         return False
-    density = densities(run)(run.parts.levels)
+    density = run.settled.density(run.parts.levels)
     one, other = (counts(spread(run, run.dense, density, way)) for way in (True, False))
     return one == other
 

@@ -6,30 +6,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from lottery.config import build
 from lottery.errors import DamagedError, DiskError, UsageError
 from lottery.experiment.cost import Cost, masked, scoring, seen
-from lottery.experiment.levels import current, in_branches, wanted_states
-from lottery.experiment.lineage import (
-    followed,
-    level_span,
-    name_of,
-    name_of_branch,
-    parent_of,
-    rewound,
-    scored_at,
-)
+from lottery.experiment.levels import current
 from lottery.experiment.run import Run
 from lottery.planning.forecast import Kept, kept_counts
+from lottery.planning.names import Names
 from lottery.planning.planned import SHARED, THERE, TRAIN, Plan, Planned
 from lottery.results.folders import run_folders
 from lottery.storage.records import levels as entries_of
-from lottery.storage.records import place, read_record, whose
+from lottery.storage.records import place, position, read_record, whose
+from lottery.storage.settings import read_settings
 from lottery.storage.store import Shelf
 from lottery.terms import mask as masks
 from lottery.terms.snapshots import step_of
 from lottery.terms.step import Span, parse
-
-Reopen = Callable[[Run, Path], Run]  # another run on the disk, of the same data
 
 
 @dataclass(frozen=True)
@@ -44,24 +36,24 @@ class Known:
 class Planner:
     """Plans runs one after the other, each after those before it."""
 
-    def __init__(self, reopen: Reopen, warn: Callable[[str], None]) -> None:
-        self.reopen, self.warn = reopen, warn
+    def __init__(self, warn: Callable[[str], None]) -> None:
+        self.warn = warn
         self.known: dict[str, Known] = {}
         self.found: dict[Path, dict[str, list[Path]]] = {}  # runs on the disk, by level 0's key
 
     def plan(self, run: Run, overrides: tuple[str, ...]) -> Plan:
         """Return the plan of a checked run; its trainings count as done for the next ones."""
-        self.look(run)
+        names = Names(run)
+        self.look(names)
         counts = kept_counts(run)
         found = Plan(run, overrides, masks.total(run.dense), counts[0].bound)
         entries = entries_of(run.folder) if self.trusted(run) else {}
         for index, kept in enumerate(counts):
-            name = name_of(run, index)
             shelf = current(run.outputs, entries.get(place(index), {}))
-            row = self.level(run, index, kept, shelf)
-            found.rows.append(self.settle(run, row, name, wanted_states(run, index), shelf))
-            if index and in_branches(run, index):
-                found.rows += self.branches(run, found.rows[-1], kept, entries, shelf)
+            row = self.level(names, index, kept, shelf)
+            leaves = run.settled.wanted(index)
+            found.rows.append(self.settle(run, row, names.level(index), leaves, shelf))
+            found.rows += self.branches(names, found.rows[-1], entries, shelf)
         return found
 
     def trusted(self, run: Run) -> bool:
@@ -71,27 +63,27 @@ class Planner:
         data = run.task.fingerprint
         return bool(said.get("data", data) == data and now.items() <= (now | then).items())
 
-    def level(self, run: Run, index: int, kept: Kept, shelf: Shelf | None) -> Planned:
+    def level(self, names: Names, index: int, kept: Kept, shelf: Shelf | None) -> Planned:
         """Return a level as it is to be trained."""
-        span = level_span(run, index)
-        takes_ticket = index == 1 and rewound(run).brings
-        made = index and not takes_ticket
-        parent = parent_of(run, index) if made else 0
-        wanted = [(parent, scored_at(run, index))] if made else []
-        wanted += [(0, step) for step in rewound(run).steps] if index else []
+        run, settled = names.run, names.run.settled
+        span = settled.span(index)
+        made = index and not (index == 1 and settled.brought)
+        wanted = [(settled.parent(index), settled.scored_at(index))] if made else []
+        wanted += [(0, step) for step in settled.rewind.steps] if index else []
         net = masked(run.forward, {})
         return Planned(
             index, "", kept.density, kept.kept, kept.layers, TRAIN, "", span, seen(run, span),
             evaluated(run, span), scoring(run, net, math.inf) if made else Cost(),
-            self.replays(run, wanted) if shelf is None else 0,
+            self.replays(names, wanted) if shelf is None else 0,
         )  # fmt: skip
 
     def branches(
-        self, run: Run, level: Planned, kept: Kept, entries: dict[str, Any], of: Shelf | None
+        self, names: Names, level: Planned, entries: dict[str, Any], of: Shelf | None
     ) -> Iterator[Planned]:
         """Yield the branches of a level."""
-        for branch, settings in run.parts.branch_settings.items():
-            follow = followed(run, branch)
+        run = names.run
+        for branch in run.settled.branches(level.index):
+            follow, settings = run.settled.branch(branch), run.parts.branch_settings[branch]
             entry = entries.get(place(level.index, branch), {})
             made = of is not None and {"of": of.key, "settings": settings}.items() <= entry.items()
             shelf = current(run.outputs, entry) if made else None
@@ -100,9 +92,9 @@ class Planner:
                 level, branch=branch, what=TRAIN, by="", span=follow.span,
                 examples=seen(run, follow.span), evaluated=evaluated(run, follow.span),
                 scored=level.scored if follow.inverted else Cost(),
-                replayed=self.replays(run, wanted) if shelf is None else 0,
+                replayed=self.replays(names, wanted) if shelf is None else 0,
             )  # fmt: skip
-            name = name_of_branch(run, level.index, branch, settings)
+            name = names.branch(level.index, branch, settings)
             yield self.settle(run, row, name, set(), shelf)
 
     def settle(
@@ -119,11 +111,11 @@ class Planner:
         self.known[name] = Known(own, row.span.start, frozenset(leaves))
         return row
 
-    def replays(self, run: Run, wanted: list[tuple[int, int]]) -> int:
+    def replays(self, names: Names, wanted: list[tuple[int, int]]) -> int:
         """Return the steps to train again for states of levels; from now on they are kept."""
         steps = 0
         for level, step in wanted:
-            name, span = name_of(run, level), level_span(run, level)
+            name, span = names.level(level), names.run.settled.span(level)
             there = self.known.get(name)
             if there is None or not span.start < step < span.stop or step in there.kept:
                 continue
@@ -131,17 +123,15 @@ class Planner:
             self.known[name] = replace(there, kept=there.kept | {step})
         return steps
 
-    def look(self, run: Run) -> None:
+    def look(self, names: Names) -> None:
         """Note the trainings that runs on the disk have, of those with the same level 0."""
-        dense = name_of(run, 0)
+        run, dense = names.run, names.level(0)
         shelf = Shelf(run.outputs, dense)
         if shelf.complete and dense not in self.known:
-            self.known[dense] = known(shelf, level_span(run, 0))
+            self.known[dense] = known(shelf, run.settled.span(0))
         for folder in self.beside(run.outputs).pop(dense, ()):
             try:
-                other = self.reopen(run, folder)
-                other.known["name 0"] = dense
-                self.note(other, entries_of(folder))
+                self.note(Names(reopened(run, folder), dense), entries_of(folder))
             except (DamagedError, DiskError, UsageError) as error:
                 self.warn(f"left out of the plan: {folder}: {error}")
 
@@ -158,18 +148,20 @@ class Planner:
                     self.found[outputs].setdefault(key, []).append(folder)
         return self.found[outputs]
 
-    def note(self, run: Run, entries: dict[str, Any]) -> None:
+    def note(self, names: Names, entries: dict[str, Any]) -> None:
         """Note the trainings that a run has."""
+        run = names.run
         for name, entry in entries.items():
-            shelf = current(run.outputs, entry)
-            index, _, branch = name.removeprefix("level_").partition("_")
-            if shelf is None:
-                continue
-            if branch:
-                called = name_of_branch(run, int(index), branch, entry["settings"])
-            else:
-                called = name_of(run, int(index))
-            self.known.setdefault(called, known(shelf, level_span(run, int(index))))
+            shelf, at = current(run.outputs, entry), position(name)
+            if at and shelf:
+                called = names.branch(*at, entry["settings"]) if at[1] else names.level(at[0])
+                self.known.setdefault(called, known(shelf, run.settled.span(at[0])))
+
+
+def reopened(run: Run, folder: Path) -> Run:
+    """Return another run on the disk that has the same level 0, and so the same data."""
+    parts = build.parts(read_settings(folder))
+    return replace(run, parts=parts, folder=folder, identity=whose(folder))
 
 
 def known(shelf: Shelf, span: Span) -> Known:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lottery.config.composed import Composed
@@ -58,7 +56,7 @@ class Plans:
             run = open_run(settings, parts, folder, pick_device(settings["host"]["device"]))
             validate(run)
         opening = time.perf_counter() - self.clock
-        self.planner = self.planner or Planner(reopened, run.watch.warn)
+        self.planner = self.planner or Planner(run.watch.warn)
         plan: Plan = self.planner.plan(run, job.overrides)
         plan.opening = opening
         plan.timing = self.timing(run) if self.timed else None
@@ -67,7 +65,7 @@ class Plans:
 
     def timing(self, run: Run) -> Timing:
         """Return what a step takes; once for all jobs that train the same net on the same data."""
-        from lottery.experiment.lineage import hashed
+        from lottery.planning.names import hashed
         from lottery.planning.timing import timed
 
         recipe, model = run.parts.recipe.settings, run.parts.model_settings
@@ -116,21 +114,6 @@ def summed(values: list[float | None]) -> float | None:
     """Return a sum; None where something was not timed."""
     known = [value for value in values if value is not None]
     return sum(known) if len(known) == len(values) else None
-
-
-def reopened(run: Run, folder: Path) -> Run:
-    """Return another run on the disk that has the same level 0, and so the same data."""
-    from lottery.config import build
-    from lottery.storage.ledger import Ledger
-    from lottery.storage.records import whose
-    from lottery.storage.settings import read_settings
-
-    parts = build.parts(read_settings(folder))
-    other = replace(
-        run, parts=parts, folder=folder, identity=whose(folder), ledger=Ledger(folder), known={}
-    )
-    vars(other)["initial"] = run.initial  # the same: it is part of the key of level 0
-    return other
 
 
 def record(plan: Plan) -> dict[str, Any]:

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lottery.experiment.chain import densities
 from lottery.experiment.levels import key_of
-from lottery.experiment.lineage import dense_ticket
 from lottery.experiment.run import Run
 from lottery.experiment.space import size
 from lottery.planning.forecast import spread
@@ -40,7 +38,7 @@ class Timing:
 
 def timed(run: Run) -> Timing:
     """Train the dense net for a few real steps and evaluate a batch; nothing is written."""
-    training = prepare(run.parts, run.task, dense_ticket(run), run.data_seed())
+    training = prepare(run.parts, run.task, run.settled.dense, run.data_seed())
     last = min(WARM + MOST, training.total.iteration)
     first, clock = 0, time.perf_counter()
     for done in steps(training, last):
@@ -83,7 +81,7 @@ def once_a_level(run: Run, training: Training) -> float:
     """Return the seconds of what is done once a level, in memory: a mask, its key, the report."""
     clock = time.perf_counter()
     if run.parts.levels:
-        spread(run, run.dense, densities(run)(run.parts.levels), rising=True)
+        spread(run, run.dense, run.settled.density(run.parts.levels), rising=True)
     key_of(run, training.ticket)
     layer_report(
         training.model, run.task, training.mask, training.ticket.weights, run.fresh().weights

@@ -217,6 +217,11 @@ class Progress:
         if self.keep is not None:
             self.keep()
 
+    def warn_once(self, text: str) -> None:
+        """Warn of what is the same at every level."""
+        if warned(text) not in self.warnings:
+            self.warn(text)
+
     def close(self) -> None:
         """Take the bars and the sign of life away."""
         for bar in (self.bar, self.jobs):

@@ -14,7 +14,7 @@ from lottery.components.loggers.tensorboard import EventFiles
 from lottery.config import bind, packages
 from lottery.errors import DamagedError, UsageError
 from lottery.experiment import logbook
-from lottery.experiment.logbook import boards
+from lottery.experiment.logbook import boards_of
 from lottery.machine import signals
 from lottery.progress import bars
 from lottery.progress.boards import About, numbers
@@ -349,7 +349,7 @@ def test_a_users_own_logger_comes_by_an_entry_point(run, monkeypatch):
 
 
 def test_a_config_of_an_earlier_version_logs_nowhere():
-    assert boards({}, About("/a/b/c/replicate_0", {})) == {}
+    assert boards_of({"dataset": {}}, Path("/a/b/c/replicate_0")) == {}
 
 
 def test_numbers_are_what_is_finite():

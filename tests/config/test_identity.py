@@ -347,14 +347,14 @@ def test_a_table_of_densities_that_changes_under_a_run_stops_it(
     table = tmp_path / "table.csv"
     table.write_text("layer,density\nlayers.0,0.5\nfc,0.9\n")
     words = ["prune/allocation=given", "prune.allocation.path=table.csv", "train.length=1ep"]
-    write_tables = loop.write_tables
+    write = loop.Tables.write
 
-    def meddle(here):
-        write_tables(here)
-        if len(here.ledger.levels) == 2:
+    def meddle(self):
+        write(self)
+        if len(self.locked.ledger.levels) == 2:
             table.write_text("layer,density\nlayers.0,0.9\nfc,0.5\n")
 
-    monkeypatch.setattr(loop, "write_tables", meddle)
+    monkeypatch.setattr(loop.Tables, "write", meddle)
     folder = run(*words, code=2)
     assert "a table of layer densities has changed since this run began" in capsys.readouterr().err
     assert set(keys_of(folder)) == {"level_00", "level_01"}

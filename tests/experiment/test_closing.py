@@ -67,7 +67,7 @@ def test_the_table_is_made_before_another_process_may_take_the_run(run, monkeypa
     held, real = [], conclusion.closing
 
     def closing(made, *given):
-        held.append(locked(made.folder / ".lock"))
+        held.append(locked(made.run.folder / ".lock"))
         return real(made, *given)
 
     monkeypatch.setattr(conclusion, "closing", closing)

@@ -387,13 +387,12 @@ def test_which_convolutions_are_too_narrow_for_bf16(width, stride, padding, odd)
 
 def test_a_ticket_from_elsewhere_is_fitted_once_a_level_and_hashed_once(run, tmp_path, monkeypatch):
     from lottery.exchange import transfer
-    from lottery.experiment import chain as states
 
     folder = run("levels=1")
     fits, hashes = [], []
     fitted, digest = transfer.fitted, store.tensor_digest
     monkeypatch.setattr(transfer, "fitted", lambda *w: (fits.append(1), fitted(*w))[1])
-    monkeypatch.setattr(states.store, "tensor_digest", lambda *w: (hashes.append(1), digest(*w))[1])
+    monkeypatch.setattr(store, "tensor_digest", lambda *w: (hashes.append(1), digest(*w))[1])
     counts = []
     for levels in (1, 3):
         fits.clear()

@@ -43,7 +43,7 @@ def pace(go: int, last: int) -> None:
 
 
 def stop_in(where: str) -> None:
-    """Stop where a function of the product is called: lottery.experiment.launch.kept."""
+    """Stop where a function of the product is called: lottery.experiment.life.on_record."""
     import importlib
 
     module, _, name = where.rpartition(".")

@@ -93,7 +93,7 @@ def test_a_run(tmp_path, tally):
 @pytest.mark.torture
 def test_a_run_that_has_not_begun(tmp_path, tally):
     folder, words = tmp_path / "run", [*WORDS, "levels=0"]
-    for place in ("start", "lottery.experiment.launch.launch", "lottery.experiment.launch.kept"):
+    for place in ("start", "lottery.experiment.launch.launch", "lottery.experiment.life.on_record"):
         process = begin(folder, words, f"hold={place}")
         comes_to(folder, process, "held")
         process.kill()

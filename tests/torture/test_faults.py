@@ -58,8 +58,8 @@ def test_a_sign_of_life_that_fails_costs_nothing(bench, tmp_path, how):
 
 def test_what_goes_around_the_layer_ends_the_run(bench, tmp_path):
     def careless():
-        real = loop.write_tables
-        loop.write_tables = lambda run: (run.folder / "notes.txt").write_text("") or real(run)
+        real = loop.Tables.write
+        loop.Tables.write = lambda self: (self.run.folder / "notes.txt").write_text("") or real(self)
 
     code = finish(tmp_path, bench.plan, lambda: watched(tmp_path, tmp_path / "calls", careless))
     assert code == UNSEEN

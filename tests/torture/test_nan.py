@@ -135,9 +135,9 @@ def ask_for(step):
     """Ask for a state of level 1 once the levels are there."""
     real = launch.run_levels
 
-    def run_levels(run):
-        real(run)
-        existing(run, 1).state(Step(step, run.task.steps_per_epoch))
+    def run_levels(locked):
+        real(locked)
+        existing(locked, 1).state(Step(step, locked.run.task.steps_per_epoch))
 
     launch.run_levels = run_levels
 

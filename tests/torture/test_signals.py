@@ -58,13 +58,13 @@ def while_data_loads(plan, act):
 
 def between_levels(plan, act):
     def before():
-        real = loop.write_tables
+        real = loop.Tables.write
 
-        def write_tables(run):
-            real(run)
+        def write(self):
+            real(self)
             act()
 
-        loop.write_tables = write_tables
+        loop.Tables.write = write
 
     return plan, before
 

@@ -34,6 +34,7 @@ from lottery.config.identity import run_folder, run_id
 from lottery.errors import DamagedError, LotteryError, UsageError
 from lottery.experiment import life
 from lottery.experiment import tables as rows
+from lottery.experiment.run import LockedRun
 from lottery.storage import disk, records
 from lottery.storage.checkpoints import Checkpoints
 from lottery.storage.files import digest
@@ -340,10 +341,9 @@ class RowsMachine(OnDisk):
         said = []
         ledger = Ledger(self.folder)
         ledger.read(said.append)
-        self.run = SimpleNamespace(
-            outputs=self.root, folder=self.folder, ledger=ledger, identity="me", compared={},
-            parts=SimpleNamespace(levels=99),
-        )  # fmt: skip
+        settled = SimpleNamespace(span=lambda index: None)
+        run = SimpleNamespace(outputs=self.root, identity="me", settled=settled)
+        self.locked = LockedRun(run, ledger, {})
         return said
 
     def shelf(self, level, branch, number):
@@ -363,7 +363,7 @@ class RowsMachine(OnDisk):
     def note(self, level, branch, number):
         shelf = self.shelf(level, branch, number)
         more = {"of": "b" * 32, "settings": branch} if branch else {}
-        self.run.ledger.note(f"level_{level:02d}" + (f"_{branch}" if branch else ""), key=shelf.key, **more)
+        self.locked.ledger.note(f"level_{level:02d}" + (f"_{branch}" if branch else ""), key=shelf.key, **more)
 
     @rule(level=st.integers(0, 12), branch=st.sampled_from(["", "", "shuffle", "reinit"]), number=numbers, moment=moments)
     def a_level_comes(self, level, branch, number, moment):
@@ -434,8 +434,8 @@ class RowsMachine(OnDisk):
 
     def write(self):
         """Write the tables without the columns of cost, for which these levels have no net."""
-        with mock.patch.object(rows, "trained", return_value=None):
-            rows.write_tables(self.run)
+        with mock.patch.object(rows.Tables, "trained", return_value=None):
+            rows.Tables(self.locked).write()
 
     def tables(self):
         """Return the tables that the model asks for: a row each, in order."""
@@ -575,19 +575,16 @@ class IdentityMachine(OnDisk):
         others = sorted(f for f in self.root.glob("net/*/replicate_0") if f != folder)
         for other in (folder, *others[:1]):  # a config takes 20 ms to read
             run = SimpleNamespace(
-                folder=other, strict=False, spread={}, watch=SimpleNamespace(warn=pytest.fail), warned=[],
-                task=SimpleNamespace(fingerprint="", device=torch.device("cpu")), ledger=Ledger(other),
-                parts=SimpleNamespace(
-                    rewind=lambda states: (SimpleNamespace(mask=None), None),
-                    pruning=SimpleNamespace(nested=False), replicate=0, code={},
-                ),
-                length=None, known={},
+                folder=other, strict=False, spread={}, watch=SimpleNamespace(warn=pytest.fail),
+                task=SimpleNamespace(fingerprint="", device=torch.device("cpu")),
+                settled=SimpleNamespace(fingerprint=None), parts=SimpleNamespace(code={}),
             )  # fmt: skip
+            locked = LockedRun(run, Ledger(other), {})
             if other == folder:
-                life.refuse_drift(run, self.settings, {})
+                life.refuse_drift(locked, self.settings)
             else:
                 with pytest.raises(UsageError, match="is not the config that is asked for"):
-                    life.refuse_drift(run, self.settings, {})
+                    life.refuse_drift(locked, self.settings)
 
     @invariant()
     def the_same_numbers_are_the_same_run(self):

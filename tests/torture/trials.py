@@ -127,7 +127,7 @@ def announce(layer: Layer) -> None:
     after(store.Shelf, "finish", lambda _, shelf, manifest: layer.mark("level", place(layer, shelf.path)))
     after(ledger.Ledger, "note", lambda _, book, name, **entry: layer.mark("place", place(layer, book.folder), name))
     after(train, "resume", resumed)
-    after(conclusion, "closing", lambda _, run, *given: layer.mark("done", place(layer, run.folder)))
+    after(conclusion, "closing", lambda _, locked, *given: layer.mark("done", place(layer, locked.run.folder)))
 
 
 def place(layer: Layer, path: Path) -> str:

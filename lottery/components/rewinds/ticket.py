@@ -4,7 +4,7 @@ from pathlib import Path
 from lottery.errors import UsageError
 from lottery.exchange import finding, transfer
 from lottery.exchange.tickets import Portable
-from lottery.experiment.chain import OWN_STEP
+from lottery.experiment.settled import OWN_STEP
 from lottery.terms.step import Span, Step
 from lottery.terms.ticket import State, States
 

@@ -1,0 +1,257 @@
+"""Ask once, before anything is trained, what a run will need; everybody reads the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import Any, NamedTuple
+
+from lottery.errors import UsageError
+from lottery.nets.heads import Heads, heads_of
+from lottery.storage import store
+from lottery.terms import mask as masks
+from lottery.terms import seeds
+from lottery.terms.mask import Mask
+from lottery.terms.parts import Parts
+from lottery.terms.step import Span, Step, parse
+from lottery.terms.task import Task
+from lottery.terms.ticket import State, T, Ticket
+from lottery.training.start import build, length
+from lottery.wording.settings import named
+
+OWN_STEP = "step of the ticket"  # by what word the rewind reads it, once a run
+
+
+class First(NamedTuple):
+    """A run's net at step 0: weights, what the mask has of them and what not, names of each."""
+
+    state: State
+    dense: Mask
+    unmasked: dict[str, int]
+    names: dict[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Rewound:
+    """What the rewind of a run does, as far as that shows before a level is trained."""
+
+    state: State  # of initial weights, or of those that a ticket brings
+    span: Span  # the steps of a pruned level
+    steps: tuple[int, ...]  # of level 0, whose states it asks for
+    ended: bool  # whether it asks for the end of the level that is pruned
+    drew: bool  # whether it asks for another draw of the initial weights
+    source: tuple[str, ...]  # the one state that it gives as it is; () where it makes its own
+
+
+@dataclass(frozen=True)
+class Follow:
+    """What a branch does, as far as that shows before a level is trained."""
+
+    span: Span
+    held: bool  # whether pruned weights keep their values
+    steps: tuple[int, ...]  # of level 0, whose states it asks for
+    drew: bool  # whether it asks for another draw of the initial weights
+    inverted: bool  # whether it asks for the mask of the lowest scores
+
+
+@dataclass
+class Settled:
+    """What a run will need, each thing asked when it is first read.
+
+    The rewind and the branches are asked once, with the initial net for every state of training.
+    """
+
+    parts: Parts
+    task: Task
+    net: Callable[[], First]
+    tell: Callable[[str], None]  # people, of what they would not expect
+    given: dict[str, Any] = field(default_factory=dict)  # what components made once, by their words
+    followed: dict[str, Follow] = field(default_factory=dict)  # by branch
+
+    @cached_property
+    def length(self) -> Step:
+        """The length of a whole training."""
+        return length(self.parts, self.task)
+
+    @property
+    def first(self) -> First:
+        return self.net()
+
+    @cached_property
+    def heads(self) -> Heads | None:
+        """What of the model grows with the number of classes; None where that cannot be told."""
+        return heads_of(partial(build, self.parts), self.task)
+
+    def step(self, at: str) -> Step:
+        """Return the step that `at` names."""
+        return parse(at, self.length.steps_per_epoch, self.length.iteration)
+
+    def once(self, what: str, make: Callable[[], T]) -> T:
+        """Return what `make` has given the first time in this run."""
+        if what not in self.given:
+            self.given[what] = make()
+        return self.given[what]  # type: ignore[no-any-return]
+
+    @cached_property
+    def rewind(self) -> Rewound:
+        """What the rewind asks for and gives."""
+        wish = Wish(self)
+        with named("rewind"):
+            state, span = self.parts.rewind(wish)
+        source = next((at for at, given in wish.gave if given is state), ())
+        steps = tuple(sorted(wish.steps))
+        return Rewound(state, span, steps, wish.ended, wish.drew, source)
+
+    def branch(self, name: str) -> Follow:
+        """Return what a branch does with a pruned level."""
+        if name not in self.followed:
+            wish, start = Wish(self), self.first
+            level = Ticket(start.state.weights, start.dense, self.span(1))
+            made = self.parts.branches[name](level, wish, seeds.generator(name))
+            steps = tuple(sorted(wish.steps))
+            self.followed[name] = Follow(made.span, made.held, steps, wish.drew, wish.inverse)
+        return self.followed[name]
+
+    def branches(self, index: int) -> tuple[str, ...]:
+        """Return the branches that are made of a level."""
+        wanted = self.parts.branch_levels
+        there = index > 0 if wanted is None else index in wanted
+        return tuple(self.parts.branches) if there else ()
+
+    @cached_property
+    def trainings(self) -> list[tuple[int, str]]:
+        """Every level and branch ("" for the level itself), in the order of their training."""
+        levels = range(self.parts.levels + 1)
+        return [(index, name) for index in levels for name in ("", *self.branches(index))]
+
+    def span(self, index: int) -> Span:
+        """Return the steps that a level trains."""
+        return self.rewind.span if index else Span(0, self.length.iteration)
+
+    @property
+    def dense(self) -> Ticket:
+        """What level 0 trains."""
+        return Ticket(self.first.state.weights, self.first.dense, self.span(0))
+
+    def parent(self, index: int) -> int:
+        """Return the level whose mask is pruned to that of a level."""
+        return index - 1 if self.parts.pruning.nested else 0
+
+    def scored_at(self, index: int) -> int:
+        """Return the step of the parent whose state is scored: at most its last."""
+        at, last = self.parts.pruning.at, self.span(self.parent(index)).stop
+        return last if at == "end" else min(self.step(at).iteration, last)
+
+    def wanted(self, index: int) -> set[int]:
+        """Return the steps at which later levels will want the state of a level."""
+        found = set() if index else {*self.rewind.steps}
+        at = self.parts.pruning.at
+        if at != "end" and (index == 0 or self.parts.pruning.nested):
+            found.add(self.step(at).iteration)
+        return found - {0, self.length.iteration}
+
+    @cached_property
+    def brought(self) -> Mask | None:
+        """The mask that the rewind brings from elsewhere; None where it brings none.
+
+        Raises UsageError where it prunes a layer that this run leaves dense.
+        """
+        mask = self.rewind.state.mask
+        if mask is None:
+            return None
+        for name, keep in mask.items():
+            if name not in self.first.dense and not bool(keep.all()):
+                raise UsageError(
+                    f"rewind.path: the ticket prunes {name.removesuffix('.weight')}, which "
+                    "prune.include and prune.exclude leave dense here; type prune.exclude=[]"
+                )
+        return {name: mask.get(name, keep) for name, keep in self.first.dense.items()}
+
+    @cached_property
+    def fingerprint(self) -> str | None:
+        """The content hash of the ticket that the rewind brings; None where it brings none."""
+        state = self.rewind.state
+        if state.mask is None:
+            return None
+        found = store.tensor_digest(state.weights | {f"mask {n}": m for n, m in state.mask.items()})
+        # where no step was typed, a file that says another one is another ticket
+        return f"{found} {state.step}" if OWN_STEP in self.given else found
+
+    def density(self, level: int) -> float:
+        """Return the density of a level: what the schedule gives.
+
+        From a ticket it goes on at its own pace: level 1 has the ticket's density, level l that
+        times schedule(l) / schedule(1).
+        """
+        schedule = self.parts.schedule
+        if self.brought is None:
+            return schedule(level)
+        share = masks.kept(self.brought) / masks.total(self.brought)
+        return share * (schedule(level) / schedule(1) if level > 1 else 1) if level else 1.0
+
+
+class Schedule:
+    """What a run tells a rewind or a branch besides its states: length, data, its number."""
+
+    def __init__(self, settled: Settled) -> None:
+        self.settled, self.length = settled, settled.length
+        self.nested, self.replicate = settled.parts.pruning.nested, settled.parts.replicate
+        self.once, self.warn = settled.once, settled.tell
+
+    @property
+    def data(self) -> str:
+        return self.settled.task.fingerprint
+
+    @property
+    def names(self) -> Mapping[str, Sequence[str]]:
+        return self.settled.first.names
+
+    @property
+    def heads(self) -> Heads | None:
+        return self.settled.heads
+
+    def step(self, at: str) -> Step:
+        return self.settled.step(at)
+
+
+class Wish(Schedule):
+    """Answer for states that are not there yet with initial weights, and note what is asked for."""
+
+    def __init__(self, settled: Settled) -> None:
+        super().__init__(settled)
+        self.steps: set[int] = set()  # of level 0
+        self.ended = self.drew = self.inverse = False
+        self.gave: list[tuple[tuple[str, ...], State]] = []
+
+    def __call__(self, at: str) -> State:
+        start = self.settled.first.state
+        if at == "rewind":
+            back = self.settled.rewind
+            self.steps.update(back.steps)
+            self.drew = self.drew or back.drew
+            return back.state
+        if at.startswith("fresh"):
+            self.drew = True
+            return self.give(start, at)
+        if at == "end":
+            self.ended = True
+            return self.give(State(self.length, start.weights), at)
+        step = self.step(at)
+        self.steps.add(step.iteration)
+        return self.give(State(step, start.weights), "step", str(step.iteration))
+
+    def give(self, state: State, *at: str) -> State:
+        """Return a state, and remember what was asked for it."""
+        self.gave.append((at, state))
+        return state
+
+    def inverted(self) -> Mask:
+        self.inverse = True
+        wanted = self.settled.parts.branch_levels
+        if (wanted is None or 1 in wanted) and self.settled.brought:
+            raise UsageError(
+                "branch invert: the mask of level 1 comes from a ticket, without the scores; leave "
+                "level 1 out (branch_levels=[2]) or the branch"
+            )
+        return self.settled.first.dense
