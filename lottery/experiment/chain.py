@@ -11,6 +11,7 @@ from lottery.pruning.followed import Followed
 from lottery.pruning.prune import inverted, prune, telling
 from lottery.pruning.search_state import Memory
 from lottery.storage import disk
+from lottery.storage.records import scoring
 from lottery.terms import mask as masks
 from lottery.terms import seeds
 from lottery.terms.copying import load_
@@ -25,14 +26,13 @@ if TYPE_CHECKING:
     from lottery.experiment.level import Level
 
 
-INVERTED = "_inverted"  # the end of such a name for the mask of the lowest scores
-SCORING = "scoring_level_"  # and the level: where the making of its mask is remembered
+INVERTED = "inverted"  # the kind of mask that keeps the lowest scores
 
 
 def forget_scoring(run: Run, index: int) -> None:
     """Remove what the making of a level's masks has left: the level is there."""
     for kind in ("", INVERTED):
-        disk.remove_folder(run.folder / f"{SCORING}{index:02d}{kind}")
+        disk.remove_folder(run.folder / scoring(index, kind))
 
 
 class Chain(Schedule):
@@ -83,7 +83,7 @@ class Chain(Schedule):
         model.to(run.task.device)
         on_device = {name: before[name].to(run.task.device) for name in run.dense}
         seed = seeds.derive("prune", run.parts.replicate)
-        folder = run.folder / f"{SCORING}{self.index:02d}{kind}"
+        folder = run.folder / scoring(self.index, kind)
         pause = Pause(run.checkpoint_every, run.task.steps_per_epoch)
         density = self.settled.density(self.index)
         made_of = f"{self.parent.shelf.key} {kind} {sorted(run.parts.code.items())}"

@@ -22,8 +22,7 @@ from lottery.pruning.trial import Enough, FewGradients, Glimpse
 from lottery.terms import mask as masks
 from lottery.terms import seeds
 from lottery.terms.copying import load_
-from lottery.terms.mask import Mask
-from lottery.terms.step import Span, Step
+from lottery.terms.step import Step
 from lottery.terms.task import made_up
 from lottery.terms.units import allocate
 from lottery.training.groups import check_patterns
@@ -41,15 +40,14 @@ def validate(run: Run) -> None:
     new = not (run.folder / "config.yaml").exists()
     model = check_model(run) if new else None
     check_precision(run)
-    span = check_rewind(run)
-    start = check_ticket(run)
+    check_rewind(run)
+    check_ticket(run)
     check_densities(run)
-    first = 2 if start else 1  # the level that is pruned first
-    if run.parts.levels >= first and model is not None:
-        check_pruning(run, model, span, start or run.dense, first)
+    if model is not None:
+        check_pruning(run, model)
     del model
-    spans = {"rewind": span} if run.parts.levels else {}
-    warn_of_last_rate(run, spans | check_branches(run))
+    check_branches(run)
+    warn_of_last_rate(run)
     warn_of_draws(run)
 
 
@@ -110,18 +108,13 @@ def settings_of(run: Run) -> str:
     return " or ".join(f"schedule.{key}" for key in known) or "schedule="
 
 
-def check_ticket(run: Run) -> Mask | None:
-    """Return the mask of the ticket that the rewind brings; None where it brings none.
-
-    Raises UsageError where later levels could not go on from it.
-    """
-    found = run.settled.brought
-    if found and run.parts.levels > 1 and not run.parts.pruning.nested:
+def check_ticket(run: Run) -> None:
+    """Raise UsageError where later levels could not go on from the ticket that a rewind brings."""
+    if run.settled.brought and run.parts.levels > 1 and not run.parts.pruning.nested:
         raise UsageError(
             "rewind: this method prunes every level from the dense net, of which a ticket has only "
             "some weights; type levels=1, or prune.nested=true to prune on from the ticket"
         )
-    return found
 
 
 def check_densities(run: Run) -> None:
@@ -155,13 +148,16 @@ def check_densities(run: Run) -> None:
         before = density
 
 
-def check_pruning(run: Run, model: nn.Module, span: Span, start: Mask, first: int) -> None:
+def check_pruning(run: Run, model: nn.Module) -> None:
     """Raise UsageError unless criterion, structure, allocation and update go together.
 
     Each is tried on the initial net, `model`: the criterion on a few examples, structure and
-    allocation at the first and the last density, the update at its first step. `start` is the mask
-    that level `first` prunes.
+    allocation at the first and the last density, the update at its first step.
     """
+    given = run.settled.brought
+    first, start = (2, given) if given else (1, run.dense)  # the level that is pruned first
+    if run.parts.levels < first:
+        return
     how = run.parts.pruning
     mask = {name: m.to(run.task.device) for name, m in start.items()}
     density_of = run.settled.density
@@ -179,7 +175,8 @@ def check_pruning(run: Run, model: nn.Module, span: Span, start: Mask, first: in
     weights = {n: p for n, p in model.named_parameters() if n in mask}
     with named("prune.update"):
         how.update(mask, weights, Step(0, run.length.steps_per_epoch), run.length, 0)
-    if span.start >= run.length.iteration and how.update_settings["name"] != "static":
+    late = run.settled.span(first).start >= run.length.iteration
+    if late and how.update_settings["name"] != "static":
         raise UsageError(
             f"prune.update: {how.update_settings['name']} moves the mask before the end of "
             "training, where this rewind starts; type rewind=lr or prune/update=static"

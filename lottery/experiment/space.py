@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from lottery.errors import DamagedError, DiskError
-from lottery.experiment.chain import SCORING
 from lottery.experiment.levels import current
 from lottery.experiment.run import Run
 from lottery.storage import disk, records
@@ -37,7 +36,7 @@ def check_space(run: Run) -> None:
 def under_way(run: Run) -> int:
     """Return the bytes that levels and masks on their way have on the disk already."""
     shelves = [p for p in run.outputs.glob("store/*") if not (p / records.MANIFEST).exists()]
-    folders = [*shelves, *run.folder.glob(f"{SCORING}*")]
+    folders = [*shelves, *run.folder.glob(f"{records.SCORING}*")]
     found = 0
     for path in (path for folder in folders for path in folder.glob("*.safetensors")):
         with contextlib.suppress(FileNotFoundError):  # another run has just finished with it

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from lottery.errors import DamagedError
 from lottery.experiment.cost import Trained, columns, trained
 from lottery.experiment.level import Level
@@ -14,8 +16,9 @@ from lottery.storage.records import place
 from lottery.storage.store import Shelf
 from lottery.storage.tables import table
 from lottery.terms.kept import mask_of, ticket_on
+from lottery.terms.mask import Mask
+from lottery.terms.overlap import Shared, overlap
 from lottery.terms.step import Span
-from lottery.training.monitor import layer_overlap
 
 Place = tuple[int, str, Shelf]  # level, branch ("" for the level itself), where it is
 
@@ -60,7 +63,7 @@ class Tables:
         pair = (one.key, other.key)
         if pair not in self.shared:
             a, b = mask_of(one), mask_of(other)
-            self.shared[pair] = layer_overlap(a, b) if a.keys() == b.keys() else {}
+            self.shared[pair] = overlaps(a, b) if a.keys() == b.keys() else {}
         return self.shared[pair]
 
     def trained(
@@ -91,6 +94,17 @@ class Tables:
             ticket = ticket_on(shelf)
             self.spans[shelf.key] = (ticket.span, ticket.held)
         return self.spans[shelf.key]
+
+
+def overlaps(a: Mask, b: Mask) -> dict[str, tuple[float, float]]:
+    """Return overlap and overlap by chance of two masks of the same layers, a layer."""
+    return {name: overlap([shared(keep, b[name])]) for name, keep in a.items()}
+
+
+def shared(one: Tensor, other: Tensor) -> Shared:
+    """Return how many weights of a layer both of its masks keep, and either."""
+    both, m, n = (int(mask.count_nonzero()) for mask in (one & other, one, other))
+    return Shared(both, m, n, one.numel())
 
 
 def layer_rows(

@@ -7,7 +7,7 @@ from lottery.errors import UsageError
 from lottery.experiment.run import Run
 from lottery.terms import mask as masks
 from lottery.terms.due import Pause
-from lottery.terms.step import Span, Step, parse
+from lottery.terms.step import Step, parse
 from lottery.training.loop import rate
 from lottery.wording.settings import named
 
@@ -31,8 +31,8 @@ def check_lengths(run: Run) -> None:
         recipe.lr(Step(0, size), run.length)
 
 
-def check_rewind(run: Run) -> Span:
-    """Return the span of steps of a pruned level; raise UsageError where there is none."""
+def check_rewind(run: Run) -> None:
+    """Raise UsageError for a rewind after the end of training, or that leaves nothing to train."""
     back, end = run.settled.rewind, run.length.iteration
     with named("prune.at"):
         scored = run.settled.step(run.parts.pruning.at).iteration
@@ -51,7 +51,6 @@ def check_rewind(run: Run) -> Span:
             f"rewind: from step {back.span.start} to {back.span.stop} there is nothing left to "
             f"train; type {typed}"
         )
-    return back.span
 
 
 def other_step(run: Run, key: str, component: object = None) -> str:
@@ -64,12 +63,8 @@ def other_step(run: Run, key: str, component: object = None) -> str:
     return "rewind=init" if key == "rewind" else "branch=[]"
 
 
-def check_branches(run: Run) -> dict[str, Span]:
-    """Return the steps that each branch trains, by words for it.
-
-    Raises UsageError for a branch that cannot be made, or a level that is none.
-    """
-    spans = {}
+def check_branches(run: Run) -> None:
+    """Raise UsageError for a branch that cannot be made, or a level that is none."""
     for name, branch in run.parts.branches.items():
         does = run.settled.branch(name)
         late = max(does.steps, default=0) > run.length.iteration
@@ -78,7 +73,6 @@ def check_branches(run: Run) -> dict[str, Span]:
                 f"branch {name}: from step {does.span.start} there is nothing left to train "
                 f"before the end, {run.length}; type {other_step(run, f'branches.{name}', branch)}"
             )
-        spans[f"branch {name}"] = does.span
     there = run.parts.branch_levels
     if run.parts.branches and there and run.parts.levels and min(there) > run.parts.levels:
         raise UsageError(
@@ -90,7 +84,6 @@ def check_branches(run: Run) -> dict[str, Span]:
             f"branch_levels={list(run.parts.branch_levels or ())}: pruned levels count from 1; "
             "type branch_levels=[1], or null for all of them"
         )
-    return spans
 
 
 def warn_of_draws(run: Run) -> None:
@@ -122,13 +115,15 @@ def same_numbers(one: Tensor, other: Tensor) -> bool:
     return torch.allclose(one, other, rtol=0, atol=0, equal_nan=True)
 
 
-def warn_of_last_rate(run: Run, spans: dict[str, Span]) -> None:
+def warn_of_last_rate(run: Run) -> None:
     """Warn of steps past the end of training where the schedule has fallen to next to nothing.
 
     Renda et al. 2020 fine-tune at the last rate of a schedule of drops, a hundredth of the first.
     A cosine ends near 0 instead, so that the same steps would hardly move a weight.
     """
     recipe, end = run.parts.recipe, run.length.iteration
+    spans = {"rewind": run.settled.rewind.span} if run.parts.levels else {}
+    spans |= {f"branch {name}": run.settled.branch(name).span for name in run.parts.branches}
     late = [what for what, span in spans.items() if span.stop > end]
     if not late:
         return

@@ -1,6 +1,5 @@
 """Say in a line which runs there are, where a word names none or too many."""
 
-import difflib
 import os
 import shlex
 from collections.abc import Iterable, Sequence
@@ -8,7 +7,7 @@ from pathlib import Path
 
 from lottery.errors import UsageError
 from lottery.results.folders import configs, matching, run_folders
-from lottery.wording.spelling import suggestion
+from lottery.wording.spelling import nearest, suggestion
 from lottery.wording.text import outputs_word, printable
 
 LISTED = 8  # near ones in an error
@@ -27,8 +26,7 @@ def unknown(outputs: Path, word: str) -> str:
         ident, name = folder.parent.name, folder.parent.parent.name
         for key in (ident, name, f"{name}/{ident}", *name.split("_")):
             by_word.setdefault(key, []).append(folder)
-    close = difflib.get_close_matches(head, by_word, n=3, cutoff=0.6)
-    near = list(dict.fromkeys(f for key in close for f in by_word[key]))
+    near = list(dict.fromkeys(f for key in nearest(head, by_word) for f in by_word[key]))
     return (
         f"'{word}' names no run; {'near ones' if near else 'there are'}: {listed(near or folders)}"
     )

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from lottery.errors import DamagedError, DiskError
 from lottery.results.results import level_file
 from lottery.storage import records
+from lottery.terms.overlap import Shared, overlap
 
 NEAR = 0.02  # masks are compared where their counts differ by this share at most
 HELD = 256  # masks that are kept in memory
@@ -86,14 +87,14 @@ class Overlaps:
                 continue
             mask = self.tried(folder, partial(self.mask, place))
             if mask and self.tried(other, partial(self.mask, theirs[near])):
-                overlap, by_chance = self.shared(*sorted((place, theirs[near])))
+                alike, by_chance = self.shared(*sorted((place, theirs[near])))
                 yield {
                     "level": level,
                     "density": sum(mask.kept.values()) / sum(mask.totals.values()),
                     "other_run": other.parent.parent.name,
                     "other_id": other.parent.name,
                     "other_level": near,
-                    "overlap": overlap,
+                    "overlap": alike,
                     "by_chance": by_chance,
                 }
 
@@ -118,19 +119,17 @@ def places_of(folder: Path, keys: dict[int, str]) -> dict[int, Place]:
 
 
 def shared(a: Packed, b: Packed) -> tuple[float, float]:
-    """Return the overlap of two masks, and that by chance (see `monitor.overlap`, `chance`).
+    """Return the overlap of two masks, and that by chance.
 
     A layer that only one of the masks has is dense in the other.
     """
-    both, expected, kept = 0, 0.0, 0
+    layers = []
     for name, total in (a.totals | b.totals).items():
         m, n = a.kept.get(name, total), b.kept.get(name, total)
         whole = name not in a.bits or name not in b.bits
-        both += min(m, n) if whole else count(a.bits[name] & b.bits[name])
-        expected += m * n / total if total else 0.0
-        kept += m + n
-    ratio = both / (kept - both) if kept - both else math.nan
-    return ratio, expected / (kept - expected) if kept - expected else math.nan
+        both = min(m, n) if whole else count(a.bits[name] & b.bits[name])
+        layers.append(Shared(both, m, n, total))
+    return overlap(layers)
 
 
 def read_mask(place: Place) -> Packed:

@@ -27,12 +27,18 @@ UNREAD = "unreadable"  # the state of a run while the disk does not answer
 OWNER = ".owner"
 LONGEST_OWNER = 64 * 1024  # bytes; it holds the command as it was typed
 KEY = re.compile(r"[0-9a-f]{32}")
+SCORING = "scoring_"
 PLACE = re.compile(r"level_(\d{2,})(?:_(\w+))?")
 
 
 def place(level: int, branch: str = "") -> str:
     """Return what a level, or a branch of it, is called in a run's folder and manifest."""
     return f"level_{level:02d}" + (f"_{branch}" if branch else "")
+
+
+def scoring(level: int, kind: str = "") -> str:
+    """Return where in a run's folder the making of a level's mask, of a kind, is remembered."""
+    return SCORING + place(level, kind)
 
 
 def position(place: str) -> tuple[int, str] | None:

@@ -19,7 +19,7 @@ from lottery.errors import LotteryError, UsageError
 from lottery.results import choice
 from lottery.storage.claims import CLAIM
 from lottery.storage.files import TEMPORARY
-from lottery.storage.records import CHECKPOINT, CORRUPT, MANIFEST, locked
+from lottery.storage.records import CHECKPOINT, CORRUPT, MANIFEST, SCORING, locked
 from lottery.upkeep.entries import LOCK, Replicate, Shelved, held, kind, look, size
 from lottery.upkeep.inventory import STATE, Inventory, References
 
@@ -118,7 +118,7 @@ def corrupt(inventory: Inventory) -> Iterator[Piece]:
     bases: dict[Path, list[Path]] = {}
     for run in inventory.runs():
         bases.setdefault(run.path.parent, []).append(run.path)
-        inner = [Path(e.path) for e in look(run.path) if e.name.startswith("scoring_level_")]
+        inner = [Path(e.path) for e in look(run.path) if e.name.startswith(SCORING)]
         for folder in (run.path, *inner):
             yield from leavings(folder, (run.path,), vital(folder))
     for base, folders in bases.items():  # who writes there holds the lock of a replicate

@@ -21,13 +21,14 @@ from lottery import cli
 from lottery.components.figures import layers, overlap
 from lottery.config import bind, packages
 from lottery.errors import UsageError
+from lottery.experiment.tables import shared
 from lottery.results.plotting import charts, drawing, fonts, material, strokes, trends
 from lottery.results.plotting.drawing import draw, figures
 from lottery.results.tidy import Runs, load
 from lottery.storage.store import Shelf
 from lottery.terms.kept import mask_of, ticket_on
 from lottery.terms.metric import ACCURACY
-from lottery.training import monitor
+from lottery.terms.overlap import overlap as of_layers
 
 TINY = [
     "dataset=synthetic", "dataset.examples=60", "dataset.test_examples=20", "dataset.validation=12",
@@ -613,6 +614,11 @@ def shelves(runs, method, level):
     }
 
 
+def jaccard(one, other):
+    """Return overlap and overlap by chance, from masks that are not packed."""
+    return of_layers(shared(one[name], other[name]) for name in one)
+
+
 def test_overlap_of_levels_and_of_methods_is_that_of_their_masks(imp, both):
     table = draw("overlap", imp).table.set_index(["one", "other"])
     assert list(table.index) == [("50", "25"), ("50", "12.5"), ("25", "12.5")]
@@ -620,14 +626,14 @@ def test_overlap_of_levels_and_of_methods_is_that_of_their_masks(imp, both):
         first, second = shelves(imp, "imp", a), shelves(imp, "imp", b)
         masks = [(mask_of(first[k]), mask_of(second[k])) for k in range(3)]
         row = table.loc[(one, other)]
-        assert ends(row, "overlap") == by_hand([monitor.overlap(x, y) for x, y in masks])
-        assert row["by_chance"] == pytest.approx(fmean(monitor.chance(x, y) for x, y in masks))
+        assert ends(row, "overlap") == by_hand([jaccard(x, y)[0] for x, y in masks])
+        assert row["by_chance"] == pytest.approx(fmean(jaccard(x, y)[1] for x, y in masks))
     drawn = draw("overlap", both)
     first, second = shelves(both, "imp", 2), shelves(both, "random", 2)
     masks = [(mask_of(first[k]), mask_of(second[k])) for k in range(2)]
     (row,) = drawn.table.to_dict("records")
     assert (row["one"], row["other"], row["replicates"]) == ("imp", "random", 2)
-    assert ends(row, "overlap") == by_hand([monitor.overlap(x, y) for x, y in masks])
+    assert ends(row, "overlap") == by_hand([jaccard(x, y)[0] for x, y in masks])
     assert drawn.notes == ["masks that keep 25 % of the weights"]
     assert draw("overlap", both, {"at": 0.5}).notes == ["masks that keep 50 % of the weights"]
     three = draw("overlap", imp, {"between": "replicates"}).table

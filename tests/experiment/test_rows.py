@@ -10,10 +10,11 @@ import pytest
 import torch
 
 import lottery as package
+from lottery.experiment.tables import shared
 from lottery.storage.links import follow
 from lottery.storage.store import Shelf
 from lottery.terms.kept import mask_of
-from lottery.training.monitor import chance
+from lottery.terms.overlap import overlap
 
 
 def mask(folder, index):
@@ -67,7 +68,7 @@ def test_masks_of_other_methods_of_the_replicate_are_compared(run, capsys):
     for row in table.itertuples():
         a, b = mask(other, row.level), mask(one, row.other_level)
         assert row.overlap == pytest.approx(jaccard(a, b))
-        assert row.by_chance == pytest.approx(chance(a, b))
+        assert row.by_chance == pytest.approx(overlap(shared(a[n], b[n]) for n in a)[1])
     back = every[every["id"] == one.parent.name]
     assert back["overlap"].tolist() == pytest.approx(table["overlap"].tolist())
     assert not len(package.load(other.parents[2], "prune=random").overlaps)  # among those shown

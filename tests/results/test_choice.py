@@ -111,6 +111,7 @@ def test_paths_of_runs_configs_and_names(outputs, monkeypatch):
     ("words", "said"),
     [
         ("lenett", ["ls: 'lenett' names no run; near ones: ", "27bf000000"]),
+        ("linen", ["'linen' names no run; there are: "]),  # less alike than in any other hint
         ("27ff", ["'27ff' names no run"]),
         ("000000", ["'000000' names no run"]),  # the middle of an id is none of its starts
         ("27bf/replicate_7", ["'27bf/replicate_7' names no run", "27bf000000/replicate_10"]),

@@ -295,26 +295,3 @@ def test_outputs_of_a_transposed_convolution_in_groups():
         [7, 10],
         [8, 11],
     ]
-
-
-def test_overlap_is_intersection_over_union():
-    a = {"a": boolean([1, 1, 0, 0]), "b": boolean([1, 0])}
-    b = {"a": boolean([1, 0, 1, 0]), "b": boolean([1, 0])}
-    assert monitor.overlap(a, b) == 2 / 4
-    assert monitor.layer_overlap(a, b) == {"a": (1 / 3, 1 / 3), "b": (1.0, 0.5 / 1.5)}
-    assert monitor.chance(a, b) == (1 + 0.5) / (6 - 1.5)
-    assert monitor.overlap(a, {"a": b["a"]}) == 2 / 5  # b is dense there
-    nothing = {"a": boolean([0, 0])}
-    assert math.isnan(monitor.overlap(nothing, nothing)) and math.isnan(
-        monitor.chance(nothing, nothing)
-    )
-
-
-def test_chance_is_what_random_masks_share():
-    draw = torch.Generator().manual_seed(0)
-    shared, expected = [], []
-    for _ in range(20):
-        a, b = ({"a": torch.rand(2000, generator=draw) < d} for d in (0.3, 0.6))
-        shared.append(monitor.overlap(a, b))
-        expected.append(monitor.chance(a, b))
-    assert sum(shared) / 20 == pytest.approx(sum(expected) / 20, abs=0.01)
