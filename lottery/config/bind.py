@@ -116,8 +116,9 @@ def settings_of(function: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind is parameter.KEYWORD_ONLY:
             absent = parameter.default is parameter.empty
-            found[name] = (hints[name], dataclasses.MISSING if absent else parameter.default)
-        elif parameter.kind is parameter.VAR_KEYWORD:
+            wanted = hints.get(name, Any)  # one without a type takes what is given
+            found[name] = (wanted, dataclasses.MISSING if absent else parameter.default)
+        elif parameter.kind is parameter.VAR_KEYWORD and typing.get_args(hints.get(name)):
             (typed,) = typing.get_args(hints[name])
             found |= {k: (t, dataclasses.MISSING) for k, t in typing.get_type_hints(typed).items()}
     return found

@@ -18,6 +18,7 @@ from lottery.exchange.forms import FORMS, Again, Source, compacted
 from lottery.exchange.rounding import tolerance
 from lottery.exchange.tickets import Portable
 from lottery.terms import seeds
+from lottery.terms.task_checks import examples
 from lottery.terms.trees import first
 from lottery.wording.text import first_line
 
@@ -85,7 +86,7 @@ def root(error: Exception) -> Exception:
 @torch.no_grad()
 def compare(source: Source, again: Again, size: int) -> Report:
     """Return how an export of `size` bytes compares, read back, with the net; or UsageError."""
-    found = source.task.scoring_batches(seeds.generator(0, "export"), size=EXAMPLES)
+    found = examples(source.task, seeds.generator(0, "export"), size=EXAMPLES)
     batches = [source.task.inputs(batch) for batch in found]
     outputs = [first(source.net(*given)) for given in batches]
     largest = max(float(one.abs().max()) for one in outputs)

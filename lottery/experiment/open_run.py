@@ -13,7 +13,8 @@ from lottery.progress.bars import Progress
 from lottery.progress.sweep import Sweep
 from lottery.storage.records import whose
 from lottery.terms.parts import Parts, Recipe
-from lottery.terms.task import Task, check_task
+from lottery.terms.task import Task
+from lottery.terms.task_checks import check_prepared, check_task
 from lottery.training.start import build
 from lottery.wording.text import expanded
 
@@ -38,6 +39,7 @@ def open_run(
         "channels_last": last and not falls_back,
     }
     task = prepared(data, parts.recipe.batch_size, device, of_recipe)
+    check_prepared(task, settings["dataset"]["name"])
     run = Run(
         parts=parts,
         task=task,

@@ -16,6 +16,7 @@ from lottery.terms import seeds
 from lottery.terms.copying import copied
 from lottery.terms.mask import Mask
 from lottery.terms.task import Task, made_up
+from lottery.terms.task_checks import examples
 from lottery.terms.trees import first, tensors
 from lottery.terms.units import output_axes
 from lottery.wording.text import first_line
@@ -165,7 +166,7 @@ def macs(model: nn.Module, task: Task) -> dict[str, float]:
 
 def compare(model: nn.Module, small: nn.Module, task: Task) -> dict[str, Any]:
     """Return the shapes of each layer in both nets, their sizes, and how far their outputs are."""
-    batches = task.scoring_batches(seeds.generator(0, "compact"), size=EXAMPLES)
+    batches = examples(task, seeds.generator(0, "compact"), size=EXAMPLES)
     model.eval()
     small.eval()
     with torch.no_grad():

@@ -16,6 +16,7 @@ from lottery.nets.taking import check_scores, tried
 from lottery.terms import seeds
 from lottery.terms.copying import load_
 from lottery.terms.task import Batch, Task, restore_
+from lottery.terms.task_checks import check_example, check_loss
 from lottery.terms.trees import mapped, tensors
 from lottery.wording.settings import named
 
@@ -38,7 +39,7 @@ def try_training(
     buffers are put back; `whole` puts back all, as it takes where a forward moves a parameter.
     """
     load = partial(put_back, model, weights, task, whole)
-    batch = task.example(examples)
+    batch = check_example(task, examples)
     before = facts(model)
     first = evaluated(model, batch, task)
     check_facts(before, model)
@@ -58,6 +59,7 @@ def try_training(
             loss = task.loss(model, batch)
     finally:
         hook.remove()
+    check_loss(task, loss)
     check_facts(before, model)
     if not loss.requires_grad:
         raise UsageError(

@@ -22,6 +22,7 @@ from lottery.terms.copying import copied
 from lottery.terms.mask import Mask
 from lottery.terms.prunable import draw_
 from lottery.terms.task import Batch, Task, restore_
+from lottery.terms.task_checks import examples
 from lottery.terms.trees import mapped
 from lottery.wording.text import first_line
 
@@ -80,7 +81,8 @@ def probing(
     Raises UsageError for settings that cannot be.
     """
     check(scoring)
-    batches = task.scoring_batches(
+    batches = examples(
+        task,
         generator,
         size=scoring["size"],
         per_class=scoring["per_class"],

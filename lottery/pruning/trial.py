@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from lottery.terms.task import Batch, Task
+from lottery.terms.task_checks import examples
 from lottery.terms.trees import mapped
 
 FEW = 4  # examples of a trial: enough for BatchNorm in each half of them
@@ -35,7 +36,7 @@ class Glimpse:
 
     def scoring_batches(self, generator: torch.Generator, **choice: Any) -> list[Batch]:
         """Return one batch of a few examples, whatever is asked, once the task has accepted it."""
-        return [self.task.cut(self.task.scoring_batches(generator, **choice)[0], 0, FEW)]
+        return [self.task.cut(examples(self.task, generator, **choice)[0], 0, FEW)]
 
 
 class FewGradients(TorchFunctionMode):

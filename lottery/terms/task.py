@@ -1,6 +1,5 @@
 """State what a runner may know of what there is to learn: a few verbs, and nothing else."""
 
-import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol, Self, TypedDict, Unpack
 
@@ -118,23 +117,16 @@ class Task(Protocol):
         ...
 
 
-def check_task(task: object, dataset: str) -> None:
-    """Raise UsageError for a task that lacks what every task has."""
-    if hasattr(type(task), "__getattr__"):  # one that stands before another
-        return
-    wanted = [name for name in vars(Task) if not name.startswith("_")]
-    lacking = [name for name in wanted if inspect.getattr_static(task, name, wanted) is wanted]
-    if lacking:
-        raise UsageError(
-            f"dataset={dataset}: its {type(task).__name__} has no {', no '.join(lacking)}; "
-            "lottery.terms.task.Task says what each of them is"
-        )
-
-
 def remembered(task: Task) -> dict[str, Tensor]:
     """Return copies on the CPU of what a task remembers from step to step; {} for most."""
     state = getattr(task, "state", None)
-    return {k: t.detach().cpu().clone() for k, t in state().items()} if state else {}
+    found = state() if state else {}
+    if not isinstance(found, Mapping) or not all(isinstance(t, Tensor) for t in found.values()):
+        raise UsageError(
+            f"dataset: state() of its {type(task).__name__} gives {found!r:.60}, which is a dict "
+            "of tensors, so that a checkpoint can hold it; let a number be torch.tensor(number)"
+        )
+    return {name: tensor.detach().cpu().clone() for name, tensor in found.items()}
 
 
 def restore_(task: Task, state: Mapping[str, Tensor]) -> None:

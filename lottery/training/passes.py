@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from lottery.terms import seeds
 from lottery.terms.task import Task
+from lottery.terms.task_checks import batches as of_epoch
 
 
 def passes(
@@ -30,7 +31,7 @@ def passes(
     for step in range(start, stop):
         epoch, position = divmod(step, task.steps_per_epoch)
         if batches is None or position == 0:
-            batches = task.batches("train", epoch, seed, position)
+            batches = of_epoch(task, epoch, seed, position)
         batch = next(batches)
         seeds.seed_global(seed, "dropout", step)
         with precision:

@@ -7,6 +7,7 @@ import torch
 
 from lottery.errors import DivergedError
 from lottery.machine import signals
+from lottery.nets.graph import evaluating
 from lottery.progress.bars import Progress
 from lottery.storage import disk
 from lottery.storage.checkpoints import Checkpoints
@@ -18,6 +19,7 @@ from lottery.terms.parts import Parts
 from lottery.terms.snapshots import pack, state_file
 from lottery.terms.step import Step, parse
 from lottery.terms.task import Task
+from lottery.terms.task_checks import measures
 from lottery.terms.ticket import State, Ticket
 from lottery.training.loop import Training, precision, set_rate_, steps
 from lottery.training.resume import (
@@ -144,7 +146,7 @@ def check_end(training: Training) -> None:
 
 
 def record(training: Training, watch: Progress) -> None:
-    """Append a row to the curve: losses and accuracies at this step."""
+    """Append a row to the curve: losses and metrics at this step."""
     clock = time.perf_counter()
     step = training.step
     seen = training.loss_count
@@ -166,9 +168,13 @@ def record(training: Training, watch: Progress) -> None:
 
 
 def evaluate(training: Training, split: str) -> dict[str, float]:
-    """Return loss and accuracy over a split, in the precision of the training."""
-    with precision(training.recipe, training.task.device):
-        return training.task.evaluate(training.model, split)
+    """Return loss and metrics over a split, in the precision of the training.
+
+    The net is in evaluation mode and then as before, whether the task sees to that or not.
+    """
+    task, model = training.task, training.model
+    with precision(training.recipe, task.device), evaluating(model):
+        return measures(task, task.evaluate(model, split), split)
 
 
 def replay(
