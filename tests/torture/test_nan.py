@@ -25,10 +25,9 @@ from lottery.experiment.levels import existing
 from lottery.storage.records import read_signed
 from lottery.tasks.images.images import ImageTask
 from lottery.terms.step import Step
-from lottery.training import loop, train
+from lottery.training import train
 
 RATE = 0.01
-CURED = RATE / 3  # below this learning rate nothing breaks: after two rollbacks
 MOMENTS = {"first step": 5, "middle": 7, "level end": 12}  # updates of level 1, which starts at 4
 ROWS = {5: 4, 7: 5, 12: 10}  # the last row of the curve before
 KEPT = {5: 9, 7: 9, 12: 11}  # steps after the rollback whose states nobody keeps
@@ -40,20 +39,21 @@ def plan_of(policy):
 
 
 def break_at(wanted):
-    """Let the loss of one update of level 1 be NaN, while the learning rate is not below CURED."""
-    now = {"breaks": False}
-    set_rate, loss = loop.set_rate_, ImageTask.loss
+    """Let the loss of one update of level 1 be NaN, until the learning rate was lowered twice."""
+    now, steps, loss = {}, train.steps, ImageTask.loss
 
-    def set_rate_(training, step):
-        set_rate(training, step)
-        pruned = not all(bool(m.all()) for m in training.mask.values())
-        rate = training.optimizer.param_groups[0]["lr"]
-        now["breaks"] = pruned and step + 1 == wanted and rate > CURED
+    def noted(training, stop):
+        now["training"] = training
+        return steps(training, stop)
 
     def broken(task, model, batch):
-        return loss(task, model, batch) * (math.nan if now["breaks"] else 1.0)
+        breaks = False
+        if model.training and (training := now.get("training")):  # the checks train a little, too
+            pruned = not all(bool(m.all()) for m in training.mask.values())
+            breaks = pruned and training.step + 1 == wanted and len(training.lowered) < 2
+        return loss(task, model, batch) * (math.nan if breaks else 1.0)
 
-    loop.set_rate_, ImageTask.loss = set_rate_, broken
+    train.steps, ImageTask.loss = noted, broken
 
 
 def not_finite(folder):

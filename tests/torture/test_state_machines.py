@@ -577,7 +577,8 @@ class IdentityMachine(OnDisk):
             run = SimpleNamespace(
                 folder=other, strict=False, spread={}, watch=SimpleNamespace(warn=pytest.fail),
                 task=SimpleNamespace(fingerprint="", device=torch.device("cpu")),
-                settled=SimpleNamespace(fingerprint=None), parts=SimpleNamespace(code={}),
+                settled=SimpleNamespace(fingerprint=None), initial=SimpleNamespace(source=None),
+                parts=SimpleNamespace(code={}),
             )  # fmt: skip
             locked = LockedRun(run, Ledger(other), {})
             if other == folder:
