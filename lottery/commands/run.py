@@ -5,6 +5,7 @@ The line is hydra's own grammar, -m/--multirun anywhere on it. Help is ours: hyd
 
 from __future__ import annotations
 
+import os
 import shlex
 import textwrap
 from pathlib import Path
@@ -13,6 +14,7 @@ from lottery.config.answers import meant, telling
 from lottery.config.compose import compose_each, is_sweep
 from lottery.experiment.jobs import Jobs
 from lottery.machine import signals
+from lottery.machine.parents import COMMAND, follow_parent
 
 HELP = """usage: lottery run [OVERRIDE...]
 
@@ -50,9 +52,12 @@ def main(arguments: list[str]) -> int:
         return 0
     words = meant("run", arguments)
     signals.forget()
-    jobs = Jobs(shlex.join(["lottery", "run", *words]), is_sweep(words))
+    follow_parent()
+    typed = os.environ.get(COMMAND) or shlex.join(["lottery", "run", *words])
+    jobs = Jobs(typed, is_sweep(words))
     signals.install(jobs.typed)  # before the seconds that the imports take
     compose_each(words, telling(arguments, words, jobs.take))
+    jobs.finish()
     return closing(jobs)
 
 

@@ -13,6 +13,7 @@ class Composed:
     filled: dict[str, Any] | UsageError  # everything filled in, or why that cannot be
     choices: dict[str, str]  # the options that it was composed of: model -> resnet20
     overrides: tuple[str, ...]  # those of this job; of a sweep's, what sets it apart
+    words: tuple[str, ...]  # all that it is composed of, with flags: what does it alone
     number: int  # counts from 0
     total: int  # jobs of the command
 

@@ -47,6 +47,10 @@ class Host:
     threads: int | None = None
     deterministic: bool = False
     progress: str = "auto"
+    workers: Any = 1
+    gpus_per_job: float | None = None
+    threads_per_job: int | None = None
+    retries: int = 2
 
 
 @dataclass

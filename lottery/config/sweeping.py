@@ -36,6 +36,8 @@ class Composer:
     def __init__(self, asked: Namespace) -> None:
         self.asked, self.name = asked, asked.config_name or "run"
         self.loader = loader(asked.config_dir)
+        given = {"--config-dir": asked.config_dir, "--config-name": asked.config_name}
+        self.flags = [word for flag, value in given.items() if value for word in (flag, value)]
 
     def compose(self, words: list[str], mode: RunMode = RunMode.RUN) -> DictConfig:
         """Return the config that overrides describe, hydra's own part with it."""
@@ -70,7 +72,8 @@ class Composer:
             filled = with_content(filled, default_name(choices))
         except UsageError as error:
             filled = error
-        return Composed(filled, choices, tuple(apart), number, total)
+        alone = (*self.flags, *words)
+        return Composed(filled, choices, tuple(apart), alone, number, total)
 
     def combined(self, words: list[str]) -> dict[str, list[str]]:
         """Return the values of each word of a sweep, those of TAKEN among them.

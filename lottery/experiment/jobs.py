@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lottery.config import blame
 from lottery.config.composed import Composed
-from lottery.errors import LockedError, LotteryError, Stopped
+from lottery.errors import LockedError, LotteryError, Stopped, UsageError
 from lottery.machine import signals
 from lottery.progress.sweep import Sweep, clock
-from lottery.storage.records import busy, locked
+from lottery.storage.records import busy, locked, read_run
 from lottery.wording.text import near, printable
 
 if TYPE_CHECKING:
@@ -28,11 +30,15 @@ class Jobs:
     ran: list[tuple[str, Ran]] = field(default_factory=list)
     failures: list[tuple[str, Exception]] = field(default_factory=list)
     stopped: Stopped | None = None
+    pooled: list[Composed] = field(default_factory=list)  # for workers
     course: Sweep = field(default_factory=Sweep)
     begun: float = field(default_factory=time.monotonic)
 
     def take(self, job: Composed) -> None:
-        """Run one config; after a signal, none that is left."""
+        """Run one config; after a signal, none that is left. Where there are workers, later."""
+        if self.wants_workers(job):
+            self.pooled.append(job)
+            return
         if self.stopped:
             return
         words, self.course.total = " ".join(job.overrides), job.total
@@ -47,6 +53,36 @@ class Jobs:
         else:
             self.ran.append((words, ran))
             self.course.end(failed=False)
+
+    def wants_workers(self, job: Composed) -> bool:
+        """Say whether a job is to run in a process of its own, beside others."""
+        if isinstance(job.filled, UsageError) or job.settings["host"]["workers"] == 1:
+            return False
+        if not self.sweep:
+            raise UsageError("host.workers: several runs at a time are for -m, and this is one run")
+        return True
+
+    def finish(self) -> None:
+        """Run the jobs that wait for workers."""
+        if not self.pooled:
+            return
+        from lottery.experiment.launch import Ran
+        from lottery.experiment.pool import JobError, Pool
+
+        self.course.total = len(self.pooled)
+        pool = Pool(self.pooled, self.typed, self.course)
+        try:
+            pool.run()
+        except Stopped as error:
+            self.stopped = error
+        for job in pool.jobs:
+            if job.code == 0:
+                self.ran.append((job.words, Ran(job.folder, did(job.folder), job.seconds)))
+            elif job.code is not None and not self.stopped:
+                self.failures.append((job.words, JobError(job)))
+        self.course.verdicts |= verdicts({job.folder.parent for job in pool.jobs})
+        place = {job.words: job.composed.number for job in pool.jobs}
+        self.failures.sort(key=lambda failure: place.get(failure[0], -1))  # in hydra's order
 
     def fail(self, words: str, error: Exception) -> None:
         """Note that a config failed; of a sweep, say so now."""
@@ -98,6 +134,26 @@ class Jobs:
         """The exit code of the first failure; 0 where there is none."""
         codes = [e.code if isinstance(e, LotteryError) else 1 for _, e in self.failures]
         return codes[0] if codes else 0
+
+
+def verdicts(bases: Iterable[Path]) -> dict[str, str]:
+    """Return the verdicts on configs over their replicates, where there are some, by folder."""
+    from lottery.results.facts import Facts
+    from lottery.results.folders import runs_in
+    from lottery.results.sanity import judge, sanity_table
+
+    found = {}
+    for base in sorted(base for base in bases if (base / "sanity.csv").exists()):
+        folders = runs_in(base)
+        if rows := judge(folders):
+            found[near(base)] = sanity_table(rows, Facts(folders[0]).metric)
+    return found
+
+
+def did(folder: Path) -> dict[str, int]:
+    """Return what the last command did for a run, by its record: levels trained, shared, there."""
+    found = read_run(folder).get("did", {})
+    return {str(how): int(number) for how, number in found.items()}
 
 
 def one_line(error: Exception) -> str:

@@ -4,7 +4,7 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 from lottery.errors import HUNG_UP, INTERRUPTED, REQUEUE, TERMINATED, Stopped
@@ -19,6 +19,7 @@ CODES = {
 ASKED: list[int] = []  # the exit code asked for, once a signal came
 HINT: list[str] = []  # the command that resumes
 OWNER: list[int] = []  # the process that answers; its children inherit the handler
+AT_ONCE: list[Callable[[], object]] = []  # what is called before a second signal ends all
 GUEST: list[bool] = []  # not empty where the process is somebody else's, such as a notebook
 
 
@@ -77,6 +78,8 @@ def answer(number: int, frame: FrameType | None) -> None:
     if ASKED and GUEST and code == INTERRUPTED:
         raise KeyboardInterrupt
     if ASKED:
+        for call in AT_ONCE:
+            call()
         os._exit(code)
     ASKED.append(code)
     with contextlib.suppress(OSError):  # nobody listens any more

@@ -34,9 +34,8 @@ ANSWERS: dict[str, Answer] = {
     "mlflow use_mlflow": ("boards are a list", [("log=[mlflow]", "")]),
     "n_jobs dp fsdp deepspeed strategy_ddp multi_gpu data_parallel dataparallel jobs njobs num_jobs parallel num_processes nproc n_procs max_parallel n_gpus num_gpus devices nodes num_nodes "
     "world_size nproc_per_node distributed ddp local_rank": (
-        "the jobs of a sweep run one after the other, a run on one device; to share the work start further commands "
-        "with other values beside it",
-        [("-m replicate=0,1", "two jobs"), ("host.threads=1", "threads of one")],
+        "a run is on one device; of a sweep several run at a time, each in a process of its own",
+        [("-m replicate=0,1 host.workers=2", "two at a time"), ("host.threads=1", "threads of one")],
     ),
     "early_stopping early_stop patience early_stopping_patience es": (
         "levels train in full: the best validation step is kept in metrics.csv, and "

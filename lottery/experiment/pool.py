@@ -1,0 +1,349 @@
+"""Run the jobs of a sweep in processes of their own, several at a time, each the ordinary command.
+
+The disk is the message: what a job came to is its exit code and its run.json. How many there are at
+a time, and in which order they end, changes no number of any of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from lottery.config.composed import Composed
+from lottery.config.identity import run_folder
+from lottery.errors import (
+    DAMAGED,
+    DISK,
+    DIVERGED,
+    DONE,
+    HUNG_UP,
+    INTERRUPTED,
+    LOCKED,
+    REQUEUE,
+    TERMINATED,
+    USAGE,
+    LotteryError,
+    Stopped,
+    UsageError,
+)
+from lottery.machine import signals
+from lottery.machine.parents import COMMAND, PARENT
+from lottery.machine.slots import Slot, Slots, cores, devices_here
+from lottery.progress import pulse
+from lottery.progress.screen import Screen
+from lottery.progress.sweep import Sweep, clock
+from lottery.storage import disk
+from lottery.storage.records import read_run
+from lottery.wording.text import near
+
+TICK = 0.05  # seconds between looks at the processes
+SENT = {INTERRUPTED: "SIGINT", TERMINATED: "SIGTERM", REQUEUE: "SIGUSR1", HUNG_UP: "SIGHUP"}
+FINAL = (1, USAGE, DAMAGED, DISK, DIVERGED)  # exit codes after which another try would end alike
+PAUSES = (1.0, 4.0, 16.0)  # seconds before another try of what was killed, the last for all later
+BUSY_TRIES, BUSY_PAUSE = 5, 30.0  # tries of a run that another process holds, seconds between
+STOPS = 20  # tries of a run that somebody else asks to stop
+NO_MEMORY = "the memory of this machine does not suffice"
+SHARED = ("dataset", "model", "train", "start", "evaluate_every")  # settings of a dense level
+LOGS = ".sweeps"
+
+
+@dataclass
+class Job:
+    """One run of a sweep, and what came of it so far."""
+
+    composed: Composed
+    folder: Path
+    dense: str  # equal for runs that begin with the same dense level
+    log: Path
+    threads: int
+    process: subprocess.Popen[bytes] | None = None
+    slot: Slot = Slot()
+    begun: float = 0.0
+    tries: dict[str, int] = field(default_factory=dict)  # by why there was another
+    ready: float = 0.0  # when it may be started (again)
+    alone: bool = False  # whether it is to share its device with no other
+    code: int | None = None
+    error: str = ""
+    seconds: float = 0.0
+
+    @property
+    def words(self) -> str:
+        """What sets it apart from the other jobs."""
+        return " ".join(self.composed.overrides)
+
+
+class JobError(LotteryError):
+    """A job of a sweep failed in its own process."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(f"{job.error} (log: {near(job.log)})")
+        self.code = job.code if job.code is not None and job.code > 0 else 1
+
+
+class Pool:
+    """The processes at work on a sweep."""
+
+    def __init__(self, jobs: Sequence[Composed], typed: str, course: Sweep) -> None:
+        host = one_host(jobs)
+        devices = devices_here() if host["device"] in ("auto", "cuda") else []
+        share = host["gpus_per_job"] if host["gpus_per_job"] is not None else float(bool(devices))
+        number = workers(host, len(devices), share)
+        self.typed, self.course, self.retries = typed, course, host["retries"]
+        self.slots = Slots(devices, share, number)
+        threads = host["threads"] or host["threads_per_job"] or max(1, cores() // number)
+        fixed = bool(host["threads"] or host["threads_per_job"])
+        name = hashlib.sha256(typed.encode()).hexdigest()[:10]
+        self.logs = Path(jobs[0].settings["outputs"]).expanduser().absolute() / LOGS / name
+        self.jobs = [self.job(each, threads, fixed) for each in jobs]
+        self.running: list[Job] = []
+        self.screen = Screen(host["progress"], self.lines)
+        self.passed: int | None = None  # the code of the signal that was passed on
+        self.full = False  # whether the disk was
+
+    def job(self, composed: Composed, threads: int, fixed: bool) -> Job:
+        """Return a job that was not begun. A run that is there goes on with its own threads."""
+        settings = composed.settings
+        folder = run_folder(settings, composed.name)
+        if not fixed:
+            threads = threads_of(folder) or threads
+        same = {key: settings.get(key) for key in SHARED} | {"replicate": settings["replicate"]}
+        dense = hashlib.sha256(repr(sorted(same.items())).encode()).hexdigest()
+        return Job(composed, folder, dense, self.logs / f"{composed.number}.log", threads)
+
+    def run(self) -> None:
+        """Run all jobs; raises Stopped after a signal, once every process has ended."""
+        waiting = in_order(self.jobs)
+        running = self.running
+        disk.make_folder(self.logs)
+        signals.AT_ONCE.append(lambda: end(running))
+        try:
+            while waiting or running:
+                self.pass_on(running)
+                if self.passed or self.full:
+                    waiting.clear()
+                for job in self.startable(waiting, running):
+                    waiting.remove(job)
+                    self.start(job)
+                    running.append(job)
+                for job in [j for j in running if j.process and j.process.poll() is not None]:
+                    running.remove(job)
+                    if self.ended(job):
+                        waiting.append(job)
+                self.screen.update()
+                time.sleep(TICK)
+        finally:
+            self.screen.clear()
+            signals.AT_ONCE.pop()
+            end(running)
+        if self.passed:
+            raise Stopped(f"stopped; to go on from here: {self.typed}", self.passed)
+
+    def startable(self, waiting: list[Job], running: list[Job]) -> Iterator[Job]:
+        """Yield the jobs to start now, while there are slots.
+
+        One whose dense level is being trained by another comes after those that need not wait.
+        """
+        now = time.monotonic()
+        ready = [job for job in waiting if job.ready <= now]
+        at_work = {j.dense for j in running if not (j.folder / "level_00").exists()}
+        for job in sorted(ready, key=lambda job: job.dense in at_work):
+            slot = self.slots.take(job.alone)
+            if slot is None:
+                return
+            job.slot = slot
+            yield job
+
+    def start(self, job: Job) -> None:
+        """Start the process of a job: the command that does it alone."""
+        environment = os.environ | {
+            PARENT: str(os.getpid()),
+            COMMAND: self.typed,
+            "OMP_NUM_THREADS": str(job.threads),
+            "MKL_NUM_THREADS": str(job.threads),
+        }
+        if job.slot.devices:
+            environment["CUDA_VISIBLE_DEVICES"] = ",".join(job.slot.devices)
+        own = ("host.workers=1", f"host.threads={job.threads}", "host.progress=lines")
+        words = [sys.executable, "-m", "lottery", "run", *job.composed.words, *own]
+        with open(job.log, "ab") as log:
+            job.process = subprocess.Popen(
+                words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
+                start_new_session=True,
+            )  # fmt: skip
+        job.begun = time.monotonic()
+
+    def ended(self, job: Job) -> bool:
+        """Take note of how a process ended; say whether its job is to be tried again."""
+        assert job.process is not None
+        code = job.process.returncode
+        self.slots.give(job.slot)
+        job.seconds += time.monotonic() - job.begun
+        job.code, job.process = code, None
+        if code == DONE:
+            self.course.end(failed=False)
+            self.tell(job, f"done in {clock(job.seconds)}")
+            return False
+        job.error = last_line(job.log) or f"it ended with exit code {code}"
+        if code < 0:
+            job.error = f"killed by {signal.Signals(-code).name}"
+        self.full |= code == DISK
+        if self.passed is None and (why := self.another_try(job, code)):
+            self.tell(job, f"{why}; again")
+            return True
+        if self.passed is None:
+            self.course.end(failed=True)
+            self.tell(job, f"failed: {job.error}")
+        return False
+
+    def another_try(self, job: Job, code: int) -> str:
+        """Return why a job is to be tried again, and set when; "" where it is not."""
+        shared = bool(job.slot.devices) and job.slot.share < 1
+        if NO_MEMORY in job.error and shared:
+            kind, most, pause, why = "memory", 1, 1.0, "the memory of its device did not suffice"
+            job.alone = True
+        elif code == LOCKED:
+            kind, most, pause, why = "busy", BUSY_TRIES, BUSY_PAUSE, "another process holds it"
+        elif code in SENT:
+            kind, most, pause, why = "stopped", STOPS, 1.0, "it was asked to stop"
+        elif code < 0 or code not in FINAL:
+            done = job.tries.get("killed", 0)
+            pause = PAUSES[min(done, len(PAUSES) - 1)]
+            kind, most, why = "killed", self.retries, job.error
+        else:
+            return ""
+        job.tries[kind] = job.tries.get(kind, 0) + 1
+        job.ready = time.monotonic() + pause
+        return why if job.tries[kind] <= most else ""
+
+    def pass_on(self, running: Sequence[Job]) -> None:
+        """Pass the first signal on to every process, once."""
+        if not signals.pending() or self.passed is not None:
+            return
+        self.passed = signals.ASKED[0]
+        for job in running:
+            if job.process is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    job.process.send_signal(getattr(signal, SENT.get(self.passed, "SIGTERM")))
+
+    def tell(self, job: Job, what: str) -> None:
+        """Print a line about a job."""
+        self.screen.say(f"{job.words}: {what}")
+
+    def lines(self) -> list[str]:
+        """Return a line for the sweep and one for each process."""
+        signs = [(job, pulse.read(job.folder) or {}) for job in self.running]
+        width = max((len(job.words) for job in self.running), default=0)
+        lines = [self.news([(job, sign.get("left")) for job, sign in signs])]
+        for job, sign in signs:
+            where = ",".join(f"gpu{device}" for device in job.slot.devices)
+            lines.append("  ".join(["", *[where] * bool(where), job.words.ljust(width), at(sign)]))
+        return lines
+
+    def news(self, running: Sequence[tuple[Job, float | None]]) -> str:
+        """Return in words how many jobs are done, at work and failed, and the time left.
+
+        Jobs to come are taken to be as long as those that ended, and to be dealt out evenly.
+        """
+        course = self.course
+        words = [f"{course.done} of {len(self.jobs)} done", f"{len(self.running)} running"]
+        words += [f"{course.failed} failed"] if course.failed else []
+        spent = [job.seconds for job in self.jobs if job.code == DONE]
+        mean = sum(spent) / len(spent) if spent else None
+        later = len(self.jobs) - course.over - len(running)
+        now, known = time.monotonic(), 0.0
+        for job, left in running:
+            if left is None and mean is None:
+                return f"sweep: {', '.join(words)}"
+            known += max(0.0, (mean or 0.0) - (now - job.begun)) if left is None else left
+        if running or mean is not None:
+            mean = known / len(running) if mean is None else mean
+            words.append(f"{clock((known + later * mean) / self.slots.jobs)} left")
+        return f"sweep: {', '.join(words)}"
+
+
+def at(sign: Mapping[str, Any]) -> str:
+    """Return in words where in its run a process is, by its sign of life."""
+    if not sign:
+        return "starts"
+    words = [f"level {sign['level']}/{sign['levels']}" + f" {sign['branch']}".rstrip()]
+    steps = f"step {sign['step']:,}/{sign['steps']:,}" if sign["steps"] else "scores"
+    left = [] if sign["left"] is None else [f"{clock(sign['left'])} left"]
+    return "  ".join([*words, steps, *left])
+
+
+def end(running: Sequence[Job]) -> None:
+    """Kill what is still at work, with all that it has started."""
+    for job in running:
+        if job.process is not None and job.process.poll() is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(job.process.pid, signal.SIGKILL)
+
+
+def in_order(jobs: Sequence[Job]) -> list[Job]:
+    """Return jobs so that those which begin with the same dense level lie apart.
+
+    First one of each, then the second of each, as they came: two that start together then seldom
+    want the same level at the same time.
+    """
+    counted: dict[str, int] = {}
+    rank = []
+    for job in jobs:
+        rank.append(counted.get(job.dense, 0))
+        counted[job.dense] = rank[-1] + 1
+    return [job for _, _, job in sorted(zip(rank, range(len(jobs)), jobs, strict=True))]
+
+
+def one_host(jobs: Sequence[Composed]) -> dict[str, Any]:
+    """Return the settings of the machine; raises UsageError where jobs ask for different ones."""
+    every = [job.settings["host"] for job in jobs]
+    for key in ("workers", "gpus_per_job", "threads_per_job", "retries"):
+        if any(host[key] != every[0][key] for host in every):
+            raise UsageError(f"host.{key}: the jobs of a sweep share one; give a single value")
+    found: dict[str, Any] = every[0]
+    return found
+
+
+def workers(host: dict[str, Any], devices: int, share: float) -> int:
+    """Return how many jobs there are at a time; raises UsageError for none."""
+    asked = host["workers"]
+    if asked == "auto":
+        each = host["threads"] or host["threads_per_job"] or 1
+        by_device = int(devices / share + 1e-9) if devices and share else 0
+        return max(1, by_device or cores() // each)
+    if not str(asked).isdigit() or int(asked) < 1:
+        raise UsageError(f"host.workers={asked}: type a number of processes, or auto")
+    return int(asked)
+
+
+def threads_of(folder: Path) -> int | None:
+    """Return the threads that a run was begun with; None where it was not begun."""
+    try:
+        found = read_run(folder).get("threads")
+    except (LotteryError, OSError):
+        return None
+    return found if isinstance(found, int) and found > 0 else None
+
+
+def last_line(log: Path) -> str:
+    """Return the last line of a log that says what went wrong, without the name of the program."""
+    with contextlib.suppress(OSError), open(log, "rb") as file:
+        tail = tail_of(file).decode(errors="replace").splitlines()
+        said = [line for line in tail if line.startswith("lottery: ")] or [t for t in tail if t]
+        return said[-1].removeprefix("lottery: ") if said else ""
+    return ""
+
+
+def tail_of(file: IO[bytes], most: int = 64 * 1024) -> bytes:
+    """Return the end of a file."""
+    file.seek(0, os.SEEK_END)
+    file.seek(max(0, file.tell() - most))
+    return file.read()

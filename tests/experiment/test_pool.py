@@ -1,0 +1,205 @@
+"""Several runs at a time: the same bits, every failure told, no orphan."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from lottery.config.composed import Composed
+from lottery.errors import UsageError
+from lottery.experiment import pool
+from lottery.experiment.pool import Job, Pool, in_order
+from lottery.machine.slots import Slot
+from lottery.progress.screen import Screen
+from lottery.progress.sweep import Sweep
+
+
+def tensors(outputs):
+    """Return the sha256 of every file of tensors, by its place."""
+    return {
+        str(path.relative_to(outputs)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(outputs.rglob("*.safetensors"))
+        if "checkpoint" not in path.name
+    }
+
+
+def job(number=0, dense="a", **settings):
+    host = {"workers": 2, "gpus_per_job": None, "threads_per_job": None, "threads": 1, "retries": 2,
+            "device": "cpu", "progress": "none"}  # fmt: skip
+    filled = {"host": host | settings, "outputs": "outputs", "replicate": number, "name": f"n{number}"}
+    composed = Composed(filled, dict.fromkeys(("model", "dataset", "prune"), "x"), (f"replicate={number}",), (), number, 4)
+    return Job(composed, Path("nowhere"), dense, Path("no.log"), 1)
+
+
+def test_a_sweep_with_workers_ends_as_one_after_the_other(tiny, lottery, shell, tmp_path, capsys):
+    """Two methods share a dense net, and half of the jobs cannot be."""
+    words = ["run", "-m", *tiny, "prune=imp,random", "prune.at=end,99ep", "levels=1"]
+    assert lottery(*words) == 2
+    alone = tensors(tmp_path / "outputs")
+    (tmp_path / "outputs").rename(tmp_path / "alone")
+    told = shell(*words, "workers=2")
+    assert told.returncode == 2
+    assert tensors(tmp_path / "outputs") == alone
+    assert "sweep: 2 of 4 runs done" in told.stdout
+    assert told.stdout.count("failed: ") == 2 and "is after the end of training" in told.stdout
+    (log,) = {line.rpartition("log: ")[2].rstrip(")") for line in told.stdout.splitlines() if "prune=imp prune.at=99ep" in line}
+    assert "is after the end of training" in (tmp_path / log).read_text()
+    shown = shell("show", "prune=random")
+    assert "lottery run -m" in shown.stdout and "host.workers=2" in shown.stdout
+
+
+def test_workers_are_for_a_sweep(tiny, lottery, capsys):
+    assert lottery("run", *tiny, "host.workers=2") == 2
+    assert "are for -m, and this is one run" in capsys.readouterr().err
+    for word in ("0", "x", "-1"):
+        assert lottery("run", "-m", *tiny, "replicate=0,1", f"host.workers={word}") == 2
+        assert "type a number of processes, or auto" in capsys.readouterr().err
+
+
+def test_jobs_with_one_dense_level_lie_apart():
+    jobs = [job(number, dense) for number, dense in enumerate("aaabbc")]
+    assert [j.composed.number for j in in_order(jobs)] == [0, 3, 5, 1, 4, 2]
+
+
+def pooled(monkeypatch, tmp_path, **settings):
+    monkeypatch.setattr(pool, "run_folder", lambda *words: tmp_path)
+    return Pool([job(n, **settings).composed for n in range(2)], "lottery run -m", Sweep())
+
+
+def ended(found, code, error="", slot=None):
+    """Return how often a job is tried whose process always ends so, and with which pauses."""
+    one, pauses = found.jobs[0], []
+    for _ in range(50):
+        one.slot = slot or Slot()
+        found.slots.held.append(one.slot)
+        for device in one.slot.devices:
+            found.slots.taken[device] = 1.0
+        one.log.parent.mkdir(parents=True, exist_ok=True)
+        one.log.write_text(f"lottery: {error}\n")
+        one.process, one.begun = SimpleNamespace(returncode=code), time.monotonic()
+        before = time.monotonic()
+        again = found.ended(one)
+        pauses.append(round(one.ready - before) if again else None)
+        if not again:
+            return pauses
+    return pauses
+
+
+@pytest.mark.parametrize(
+    ("code", "pauses"),
+    [(0, [None]), (2, [None]), (4, [None]), (5, [None]), (6, [None]), (1, [None]),
+     (-9, [1, 4, None]), (-11, [1, 4, None]), (3, [30] * 5 + [None]), (75, [1] * 20 + [None])],
+)  # fmt: skip
+def test_which_ends_are_tried_again(monkeypatch, tmp_path, code, pauses):
+    found = pooled(monkeypatch, tmp_path)
+    found.logs = tmp_path
+    found.jobs[0].log = tmp_path / "0.log"
+    assert ended(found, code, "why") == pauses
+    assert found.full == (code == 5)  # after which no further job starts
+
+
+def test_a_job_without_memory_is_tried_once_more_alone_on_its_device(monkeypatch, tmp_path):
+    found = pooled(monkeypatch, tmp_path)
+    found.jobs[0].log = tmp_path / "0.log"
+    assert ended(found, 2, pool.NO_MEMORY, Slot(("0",), 0.5)) == [1, None]
+    assert found.jobs[0].alone
+
+
+def test_a_run_goes_on_with_the_threads_that_it_was_begun_with(monkeypatch, tmp_path):
+    monkeypatch.setattr(pool, "read_run", lambda folder: {"threads": 5})
+    assert pooled(monkeypatch, tmp_path, threads=None).jobs[0].threads == 5
+    assert pooled(monkeypatch, tmp_path, threads=None, threads_per_job=3).jobs[0].threads == 3
+
+
+def test_the_cores_are_dealt_out(monkeypatch, tmp_path):
+    monkeypatch.setattr(pool, "cores", lambda: 8)
+    found = pooled(monkeypatch, tmp_path, threads=None, workers=3)
+    assert (found.slots.jobs, found.jobs[0].threads) == (3, 2)
+    assert pooled(monkeypatch, tmp_path, threads=2, workers="auto").slots.jobs == 4
+
+
+def test_jobs_that_ask_for_different_machines_are_refused(monkeypatch, tmp_path):
+    with pytest.raises(UsageError, match="host.workers: the jobs of a sweep share one"):
+        Pool([job(0, workers=2).composed, job(1, workers=3).composed], "", Sweep())
+
+
+def test_the_screen_takes_its_lines_away_before_one_that_stays(capsys):
+    screen = Screen("bar", lambda: ["two", "lines"])
+    screen.draw()
+    screen.say("stays")
+    screen.clear()
+    assert capsys.readouterr().err == "two\nlines\n\x1b[2F\x1b[Jstays\ntwo\nlines\n\x1b[2F\x1b[J"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGUSR1", "SIGKILL"])
+def test_a_pool_that_is_ended_leaves_no_orphan_and_goes_on(tiny, tmp_path, shell, name):
+    words = ["run", "-m", *tiny, "train.length=1200ep", "evaluate_every=400ep", "replicate=0,1,2", "levels=1",
+             "workers=2"]  # fmt: skip
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "lottery", *words]
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as parent:
+        deadline = time.monotonic() + 120
+        while len(list(tmp_path.glob("outputs/*/*/replicate_*/run.json"))) < 2 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        time.sleep(0.3)
+        children = children_of(parent.pid)
+        assert len(children) == 2
+        parent.send_signal(getattr(signal, name))
+        out, _ = parent.communicate(timeout=120)
+    assert parent.returncode == {"SIGINT": 130, "SIGTERM": 143, "SIGUSR1": 75, "SIGKILL": -9}[name], out
+    deadline = time.monotonic() + 30
+    while any(map(alive, children)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not [pid for pid in children if alive(pid)]
+    again = shell(*words)
+    assert again.returncode == 0, again.stdout + again.stderr
+    stopped = tensors(tmp_path / "outputs")
+    (tmp_path / "outputs").rename(tmp_path / "stopped")
+    assert shell(*words[:-1], "host.threads=1").returncode == 0
+    assert tensors(tmp_path / "outputs") == stopped
+
+
+@pytest.mark.slow
+def test_a_job_that_always_dies_is_tried_three_times_and_disturbs_no_other(tiny, tmp_path, shell):
+    """Its net ends the process at the third step."""
+    package = tmp_path / "package"
+    about = package / "dies-1.0.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: dies\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[lottery.model]\ndies = dies:dies\n")
+    (package / "conf" / "model").mkdir(parents=True)
+    (package / "conf" / "model" / "dies.yaml").write_text("name: dies\nat: 0\n")
+    (package / "dies.py").write_text(
+        "import os, signal\nfrom torch import nn\n\n\nclass Dies(nn.Sequential):\n    calls, at = 0, 0\n\n"
+        "    def forward(self, x):\n        Dies.calls += self.training\n"
+        "        if self.at and Dies.calls > self.at:\n            os.kill(os.getpid(), signal.SIGSEGV)\n"
+        "        return super().forward(x)\n\n\ndef dies(task, *, at):\n"
+        "    net = Dies(nn.Flatten(), nn.Linear(16, task.outputs))\n    net.at = at\n    return net\n"
+    )
+    words = [w for w in tiny if not w.startswith("model")]
+    told = shell("run", "-m", "--config-dir", str(package / "conf"), *words, "model=dies", "model.at=0,9",
+                 "levels=1", "workers=2", env={"PYTHONPATH": str(package)})  # fmt: skip
+    assert told.returncode == 1
+    assert told.stderr.count("killed by SIGSEGV; again") == 2
+    assert "sweep: 1 of 2 runs done" in told.stdout
+    assert "failed: model.at=9: killed by SIGSEGV (log: " in told.stdout
+
+
+def children_of(pid):
+    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
+    return [int(word) for word in found.stdout.split() if alive(int(word))]
+
+
+def alive(pid):
+    """Say whether a process is there and no zombie."""
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
