@@ -11,11 +11,13 @@ from typing import Any
 import yaml
 
 from lottery.config import defaults
+from lottery.config.compose import is_sweep
 from lottery.config.identity import flat
 from lottery.storage.yamls import parse
 from lottery.wording.spelling import plain
 
 OPEN = ("branches", "loggers")  # settings by name, which come from groups
+OF_SWEEP = ("host.workers", "host.gpus_per_job", "host.threads_per_job", "host.retries")
 
 
 @dataclass(frozen=True)
@@ -85,9 +87,17 @@ class Known:
         return None
 
     def ending(self, word: str) -> list[str]:
-        """Return the settings that end with a word, of whose parts none is out of order."""
+        """Return the settings that end with a word, of whose parts none is out of order.
+
+        A short name of those that are of a sweep is one of them where there is a sweep, and else of
+        none of them: workers=4 means the readers of a data set then.
+        """
         wanted = [plain(part) for part in word.split(".")]
-        return [key for key in self.settings if ends(key, wanted)]
+        found = [key for key in self.settings if ends(key, wanted)]
+        of_sweep = [key for key in found if key in OF_SWEEP and len(wanted) == 1]
+        if of_sweep and is_sweep(self.words):
+            return of_sweep
+        return [key for key in found if key not in of_sweep]
 
     def options(self, group: str) -> list[str]:
         """Return the options of a group."""

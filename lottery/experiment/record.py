@@ -89,7 +89,7 @@ def on_record(
         run.watch.close()
         run.watch.keep = None
         record |= {"seconds": spent + time.monotonic() - clock, "ended": records.now()}
-        record["did"] = dict(run.counts)
+        record["did"] = dict(locked.counts)
         close_record(run, record)
 
 

@@ -203,3 +203,10 @@ def alive(pid):
         return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     except OSError:
         return False
+
+
+def test_the_short_name_is_that_of_a_sweep_alone(tiny, lottery, capsys):
+    assert lottery("run", "-m", *tiny, "replicate=0,1", "workers=nine") == 2
+    assert "host.workers=nine" in capsys.readouterr().err
+    assert lottery("run", *tiny, "workers=2") == 2
+    assert "host.workers" not in capsys.readouterr().err  # it was meant for the readers of a data set
