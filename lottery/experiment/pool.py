@@ -174,7 +174,7 @@ class Pool:
             environment["CUDA_VISIBLE_DEVICES"] = ",".join(job.slot.devices)
         own = ("host.workers=1", f"host.threads={job.threads}", "host.progress=lines")
         words = [sys.executable, "-m", "lottery", "run", *job.composed.words, *own]
-        with open(job.log, "ab") as log:
+        with open(job.log, "ab" if job.tries else "wb") as log:  # of this command alone
             job.process = subprocess.Popen(
                 words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
                 start_new_session=True,
