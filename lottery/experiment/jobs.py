@@ -69,7 +69,7 @@ class Jobs:
         from lottery.experiment.launch import Ran
         from lottery.experiment.pool import JobError, Pool
 
-        self.course.total = len(self.pooled)
+        self.course.total = self.pooled[0].total
         pool = Pool(self.pooled, self.typed, self.course)
         try:
             pool.run()
