@@ -127,6 +127,11 @@ def start_of(settings: dict[str, Any]) -> dict[str, Any]:
 def optimizer(node: dict[str, Any]) -> Callable[..., Any]:
     """Return the bound optimizer; what a group of parameters sets is checked like its settings."""
     groups = node.get("groups")
+    if not isinstance(groups, dict | None):
+        raise UsageError(
+            f"train.optimizer.groups: {groups!r} is no pattern with settings; type, say, "
+            f"train.optimizer.groups.{groups}.lr=0.01"
+        )
     for pattern, own in groups.items() if isinstance(groups, dict) else ():
         where = f"train.optimizer.groups.{pattern}"
         if not isinstance(own, dict):

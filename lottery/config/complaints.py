@@ -23,6 +23,7 @@ KINDS = {  # omegaconf's words, and ours
     "'list' to string": "several, and one is wanted",
     "'dict' to string": "several, and one is wanted",
     "is not a valid bool": "neither true nor false",
+    "DictConfig with ListConfig": "a list, and KEY:VALUE in braces is wanted",
 }
 
 

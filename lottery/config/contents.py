@@ -21,11 +21,14 @@ INSIDE = "model.safetensors"  # of a folder of the Hugging Face hub, or of ours
 def with_content(settings: dict[str, Any], name: str) -> dict[str, Any]:
     """Return settings whose start says the sha256 of the file that it names, where it was null.
 
-    Where that is gone it is what a run of these words began with, whose levels may all be there;
-    `name` is that of the run, where the settings give none. Raises UsageError where there is none.
+    One that was typed is written small. Where the file is gone it is what a run of these words
+    began with, whose levels may all be there; `name` is that of the run, where the settings give
+    none. Raises UsageError where there is none.
     """
     start = settings.get("start") or {}
-    if start.get("sha256", "") is not None or start.get("path") is None:
+    if isinstance(typed := start.get("sha256"), str):
+        return {**settings, "start": {**start, "sha256": typed.lower()}}
+    if "sha256" not in start or typed is not None or start.get("path") is None:
         return settings
     try:
         known = {digest_of(Path(str(start["path"])).expanduser())}

@@ -35,6 +35,7 @@ def of_file(model: nn.Module, task: Task, path: Path, sha256: str | None) -> Sta
         found = foreign.read(file, None, "start")
     except UsageError as error:
         raise UsageError(f"start.path: {str(error).removeprefix('import: ')}") from error
+    checked(path, content)  # what was read is what the run is known by, or it was swapped meanwhile
     return fitted(model, task, Portable(found.weights, {}, found.about), path, content)
 
 

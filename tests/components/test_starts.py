@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from lottery.config import build, identity
+from lottery.exchange import finding, foreign
 from lottery.experiment.recorded_run import finished
 from lottery.progress.bars import Progress
 from lottery.storage import records
@@ -112,6 +113,29 @@ def test_the_content_may_be_typed_and_is_then_compared(net, run, lottery, tiny, 
 
 class Cut(BaseException):
     """The process is gone."""
+
+
+def test_the_content_may_be_typed_in_capitals(net, run):
+    folder = run(*FILE)
+    content = hashlib.sha256(net.read_bytes()).hexdigest()
+    assert run(*FILE, f"start.sha256={content.upper()}", "name=again").parent.name == folder.parent.name
+
+
+@pytest.mark.parametrize("start", ["pretrained", "ticket"])
+def test_a_file_that_is_swapped_while_it_is_read_is_not_taken(net, lottery, tiny, capsys, monkeypatch, start):
+    """Else a run would be known by the one content and have the weights of the other."""
+    file = net.parent / ("ticket.safetensors" if start == "ticket" else "net.safetensors")
+    module, reader = (finding, "find") if start == "ticket" else (foreign, "read")
+    read = getattr(module, reader)
+
+    def swapping(*given, **more):
+        found = read(*given, **more)
+        file.write_bytes(file.read_bytes() + b" ")
+        return found
+
+    monkeypatch.setattr(module, reader, swapping)
+    assert lottery("run", *tiny, f"start={start}", f"start.path={file.name}", "levels=0", "name=new") == 2
+    assert f"start.path: {file.name} has another content" in capsys.readouterr().err
 
 
 def test_a_cut_off_run_goes_on_with_the_same_bits(net, run, monkeypatch):

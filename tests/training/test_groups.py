@@ -108,3 +108,13 @@ def test_what_is_shown_of_groups_is_typed_back_to_the_same_run(run):
     words = words_for(found.settings, found.choices)
     assert OWN in words
     assert run(*words) == folder
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [("fc", "type, say, train.optimizer.groups.fc.lr=0.01"), ("[fc]", "a list, and KEY:VALUE in braces is wanted")],
+)
+def test_groups_that_are_none_are_told_in_a_line(lottery, capsys, typed, said):
+    assert lottery("run", "model=lenet_300_100", f"train.optimizer.groups={typed}") == 2
+    line = capsys.readouterr().err
+    assert said in line and line.count("\n") == 1

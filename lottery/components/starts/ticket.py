@@ -19,4 +19,5 @@ def ticket(model: nn.Module, task: Task, *, path: str | None, sha256: str | None
     place = Path(path).expanduser()
     content = starting.checked(place, sha256)
     found = finding.find(place)
+    starting.checked(place, content)  # else it was swapped while it was read
     return starting.fitted(model, task, found, place, content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Sequence
@@ -19,11 +20,14 @@ from lottery.wording.spelling import ALIKE, alike, plain, similar
 
 NAMES = ("name", "type", "target", "classpath")  # plain: under which a component is chosen
 NUMBERS = re.compile(r"(?:[a-z]+\(|\[)?\s*[-+]?\.?\d", re.IGNORECASE)  # 0.1, [0.1,0.2], range(1,3)
+QUOTED = re.compile(r"""(["'])([\w./*?%@$|+-]+)\1(?=\s*:)""")  # a key, as in JSON and YAML
+HOME = re.compile(r"(^|,)(~\w*)(?=/|,|$)")  # no shell expands it behind KEY=
 NEAR, SHORTEST = 0.83, 5  # how much of its letters a misspelt word shares, and how many it has
 
 
 def setting(asked: Asked, key: str, value: str) -> Said | None:
     """Return what KEY=VALUE comes to; None where nobody knows such a key."""
+    value = readable(value)
     if key[:1] in ("+", "~", "") or "@" in key or key.startswith("hydra"):
         return added(asked, key, value)
     if value[:1] in ("=", ">"):
@@ -55,10 +59,24 @@ def setting(asked: Asked, key: str, value: str) -> Said | None:
     if len(ends) == 1:
         return valued(asked, ends[0], value, key)
     if ends:
+        chosen_for = [e for e in ends if e.partition(".")[0] in named_words(asked)]
+        ends = [*chosen_for, *(e for e in ends if e not in chosen_for)]
         told = " or ".join(f"{e}={value}" for e in ends)
         return Said([f"{ends[0]}={value}"], f"{key} may be {told}")
     found = elsewhere(asked, key, value) or higher(asked, above, last, value, key)
     return found or likely(asked, key, value)
+
+
+def readable(value: str) -> str:
+    """Return a value as hydra reads it: keys of {} without quotes, no ~ for the home folder."""
+    if value[:1] == "{":
+        return QUOTED.sub(r"\2", value)
+    return HOME.sub(lambda found: found[1] + os.path.expanduser(found[2]), value)
+
+
+def named_words(asked: Asked) -> set[str]:
+    """Return the keys of the words of a line: what somebody chose is what further words are of."""
+    return {word.partition("=")[0] for word in asked.typed}
 
 
 def added(asked: Asked, key: str, value: str) -> Said:
@@ -93,7 +111,8 @@ def below(asked: Asked, above: list[str], last: str, key: str, found: Said) -> S
 def besides(found: Said, ends: Sequence[str], value: str) -> Said:
     """Return an answer, with the settings of that name that it leaves out."""
     others = [e for e in ends if not any(w.startswith(f"{e}=") for w in found.words)]
-    others = [e for e in others if f"{e}=" not in found.why]
+    groups = {w.partition("=")[0] for w in found.words}
+    others = [e for e in others if f"{e}=" not in found.why and e.partition(".")[0] not in groups]
     if not others or not found.why or value[:1] == "[":
         return found
     also = " or ".join(shlex.quote(f"{e}={value}") for e in others)
@@ -163,7 +182,7 @@ def by_answer(asked: Asked, name: str, value: str, typed: str) -> Said | None:
     if told[0] == synonyms.REWINDS and not is_step(value):
         return chosen(asked, "rewind", value, typed)
     if told[0] == synonyms.PRETRAINED and re.search(r"\.\w+$", value):
-        return chosen(asked, "rewind", value, typed)
+        return chosen(asked, "start", value, typed)
     return answer(asked, typed, value, told)
 
 

@@ -118,15 +118,20 @@ def rewound(name: str, typed: str) -> Said | None:
 
 def weights(group: str, name: str, typed: str) -> Said | None:
     """Return the answer for a file in the place of a rewind point or a net; None for others."""
-    if name.endswith(".safetensors") and group in ("rewind", "model"):
-        return Said(
-            ["rewind=ticket", f"rewind.path={name}"], f"{typed}: a ticket is a rewind point"
-        )
-    if not re.search(r"\.(pth?|ckpt|bin|tar)$", name) or group not in ("rewind", "model"):
+    if group not in ("rewind", "model", "start"):
         return None
     made = str(Path(name).with_suffix(".safetensors").name)
-    words = ["rewind=ticket", f"rewind.path={made}"]
-    return Said(words, f"{typed}: {synonyms.IMPORTED.format(path=name, to=made)}")
+    there = name.endswith(".safetensors")
+    if not there and not re.search(r"\.(pth?|ckpt|bin|tar)$", name):
+        return None
+    place = name if there else made
+    if group == "rewind":
+        words, why = ["rewind=ticket", f"rewind.path={place}"], "a ticket is a rewind point"
+        by = synonyms.IMPORTED
+    else:
+        words, why = ["start=pretrained", f"start.path={place}"], "weights in a file are a start"
+        by = synonyms.STARTED
+    return Said(words, f"{typed}: {why if there else by.format(path=name, to=made)}", choice=True)
 
 
 def torchvision(name: str) -> str:

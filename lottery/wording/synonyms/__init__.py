@@ -20,6 +20,7 @@ from lottery.wording.synonyms.questions import OFF as OFF
 from lottery.wording.synonyms.questions import PRETRAINED as PRETRAINED
 from lottery.wording.synonyms.questions import RESUMES as RESUMES
 from lottery.wording.synonyms.questions import REWINDS as REWINDS
+from lottery.wording.synonyms.questions import STARTED as STARTED
 from lottery.wording.synonyms.settings import BOARDS as BOARDS
 from lottery.wording.synonyms.settings import COUNTED as COUNTED
 from lottery.wording.synonyms.settings import EACH_LEVEL as EACH_LEVEL

@@ -7,6 +7,10 @@ PRETRAINED = (
     "`lottery import net.pth to=net.safetensors masks=zeros`"
 )
 IMPORTED = "weights of another tool come in as a ticket: `lottery import {path} to={to}`"
+STARTED = (
+    "weights of another tool are a start once they are safetensors: "
+    "`lottery import {path} to={to} masks=zeros`"
+)
 RESUMES = "an interrupted run goes on where it was by the same command; nothing is to be set"
 REWINDS = "the rewind point is that of a group"
 ANSWERS: dict[str, Answer] = {
