@@ -418,3 +418,15 @@ def test_doctor_has_nothing_against_other_metrics(run, said):
     found = signed(record | {"metrics": [PERPLEXITY.data()]})
     (folder / "run.json").write_text(json.dumps(found))
     said("doctor")
+
+
+@pytest.mark.parametrize("metrics", ["x", [BLEU.data() | {"better": "sideways"}]])
+def test_a_record_that_cannot_be_read_of_another_metric_is_reported(told, said, metrics):
+    """The record falls back to accuracy, of which the tables have none."""
+    told(BLEU)
+    for path in Path("outputs").glob("*/*/replicate_*/run.json"):
+        record = json.loads(path.read_text())
+        del record["sha256"]
+        path.write_text(json.dumps(signed(record | {"metrics": metrics})))
+    for words in (["ls"], ["report"]):
+        assert said(*words)

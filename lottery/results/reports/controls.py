@@ -25,6 +25,8 @@ def branch_table(branches: pd.DataFrame, levels: pd.DataFrame, metric: Metric) -
     there = (c for c in names if c in branches and branches[c].notna().any())
     column = next(there, next(iter(names)))
     measured = levels[column] if column in levels else pd.Series(math.nan, levels.index)
+    if column not in branches:  # no record says what they measured
+        branches = branches.assign(**{column: math.nan})
     own = dict(zip(zip(levels["replicate"], levels["level"], strict=True), measured, strict=True))
     made = []
     for key, group in branches.groupby(["level", "branch", "settings"], sort=False):

@@ -198,7 +198,7 @@ def replicate_table(facts: Iterable[dict[str, Any]], metric: Metric) -> Table:
             words(row["state"], "" if row["state"] == "done" else "bad"),
             Cell(f"{row['levels']} of {asked(row)}", row["levels"]),
             share(row["density"]),
-            spread(row[f"test_{metric.name}"], None, None, metric),
+            spread(row.get(f"test_{metric.name}"), None, None, metric),
             Cell(duration(row["seconds"]), row["seconds"]),
             words(str(row["started"] or "").replace("T", " ").removesuffix("+00:00")),
         ]
