@@ -59,8 +59,9 @@ def fitted(
         if not narrow and (there.shape != tensor.shape or there.dtype != tensor.dtype):
             raise UsageError(
                 f"{place}: {printable(name)} is {form(there)} in the {kind}, {form(tensor)} in "
-                f"this model; a {kind} fits the same model and images of the same channels (and "
-                "size, where the first layer is linear)"
+                f"this model; a {kind} fits the same model on data of the same form: images of the "
+                "same channels (and size, where the first layer is linear), words of the same "
+                "vocabulary"
             )
     weights = {
         name: tensor if name in fresh else ticket.weights[name] for name, tensor in own.items()

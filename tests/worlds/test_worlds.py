@@ -230,6 +230,14 @@ def test_a_ticket_goes_to_another_task_of_its_world(foreign):
     assert all(torch.equal(one[name], two[name]) for name in one)
 
 
+def test_weights_of_another_vocabulary_are_told_so_and_not_of_images_alone(foreign):
+    foreign.run("chains", "name=one", "levels=0")
+    foreign.said("export", "one", "level=0", "as=safetensors", "to=net.safetensors")
+    words = foreign.words("chains", "dataset.vocabulary=15", "start=pretrained", "start.path=net.safetensors")
+    line = foreign.said("run", *words, code=2)
+    assert "embedding.weight is float32 12x8" in line and "words of the same vocabulary" in line
+
+
 def test_the_effective_weights_of_an_lstm_are_those_on_a_path(foreign):
     """A unit whose output nobody reads, not even itself, is dead; the monitor may say NaN, never more."""
     folder = foreign.run("chains", "levels=3", "schedule.keep=0.3")
