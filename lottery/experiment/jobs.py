@@ -31,11 +31,13 @@ class Jobs:
     failures: list[tuple[str, Exception]] = field(default_factory=list)
     stopped: Stopped | None = None
     pooled: list[Composed] = field(default_factory=list)  # for workers
+    order: dict[str, int] = field(default_factory=dict)  # words of a job -> its place in the sweep
     course: Sweep = field(default_factory=Sweep)
     begun: float = field(default_factory=time.monotonic)
 
     def take(self, job: Composed) -> None:
         """Run one config; after a signal, none that is left. Where there are workers, later."""
+        self.order[" ".join(job.overrides)] = job.number
         if self.wants_workers(job):
             self.pooled.append(job)
             return
@@ -81,8 +83,7 @@ class Jobs:
             elif job.code is not None and not self.stopped:
                 self.failures.append((job.words, JobError(job)))
         self.course.verdicts |= verdicts({job.folder.parent for job in pool.jobs})
-        place = {job.words: job.composed.number for job in pool.jobs}
-        self.failures.sort(key=lambda failure: place.get(failure[0], -1))  # in hydra's order
+        self.failures.sort(key=lambda failure: self.order[failure[0]])
 
     def fail(self, words: str, error: Exception) -> None:
         """Note that a config failed; of a sweep, say so now."""
