@@ -63,7 +63,7 @@ def without(node: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
     key, _, rest = path.partition(".")
     if rest and isinstance(node.get(key), dict):
         return {**node, key: without(node[key], rest, value)}
-    return {k: v for k, v in node.items() if rest or k != key or v != value}
+    return {k: v for k, v in node.items() if rest or k != key or (v or {}) != value}
 
 
 def recipe_of(settings: dict[str, Any]) -> dict[str, Any]:

@@ -388,3 +388,10 @@ def test_of_patterns_the_order_is_part_of_what_a_run_is_known_by():
     assert spelled[0] != spelled[1]
     alone = {"prune": {"allocation": {"rates": {"fc": 0.5}}}, "train": {"optimizer": {"groups": {"a": {}}}}}
     assert in_order(alone) == alone
+
+
+def test_no_groups_are_none_however_that_is_typed():
+    from lottery.config.identity import as_before
+
+    spelled = [{"train": {"optimizer": {"name": "sgd", "groups": none}}} for none in ({}, None)]
+    assert [as_before(each) for each in spelled] == [{"train": {"optimizer": {"name": "sgd"}}}] * 2
