@@ -11,7 +11,7 @@ from lottery import cli
 
 PACKAGE = Path(cli.__file__).parent
 RUNS = ("run", "plan", "import")  # take settings of a config
-OF_ALL = {"state", "prune", "replicate", "level", "branch", "as", "shuffle", "test", "density", "sort", "train", "figure"}
+OF_ALL = {"state", "prune", "replicate", "level", "branch", "as", "shuffle", "test", "density", "sort", "train", "figure", "start"}
 FILLED = "X"  # stands for what an f-string fills in
 
 
@@ -50,7 +50,7 @@ def test_the_commands_of_the_source_take_the_options_they_are_printed_with():
 
 
 WRONG = [  # a wrong line -> at least so many commands are printed
-    ("run modle=resnet20", 0), ("run zzz=1", 1), ("run train.zzz=1", 0), ("run model.zzz=1", 1), ("run figure=accuracy", 1),
+    ("run modle=resnet20", 0), ("run zzz=1", 1), ("run train.zzz=1", 0), ("run model.zzz=1", 0), ("run figure=accuracy", 1),
     ("run --nope", 1), ("run --cfg", 0), ("run prune=imp,snip", 0), ("show", 1), ("show nothing", 1), ("diff", 0), ("tail", 1),
     ("ls outputs=nowhere", 0), ("plot", 0), ("plot figure=accuracy", 1), ("report", 1), ("compare", 1),
     ("branch", 0), ("export", 0), ("bench", 0), ("clean --yes", 1), ("doctor zzz", 1), ("zzz", 0), ("run sparsity=0.5", 1),

@@ -57,6 +57,16 @@ def judge(
     one = spokesman(folders)
     metric = one.metric if tolerance is None else replace(one.metric, tolerance=tolerance)
     allowed = metric.allowance(metric.average([dense_of(f, metric) for f in folders]), one.chance)
+    return judged(seen, metric, allowed, correction)
+
+
+def judged(
+    seen: Sequence[pd.DataFrame],
+    metric: Metric = ACCURACY,
+    allowed: float = ACCURACY.tolerance,
+    correction: str = "holm",
+) -> list[dict[str, Any]]:
+    """Return what `judge` does, of tables as `measured` gives them, one a replicate."""
     levels = [compared(int(str(n)), group, metric) for n, group in pd.concat(seen).groupby("level")]
     levels = [(row, gaps) for row, gaps in levels if results.number(row["difference"])]
     tests = tested([gaps for _, gaps in levels], correction)
