@@ -18,6 +18,7 @@ import yaml
 
 from lottery.results import results, sanity, stats
 from lottery.storage.records import read_run
+from lottery.terms.metric import ACCURACY
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402 (after the choice of a backend)
@@ -145,9 +146,9 @@ def judgements(verdicts: pd.DataFrame) -> str:
         "|---|---|---|---|---|",
     ]
     for row in verdicts.to_dict("records"):
-        initial = {"difference": row["initial"], "low": row["initial_low"], "high": row["initial_high"]}
-        cells = [row["method"], f"{100 * row['density']:.3g}", sanity.reach(row),
-                 sanity.reach(initial), row["verdict"]]  # fmt: skip
+        initial = {"ticket": row["ticket"], "difference": row["initial"], "low": row["initial_low"], "high": row["initial_high"]}
+        cells = [row["method"], f"{100 * row['density']:.3g}", sanity.around(row, ACCURACY),
+                 sanity.around(initial, ACCURACY), row["verdict"]]  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
