@@ -75,6 +75,10 @@ class Contiguous:
         for batch in self.task.batches(split, epoch, seed, start):
             yield mapped(batch, laid_out)
 
+    def example(self, number: int) -> Batch:
+        """Return the batch that the task makes up."""
+        return mapped(self.task.example(number), laid_out)
+
     def scoring_batches(self, generator: torch.Generator, **choice: Any) -> list[Batch]:
         """Return the batches that a criterion asks for."""
         found = self.task.scoring_batches(generator, **choice)

@@ -156,7 +156,10 @@ def ones(task: Task, model: nn.Module, dtype: torch.dtype, device: torch.device)
                 f"a signal of ones cannot stand for inputs of {forms(given)}, and this dataset's "
                 "task names none (signal)"
             )
-    return mapped(given, lambda t: torch.ones_like(t, dtype=dtype, device=device))  # type: ignore[no-any-return]
+    form = torch.contiguous_format  # however images lie in training
+    return mapped(  # type: ignore[no-any-return]
+        given, lambda t: torch.ones_like(t, dtype=dtype, device=device, memory_format=form)
+    )
 
 
 def takes(task: Task) -> dict[str, Any]:

@@ -57,11 +57,15 @@ def break_at(wanted):
 
 
 def not_finite(folder):
-    """Return the tensor files, checkpoints among them, that hold a number that is not finite."""
+    """Return the tensor files, checkpoints among them, that hold a number that is not finite.
+
+    What a kill left in the midst of its writing is no file yet, and swept away by the next command.
+    """
     return [
         path
         for path in files(folder)
         if path.suffix == ".safetensors"
+        and not path.name.startswith(".tmp-")
         and not all(bool(t.isfinite().all()) for t in load_file(path).values())
     ]
 
