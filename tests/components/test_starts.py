@@ -289,6 +289,7 @@ def test_who_only_looks_fetches_no_published_file(hub, lottery, tiny, capsys, mo
     assert asked == []
 
 
+@pytest.mark.slow
 def test_a_net_whose_modules_ask_for_their_version_trains(lottery, tmp_path):
     """torchvision's MNASNet refuses a state_dict that does not say which."""
     words = ["model=torchvision", "model.net=mnasnet0_5", "train.length=1it", "levels=1", "train.batch_size=4"]

@@ -25,7 +25,7 @@ CRITERIA = {  # prune= -> words that it needs where there are no classes
     "early": ["prune.at=1ep"], "rigl": ["prune.update.every=4it"],
 }  # fmt: skip
 
-QUICK = ("edge_popup", "fisher", "grasp", "imp", "rigl", "snip", "synflow", "wanda")
+QUICK = ("grasp", "imp", "snip", "synflow")
 
 
 def table(path):
@@ -111,7 +111,7 @@ def test_what_needs_channels_says_so(foreign):
 
 
 @pytest.mark.parametrize(
-    "at", [7, 20, 58, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2, 19, 38, 57, 64, 100, 150))]
+    "at", [20, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2, 7, 19, 38, 57, 58, 64, 100, 150))]
 )
 def test_a_run_that_was_stopped_ends_with_the_same_bits(foreign, monkeypatch, at):
     """The step is taken up with what the task remembered, whether it was told to stop or fell."""
@@ -189,7 +189,7 @@ def test_a_task_without_its_verbs_is_refused(foreign, monkeypatch):
     assert "dataset=rows: its Rows has no weight" in line and line.count("\n") == 1
 
 
-@pytest.mark.parametrize("world", METRIC)
+@pytest.mark.parametrize("world", ["chains", pytest.param("rows", marks=pytest.mark.slow)])
 def test_every_command_knows_what_to_do(foreign, world):
     first = foreign.run(world, "name=one", "rewind=step", "rewind.to=7it", "branch=[shuffle]")
     foreign.run(world, "name=two", "replicate=1")
