@@ -32,7 +32,7 @@ YAML = {
 }
 STARTERS = {
     ("experiment/record.py", "git"),  # which commit this is
-    ("experiment/pool.py", "start"),  # a run of a sweep, by the ordinary command
+    ("experiment/worker.py", "start"),  # a run of a sweep, by the ordinary command
     ("machine/slots.py", "devices_here"),  # which GPUs there are, where no driver's folder says it
     ("config/sources.py", "refuse_broken"),  # whether a plugin that was typed can be imported
 }

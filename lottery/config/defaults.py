@@ -20,16 +20,8 @@ from lottery.storage.yamls import decoded, parse
 
 PACKAGE = Path(__file__).parent.parent
 ENVIRONMENT = re.compile(r'\$\{oc\.env:(\w+),"([^"]*)"\}')
-FIRST = (
-    "experiment",
-    "model",
-    "dataset",
-    "train",
-    "start",
-    "prune",
-    "schedule",
-    "rewind",
-)  # in a line
+NEEDED = ("model", "dataset", "train", "start", "prune", "schedule", "rewind")  # one of each group
+FIRST = ("experiment", *NEEDED)  # in a line
 OPTION = re.compile(r"\w[\w./-]{0,99}")
 UNSAID = ("host=local", "start=init")  # in a line
 LISTS = {"branches": "branch", "loggers": "log"}  # settings by name -> the group they come from

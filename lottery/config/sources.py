@@ -37,7 +37,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lottery.config import packages
 from lottery.config.build import conf_dir
-from lottery.config.defaults import LISTS
+from lottery.config.defaults import LISTS, NEEDED
 from lottery.config.schema import Config
 from lottery.errors import UsageError
 from lottery.storage.yamls import decoded
@@ -58,16 +58,7 @@ INSTEAD = {  # what people ask of hydra -> what to type
 }
 OWN = ("hydra", "skeleton")  # configs that no folder brings
 BROUGHT = "package "  # who says so, of a folder that an installed package brings
-NEEDED = (
-    "model",
-    "dataset",
-    "train",
-    "start",
-    "prune",
-    "schedule",
-    "rewind",
-    "host",
-)  # one of each group
+EVERY = (*NEEDED, "host")  # groups of which a config has one option each
 LARGEST = 1_000_000  # bytes of a yaml file
 
 
@@ -316,7 +307,7 @@ class Loader(ConfigLoaderImpl):
     def look_at_choice(self, word: Override) -> None:
         """Raise UsageError where an option of a group is chosen by what is no name."""
         group, value = word.key_or_group, word.value()
-        if word.is_delete() and group in NEEDED:
+        if word.is_delete() and group in EVERY:
             raise UsageError(f"config: ~{group} takes away what a run needs; type {group}=NAME")
         if word.is_sweep_override() or word.is_delete() or not self.is_group(group):
             return

@@ -69,7 +69,8 @@ class Jobs:
         if not self.pooled:
             return
         from lottery.experiment.launch import Ran
-        from lottery.experiment.pool import JobError, Pool
+        from lottery.experiment.pool import Pool
+        from lottery.experiment.worker import JobError
 
         self.course.total = self.pooled[0].total
         pool = Pool(self.pooled, self.typed, self.course)

@@ -24,7 +24,9 @@ ALONE = threading.Lock()  # hydra and torch have one state a process
 
 
 def run(overrides: str | Sequence[str] = (), *more: str, **settings: Any) -> Runs:
-    """Run what `lottery run` would with these words, in this process; return the runs as tables.
+    """Run what `lottery run` would with these words; return the runs as tables.
+
+    They run in this process, but for a sweep with host.workers, which has processes of its own.
 
     Words come as one line, as a list, or one by one, and settings as keywords, those below a dot in
     a dict: lottery.run("model=resnet20 prune=imp", levels=3, train={"optimizer": {"lr": 0.05}}).
@@ -41,6 +43,7 @@ def run(overrides: str | Sequence[str] = (), *more: str, **settings: Any) -> Run
     with ALONE, telling.kept(), signals.borrowed(), torch_kept():
         signals.install(jobs.typed)
         compose_each(words, jobs.take)
+        jobs.finish()
     if jobs.stopped and jobs.stopped.code == INTERRUPTED:
         raise KeyboardInterrupt(str(jobs.stopped)) from jobs.stopped
     if jobs.stopped:

@@ -8,15 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from lottery.config.composed import Composed
 from lottery.config.identity import run_folder
@@ -31,19 +27,15 @@ from lottery.errors import (
     REQUEUE,
     TERMINATED,
     USAGE,
-    LotteryError,
     Stopped,
     UsageError,
 )
+from lottery.experiment.worker import Job, last_line, threads_of
 from lottery.machine import signals
-from lottery.machine.parents import COMMAND, PARENT
-from lottery.machine.slots import Slot, Slots, cores, devices_here
+from lottery.machine.slots import Slots, cores, devices_here
 from lottery.progress import pulse
 from lottery.progress.screen import Screen
 from lottery.progress.sweep import Sweep, clock
-from lottery.storage import disk
-from lottery.storage.records import read_run
-from lottery.wording.text import near
 
 TICK = 0.05  # seconds between looks at the processes
 SENT = {INTERRUPTED: "SIGINT", TERMINATED: "SIGTERM", REQUEUE: "SIGUSR1", HUNG_UP: "SIGHUP"}
@@ -54,39 +46,6 @@ STOPS = 20  # tries of a run that somebody else asks to stop
 NO_MEMORY = "the memory of this machine does not suffice"
 SHARED = ("dataset", "model", "train", "start", "evaluate_every")  # settings of a dense level
 LOGS = ".sweeps"
-
-
-@dataclass
-class Job:
-    """One run of a sweep, and what came of it so far."""
-
-    composed: Composed
-    folder: Path
-    dense: str  # equal for runs that begin with the same dense level
-    log: Path
-    threads: int
-    process: subprocess.Popen[bytes] | None = None
-    slot: Slot = Slot()
-    begun: float = 0.0
-    tries: dict[str, int] = field(default_factory=dict)  # by why there was another
-    ready: float = 0.0  # when it may be started (again)
-    alone: bool = False  # whether it is to share its device with no other
-    code: int | None = None
-    error: str = ""
-    seconds: float = 0.0
-
-    @property
-    def words(self) -> str:
-        """What sets it apart from the other jobs."""
-        return " ".join(self.composed.overrides)
-
-
-class JobError(LotteryError):
-    """A job of a sweep failed in its own process."""
-
-    def __init__(self, job: Job) -> None:
-        super().__init__(f"{job.error} (log: {near(job.log)})")
-        self.code = job.code if job.code is not None and job.code > 0 else 1
 
 
 class Pool:
@@ -123,8 +82,7 @@ class Pool:
         """Run all jobs; raises Stopped after a signal, once every process has ended."""
         waiting = in_order(self.jobs)
         running = self.running
-        disk.make_folder(self.logs)
-        signals.AT_ONCE.append(lambda: end(running))
+        signals.AT_ONCE.append(self.kill)
         try:
             while waiting or running:
                 self.pass_on(running)
@@ -132,7 +90,7 @@ class Pool:
                     waiting.clear()
                 for job in self.startable(waiting, running):
                     waiting.remove(job)
-                    self.start(job)
+                    job.start(self.typed, hidden=bool(self.slots.devices) and not self.slots.share)
                     running.append(job)
                 for job in [j for j in running if j.process and j.process.poll() is not None]:
                     running.remove(job)
@@ -143,7 +101,7 @@ class Pool:
         finally:
             self.screen.clear()
             signals.AT_ONCE.pop()
-            end(running)
+            self.kill()
         if self.passed:
             raise Stopped(f"stopped; to go on from here: {self.typed}", self.passed)
 
@@ -161,25 +119,6 @@ class Pool:
                 return
             job.slot = slot
             yield job
-
-    def start(self, job: Job) -> None:
-        """Start the process of a job: the command that does it alone."""
-        environment = os.environ | {
-            PARENT: str(os.getpid()),
-            COMMAND: self.typed,
-            "OMP_NUM_THREADS": str(job.threads),
-            "MKL_NUM_THREADS": str(job.threads),
-        }
-        if job.slot.devices:
-            environment["CUDA_VISIBLE_DEVICES"] = ",".join(job.slot.devices)
-        own = ("host.workers=1", f"host.threads={job.threads}", "host.progress=lines")
-        words = [sys.executable, "-m", "lottery", "run", *job.composed.words, *own]
-        with open(job.log, "ab" if job.tries else "wb") as log:  # of this command alone
-            job.process = subprocess.Popen(
-                words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
-                start_new_session=True,
-            )  # fmt: skip
-        job.begun = time.monotonic()
 
     def ended(self, job: Job) -> bool:
         """Take note of how a process ended; say whether its job is to be tried again."""
@@ -234,6 +173,11 @@ class Pool:
                 with contextlib.suppress(ProcessLookupError):
                     job.process.send_signal(getattr(signal, SENT.get(self.passed, "SIGTERM")))
 
+    def kill(self) -> None:
+        """Kill every process that is still at work."""
+        for job in self.running:
+            job.kill()
+
     def tell(self, job: Job, what: str) -> None:
         """Print a line about a job."""
         self.screen.say(f"{job.words}: {what}")
@@ -244,8 +188,7 @@ class Pool:
         width = max((len(job.words) for job in self.running), default=0)
         lines = [self.news([(job, sign.get("left")) for job, sign in signs])]
         for job, sign in signs:
-            where = ",".join(f"gpu{device}" for device in job.slot.devices)
-            lines.append("  ".join(["", *[where] * bool(where), job.words.ljust(width), at(sign)]))
+            lines.append(f"  {job.words.ljust(width)}  {job.at(sign)}")
         return lines
 
     def news(self, running: Sequence[tuple[Job, float | None]]) -> str:
@@ -268,24 +211,6 @@ class Pool:
             mean = known / len(running) if mean is None else mean
             words.append(f"{clock((known + later * mean) / self.slots.jobs)} left")
         return f"sweep: {', '.join(words)}"
-
-
-def at(sign: Mapping[str, Any]) -> str:
-    """Return in words where in its run a process is, by its sign of life."""
-    if not sign:
-        return "starts"
-    words = [f"level {sign['level']}/{sign['levels']}" + f" {sign['branch']}".rstrip()]
-    steps = f"step {sign['step']:,}/{sign['steps']:,}" if sign["steps"] else "scores"
-    left = [] if sign["left"] is None else [f"{clock(sign['left'])} left"]
-    return "  ".join([*words, steps, *left])
-
-
-def end(running: Sequence[Job]) -> None:
-    """Kill what is still at work, with all that it has started."""
-    for job in running:
-        if job.process is not None and job.process.poll() is None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(job.process.pid, signal.SIGKILL)
 
 
 def in_order(jobs: Sequence[Job]) -> list[Job]:
@@ -322,28 +247,3 @@ def workers(host: dict[str, Any], devices: int, share: float) -> int:
     if not str(asked).isdigit() or int(asked) < 1:
         raise UsageError(f"host.workers={asked}: type a number of processes, or auto")
     return int(asked)
-
-
-def threads_of(folder: Path) -> int | None:
-    """Return the threads that a run was begun with; None where it was not begun."""
-    try:
-        found = read_run(folder).get("threads")
-    except (LotteryError, OSError):
-        return None
-    return found if isinstance(found, int) and found > 0 else None
-
-
-def last_line(log: Path) -> str:
-    """Return the last line of a log that says what went wrong, without the name of the program."""
-    with contextlib.suppress(OSError), open(log, "rb") as file:
-        tail = tail_of(file).decode(errors="replace").splitlines()
-        said = [line for line in tail if line.startswith("lottery: ")] or [t for t in tail if t]
-        return said[-1].removeprefix("lottery: ") if said else ""
-    return ""
-
-
-def tail_of(file: IO[bytes], most: int = 64 * 1024) -> bytes:
-    """Return the end of a file."""
-    file.seek(0, os.SEEK_END)
-    file.seek(max(0, file.tell() - most))
-    return file.read()

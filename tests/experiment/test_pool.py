@@ -14,7 +14,8 @@ import pytest
 from lottery.config.composed import Composed
 from lottery.errors import UsageError
 from lottery.experiment import pool
-from lottery.experiment.pool import Job, Pool, in_order
+from lottery.experiment.pool import Pool, in_order
+from lottery.experiment.worker import Job
 from lottery.machine.slots import Slot
 from lottery.progress.screen import Screen
 from lottery.progress.sweep import Sweep
@@ -112,7 +113,7 @@ def test_a_job_without_memory_is_tried_once_more_alone_on_its_device(monkeypatch
 
 
 def test_a_run_goes_on_with_the_threads_that_it_was_begun_with(monkeypatch, tmp_path):
-    monkeypatch.setattr(pool, "read_run", lambda folder: {"threads": 5})
+    monkeypatch.setattr("lottery.experiment.worker.read_run", lambda folder: {"threads": 5})
     assert pooled(monkeypatch, tmp_path, threads=None).jobs[0].threads == 5
     assert pooled(monkeypatch, tmp_path, threads=None, threads_per_job=3).jobs[0].threads == 3
 
@@ -210,3 +211,24 @@ def test_the_short_name_is_that_of_a_sweep_alone(tiny, lottery, capsys):
     assert "host.workers=nine" in capsys.readouterr().err
     assert lottery("run", *tiny, "workers=2") == 2
     assert "host.workers" not in capsys.readouterr().err  # it was meant for the readers of a data set
+
+
+def test_python_runs_a_sweep_with_workers_too(tiny, lottery, monkeypatch):
+    """What waits for workers is run, and none is left out in silence."""
+    import lottery as face
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    words = [w for w in tiny if not w.startswith("levels")]
+    runs = face.run("-m", *words, "replicate=0,1", "levels=0", "host.workers=2")
+    assert [folder.name for folder in runs.folders] == ["replicate_0", "replicate_1"]
+
+
+def test_a_job_without_a_share_of_a_gpu_sees_none(monkeypatch, tmp_path):
+    seen = []
+    monkeypatch.setattr("subprocess.Popen", lambda words, env, **more: seen.append(env))
+    one = job()
+    one.log = tmp_path / "0.log"
+    one.start("lottery run -m", hidden=True)
+    one.slot = Slot(("1", "3"), 1.0)
+    one.start("lottery run -m")
+    assert [env["CUDA_VISIBLE_DEVICES"] for env in seen] == ["", "1,3"]

@@ -1,0 +1,120 @@
+"""Hold one run of a sweep with a process of its own: how it is started, and how it ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from lottery.config.composed import Composed
+from lottery.errors import LotteryError
+from lottery.machine.parents import COMMAND, PARENT
+from lottery.machine.slots import Slot
+from lottery.progress.sweep import clock
+from lottery.storage import disk
+from lottery.storage.records import read_run
+from lottery.wording.text import near
+
+
+@dataclass
+class Job:
+    """One run of a sweep, and what came of it so far."""
+
+    composed: Composed
+    folder: Path
+    dense: str  # equal for runs that begin with the same dense level
+    log: Path
+    threads: int
+    process: subprocess.Popen[bytes] | None = None
+    slot: Slot = Slot()
+    begun: float = 0.0
+    tries: dict[str, int] = field(default_factory=dict)  # by why there was another
+    ready: float = 0.0  # when it may be started (again)
+    alone: bool = False  # whether it is to share its device with no other
+    code: int | None = None
+    error: str = ""
+    seconds: float = 0.0
+
+    @property
+    def words(self) -> str:
+        """What sets it apart from the other jobs."""
+        return " ".join(self.composed.overrides)
+
+    def start(self, typed: str, hidden: bool = False) -> None:
+        """Start the process: the command that does this run alone, for the sweep that was `typed`.
+
+        `hidden` is for a run that is to see no GPU.
+        """
+        environment = os.environ | {
+            PARENT: str(os.getpid()),
+            COMMAND: typed,
+            "OMP_NUM_THREADS": str(self.threads),
+            "MKL_NUM_THREADS": str(self.threads),
+        }
+        if self.slot.devices or hidden:
+            environment["CUDA_VISIBLE_DEVICES"] = ",".join(self.slot.devices)
+        own = ("host.workers=1", f"host.threads={self.threads}", "host.progress=lines")
+        words = [sys.executable, "-m", "lottery", "run", *self.composed.words, *own]
+        disk.make_folder(self.log.parent)
+        with open(self.log, "ab" if self.tries else "wb") as log:  # of this command alone
+            self.process = subprocess.Popen(
+                words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
+                start_new_session=True,
+            )  # fmt: skip
+        self.begun = time.monotonic()
+
+    def kill(self) -> None:
+        """Kill the process, with all that it has started, where it is still at work."""
+        if self.process is not None and self.process.poll() is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+
+    def at(self, sign: Mapping[str, Any]) -> str:
+        """Return in words what it is at, by its run's sign of life."""
+        where = [",".join(f"gpu{device}" for device in self.slot.devices)] * bool(self.slot.devices)
+        if not sign:
+            return "  ".join([*where, "starts"])
+        words = [*where, f"level {sign['level']}/{sign['levels']} {sign['branch']}".rstrip()]
+        words.append(f"step {sign['step']:,}/{sign['steps']:,}" if sign["steps"] else "scores")
+        words += [] if sign["left"] is None else [f"{clock(sign['left'])} left"]
+        return "  ".join(words)
+
+
+class JobError(LotteryError):
+    """A job of a sweep failed in its own process."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(f"{job.error} (log: {near(job.log)})")
+        self.code = job.code if job.code is not None and job.code > 0 else 1
+
+
+def last_line(log: Path) -> str:
+    """Return the last line of a log that says what went wrong, without the name of the program."""
+    with contextlib.suppress(OSError), open(log, "rb") as file:
+        tail = tail_of(file).decode(errors="replace").splitlines()
+        said = [line for line in tail if line.startswith("lottery: ")] or [t for t in tail if t]
+        return said[-1].removeprefix("lottery: ") if said else ""
+    return ""
+
+
+def tail_of(file: IO[bytes], most: int = 64 * 1024) -> bytes:
+    """Return the end of a file."""
+    file.seek(0, os.SEEK_END)
+    file.seek(max(0, file.tell() - most))
+    return file.read()
+
+
+def threads_of(folder: Path) -> int | None:
+    """Return the threads that a run was begun with; None where it was not begun."""
+    try:
+        found = read_run(folder).get("threads")
+    except (LotteryError, OSError):
+        return None
+    return found if isinstance(found, int) and found > 0 else None
