@@ -18,7 +18,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -30,6 +29,7 @@ from lottery.machine.environment import set_up
 from lottery.tasks.images.images import image_task
 from lottery.tasks.images.splits import Images
 from lottery.terms import mask as masks
+from lottery.terms.parts import Parts
 from lottery.terms.step import Span
 from lottery.terms.ticket import Ticket
 from lottery.training import loop, start
@@ -67,7 +67,7 @@ def setting(
     model: str, recipe: str, shape: tuple[int, ...], examples: int, augment: dict[str, Any], steps: int
 ) -> tuple[Any, Any, int]:
     """Return one turn of ours, one of theirs, and the examples in a turn."""
-    parts = bound(model, recipe)
+    parts, settings = bound(model, recipe)
     options = {"validation": 0, "split_seed": 0, "subsample": 0, "label_noise": 0.0, "crop": 0,
                "flip": False, "cutout": 0, "mean": [0.5] * shape[0], "std": [0.25] * shape[0]}  # fmt: skip
     pixels = torch.randint(0, 256, (examples, *shape), dtype=torch.uint8)
@@ -76,36 +76,23 @@ def setting(
     task = image_task(images, images.pick(torch.arange(100)), "noise", 10, options | augment)  # type: ignore[arg-type]
     task = task.prepare(batch_size=parts.recipe.batch_size, device=cpu,
                         channels_last=channels_last(parts.recipe, cpu))  # fmt: skip
-    ours, theirs = our_loop(parts, task), hand_loop(parts, task)
+    ours, theirs = our_loop(parts, task), hand_loop(parts, task, settings)
     batch = parts.recipe.batch_size * steps
     return partial(take, ours, steps), partial(take, theirs, steps), batch
 
 
-def bound(model: str, recipe: str) -> Any:
-    """Return what train.py needs of a run's parts, from the yaml files."""
-    settings = config_of(recipe, model)
-    node = settings["train"]
-    made = SimpleNamespace(
-        **{**node, "optimizer": build.bind("optimizer", node["optimizer"], "o"),
-           "lr": build.bind("lr", node["lr"], "lr")}
-    )  # fmt: skip
-    pruning = SimpleNamespace(update=build.bind("update", settings["prune"]["update"], "update"))
-    return SimpleNamespace(recipe=made, model=build.bind("model", settings["model"], "model"),
-                           optimizer=node["optimizer"], pruning=pruning)  # fmt: skip
-
-
-def config_of(recipe: str, model: str) -> dict[str, Any]:
-    """Compose the config of a recipe and a model."""
+def bound(model: str, recipe: str) -> tuple[Parts, dict[str, Any]]:
+    """Return the parts of a run, and its optimizer's settings, from the yaml files."""
     from hydra import compose, initialize_config_dir
     from hydra.core.config_store import ConfigStore
 
     ConfigStore.instance().store(name="skeleton", node=schema.Config)
     with initialize_config_dir(str(build.conf_dir()), version_base="1.3"):
-        composed = compose("run", [f"train={recipe}", f"model={model}"])
-    return build.plain(composed)
+        settings = build.plain(compose("run", [f"train={recipe}", f"model={model}"]))
+    return build.parts(settings), settings["train"]["optimizer"]
 
 
-def our_loop(parts: Any, task: Any) -> Iterator[int]:
+def our_loop(parts: Parts, task: Any) -> Iterator[int]:
     """Yield after each step of the product's loop."""
     model = start.build(parts, task)
     mask = {n: torch.rand(m.shape) < DENSITY for n, m in masks.dense(model).items()}
@@ -113,12 +100,12 @@ def our_loop(parts: Any, task: Any) -> Iterator[int]:
     return loop.steps(prepare(parts, task, ticket, seed=0), 10**9)
 
 
-def hand_loop(parts: Any, task: Any) -> Iterator[int]:
+def hand_loop(parts: Parts, task: Any, settings: dict[str, Any]) -> Iterator[int]:
     """Yield after each step of a loop that anybody would write."""
-    node = {k: v for k, v in parts.optimizer.items() if k != "name"}
-    kind = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[parts.optimizer["name"]]
+    kind = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[settings["name"]]
+    own = {k: v for k, v in settings.items() if k not in ("name", "groups")}
     model = start.build(parts, task)
-    optimizer = kind(model.parameters(), **node)
+    optimizer = kind(model.parameters(), **own)
     labels = task.splits["train"].labels
     pixels = task.splits["train"].pixels.float().div(255).sub(0.5).div(0.25)
     step = 0

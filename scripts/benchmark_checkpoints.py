@@ -152,7 +152,7 @@ def plan(training: Training, loop: Iterator[int], kept: Checkpoints) -> tuple[in
         next(loop)
     writes = [clocked(training, loop, kept) for _ in range(2)]
     begun, taken = time.perf_counter(), 0
-    while time.perf_counter() - begun < 1.0 or taken < 3:
+    while time.perf_counter() - begun < TURN / 2 or taken < 3:
         next(loop)
         taken += 1
     step = (time.perf_counter() - begun) / taken
