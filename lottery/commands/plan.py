@@ -1,6 +1,6 @@
 """Say what a run or a sweep would train, share and take; writes nothing.
 
-usage: lottery plan [OVERRIDE...] [time=no] [layers=yes] [format=table|json]
+usage: lottery plan [OVERRIDE...] [time=no] [layers=yes] [format=table|json|commands]
 
 The overrides are those of lottery run, with -m those of a sweep. Of each level: what it keeps, its
 steps, and whether it is to be trained, shared with another run, or there already. The time is that
@@ -9,7 +9,9 @@ memory (time=no leaves them out), and what each level writes. The memory is that
 layers=yes lists what each layer keeps, where no score decides that. Levels are taken for the same
 where their configs say so; masks that happen to be equal are found by the run alone. A level in the
 midst of its training counts in full. Data that are not there are not fetched: their published sizes
-and made-up images stand for them.
+and made-up images stand for them. format=commands prints the command of each run alone, a line
+each, for xargs, GNU parallel or a queue; nothing is measured. Those that want the same dense net
+lie apart, where that can be told.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from lottery.planning.planned import Plan, Planned
     from lottery.planning.timing import Timing
 
-CHOICES = {"time": ("yes", "no"), "layers": ("no", "yes"), "format": ("table", "json")}
+CHOICES = {"time": ("yes", "no"), "layers": ("no", "yes"), "format": ("table", "json", "commands")}
 
 
 def main(arguments: list[str]) -> int:
@@ -37,6 +39,8 @@ def main(arguments: list[str]) -> int:
         return 0
     rest, chosen = taken(arguments)
     words = meant("plan", rest)
+    if chosen["format"] == "commands":
+        return commands(rest, words)
     plans = Plans(timed=chosen["time"] == "yes", sweep=is_sweep(words))
     compose_each(words, telling(rest, words, plans.take))
     if not plans.each and not plans.refused:  # one of hydra's flags, as --cfg
@@ -63,6 +67,19 @@ def taken(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
         else:
             chosen[key] = value
     return rest, chosen
+
+
+def commands(typed: list[str], words: list[str]) -> int:
+    """Print the command of each run alone, all of them or none; return the exit code."""
+    from lottery.experiment.dense import in_order
+    from lottery.experiment.single import Singles, command
+
+    singles = Singles()
+    compose_each(words, telling(typed, words, singles.take))
+    singles.check()
+    for job in in_order(singles.each):
+        print(command(job.words))
+    return 0
 
 
 def sweep(plans: Plans) -> str:

@@ -30,6 +30,7 @@ from lottery.errors import (
     Stopped,
     UsageError,
 )
+from lottery.experiment.dense import dense_of, in_order
 from lottery.experiment.worker import Job, last_line, threads_of
 from lottery.machine import signals
 from lottery.machine.slots import Slots, cores, devices_here
@@ -44,7 +45,6 @@ PAUSES = (1.0, 4.0, 16.0)  # seconds before another try of what was killed, the 
 BUSY_TRIES, BUSY_PAUSE = 5, 30.0  # tries of a run that another process holds, seconds between
 STOPS = 20  # tries of a run that somebody else asks to stop
 NO_MEMORY = "the memory of this machine does not suffice"
-SHARED = ("dataset", "model", "train", "start", "evaluate_every")  # settings of a dense level
 LOGS = ".sweeps"
 
 
@@ -74,8 +74,7 @@ class Pool:
         folder = run_folder(settings, composed.name)
         if not fixed:
             threads = threads_of(folder) or threads
-        same = {key: settings.get(key) for key in SHARED} | {"replicate": settings["replicate"]}
-        dense = hashlib.sha256(repr(sorted(same.items())).encode()).hexdigest()
+        dense = dense_of(settings)
         return Job(composed, folder, dense, self.logs / f"{composed.number}.log", threads)
 
     def run(self) -> None:
@@ -211,20 +210,6 @@ class Pool:
             mean = known / len(running) if mean is None else mean
             words.append(f"{clock((known + later * mean) / self.slots.jobs)} left")
         return f"sweep: {', '.join(words)}"
-
-
-def in_order(jobs: Sequence[Job]) -> list[Job]:
-    """Return jobs so that those which begin with the same dense level lie apart.
-
-    First one of each, then the second of each, as they came: two that start together then seldom
-    want the same level at the same time.
-    """
-    counted: dict[str, int] = {}
-    rank = []
-    for job in jobs:
-        rank.append(counted.get(job.dense, 0))
-        counted[job.dense] = rank[-1] + 1
-    return [job for _, _, job in sorted(zip(rank, range(len(jobs)), jobs, strict=True))]
 
 
 def one_host(jobs: Sequence[Composed]) -> dict[str, Any]:
