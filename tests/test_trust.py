@@ -25,6 +25,7 @@ IMPORTERS = {
     ("cli.py", "command"),  # a command, of those that lie in lottery/commands
     ("config/bind.py", "find"),  # a component, of those that lie in its folder, and installed ones
     ("__init__.py", "__getattr__"),  # what Python users ask the package for, of those it names
+    ("machine/nursery.py", "main"),  # what the runs of a sweep need, as local_place.py names it
     ("tasks/images/vision.py", "torchvision"),  # a module of torchvision, named by two callers
 }
 YAML = {
@@ -32,7 +33,8 @@ YAML = {
 }
 STARTERS = {
     ("experiment/record.py", "git"),  # which commit this is
-    ("experiment/worker.py", "start"),  # a run of a sweep, by the ordinary command
+    ("experiment/local_place.py", "start"),  # a run of a sweep, by the ordinary command
+    ("machine/nursery.py", "__init__"),  # what runs of a sweep are forked from
     ("machine/slots.py", "devices_here"),  # which GPUs there are, where no driver's folder says it
     ("config/sources.py", "refuse_broken"),  # whether a plugin that was typed can be imported
 }

@@ -54,10 +54,10 @@ def main(arguments: list[str]) -> int:
     signals.forget()
     follow_parent()
     typed = os.environ.get(COMMAND) or shlex.join(["lottery", "run", *words])
-    jobs = Jobs(typed, is_sweep(words))
-    signals.install(jobs.typed)  # before the seconds that the imports take
-    compose_each(words, telling(arguments, words, jobs.take))
-    jobs.finish()
+    with Jobs(typed, is_sweep(words)) as jobs:
+        signals.install(jobs.typed)  # before the seconds that the imports take
+        compose_each(words, telling(arguments, words, jobs.take))
+        jobs.finish()
     return closing(jobs)
 
 

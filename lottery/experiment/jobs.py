@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Iterable
@@ -13,12 +14,12 @@ from lottery.config import blame
 from lottery.config.composed import Composed
 from lottery.errors import LockedError, LotteryError, Stopped, UsageError
 from lottery.machine import signals
-from lottery.progress.sweep import Sweep, clock
+from lottery.progress.sweep import Ran, Sweep, clock
 from lottery.storage.records import busy, locked, read_run
 from lottery.wording.text import near, printable
 
 if TYPE_CHECKING:
-    from lottery.experiment.launch import Ran
+    from lottery.experiment.pool import Pool
 
 
 @dataclass
@@ -30,16 +31,23 @@ class Jobs:
     ran: list[tuple[str, Ran]] = field(default_factory=list)
     failures: list[tuple[str, Exception]] = field(default_factory=list)
     stopped: Stopped | None = None
-    pooled: list[Composed] = field(default_factory=list)  # for workers
+    pool: Pool | None = None  # of the jobs for workers
     order: dict[str, int] = field(default_factory=dict)  # words of a job -> its place in the sweep
     course: Sweep = field(default_factory=Sweep)
     begun: float = field(default_factory=time.monotonic)
+    closing: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+
+    def __enter__(self) -> Jobs:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.closing.close()
 
     def take(self, job: Composed) -> None:
         """Run one config; after a signal, none that is left. Where there are workers, later."""
         self.order[" ".join(job.overrides)] = job.number
         if self.wants_workers(job):
-            self.pooled.append(job)
+            self.give(job)
             return
         if self.stopped:
             return
@@ -64,16 +72,22 @@ class Jobs:
             raise UsageError("host.workers: several runs at a time are for -m, and this is one run")
         return True
 
+    def give(self, job: Composed) -> None:
+        """Keep a config for workers, until all are composed."""
+        if self.pool is None:
+            from lottery.experiment.pool import Pool
+
+            self.course.total = job.total
+            self.pool = self.closing.enter_context(Pool(job, self.typed, self.course))
+        self.pool.add(job)
+
     def finish(self) -> None:
         """Run the jobs that wait for workers."""
-        if not self.pooled:
+        if self.pool is None:
             return
-        from lottery.experiment.launch import Ran
-        from lottery.experiment.pool import Pool
         from lottery.experiment.worker import JobError
 
-        self.course.total = self.pooled[0].total
-        pool = Pool(self.pooled, self.typed, self.course)
+        pool = self.pool
         try:
             pool.run()
         except Stopped as error:
@@ -140,12 +154,15 @@ class Jobs:
 
 def verdicts(bases: Iterable[Path]) -> dict[str, str]:
     """Return the verdicts on configs over their replicates, where there are some, by folder."""
+    found: dict[str, str] = {}
+    judged = sorted(base for base in bases if (base / "sanity.csv").exists())
+    if not judged:
+        return found
     from lottery.results.facts import Facts
     from lottery.results.folders import runs_in
     from lottery.results.sanity import judge, sanity_table
 
-    found = {}
-    for base in sorted(base for base in bases if (base / "sanity.csv").exists()):
+    for base in judged:
         folders = runs_in(base)
         if rows := judge(folders):
             found[near(base)] = sanity_table(rows, Facts(folders[0]).metric)

@@ -6,8 +6,6 @@ import contextlib
 import time
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from lottery.config.identity import run_folder
@@ -21,18 +19,9 @@ from lottery.machine import signals
 from lottery.machine.devices import pick_device
 from lottery.machine.environment import explaining, set_up
 from lottery.progress.bars import Progress
-from lottery.progress.sweep import Sweep
+from lottery.progress.sweep import Ran, Sweep
 from lottery.storage.warned import warned
 from lottery.terms.parts import Parts
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What a command did for one run."""
-
-    folder: Path
-    counts: dict[str, int]  # levels and branches: trained, shared, already there
-    seconds: float
 
 
 def launch(

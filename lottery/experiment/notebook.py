@@ -40,7 +40,7 @@ def run(overrides: str | Sequence[str] = (), *more: str, **settings: Any) -> Run
     """
     words = meant("run", typed(overrides, more, settings))
     jobs = Jobs(shlex.join(["lottery", "run", *words]), is_sweep(words))
-    with ALONE, telling.kept(), signals.borrowed(), torch_kept():
+    with ALONE, telling.kept(), signals.borrowed(), torch_kept(), jobs:
         signals.install(jobs.typed)
         compose_each(words, jobs.take)
         jobs.finish()

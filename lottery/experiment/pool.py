@@ -6,11 +6,10 @@ a time, and in which order they end, changes no number of any of them.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +30,10 @@ from lottery.errors import (
     UsageError,
 )
 from lottery.experiment.dense import dense_of, in_order
+from lottery.experiment.local_place import LocalPlace
+from lottery.experiment.place import Place
 from lottery.experiment.worker import Job, last_line, threads_of
 from lottery.machine import signals
-from lottery.machine.slots import Slots, cores, devices_here
 from lottery.progress import pulse
 from lottery.progress.screen import Screen
 from lottery.progress.sweep import Sweep, clock
@@ -49,71 +49,79 @@ LOGS = ".sweeps"
 
 
 class Pool:
-    """The processes at work on a sweep."""
+    """The processes at work on a sweep; a context that ends with all of them.
 
-    def __init__(self, jobs: Sequence[Composed], typed: str, course: Sweep) -> None:
-        host = one_host(jobs)
-        devices = devices_here() if host["device"] in ("auto", "cuda") else []
-        share = host["gpus_per_job"] if host["gpus_per_job"] is not None else float(bool(devices))
-        number = workers(host, len(devices), share)
-        self.typed, self.course, self.retries = typed, course, host["retries"]
-        self.slots = Slots(devices, share, number)
-        threads = host["threads"] or host["threads_per_job"] or max(1, cores() // number)
-        fixed = bool(host["threads"] or host["threads_per_job"])
+    `first` is a job whose settings of the machine are those of all.
+    """
+
+    def __init__(self, first: Composed, typed: str, course: Sweep) -> None:
+        self.host = first.settings["host"]
+        self.typed, self.course, self.retries = typed, course, self.host["retries"]
         name = hashlib.sha256(typed.encode()).hexdigest()[:10]
-        self.logs = Path(jobs[0].settings["outputs"]).expanduser().absolute() / LOGS / name
-        self.jobs = [self.job(each, threads, fixed) for each in jobs]
+        self.logs = Path(first.settings["outputs"]).expanduser().absolute() / LOGS / name
+        self.place = place_of(self.host)
+        self.jobs: list[Job] = []
+        self.waiting: list[Job] = []
         self.running: list[Job] = []
-        self.screen = Screen(host["progress"], self.lines)
+        self.screen = Screen(self.host["progress"], self.lines)
         self.passed: int | None = None  # the code of the signal that was passed on
         self.full = False  # whether the disk was
 
-    def job(self, composed: Composed, threads: int, fixed: bool) -> Job:
-        """Return a job that was not begun. A run that is there goes on with its own threads."""
+    def __enter__(self) -> Pool:
+        signals.AT_ONCE.append(self.kill)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.screen.clear()
+        signals.AT_ONCE.remove(self.kill)
+        self.kill()
+        self.place.close()
+
+    def add(self, composed: Composed) -> Job:
+        """Take a job that is to be run; raises UsageError where it asks for another machine."""
         settings = composed.settings
+        for key in ("workers", "gpus_per_job", "threads_per_job", "retries"):
+            if settings["host"][key] != self.host[key]:
+                raise UsageError(f"host.{key}: the jobs of a sweep share one; give a single value")
         folder = run_folder(settings, composed.name)
-        if not fixed:
-            threads = threads_of(folder) or threads
-        dense = dense_of(settings)
-        return Job(composed, folder, dense, self.logs / f"{composed.number}.log", threads)
+        fixed = self.host["threads"] or self.host["threads_per_job"]
+        begun = None if fixed else threads_of(folder)  # with which a run that is there goes on
+        log = self.logs / f"{composed.number}.log"
+        job = Job(composed, folder, dense_of(settings), log, begun or self.place.threads)
+        self.jobs.append(job)
+        self.waiting.append(job)
+        return job
 
     def run(self) -> None:
         """Run all jobs; raises Stopped after a signal, once every process has ended."""
-        waiting = in_order(self.jobs)
-        running = self.running
-        signals.AT_ONCE.append(self.kill)
-        try:
-            while waiting or running:
-                self.pass_on(running)
-                if self.passed or self.full:
-                    waiting.clear()
-                for job in self.startable(waiting, running):
-                    waiting.remove(job)
-                    job.start(self.typed, hidden=bool(self.slots.devices) and not self.slots.share)
-                    running.append(job)
-                for job in [j for j in running if j.process and j.process.poll() is not None]:
-                    running.remove(job)
-                    if self.ended(job):
-                        waiting.append(job)
-                self.screen.update()
-                time.sleep(TICK)
-        finally:
-            self.screen.clear()
-            signals.AT_ONCE.pop()
-            self.kill()
+        self.waiting = in_order(self.waiting)
+        while self.waiting or self.running:
+            self.pass_on(self.running)
+            if self.passed or self.full:
+                self.waiting.clear()
+            for job in self.startable():
+                self.waiting.remove(job)
+                job.start(self.place, self.typed)
+                self.running.append(job)
+            for job in [j for j in self.running if j.process and j.process.poll() is not None]:
+                self.running.remove(job)
+                if self.ended(job):
+                    self.waiting.append(job)
+            self.screen.update()
+            self.place.wait(TICK)
         if self.passed:
             raise Stopped(f"stopped; to go on from here: {self.typed}", self.passed)
 
-    def startable(self, waiting: list[Job], running: list[Job]) -> Iterator[Job]:
+    def startable(self) -> Iterator[Job]:
         """Yield the jobs to start now, while there are slots.
 
         One whose dense level is being trained by another comes after those that need not wait.
         """
         now = time.monotonic()
-        ready = [job for job in waiting if job.ready <= now]
-        at_work = {j.dense for j in running if not (j.folder / "level_00").exists()}
+        ready = [job for job in self.waiting if job.ready <= now]
+        at_work = {j.dense for j in self.running if not (j.folder / "level_00").exists()}
         for job in sorted(ready, key=lambda job: job.dense in at_work):
-            slot = self.slots.take(job.alone)
+            slot = self.place.slots.take(job.alone)
             if slot is None:
                 return
             job.slot = slot
@@ -121,9 +129,9 @@ class Pool:
 
     def ended(self, job: Job) -> bool:
         """Take note of how a process ended; say whether its job is to be tried again."""
-        assert job.process is not None
+        assert job.process is not None and job.process.returncode is not None
         code = job.process.returncode
-        self.slots.give(job.slot)
+        self.place.slots.give(job.slot)
         job.seconds += time.monotonic() - job.begun
         job.code, job.process = code, None
         if code == DONE:
@@ -169,13 +177,13 @@ class Pool:
         self.passed = signals.ASKED[0]
         for job in running:
             if job.process is not None:
-                with contextlib.suppress(ProcessLookupError):
-                    job.process.send_signal(getattr(signal, SENT.get(self.passed, "SIGTERM")))
+                job.process.send_signal(getattr(signal, SENT.get(self.passed, "SIGTERM")))
 
     def kill(self) -> None:
         """Kill every process that is still at work."""
         for job in self.running:
-            job.kill()
+            if job.process is not None:
+                job.process.kill()
 
     def tell(self, job: Job, what: str) -> None:
         """Print a line about a job."""
@@ -208,27 +216,13 @@ class Pool:
             known += max(0.0, (mean or 0.0) - (now - job.begun)) if left is None else left
         if running or mean is not None:
             mean = known / len(running) if mean is None else mean
-            words.append(f"{clock((known + later * mean) / self.slots.jobs)} left")
+            words.append(f"{clock((known + later * mean) / self.place.slots.jobs)} left")
         return f"sweep: {', '.join(words)}"
 
 
-def one_host(jobs: Sequence[Composed]) -> dict[str, Any]:
-    """Return the settings of the machine; raises UsageError where jobs ask for different ones."""
-    every = [job.settings["host"] for job in jobs]
-    for key in ("workers", "gpus_per_job", "threads_per_job", "retries"):
-        if any(host[key] != every[0][key] for host in every):
-            raise UsageError(f"host.{key}: the jobs of a sweep share one; give a single value")
-    found: dict[str, Any] = every[0]
-    return found
-
-
-def workers(host: dict[str, Any], devices: int, share: float) -> int:
-    """Return how many jobs there are at a time; raises UsageError for none."""
-    asked = host["workers"]
-    if asked == "auto":
-        each = host["threads"] or host["threads_per_job"] or 1
-        by_device = int(devices / share + 1e-9) if devices and share else 0
-        return max(1, by_device or cores() // each)
-    if not str(asked).isdigit() or int(asked) < 1:
+def place_of(host: Mapping[str, Any]) -> Place:
+    """Return where the jobs run, by the settings of the machine; raises UsageError."""
+    asked = str(host["workers"])
+    if asked != "auto" and not (asked.isdigit() and int(asked) > 0):
         raise UsageError(f"host.workers={asked}: type a number of processes, or auto")
-    return int(asked)
+    return LocalPlace(host)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +12,8 @@ from typing import IO, Any
 
 from lottery.config.composed import Composed
 from lottery.errors import LotteryError
-from lottery.machine.parents import COMMAND, PARENT
+from lottery.experiment.place import Place, Process
+from lottery.machine.parents import COMMAND
 from lottery.machine.slots import Slot
 from lottery.progress.sweep import clock
 from lottery.storage import disk
@@ -32,7 +30,7 @@ class Job:
     dense: str  # equal for runs that begin with the same dense level
     log: Path
     threads: int
-    process: subprocess.Popen[bytes] | None = None
+    process: Process | None = None
     slot: Slot = Slot()
     begun: float = 0.0
     tries: dict[str, int] = field(default_factory=dict)  # by why there was another
@@ -47,34 +45,14 @@ class Job:
         """What sets it apart from the other jobs."""
         return " ".join(self.composed.overrides)
 
-    def start(self, typed: str, hidden: bool = False) -> None:
-        """Start the process: the command that does this run alone, for the sweep that was `typed`.
-
-        `hidden` is for a run that is to see no GPU.
-        """
-        environment = os.environ | {
-            PARENT: str(os.getpid()),
-            COMMAND: typed,
-            "OMP_NUM_THREADS": str(self.threads),
-            "MKL_NUM_THREADS": str(self.threads),
-        }
-        if self.slot.devices or hidden:
-            environment["CUDA_VISIBLE_DEVICES"] = ",".join(self.slot.devices)
+    def start(self, place: Place, typed: str) -> None:
+        """Start the command that does this run alone, for the sweep that was `typed`."""
         own = ("host.workers=1", f"host.threads={self.threads}", "host.progress=lines")
-        words = [sys.executable, "-m", "lottery", "run", *self.composed.words, *own]
+        words = ["run", *self.composed.words, *own]
         disk.make_folder(self.log.parent)
-        with open(self.log, "ab" if self.tries else "wb") as log:  # of this command alone
-            self.process = subprocess.Popen(
-                words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
-                start_new_session=True,
-            )  # fmt: skip
+        with open(self.log, "ab" if self.tries else "wb"):  # a log is of this command alone
+            self.process = place.start(words, {COMMAND: typed}, self.threads, self.slot, self.log)
         self.begun = time.monotonic()
-
-    def kill(self) -> None:
-        """Kill the process, with all that it has started, where it is still at work."""
-        if self.process is not None and self.process.poll() is None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.process.pid, signal.SIGKILL)
 
     def at(self, sign: Mapping[str, Any]) -> str:
         """Return in words what it is at, by its run's sign of life."""

@@ -2,6 +2,16 @@
 
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command did for one run."""
+
+    folder: Path
+    counts: dict[str, int]  # levels and branches: trained, shared, already there
+    seconds: float
 
 
 @dataclass

@@ -8,12 +8,13 @@ import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
 from lottery.config.composed import Composed
 from lottery.errors import UsageError
-from lottery.experiment import pool
+from lottery.experiment import local_place, pool
 from lottery.experiment.pool import Pool, in_order
 from lottery.experiment.worker import Job
 from lottery.machine.slots import Slot
@@ -68,9 +69,15 @@ def test_jobs_with_one_dense_level_lie_apart():
     assert [j.composed.number for j in in_order(jobs)] == [0, 3, 5, 1, 4, 2]
 
 
-def pooled(monkeypatch, tmp_path, **settings):
+def pooled(monkeypatch, tmp_path, *jobs, **settings):
+    """Return a pool of two jobs, nothing of which is started."""
     monkeypatch.setattr(pool, "run_folder", lambda *words: tmp_path)
-    return Pool([job(n, **settings).composed for n in range(2)], "lottery run -m", Sweep())
+    monkeypatch.setattr(local_place, "CAN_FORK", False)
+    first, *others = jobs or [job(n, **settings).composed for n in range(2)]
+    found = Pool(first, "lottery run -m", Sweep())
+    for one in (first, *others):
+        found.add(one)
+    return found
 
 
 def ended(found, code, error="", slot=None):
@@ -78,9 +85,9 @@ def ended(found, code, error="", slot=None):
     one, pauses = found.jobs[0], []
     for _ in range(50):
         one.slot = slot or Slot()
-        found.slots.held.append(one.slot)
+        found.place.slots.held.append(one.slot)
         for device in one.slot.devices:
-            found.slots.taken[device] = 1.0
+            found.place.slots.taken[device] = 1.0
         one.log.parent.mkdir(parents=True, exist_ok=True)
         one.log.write_text(f"lottery: {error}\n")
         one.process, one.begun = SimpleNamespace(returncode=code), time.monotonic()
@@ -119,15 +126,15 @@ def test_a_run_goes_on_with_the_threads_that_it_was_begun_with(monkeypatch, tmp_
 
 
 def test_the_cores_are_dealt_out(monkeypatch, tmp_path):
-    monkeypatch.setattr(pool, "cores", lambda: 8)
+    monkeypatch.setattr(local_place, "cores", lambda: 8)
     found = pooled(monkeypatch, tmp_path, threads=None, workers=3)
-    assert (found.slots.jobs, found.jobs[0].threads) == (3, 2)
-    assert pooled(monkeypatch, tmp_path, threads=2, workers="auto").slots.jobs == 4
+    assert (found.place.slots.jobs, found.jobs[0].threads) == (3, 2)
+    assert pooled(monkeypatch, tmp_path, threads=2, workers="auto").place.slots.jobs == 4
 
 
 def test_jobs_that_ask_for_different_machines_are_refused(monkeypatch, tmp_path):
     with pytest.raises(UsageError, match="host.workers: the jobs of a sweep share one"):
-        Pool([job(0, workers=2).composed, job(1, workers=3).composed], "", Sweep())
+        pooled(monkeypatch, tmp_path, job(0, workers=2).composed, job(1, workers=3).composed)
 
 
 def test_the_screen_takes_its_lines_away_before_one_that_stays(capsys):
@@ -151,7 +158,7 @@ def test_a_pool_that_is_ended_leaves_no_orphan_and_goes_on(tiny, tmp_path, shell
             time.sleep(0.1)
         time.sleep(0.3)
         children = children_of(parent.pid)
-        assert len(children) == 2
+        assert len(children) == 3
         parent.send_signal(getattr(signal, name))
         out, _ = parent.communicate(timeout=120)
     assert parent.returncode == {"SIGINT": 130, "SIGTERM": 143, "SIGUSR1": 75, "SIGKILL": -9}[name], out
@@ -194,8 +201,10 @@ def test_a_job_that_always_dies_is_tried_three_times_and_disturbs_no_other(tiny,
 
 
 def children_of(pid):
+    """Return the processes below the one of a pool: what is forked from, and its children."""
     found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
-    return [int(word) for word in found.stdout.split() if alive(int(word))]
+    near = [int(word) for word in found.stdout.split() if alive(int(word))]
+    return near + [each for one in near for each in children_of(one)]
 
 
 def alive(pid):
@@ -225,10 +234,18 @@ def test_python_runs_a_sweep_with_workers_too(tiny, lottery, monkeypatch):
 
 def test_a_job_without_a_share_of_a_gpu_sees_none(monkeypatch, tmp_path):
     seen = []
-    monkeypatch.setattr("subprocess.Popen", lambda words, env, **more: seen.append(env))
-    one = job()
-    one.log = tmp_path / "0.log"
-    one.start("lottery run -m", hidden=True)
-    one.slot = Slot(("1", "3"), 1.0)
-    one.start("lottery run -m")
+    monkeypatch.setattr(local_place, "CAN_FORK", False)
+    monkeypatch.setattr("subprocess.Popen", lambda words, env, **more: seen.append(env) or Mock())
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,3")
+    for share, slot in ((0.0, Slot()), (2.0, Slot(("1", "3"), 1.0))):
+        place = local_place.LocalPlace(job(device="cuda", gpus_per_job=share).composed.settings["host"])
+        place.start(["run"], {}, 1, slot, tmp_path / "0.log")
     assert [env["CUDA_VISIBLE_DEVICES"] for env in seen] == ["", "1,3"]
+
+
+@pytest.mark.slow
+def test_where_nothing_can_be_forked_a_job_is_started_as_a_shell_would(tiny, lottery, monkeypatch, tmp_path, capfd):
+    monkeypatch.setattr(local_place, "CAN_FORK", False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert lottery("run", "-m", *tiny, "replicate=0,1", "levels=0", "workers=2") == 0
+    assert "2 of 2 runs done" in capfd.readouterr().out

@@ -10,10 +10,9 @@ import pytest
 
 from lottery.config.compose import compose_each
 from lottery.experiment.jobs import Jobs
-from lottery.experiment.launch import Ran
 from lottery.progress import bars, sweep
 from lottery.progress.bars import Progress, title, words_of
-from lottery.progress.sweep import Sweep, clock
+from lottery.progress.sweep import Ran, Sweep, clock
 from lottery.terms.metric import ACCURACY
 
 
