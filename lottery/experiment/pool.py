@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,13 +92,25 @@ class Pool:
         self.waiting.append(job)
         return job
 
-    def run(self) -> None:
-        """Run all jobs; raises Stopped after a signal, once every process has ended."""
+    def run(
+        self,
+        more: Callable[[], object] = lambda: None,
+        over: Callable[[Job], object] = lambda job: None,
+    ) -> None:
+        """Run all jobs; raises Stopped after a signal, once every process has ended.
+
+        `more` is called when one more could start, and may add some; `over` when one came to its
+        end, good or bad, and is not tried again.
+        """
         self.waiting = in_order(self.waiting)
-        while self.waiting or self.running:
+        while True:
             self.pass_on(self.running)
             if self.passed or self.full:
                 self.waiting.clear()
+            elif not self.waiting and self.place.slots.free:
+                more()
+            if not self.waiting and not self.running:
+                break
             for job in self.startable():
                 self.waiting.remove(job)
                 job.start(self.place, self.typed)
@@ -107,6 +119,8 @@ class Pool:
                 self.running.remove(job)
                 if self.ended(job):
                     self.waiting.append(job)
+                else:
+                    over(job)
             self.screen.update()
             self.place.wait(TICK)
         if self.passed:

@@ -34,12 +34,17 @@ class Slots:
     taken: dict[str, float] = field(default_factory=dict)
     held: list[Slot] = field(default_factory=list)
 
+    @property
+    def free(self) -> bool:
+        """Whether there may be one for another job."""
+        return len(self.held) < self.jobs
+
     def take(self, alone: bool = False) -> Slot | None:
         """Return what the next job is to have, of the emptiest device; None while none fits.
 
         `alone` is for a job that is to share its device with no other.
         """
-        if len(self.held) >= self.jobs:
+        if not self.free:
             return None
         slot = Slot()
         if self.devices and self.share:

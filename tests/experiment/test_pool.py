@@ -249,3 +249,15 @@ def test_where_nothing_can_be_forked_a_job_is_started_as_a_shell_would(tiny, lot
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     assert lottery("run", "-m", *tiny, "replicate=0,1", "levels=0", "workers=2") == 0
     assert "2 of 2 runs done" in capfd.readouterr().out
+
+
+def test_jobs_may_be_added_by_what_came_of_others(monkeypatch, tmp_path):
+    """As a search does: a job is asked for when there is room for it, and told of when it is over."""
+    codes = [0, -9, 0, 6]  # of the processes, as they are started
+    found = pooled(monkeypatch, tmp_path, workers=1, retries=1)
+    monkeypatch.setattr(found, "logs", tmp_path)
+    monkeypatch.setattr(pool, "PAUSES", (0.0,))
+    monkeypatch.setattr(found.place, "start", lambda *words: SimpleNamespace(returncode=(code := codes.pop(0)), poll=lambda: code))
+    third, over = [job(2, workers=1).composed], []
+    found.run(lambda: third and found.add(third.pop()), lambda one: over.append((one.composed.number, one.code)))
+    assert over == [(0, 0), (1, 0), (2, 6)] and not codes
