@@ -258,6 +258,6 @@ def test_jobs_may_be_added_by_what_came_of_others(monkeypatch, tmp_path):
     monkeypatch.setattr(found, "logs", tmp_path)
     monkeypatch.setattr(pool, "PAUSES", (0.0,))
     monkeypatch.setattr(found.place, "start", lambda *words: SimpleNamespace(returncode=(code := codes.pop(0)), poll=lambda: code))
-    third, over = [job(2, workers=1).composed], []
+    third, over = [job(2, workers=1, retries=1).composed], []
     found.run(lambda: third and found.add(third.pop()), lambda one: over.append((one.composed.number, one.code)))
     assert over == [(0, 0), (1, 0), (2, 6)] and not codes
