@@ -234,7 +234,7 @@ def complete(rest: list[str]) -> int:
 
         print("\n".join(plot.complete("" if line.endswith(" ") else words[-1], words)))
         return 0
-    if asking and words[1] not in ("run", "plan"):
+    if asking and words[1] not in ("run", "plan", "submit"):
         if words[1] in commands():
             from lottery.results import completing
 

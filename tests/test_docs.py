@@ -8,10 +8,8 @@ import os
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +26,7 @@ PAGES = sorted(ROOT.glob("docs/*.md")) + [ROOT / "README.md"]
 INDEX = ROOT / "docs" / "README.md"
 BIN = Path(sys.executable).parent
 PLAIN = re.compile(r"[\w.,=/:\[\]{}+@ -]*")  # a line that means the same with and without a shell
-SHELL = {"pip", "python", "git", "source", "eval", "scripts/run", "scripts/test", "sbatch", "ssh",
+SHELL = {"pip", "python", "git", "source", "eval", "scripts/run", "scripts/test", "sbatch", "ssh", "squeue", "scancel", "kubectl",
          "wait", "tensorboard", "wandb"}  # fmt: skip
 FENCE = re.compile(r"^(?:<!-- (?P<note>[^\n]*?) -->\n)?```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.M | re.S)
 
@@ -141,7 +139,7 @@ def taken(command, path):
     module = importlib.import_module(f"lottery.commands.{command}")
     groups = {p.parent.relative_to(build.conf_dir()).as_posix() for p in build.conf_dir().glob("*/**/*.yaml")}
     overrides = groups | {f.name for f in dataclasses.fields(Config)}
-    if command in ("run", "plan", "import"):
+    if command in ("run", "plan", "submit", "import"):
         return overrides | {*getattr(module, "KNOWN", ())} | ({"time", "layers", "format"} if command == "plan" else set())
     figures = [p.read_text() for p in build.conf_dir().glob("figure/*.yaml")]
     figures += [block.text for block in blocks(path) if block.kind == "yaml"]
@@ -163,8 +161,8 @@ def test_what_is_not_run_would_compose(path, block, composed):
         for script in re.findall(r"(?:^| )(scripts/\w+(?:\.py)?)", line):
             assert (ROOT / script).exists(), f"{path}:{block.line}: {script}"
     for words in lotteries(block) if block.kind == "bash" else ():
-        if words[:1] == ["run"] or words[:1] == ["plan"]:
-            composed(words[1:])
+        if words[:1] in (["run"], ["plan"], ["submit"]):
+            composed([w for w in words[1:] if not w.startswith(("slurm.", "kubernetes.", "--print"))])
 
 
 @pytest.fixture
@@ -325,29 +323,6 @@ def perform(block, path, folder, lottery, namespace, alone):
 
 # A package that a page makes is installed beside this environment, which stays as it is.
 INSTALL = r"pip install -q --no-deps --no-index --no-build-isolation --target site ./\2\nexport PYTHONPATH=$PWD/site"
-
-
-LATE = 300  # seconds in which a command has begun, and has ended, on any machine
-
-
-@pytest.mark.slow
-def test_the_batch_script_is_put_back_into_the_queue(tmp_path):
-    """USR1 goes to the script alone, as the cluster sends it; a stand-in for scontrol takes notes."""
-    (script,) = [b.text for b in blocks(ROOT / "docs" / "clusters.md") if b.says("file") == "tickets.sh"]
-    (tmp_path / "tickets.sh").write_text(script)
-    (tmp_path / "scontrol").write_text('#!/bin/sh\necho "$@" >requeued\n')
-    (tmp_path / "scontrol").chmod(0o755)
-    env = {"PATH": f"{tmp_path}{os.pathsep}{BIN}{os.pathsep}{os.environ['PATH']}", "LENGTH": "9999ep"}
-    env |= {"SLURM_ARRAY_TASK_ID": "0", "SLURM_JOB_ID": "17", "SLURM_CPUS_PER_TASK": "1"}
-    with subprocess.Popen(["bash", "tickets.sh"], cwd=tmp_path, env=os.environ | env) as job:
-        late = time.monotonic() + LATE
-        while not list(tmp_path.glob("outputs/*/*/replicate_0/run.json")):
-            assert job.poll() is None
-            assert time.monotonic() < late
-            time.sleep(0.05)
-        job.send_signal(signal.SIGUSR1)
-        assert job.wait(LATE) == 75
-    assert (tmp_path / "requeued").read_text() == "requeue 17\n"
 
 
 def missing(shown, printed):

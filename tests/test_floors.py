@@ -12,7 +12,7 @@ FLOORS = [  # from the ground up; of one floor's folders the right one may impor
     "config tasks nets pruning progress",
     "training results",
     "experiment",
-    "planning exchange upkeep",
+    "planning exchange queues upkeep",
     "components",
     "commands < cli",
 ]

@@ -36,6 +36,7 @@ STARTERS = {
     ("experiment/local_place.py", "start"),  # a run of a sweep, by the ordinary command
     ("machine/nursery.py", "__init__"),  # what runs of a sweep are forked from
     ("machine/slots.py", "devices_here"),  # which GPUs there are, where no driver's folder says it
+    ("queues/handing.py", "ask"),  # sbatch, scontrol, squeue and scancel
     ("config/sources.py", "refuse_broken"),  # whether a plugin that was typed can be imported
 }
 

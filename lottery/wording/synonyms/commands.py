@@ -8,6 +8,7 @@ ALIASES = {
     "ls": "list dir runs experiments jobs all show_all list_runs results_list",
     "plan": "dry_run",
     "diff": "cmp compare_two",
+    "submit": "sbatch slurm qsub bsub enqueue",
 }
 COMMANDS: dict[str, Answer] = {  # {rest} is what stood behind, {run} that or RUN
     "resume continue restart go_on retry requeue": (
