@@ -24,16 +24,17 @@ from lottery.queues.settings import listed, read, split
 if TYPE_CHECKING:
     from lottery.experiment.single import Single
 
-QUEUES = ("slurm",)
+QUEUES = ("slurm", "kubernetes")
 KNOWN: dict[str, str] = {}  # options besides settings
 
 
 def main(arguments: list[str]) -> int:
     """Hand in the config that the overrides describe, or each of a sweep; return the exit code."""
-    from lottery.queues import slurm
+    from lottery.queues import kubernetes, slurm
 
     if "-h" in arguments or "--help" in arguments:
-        print(f"{__doc__}\n{listed('slurm', slurm.KNOWN)}")
+        both = [listed("slurm", slurm.KNOWN), listed("kubernetes", kubernetes.KNOWN)]
+        print("\n\n".join([(__doc__ or "").rstrip(), *both]))
         return 0
     shown = [word for word in arguments if word.partition("=")[0] == "--print"]
     asked, own = split([word for word in arguments if word not in shown], QUEUES)
@@ -41,10 +42,20 @@ def main(arguments: list[str]) -> int:
     kind = (shown[-1].partition("=")[2] or "slurm") if shown else "slurm"
     if kind not in QUEUES:
         raise UsageError(f"submit: --print={kind} is none of {', '.join(QUEUES)}")
-    settings = read("slurm", own["slurm"], slurm.KNOWN)
-    slurm.further(settings["extra"])
+    other = next(name for name in QUEUES if name != kind)
+    if own[other]:
+        raise UsageError(
+            f"submit: {own[other][0]} is for --print={other}; take it out, or type --print={other}"
+        )
+    known = slurm.KNOWN if kind == "slurm" else kubernetes.KNOWN
+    settings = read(kind, own[kind], known)
+    if kind == "slurm":
+        slurm.further(settings["extra"])
     jobs = taken(asked, words)
     if not jobs:
+        return 0
+    if kind == "kubernetes":
+        print(kubernetes.manifest(settings, jobs), end="")
         return 0
     return queue(settings, jobs, bool(shown))
 
