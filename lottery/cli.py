@@ -99,8 +99,6 @@ def answered(arguments: list[str], verbose: bool) -> int:
     try:
         with terminable():
             return dispatch(arguments)
-    except LotteryError as error:
-        code, text, trace = error.code, str(error), traceback.format_exc()
     except KeyboardInterrupt:
         code, text, trace = INTERRUPTED, "interrupted", traceback.format_exc()
     except Terminated as error:
@@ -120,7 +118,9 @@ def say(text: str) -> None:
 
 
 def last_words(error: Exception) -> tuple[int, str]:
-    """Return exit code and line for an error that nobody has put into words."""
+    """Return exit code and line for an error."""
+    if isinstance(error, LotteryError) and error.__cause__ is None:
+        return error.code, str(error)
     from lottery.config.blame import in_words
 
     if isinstance(told := in_words(error), LotteryError):

@@ -6,7 +6,9 @@ import contextlib
 import errno
 import functools
 import inspect
+import os
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from numbers import Real
 from typing import Any
@@ -60,6 +62,9 @@ HOMELESS = (
 
 
 GONE = re.compile(r"No module named '(lottery\.[.\w]+)'|cannot import name '(\w+)' from 'lottery\b")
+NAMED = re.compile(r", line \d+|\.py:\d+")  # of an error that says where it was raised
+REMOTE = "Original Traceback"  # of a process of torch's data loader, in the text of its error
+ELSEWHERE = re.compile(r'File "([^"]+)", line (\d+), in (\S+)')
 RENAMED = {  # folders of ours that are called otherwise now
     "pixels": "tasks.images", "watching": "progress", "looking": "results", "foresight": "planning",
 }  # fmt: skip
@@ -72,38 +77,72 @@ class ExitError(UsageError, RuntimeError):
 def in_words(error: Exception) -> Exception:
     """Return a UsageError, with file and line, for an error in a component of somebody else's.
 
-    One for memory that does not suffice, too, and for a ~ that stands for nothing. Any other is
-    returned as it is: errors of ours and of the disk, and bugs.
+    One for memory that does not suffice, too, and for a ~ that stands for nothing. One of ours that
+    says what somebody else's code raised is given the file and the line of that. Any other is
+    returned as it is: errors of the disk, and bugs.
     """
     homeless = isinstance(error, RuntimeError) and "home directory" in str(error)  # of pathlib
     if homeless or lacks_memory(error):
         told = UsageError(HOMELESS if homeless else MEMORY)
         told.__cause__ = error
         return told
-    ours = isinstance(error, LotteryError)
-    if ours or (isinstance(error, OSError) and error.errno in DISK):
+    if isinstance(error, LotteryError):
+        return placed(error)
+    if isinstance(error, OSError) and error.errno in DISK:
         return error
-    theirs = {
-        each.module.partition(".")[0]
-        for each in packages.readable()
-        if each.group.startswith("lottery.")
-    }
-    found, trace = None, error.__traceback__
-    while trace is not None:
-        if str(trace.tb_frame.f_globals.get("__name__")).partition(".")[0] in theirs:
-            found = trace
-        trace = trace.tb_next
-    if found is None:
+    if (there := whence(error)) is None:
         return error
-    code = found.tb_frame.f_code
-    told = UsageError(
-        f"{near(code.co_filename)}, line {found.tb_lineno}, in {code.co_name}: {said(error)}"
-    )
+    told = UsageError(f"{there}: {said(error)}")
     told.__cause__ = error
     return told
 
 
-def lacks_memory(error: Exception) -> bool:
+def placed(error: LotteryError) -> LotteryError:
+    """Add to an error of ours where somebody else's code raised what it is about, in place."""
+    cause = error.__cause__
+    while cause is not None and not NAMED.search(str(error)):
+        if not isinstance(cause, LotteryError) and (there := whence(cause)):
+            error.args = (f"{error} ({there}: {type(cause).__name__})", *error.args[1:])
+        cause = cause.__cause__
+    return error
+
+
+def reason(error: Exception) -> str:
+    """Return in a line why a look at somebody else's net or board failed, and where."""
+    there = whence(error)
+    first = next(iter(str(error).splitlines()), type(error).__name__)
+    return f"{there}: {said(error)}" if there else first
+
+
+def whence(error: BaseException) -> str | None:
+    """Return where in somebody else's package an error was raised; None where in none."""
+    theirs = {
+        each.module.partition(".")[0]
+        for each in packages.readable(tuple(sys.path))
+        if each.group.startswith("lottery.")
+    }
+    found, trace = None, error.__traceback__
+    while trace is not None:
+        frame = trace.tb_frame
+        made = frame.f_code.co_filename.startswith("<")  # by a dataclass, say: no line to look at
+        if not made and str(frame.f_globals.get("__name__")).partition(".")[0] in theirs:
+            found = (frame.f_code.co_filename, trace.tb_lineno, frame.f_code.co_name)
+        trace = trace.tb_next
+    if found is None:
+        return None
+    file, line, name = told_elsewhere(error) or found
+    return f"{near(file)}, line {line}, in {name}"
+
+
+def told_elsewhere(error: BaseException) -> tuple[str, int, str] | None:
+    """Return file, line and function of what torch's data loader says of another process."""
+    torch = f"{os.sep}torch{os.sep}"
+    places = ELSEWHERE.findall(str(error)) if REMOTE in str(error) else []
+    own = [(file, int(line), name) for file, line, name in places if torch not in file]
+    return own[-1] if own else None
+
+
+def lacks_memory(error: BaseException) -> bool:
     """Say whether an error is that of Python or of torch for memory that is not to be had."""
     kind = {each.__name__ for each in type(error).__mro__}
     return bool(kind & {"MemoryError", "OutOfMemoryError"}) or "DefaultCPUAllocator" in str(error)
@@ -111,7 +150,10 @@ def lacks_memory(error: Exception) -> bool:
 
 def said(error: BaseException) -> str:
     """Return an error on one line, its kind in front; where it is of ours that is elsewhere now."""
-    line = ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
+    lines = str(error).splitlines()
+    if REMOTE in str(error):  # of another process, whose error ends the text
+        return lines[-1]
+    line = ": ".join([type(error).__name__, *lines[:1]])
     gone = GONE.search(line) if isinstance(error, ImportError) else None
     there = whereabouts((gone[1] or gone[2]).rpartition(".")[2]) if gone else []
     return f"{line}; it is in {' or '.join(there)}" if there else line

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lottery.config import blame
 from lottery.config.bind import bind
 from lottery.config.identity import flat, identity
 from lottery.progress.boards import About, Board, numbers
@@ -75,6 +76,7 @@ class Logbook:
         except Exception as error:  # noqa: BLE001 (a network or a disk that is away, of any package)
             self.boards.pop(name, None)
             why = " ".join(str(error).split())[:300] or type(error).__name__
+            why = f"{where}: {why}" if (where := blame.whence(error)) else why
             self.warn(f"log: {name} has failed and is left out from here on ({why})")
 
     def close(self) -> None:

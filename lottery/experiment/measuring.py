@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from lottery.config import blame
 from lottery.errors import LotteryError
 from lottery.experiment.cost import masked as under
 from lottery.experiment.level import Level
@@ -67,7 +68,9 @@ def attempt(make: Callable[[], T]) -> T | str:
     except LotteryError as error:
         return str(error).removeprefix("compact: ").removeprefix("prune: ").partition("; ")[0]
     except Exception as error:  # noqa: BLE001
-        return f"this net does not let it be done ({type(error).__name__}: {first_line(error)})"
+        told = f"{type(error).__name__}: {first_line(error)}"
+        where = blame.whence(error)
+        return f"this net does not let it be done ({f'{where}: ' * bool(where)}{told})"
 
 
 def compacted(level: Level, masked: nn.Module) -> nn.Module | str:

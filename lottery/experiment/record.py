@@ -14,8 +14,9 @@ from typing import Any
 
 import torch
 
+from lottery.config.blame import in_words
 from lottery.config.packages import of_options
-from lottery.errors import DiskError, LotteryError
+from lottery.errors import REQUEUE, DiskError, LotteryError
 from lottery.experiment.run import LockedRun, Run
 from lottery.machine.environment import differences, fingerprint
 from lottery.machine.version import __version__
@@ -76,14 +77,16 @@ def on_record(
     try:
         yield
         record["state"] = before.get("state", "done") if follow else "done"
-    except LotteryError as error:
-        record |= {"state": "stopped" if error.code >= 75 else "failed", "error": str(error)}
-        raise
     except (KeyboardInterrupt, GeneratorExit):  # the latter: between `with` and body
         record |= {"state": "stopped", "error": "interrupted at once, by a second signal"}
         raise
     except BaseException as error:
-        record |= {"state": "failed", "error": f"{type(error).__name__}: {error}"}
+        told = in_words(error) if isinstance(error, Exception) else error
+        if isinstance(told, LotteryError):
+            record["state"] = "stopped" if told.code >= REQUEUE else "failed"
+            record["error"] = str(told)
+        else:
+            record |= {"state": "failed", "error": f"{type(error).__name__}: {error}"}
         raise
     finally:
         run.watch.close()

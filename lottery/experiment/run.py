@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from lottery.config import blame
 from lottery.errors import LotteryError, UsageError
 from lottery.experiment.settled import First, Settled
 from lottery.nets.counting import Forward, forward, unknown
@@ -136,8 +137,8 @@ class Run:
         try:
             return forward(model, self.task)
         except Exception as error:  # noqa: BLE001 (no count is worth a trained level)
-            reason = next(iter(str(error).splitlines()), "")
-            self.watch.warn(f"what this net costs is not known: it cannot be counted ({reason})")
+            why = blame.reason(error)
+            self.watch.warn(f"what this net costs is not known: it cannot be counted ({why})")
             return unknown(model)
 
     @property

@@ -57,7 +57,8 @@ def check_metrics(metrics: object, head: str) -> None:
 
 def check_prepared(task: object, dataset: str) -> None:
     """Raise UsageError unless a task on a device says how many steps an epoch has."""
-    number = getattr(task, "steps_per_epoch", None)
+    known = inspect.getattr_static(task, "steps_per_epoch", None) is not None
+    number = task.steps_per_epoch if known else None  # type: ignore[attr-defined]
     if not isinstance(number, Integral) or number < 1:
         told = "no task" if task is None else f"a task whose steps_per_epoch is {number!r:.40}"
         raise UsageError(

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from lottery.config import blame
 from lottery.errors import UsageError
 from lottery.terms.copying import copied
 from lottery.terms.mask import Mask
@@ -41,8 +42,8 @@ def layer_report(
     try:
         found = effective(model, task, mask)
     except Exception as error:  # noqa: BLE001 (a trained level is worth more than what is seen of it)
-        reason = next(iter(str(error).splitlines()), "")
-        warn(f"effective weights are not known: this net cannot be followed ({reason})")
+        why = blame.reason(error)
+        warn(f"effective weights are not known: this net cannot be followed ({why})")
     own = layers(model)
     return {
         name: flow(own[name], keep.cpu(), found[name]) | movement(keep, before[name], after[name])

@@ -1,5 +1,7 @@
 """Start a training: its net, its optimizer, at the state that a ticket names."""
 
+import traceback
+
 import torch
 from torch import nn
 
@@ -88,13 +90,19 @@ def build(parts: Parts, task: Task, seed: int = 0) -> nn.Module:
         with seeds.drawing(seed):
             return taken(parts.model(task), task)
     except AttributeError as error:
-        if error.obj is not task:
+        if error.obj is not task or own_code(error, task):
             raise
         wanted = WANTED.get(str(error.name), error.name)
         raise UsageError(
             f"model={parts.model_settings['name']} asks for {wanted}, "
             f"and this dataset has {task.world}; choose a model of {task.world}"
         ) from error
+
+
+def own_code(error: Exception, task: Task) -> bool:
+    """Say whether an error was raised in the code of a task itself."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return [frame.f_locals.get("self") for frame, _ in frames][-1] is task
 
 
 def state_of(model: nn.Module, task: Task) -> State:

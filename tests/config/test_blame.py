@@ -182,6 +182,105 @@ def test_python_and_notebooks_see_one_line(parts, tiny, tmp_path, monkeypatch):
     assert len("".join(traceback.format_exception(caught.value)).splitlines()) < 30
 
 
+FOLDERS = {  # kind -> where its yaml lies, and how one is chosen
+    "model": ("model", "model=raises"), "dataset": ("dataset", "dataset=raises"),
+    "structure": ("prune/structure", "prune/structure=raises"),
+    "allocation": ("prune/allocation", "prune/allocation=raises"),
+    "update": ("prune/update", "prune/update=raises"), "schedule": ("schedule", "schedule=raises"),
+    "rewind": ("rewind", "rewind=raises"), "start": ("start", "start=raises"),
+    "optimizer": ("train/optimizer", "train/optimizer=raises"), "lr": ("train/lr", "train/lr=raises"),
+    "branch": ("branch", "branch=[raises]"), "log": ("log", "log=[raises]"), "criterion": ("prune", "prune=raises"),
+    "figure": ("figure", ""),
+}  # fmt: skip
+
+
+@pytest.fixture
+def raising(tmp_path, monkeypatch):
+    """Install a package whose components of every kind raise what is asked for."""
+    site, about = tmp_path / "site", tmp_path / "site" / "own_raising-1.0.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: own_raising\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("".join(f"[lottery.{kind}]\nraises = own_raising:raises\n" for kind in FOLDERS))
+    for kind, (folder, _) in FOLDERS.items():
+        path = tmp_path / "conf" / folder / "raises.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        place = {"branch": "# @package branches.raises\n", "log": "# @package loggers.raises\n"}.get(kind, "")
+        path.write_text(f"{place}name: raises\n")
+    row = (build.conf_dir() / "prune" / "magnitude_init.yaml").read_text()
+    (tmp_path / "conf" / "prune" / "raises.yaml").write_text(row.replace("name: magnitude", "name: raises"))
+    monkeypatch.syspath_prepend(site)
+
+    def call(error):
+        text = f"def raises(*given, lr: float = 0.1):\n    raise {error}('it broke\\nand more')\n"
+        (site / "own_raising.py").write_text(text)
+
+    yield call
+    sys.modules.pop("own_raising", None)
+
+
+QUICK = ("criterion", "lr", "rewind")
+KINDS = [k if k in QUICK else pytest.param(k, marks=pytest.mark.slow) for k in FOLDERS if k != "figure"]
+
+
+@pytest.mark.parametrize("error", ["ValueError", pytest.param("AttributeError", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_component_raises_names_its_line(raising, lottery, tiny, capsys, tmp_path, kind, error):
+    raising(error)
+    word = FOLDERS[kind][1]
+    group = word.partition("=")[0]
+    own = [w for w in tiny if not (group in ("model", "dataset") and w.startswith(group))]
+    own += ["train=digits", "train.length=1ep"] if kind == "dataset" else []
+    assert lottery("run", "--config-dir", tmp_path / "conf", *own, word) == 2
+    line = capsys.readouterr().err
+    assert line.count("\n") == 1 and "own_raising.py, line 2, in raises" in line, line
+    assert "it broke" in line and error in line
+
+
+def test_what_a_figure_raises_names_its_line(raising, lottery, fabricate, capsys, tmp_path):
+    raising("ValueError")
+    with (tmp_path / "site" / "own_raising-1.0.dist-info" / "entry_points.txt").open("a") as file:
+        file.write("[lottery.conf]\nown = own_raised\n")
+    (tmp_path / "site" / "own_raised").mkdir()
+    (tmp_path / "conf").rename(tmp_path / "site" / "own_raised" / "conf")
+    fabricate()
+    assert lottery("plot", "figure=raises") == 2
+    assert "own_raising.py, line 2, in raises: ValueError: it broke" in capsys.readouterr().err
+
+
+READER = '''
+from torch.utils.data import DataLoader, Dataset
+
+
+class Broken(Dataset):
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        raise LookupError("no such row")  # the reader breaks
+
+
+def reads(root):
+    return next(iter(DataLoader(Broken(), num_workers=1)))
+'''
+
+
+def test_what_a_process_that_reads_raises_names_its_line(tmp_path, monkeypatch):
+    from lottery.config import blame
+
+    about = tmp_path / "own_reader-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: own_reader\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[lottery.dataset]\nreads = own_reader:reads\n")
+    (tmp_path / "own_reader.py").write_text(READER)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(LookupError) as error:
+        importlib.import_module("own_reader").reads(None)
+    told = str(blame.in_words(error.value))
+    line = 1 + READER.splitlines().index('        raise LookupError("no such row")  # the reader breaks')
+    assert told.endswith(f"own_reader.py, line {line}, in __getitem__: LookupError: no such row")
+    del sys.modules["own_reader"]
+
+
 @pytest.mark.parametrize("kind", ["structure", "update", "lr", "branch", "figure", "log", "rewind", "dataset"])
 def test_what_a_component_returns_is_looked_at(kind):
     from lottery.config import blame

@@ -1,6 +1,7 @@
 """Tasks as people bring them, with a fault: a line that names it, and no level that lies."""
 
 import csv
+import itertools
 import json
 import math
 
@@ -57,6 +58,52 @@ def test_a_task_with_a_fault_is_told_in_a_line(foreign, monkeypatch, fault):
     said = foreign.said("run", *foreign.words("rows", "levels=1"), code=2).splitlines()
     (told,) = [each for each in said if "warning: Converting" not in each]
     assert line in told and told.startswith("lottery: dataset"), told
+
+
+def broken(name, error):
+    """Return a function of the world's own file that raises, named `name`."""
+    made = {}
+    text = f"def {name}(self, *given, **more):\n    raise {error}('it broke')\n"
+    exec(compile(text, worlds.__file__, "exec"), worlds.__dict__, made)
+    return made[name]
+
+
+RAISING = ("prepare", "batches", "loss", "evaluate", "scoring_batches", "count", "weight", "cut", "inputs", "example",
+           "size", "steps_per_epoch", "metrics", "chance")  # fmt: skip
+PROPERTIES = ("steps_per_epoch", "metrics", "chance")
+
+
+QUICK = (("loss", "RuntimeError"), ("evaluate", "ValueError"), ("scoring_batches", "ValueError"), ("steps_per_epoch", "AttributeError"))
+
+
+@pytest.mark.parametrize(("name", "error"), [
+    each if each in QUICK else pytest.param(*each, marks=pytest.mark.slow)
+    for each in itertools.product(RAISING, ("ValueError", "RuntimeError", "AttributeError"))
+])  # fmt: skip
+def test_what_a_task_raises_names_its_line(foreign, monkeypatch, name, error):
+    found = broken(name, error)
+    monkeypatch.setattr(worlds.Rows, name, property(found) if name in PROPERTIES else found)
+    words = foreign.words("rows", "levels=1", "prune=snip", "prune.criterion.per_class=0")
+    line = foreign.said("run", *words, code=2)
+    assert f"worlds/foreign.py, line 2, in {name}: {error}" in line.replace("it broke (", "").replace("))", ")"), line
+    assert "it broke" in line and line.count("\n") == 1
+
+
+def test_what_a_task_raises_is_on_record(foreign, monkeypatch):
+    monkeypatch.setattr(worlds.Rows, "evaluate", broken("evaluate", "ValueError"))
+    foreign.said("run", *foreign.words("rows"), code=2)
+    (path,) = foreign.outputs.glob("*/*/replicate_0/run.json")
+    record = json.loads(path.read_text())
+    assert record["state"] == "failed" and "foreign.py, line 2, in evaluate: ValueError: it broke" in record["error"]
+
+
+def test_a_property_that_lacks_something_is_no_model_that_asks_for_it(foreign, monkeypatch):
+    monkeypatch.setattr(worlds, "row_net", lambda task, *, width: nn.Linear(task.wide, width))
+    made = {}
+    exec(compile("def wide(self):\n    return self.missing\n", worlds.__file__, "exec"), worlds.__dict__, made)
+    monkeypatch.setattr(worlds.Rows, "wide", property(made["wide"]), raising=False)
+    line = foreign.said("run", *foreign.words("rows"), code=2)
+    assert "foreign.py, line 2, in wide: AttributeError" in line and "'missing'" in line
 
 
 def test_a_memory_of_numbers_is_told_in_a_line(foreign, monkeypatch):
