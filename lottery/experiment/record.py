@@ -19,6 +19,7 @@ from lottery.config.packages import of_options
 from lottery.errors import REQUEUE, DiskError, LotteryError
 from lottery.experiment.run import LockedRun, Run
 from lottery.machine.environment import differences, fingerprint
+from lottery.machine.parents import LOG
 from lottery.machine.version import __version__
 from lottery.storage import disk, records
 from lottery.storage.records import RUN, signed
@@ -149,6 +150,7 @@ def origin(device: torch.device) -> dict[str, Any]:
         "device": str(device),
         "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
         "threads": torch.get_num_threads(),
+        "log": os.environ.get(LOG),
     }
 
 

@@ -13,7 +13,7 @@ from typing import IO, Any
 from lottery.config.composed import Composed
 from lottery.errors import LotteryError
 from lottery.experiment.place import Place, Process
-from lottery.machine.parents import COMMAND
+from lottery.machine.parents import COMMAND, LOG
 from lottery.machine.slots import Slot
 from lottery.progress.sweep import clock
 from lottery.storage import disk
@@ -51,7 +51,9 @@ class Job:
         words = ["run", *self.composed.words, *own]
         disk.make_folder(self.log.parent)
         with open(self.log, "ab" if self.tries else "wb"):  # a log is of this command alone
-            self.process = place.start(words, {COMMAND: typed}, self.threads, self.slot, self.log)
+            own_log = "/".join(self.log.parts[-3:])  # .sweeps/ID/NUMBER.log
+            more = {COMMAND: typed, LOG: own_log}
+            self.process = place.start(words, more, self.threads, self.slot, self.log)
         self.begun = time.monotonic()
 
     def at(self, sign: Mapping[str, Any]) -> str:

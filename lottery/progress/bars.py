@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tqdm import tqdm
 
-from lottery.progress.pulse import Pulse
+from lottery.progress.pulse import Pulse, thinned
 from lottery.progress.sweep import Sweep, clock
 from lottery.storage.warned import Warned, warned
 from lottery.terms.metric import ACCURACY, Metric
@@ -59,6 +59,7 @@ class Progress:
         self.printed = self.started = 0.0
         self.begun = 0
         self.newest: Row = {}
+        self.rows: Sequence[Row] = ()  # of the level's curve so far
         self.announced = False  # whether people know of which job of a sweep they see the levels
 
     def level(self, index: int, density: float, later: int, branch: str = "") -> None:
@@ -70,7 +71,7 @@ class Progress:
         """Start or go on with the level's steps."""
         self.done = self.begun = done
         self.total, self.task = total, task
-        self.newest = {}
+        self.newest, self.rows = {}, ()
         self.started = self.printed = time.monotonic()
         if self.style == "lines" and self.sweep is not None and not self.announced:
             self.say(f"{self.sweep.news(None)}; now {self.sweep.job}")
@@ -110,6 +111,7 @@ class Progress:
     def row(self, curve: Sequence[Row]) -> None:
         """Show the newest row of a curve."""
         row = self.newest = curve[-1]
+        self.rows = curve
         clock = time.monotonic()
         for follower in self.followers:
             follower.curve(self.index, self.branch, curve)
@@ -182,6 +184,7 @@ class Progress:
             "steps": self.total,
             "left": self.left(),
             "row": self.newest,
+            "curve": measured(self.rows, self.task.metrics[0]),
         }
         pulse.beat(self.place() | told)
 
@@ -273,9 +276,21 @@ def words_of(row: Row, metric: Metric = ACCURACY) -> str:
     return "  ".join(parts_of(row, metric))
 
 
+def measured(rows: Sequence[Row], metric: Metric) -> list[tuple[float, float]]:
+    """Return the steps of a curve and the values of a metric there: of val, else of test."""
+    some = thinned(rows)
+    column = f"{split_of(some[-1], metric)}_{metric.name}" if some else ""
+    return [(row["step"], row[column]) for row in some if "step" in row and column in row]
+
+
+def split_of(row: Row, metric: Metric) -> str:
+    """Return the split that a row of a curve tells people of: val where there is one."""
+    return "val" if f"val_{metric.name}" in row else "test"
+
+
 def parts_of(row: Row, metric: Metric = ACCURACY) -> list[str]:
     """Return what `words_of` does, apart."""
-    split = "val" if f"val_{metric.name}" in row else "test"
+    split = split_of(row, metric)
     words = [f"epoch {row['epoch']:.4g}"] if "epoch" in row else []
     if not math.isnan(row.get("train_loss", math.nan)):
         words.append(f"loss {row['train_loss']:.4f}")

@@ -8,7 +8,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ KINDS: dict[str, Any] = {  # what a sign says
     "host": str,
     "row": dict,  # of the curve, the newest
 }
+POINTS = 120  # of a curve in a sign, at most
 
 
 class Pulse:
@@ -47,10 +48,14 @@ class Pulse:
         return time.monotonic() >= self.next
 
     def beat(self, news: Mapping[str, Any]) -> None:
-        """Write a sign; `news` holds what KINDS lists, `at` and `host` apart."""
+        """Write a sign; `news` holds what KINDS lists, `at` and `host` apart.
+
+        And `curve`, where there is one: the step and what was measured there, a pair each.
+        """
         self.next = time.monotonic() + EVERY
         row = {k: v for k, v in news["row"].items() if math.isfinite(v)}
-        said = {**news, "row": row, "at": time.time(), "host": hostname()}
+        curve = [pair for pair in news.get("curve", ()) if all(map(math.isfinite, pair))]
+        said = {**news, "row": row, "curve": thinned(curve), "at": time.time(), "host": hostname()}
         data = json.dumps(said).encode()
         with contextlib.suppress(OSError):  # a disk that is full fails the run where it matters
             try:
@@ -93,6 +98,23 @@ def read(folder: Path) -> dict[str, Any] | None:
         return None
     elsewhere = said["host"] != hostname() and abs(age(said)) < FRESH
     return said if locked(folder / ".lock") or elsewhere else None
+
+
+def curve(said: Mapping[str, Any]) -> list[tuple[float, float]]:
+    """Return the steps of the level at work and what was measured there; [] for none."""
+    pairs = said.get("curve")
+    try:
+        found = [(float(step), float(value)) for step, value in pairs or ()]
+    except (TypeError, ValueError, OverflowError):
+        return []
+    return [pair for pair in found if all(map(math.isfinite, pair))]
+
+
+def thinned(curve: Sequence[Any], most: int = POINTS) -> list[Any]:
+    """Return at most so many of the points of a curve, spread evenly, both ends among them."""
+    if len(curve) <= most:
+        return list(curve)
+    return [curve[round(at * (len(curve) - 1) / (most - 1))] for at in range(most)]
 
 
 def age(said: Mapping[str, Any]) -> float:

@@ -135,6 +135,27 @@ def narrowed(
 
     Raises UsageError for none, with what there is.
     """
+    asked = understood(facts, word, head, options)
+    found = [(one, one.values(asked.key)) for one in facts]
+    kept = fitting(asked, found)
+    if kept:
+        for one in lost(found, [one for one, _ in kept], asked.key):
+            warnings.warn(
+                f"{printable(one.folder / 'run.json')} is damaged, so that nobody can tell whether "
+                f"{printable(word)} fits; it is left out",
+                stacklevel=2,
+            )
+        return kept
+    raise UsageError(f"{head}no run with {word}; {there_is(asked, facts)}")
+
+
+def understood(
+    facts: Sequence[Facts], word: str, head: str, options: Iterable[str] = ()
+) -> filters.Filter:
+    """Return what a filter means to runs: its key by our own name, its words as they have them.
+
+    Raises UsageError for a key that none of them has.
+    """
     asked = filters.parse(word)
     assert asked is not None  # `is_filter` said so
     if not any(one.values(asked.key) for one in facts):
@@ -144,20 +165,16 @@ def narrowed(
         known = dict.fromkeys(k for one in facts for k in one.keys)
         hint = suggestion(asked.key, [*options, *known])
         raise UsageError(f"{head}no run has '{asked.key}'{hint} (in '{word}')")
-    kept = fitting(asked, found)
-    if not kept:
-        asked = filters.as_written(asked, [v for _, values in found for v in values])
-        kept = fitting(asked, found)
-    if kept:
-        for one in lost(found, [one for one, _ in kept], asked.key):
-            warnings.warn(
-                f"{printable(one.folder / 'run.json')} is damaged, so that nobody can tell whether "
-                f"{printable(word)} fits; it is left out",
-                stacklevel=2,
-            )
-        return kept
-    there = dict.fromkeys(asked.shown(v[0], one.measure(asked.key)) for one, v in found if v)
-    raise UsageError(f"{head}no run with {word}; {asked.key} is {brief(there)}")
+    if fitting(asked, found):
+        return asked
+    return filters.as_written(asked, [v for _, values in found for v in values])
+
+
+def there_is(asked: filters.Filter, facts: Sequence[Facts]) -> str:
+    """Return in a line what values the key of a filter has in runs."""
+    found = [(one, one.values(asked.key)) for one in facts]
+    values = dict.fromkeys(asked.shown(v[0], one.measure(asked.key)) for one, v in found if v)
+    return f"{asked.key} is {brief(values)}"
 
 
 def fitting(

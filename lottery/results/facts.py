@@ -170,9 +170,7 @@ class Facts:
         A lock of another machine may not be seen here; its fresh sign of life tells then.
         """
         said = str(self.record.get("state", "?"))
-        if said != "running" or records.locked(self.folder / ".lock") or pulse.read(self.folder):
-            return said
-        return "killed"
+        return said if said != "running" or at_work(self.folder) else "killed"
 
     def values(self, key: str) -> list[Any]:
         """Return what a key of a filter stands for: a column, an option, a setting; [] for none.
@@ -199,6 +197,11 @@ class Facts:
     def keys(self) -> list[str]:
         """Everything that `values` knows."""
         return [*self.columns, *ALSO, *self.choices, *self.flat]
+
+
+def at_work(folder: Path) -> bool:
+    """Say whether a process is at work on a run: it holds its lock, or leaves signs elsewhere."""
+    return records.locked(folder / ".lock") or pulse.read(folder) is not None
 
 
 def reached(metrics: Sequence[Metric]) -> tuple[str, ...]:

@@ -85,12 +85,13 @@ def matching(outputs: Path, word: str) -> list[Path]:
         return [place]
     if word and os.path.isdir(word) and (found := beneath(absolute(word))):
         return found
+    return among([absolute(f) for f in run_folders(outputs)], word)
+
+
+def among(every: Sequence[Path], word: str) -> list[Path]:
+    """Return those of some replicate folders that `word` names, as `matching` does."""
     head, _, replicate = word.rstrip("/").partition("/replicate_")
-    folders = [
-        absolute(f)
-        for f in run_folders(outputs)
-        if head and (not replicate or f.name == f"replicate_{replicate}")
-    ]
+    folders = [f for f in every if head and (not replicate or f.name == f"replicate_{replicate}")]
 
     def exactly(ident: str, name: str) -> bool:
         return head in (name, ident, f"{name}/{ident}")

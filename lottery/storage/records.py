@@ -98,6 +98,7 @@ KINDS = {  # what run.json says, where it says so
     "spread": dict,
     "code": dict,
     "format": int,
+    "log": (str, type(None)),
 }
 
 
@@ -229,35 +230,40 @@ def again(folder: Path) -> str:
 
 
 def locked(path: Path) -> bool:
-    """Say whether a process holds the lock; leaves it as it is."""
+    """Say whether a process holds the lock; leaves it as it is.
+
+    A shared lock for an instant tells, which no other reader minds and for which nobody waits.
+    """
     if not os.path.exists(path):
         return False
-    guard = FileLock(path)
+    if (found := held(path)) is not None:
+        return found
+    guard = FileLock(path)  # a disk, or a system, on which that cannot be asked
     try:
         guard.acquire(timeout=0.05, poll_interval=0.01)  # another reader holds it for an instant
     except Timeout:
         return True
     except OSError:  # not ours to write
-        return held(path)
+        return False
     guard.release()
     return False
 
 
-def held(path: Path) -> bool:
-    """Say whether a process holds a lock that may only be read; False for what is no lock."""
+def held(path: Path) -> bool | None:
+    """Say whether a process holds a lock, by reading alone; None where that cannot be told."""
     try:
         import fcntl
 
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
         handle = os.open(path, flags)
     except (ImportError, OSError):
-        return False
+        return None
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     except OSError:
-        return False
+        return None
     finally:
         os.close(handle)
     return False

@@ -22,6 +22,7 @@ from lottery.components.figures import layers, overlap
 from lottery.config import bind, packages
 from lottery.errors import UsageError
 from lottery.experiment.tables import shared
+from lottery.results import labels as naming
 from lottery.results.plotting import charts, drawing, fonts, material, strokes, trends
 from lottery.results.plotting.drawing import draw, figures
 from lottery.results.tidy import Runs, load
@@ -779,13 +780,13 @@ def test_more_lines_than_can_be_told_apart():
 
 def test_labels_say_what_tells_experiments_apart_and_no_more(outputs, tmp_path):
     folders = load(outputs).folders
-    labels = material.labels(folders)
+    labels = naming.labels(folders)
     assert set(labels.values()) == {"lenet_300_100, imp", "lenet_300_100, random", "lenet5, imp"}
-    assert set(material.labels(load(outputs, "prune=random").folders).values()) == {"random"}
+    assert set(naming.labels(load(outputs, "prune=random").folders).values()) == {"random"}
     other = tmp_path / "outputs"
     for words in (["rewind=init"], ["rewind=step", "rewind.to=1ep"], ["train.batch_size=6"]):
         assert cli.main(["run", *TINY, *LENET, f"outputs={other}", "levels=0", *words]) == 0
-    found = set(material.labels(load(other).folders).values())
+    found = set(naming.labels(load(other).folders).values())
     assert found == {
         "imp, rewind step 1ep",
         "imp, rewind init, batch_size 6",

@@ -13,7 +13,8 @@ from scipy import stats as oracle
 import lottery as package
 from lottery.results import comparison, formats, stats
 from lottery.results.facts import Facts
-from lottery.results.plotting.material import Material, labels
+from lottery.results.labels import labels
+from lottery.results.plotting.material import Material
 from lottery.results.reports import gather
 
 RANDOM = {

@@ -4,7 +4,6 @@ import itertools
 import math
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -24,13 +23,15 @@ from matplotlib.ticker import (
 
 from lottery.errors import UsageError
 from lottery.results.plotting import columns
+from lottery.results.plotting.looks import CLEAR as CLEAR
+from lottery.results.plotting.looks import COLOURS as COLOURS
+from lottery.results.plotting.looks import DASHES as DASHES
+from lottery.results.plotting.looks import MARKERS as MARKERS
+from lottery.results.plotting.looks import SERIES as SERIES
+from lottery.results.plotting.looks import Look as Look
+from lottery.results.plotting.looks import looks as looks
 
 INK = "#000000"  # text, axes and what is dense; inside a page it takes the colour of the text
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito
-MARKERS = ("o", "s", "^", "D", "v", "P")
-DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (5, 1.5, 1.5, 1.5)), (0, (8, 2)), (0, (3, 1)))
-CLEAR = len(COLOURS)  # lines of a colour each
-SERIES = 2 * CLEAR  # as many again with hollow markers; more of them cannot be told apart
 RAMP = ("#0072B2", "#B0609E", "#E69F00")  # of lines: darker when denser, seen on light and dark
 NONE = (0.0, 0.0, 0.0, 0.0)
 MAP = "viridis"  # of cells: even to the eye, in grey too
@@ -80,28 +81,6 @@ STYLE: dict[str, Any] = {
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "lottery",  # the same ids each time
 }
-
-
-@dataclass(frozen=True)
-class Look:
-    """How one line of a figure looks: colour, marker and dashes, hollow where colours repeat."""
-
-    colour: str
-    marker: str
-    dashes: Any
-    hollow: bool
-
-
-def looks(names: Sequence[str]) -> dict[str, Look]:
-    """Return how each of at most `SERIES` lines looks.
-
-    Each of the first `CLEAR` is told by its colour, marker or dashes alone; each of the others has
-    a colour of theirs with a hollow marker of another shape.
-    """
-    around = [(place, (place + CLEAR // 2) % CLEAR) for place in range(CLEAR)]
-    kinds = [Look(COLOURS[p], MARKERS[p], DASHES[p], hollow=False) for p, _ in around]
-    kinds += [Look(COLOURS[p], MARKERS[q], DASHES[q], hollow=True) for p, q in around]
-    return dict(zip(names, kinds, strict=False))
 
 
 def legend(figure: Figure, axes: Axes) -> None:

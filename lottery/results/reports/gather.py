@@ -13,7 +13,7 @@ from lottery.machine.version import __version__
 from lottery.results import folders as places
 from lottery.results import results
 from lottery.results.facts import Facts
-from lottery.results.plotting.material import labels
+from lottery.results.labels import labels
 from lottery.results.reports import headline, several
 from lottery.results.reports.one import Member, member, part
 from lottery.results.reports.sheets import Report
