@@ -75,6 +75,7 @@ def test_every_command_of_an_answer_can_be_typed(lottery, capsys, monkeypatch, t
                 for command in commands_in(capsys.readouterr().err.strip()):
                     typed.setdefault(tuple(command), habit["typed"])
     assert len(typed) > 50
+    monkeypatch.setattr("lottery.results.watching.server.Server.serve_forever", lambda server: None)
     (tmp_path / "DIR" / "experiment").mkdir(parents=True)
     (tmp_path / "DIR/experiment/mine.yaml").write_text("# @package _global_\nlevels: 1\n")
     for name in ("net", "x", "resnet18"):  # which somebody has, or `lottery import` makes first

@@ -68,6 +68,10 @@ def test_wheel_holds_configs_and_data_and_no_tests(wheel):
         "lottery/results/reports/templates/parts.html",
         "lottery/results/reports/templates/report.css",
         "lottery/results/reports/templates/report.js",
+        "lottery/results/reports/templates/watch.html",
+        "lottery/results/reports/templates/watch.css",
+        "lottery/results/reports/templates/watch.js",
+        "lottery/results/reports/templates/watch_curves.js",
     } <= names
     yamls = {f"lottery/conf/{p.relative_to(ROOT / 'conf')}" for p in ROOT.glob("conf/**/*.yaml")}
     assert yamls <= names

@@ -96,7 +96,11 @@ def read(folder: Path) -> dict[str, Any] | None:
         return None
     if not all(isinstance(k, str) and isinstance(v, int | float) for k, v in said["row"].items()):
         return None
-    elsewhere = said["host"] != hostname() and abs(age(said)) < FRESH
+    try:
+        fresh = abs(age(said)) < FRESH
+    except OverflowError:  # a time of so many digits is none
+        return None
+    elsewhere = said["host"] != hostname() and fresh
     return said if locked(folder / ".lock") or elsewhere else None
 
 

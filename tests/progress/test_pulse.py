@@ -72,7 +72,7 @@ def test_nonsense_is_no_sign(tmp_path, text):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"step": "30"}, {"row": [1]}, {"row": {"a": "b"}}, {"at": None}, {"left": "x"}]
+    "wrong", [{"step": "30"}, {"row": [1]}, {"row": {"a": "b"}}, {"at": None}, {"left": "x"}, {"at": 10**400}]
 )
 def test_a_sign_of_other_types_is_none(tmp_path, wrong):
     beat(tmp_path)

@@ -43,11 +43,13 @@ COMMANDS: dict[str, Answer] = {  # {rest} is what stood behind, {run} that or RU
     "graph figure fig draw chart curve curves visualize visualise plots figures viz": (
         "figures are drawn by name", [("plot figure={figure}", "")]
     ),
-    "logs log watch follow monitor attach progress stream": ("a run at work is followed", [("tail {run}", "")]),
+    "logs log follow attach progress stream": ("a run at work is followed", [("tail {run}", "")]),
+    "monitor live board_page status_page webui web_ui": ("a live page of all runs", [("watch", ""), ("tail {run}", "one run, in a terminal")]),
     "kill down stop cancel abort terminate scancel pause interrupt": (
         "Ctrl-C, or TERM, stops a run where it is started, with a checkpoint; how far it is", [("ls", "")]
     ),
-    "open html dashboard ui serve server web notebook browse pdf": ("a page of one run or several", [("report {run}", "")]),
+    "dashboard ui serve server web": ("a live page of all runs", [("watch", ""), ("report {run}", "one to keep")]),
+    "open html notebook browse pdf": ("a page of one run or several", [("report {run}", "")]),
     "tensorboard wandb mlflow tb board boards": (
         "boards are told while a run is at work", [("run 'log=[{word}]'", "")]
     ),

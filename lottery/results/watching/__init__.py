@@ -1,0 +1,1 @@
+"""The live page of `lottery watch`: what there is of runs, how it changes, and the server."""
