@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from lottery.config.answers import meant, telling
 from lottery.config.compose import compose_each
 from lottery.errors import UsageError
-from lottery.queues.settings import listed, read, split
+from lottery.queues.settings import listed, read, refuse_foreign, split
 
 if TYPE_CHECKING:
     from lottery.experiment.single import Single
@@ -36,8 +36,10 @@ def main(arguments: list[str]) -> int:
         both = [listed("slurm", slurm.KNOWN), listed("kubernetes", kubernetes.KNOWN)]
         print("\n\n".join([(__doc__ or "").rstrip(), *both]))
         return 0
+    arguments = joined(arguments)
     shown = [word for word in arguments if word.partition("=")[0] == "--print"]
     asked, own = split([word for word in arguments if word not in shown], QUEUES)
+    refuse_foreign(asked, slurm.FLAGS, slurm.OTHERS)
     words = meant("submit", asked, [*shown, *(word for each in own.values() for word in each)])
     kind = (shown[-1].partition("=")[2] or "slurm") if shown else "slurm"
     if kind not in QUEUES:
@@ -58,6 +60,17 @@ def main(arguments: list[str]) -> int:
         print(kubernetes.manifest(settings, jobs), end="")
         return 0
     return queue(settings, jobs, bool(shown))
+
+
+def joined(words: list[str]) -> list[str]:
+    """Return words with --print and a queue behind it as one."""
+    found: list[str] = []
+    for word in words:
+        if found and found[-1] == "--print" and word in QUEUES:
+            found[-1] += f"={word}"
+        else:
+            found.append(word)
+    return found
 
 
 def taken(typed: list[str], words: list[str]) -> list[Single]:

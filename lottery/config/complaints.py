@@ -96,6 +96,7 @@ def translated(error: Exception) -> Exception:
     return UsageError("config: " + "; ".join(dict.fromkeys(lines[:3])))
 
 
+QUEUES = ("slurm", "kubernetes")  # whose settings `lottery submit` takes, and no run
 SEEN = "what it has: the same words without that, and --cfg job --package"
 
 
@@ -132,6 +133,8 @@ def unknown_key(key: str, cause: list[str]) -> str:
         return f"config: {key}: {cause[0]}"
     if key == "figure":
         return "config: a run draws no figure; draw it afterwards: lottery plot figure=accuracy"
+    if key.partition(".")[0] in QUEUES:
+        return f"config: {key} is of a queue, which `lottery submit` hands runs to"
     parent, _, last = key.rpartition(".")
     inner = re.match(r"Key '([^']+)'", cause[0]) if cause else None
     if inner and inner[1] in key.split(".")[:-1]:

@@ -36,6 +36,7 @@ class Singles:
 
     each: list[Single] = field(default_factory=list)
     refused: list[tuple[str, LotteryError]] = field(default_factory=list)
+    known: set[tuple[str, ...]] = field(default_factory=set)  # words of those
 
     def take(self, job: Composed) -> None:
         """Bind one config; reads no data. A job that the command has already is left out."""
@@ -44,7 +45,8 @@ class Singles:
         except LotteryError as error:
             self.refused.append((" ".join(job.overrides) if job.total > 1 else "", error))
             return
-        if found.words not in [other.words for other in self.each if other.dense == found.dense]:
+        if found.words not in self.known:
+            self.known.add(found.words)
             self.each.append(found)
 
     def check(self) -> None:

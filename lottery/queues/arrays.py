@@ -25,7 +25,7 @@ DENSE = "levels=0"
 class Array:
     """Runs that may be started in any order, all at once."""
 
-    what: str  # they are, for people
+    what: str  # each is, for people
     words: tuple[tuple[str, ...], ...]  # of each what follows `lottery run`
     jobs: tuple[Single, ...]
     after: tuple[int, ...] = ()  # the places of the arrays that have ended before it begins
@@ -41,15 +41,15 @@ def arrays(jobs: Sequence[Single], most: int) -> list[Array]:
     heads = {job.dense: job for job in reversed(jobs) if wanted[job.dense] > 1}
     rest = [job for job in jobs if job.dense in heads and not dense_alone(job, heads)]
     found: list[Array] = []
-    dense = parts("dense nets", list(heads.values())[::-1], (), most, (DENSE,))
+    dense = parts("dense net", list(heads.values())[::-1], (), most, (DENSE,))
     found += dense
-    found += parts("runs", [job for job in jobs if job.dense not in heads], (), most)
-    found += parts("runs", in_order(rest), tuple(range(len(dense))), most)
+    found += parts("run", [job for job in jobs if job.dense not in heads], (), most)
+    found += parts("run", in_order(rest), tuple(range(len(dense))), most)
     while again:  # a turn for each command on one run
         turn = {job.folder: job for job in reversed(again)}
         now = [job for job in again if turn[job.folder] is job]
         again = [job for job in again if turn[job.folder] is not job]
-        found += parts("runs", now, tuple(range(len(found))), most)
+        found += parts("run", now, tuple(range(len(found))), most)
     return found
 
 

@@ -114,6 +114,9 @@ def hand_in(settings: Mapping[str, str], dealt: Sequence[Array], folder: Path) -
                 disk.write_json(folder / QUEUED, {"jobs": numbers})
         except UsageError as error:
             raise UsageError(f"{error}{taken_back(folder, numbers)}") from error
+        except BaseException:  # Ctrl-C, TERM, a full disk
+            taken_back(folder, numbers)
+            raise
     return numbers
 
 
@@ -152,7 +155,8 @@ def told(dealt: Sequence[Array], numbers: Sequence[str], folder: Path) -> list[s
     for array, number in zip(dealt, numbers, strict=True):
         before = [numbers[at] for at in array.after]
         wait = f", after {' '.join(before)}" if before else ""
-        said.append(f"{number}: {len(array.words)} {array.what}{wait}")
+        what = array.what + "s" * (len(array.words) > 1)
+        said.append(f"{number}: {len(array.words)} {what}{wait}")
     return [
         *said,
         f"watch: squeue --jobs={','.join(numbers)}",

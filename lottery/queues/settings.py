@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -46,6 +47,27 @@ def read(queue: str, words: Iterable[str], known: Mapping[str, Setting]) -> dict
             raise UsageError(f"{name}={value} is none; type {name}={known[key].example}, say")
         found[key] = value or known[key].default
     return found
+
+
+def refuse_foreign(words: Iterable[str], ours: Mapping[str, str], others: Iterable[str]) -> None:
+    """Raise UsageError for a word that says a setting of SLURM as sbatch does, or without a queue.
+
+    `ours` are the settings by the names and flags they have there, `others` options of sbatch that
+    have no setting.
+    """
+    waiting = list(words)
+    for place, word in enumerate(waiting):
+        name, equals, value = word.partition("=")
+        after = waiting[place + 1] if place + 1 < len(waiting) else ""
+        bare = name.lstrip("-")
+        given = value if equals else after if word[:1] == "-" and after[:1] != "-" else "VALUE"
+        if name in ours:
+            raise UsageError(f"submit: {word}: write slurm.{ours[name]}={given or 'VALUE'}")
+        if word.startswith("--") and bare in others:
+            said = shlex.quote(shlex.quote(f"{name}={given}" if given != "VALUE" else name))
+            raise UsageError(f"submit: {word}: options of sbatch are in slurm.extra={said}")
+        if word in ("slurm", "kubernetes") or name in ("slurm", "kubernetes"):
+            raise UsageError(f"submit: {word}: name a setting, as in {name}.at_a_time=8")
 
 
 def listed(queue: str, known: Mapping[str, Setting]) -> str:

@@ -27,6 +27,18 @@ OURS = {  # options that the script and the command set, by their other names
     "--array": "-a", "--dependency": "-d", "--signal": "", "--requeue": "", "--no-requeue": "",
     "--output": "-o", "--open-mode": "", "--parsable": "", "--wrap": "",
 }  # fmt: skip
+FLAGS = {  # of sbatch -> the setting that says the same
+    "--partition": "partition", "-p": "partition", "partition": "partition",
+    "--time": "time", "-t": "time", "time": "time",
+    "--cpus-per-task": "cpus", "-c": "cpus", "cpus-per-task": "cpus",
+    "--gres": "gpus", "--gpus": "gpus", "-G": "gpus",
+    "--mem": "memory", "mem": "memory",
+    "--account": "account", "-A": "account", "account": "account",
+}  # fmt: skip
+OTHERS = (  # of sbatch, that have no setting
+    "qos", "constraint", "exclude", "nodelist", "nodes", "ntasks", "mail-type", "mail-user",
+    "reservation", "exclusive", "licenses", "nice", "comment", "job-name", "mem-per-cpu",
+)  # fmt: skip
 THREADS = "host.threads=${SLURM_CPUS_PER_TASK:-1}"  # filled in by the script
 GRACE = 120  # seconds before the end at which a run is told of it
 LEAST = 1  # task of an array

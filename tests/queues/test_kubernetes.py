@@ -103,6 +103,7 @@ def test_what_cannot_be_is_one_line(words, said, lottery, tiny, capsys, tmp_path
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_commands_are_no_more_than_a_configmap_holds(lottery, tiny, capsys, monkeypatch):
     monkeypatch.setattr("lottery.queues.kubernetes.MOST", 500)
     assert lottery("submit", "-m", *tiny, *ASKED, "replicate=0,1") == 2

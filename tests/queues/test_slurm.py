@@ -4,8 +4,15 @@ import json
 import os
 import shlex
 import signal
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+
+from lottery.experiment.single import Single
+from lottery.queues import handing, slurm
+from lottery.queues.arrays import arrays
+from lottery.queues.settings import read
 
 NOTHING = "exit 0"
 TELL = 'echo "did: ${*: -2}"'
@@ -56,33 +63,64 @@ def test_what_is_done_is_not_handed_in(tiny, lottery, capsys, cluster, run):
     assert [(word(w, "prune"), word(w, "replicate"), word(w, "levels")) for w in asked] == [
         ("imp", "1", "0"), ("random", "0", "2"), ("imp", "1", "2"), ("random", "1", "2"),
     ]  # fmt: skip
-    before = len(cluster.arrays())
-    for more, left in ((["levels=1"], 0), (["levels=3"], 1), (["branch=[shuffle]"], 1)):
-        own = [w for w in tiny if not (more and w.startswith("levels") and more[0].startswith("levels"))]
-        assert lottery("submit", *own, *more) == 0
-        assert len(cluster.arrays()) == before + left
-        before += left
 
 
-def test_a_single_run_and_commands_on_one_run(tiny, lottery, cluster):
-    """Two commands on one run wait for each other; a dense net that nobody shares is its run's own."""
-    assert lottery("submit", *tiny) == 0
-    ((one, *_),) = cluster.arrays()
-    assert (one["array"], one.get("dependency")) == ("0-0", None)
-    assert lottery("submit", "-m", *tiny, "branch=[shuffle],[reinit]", "replicate=5") == 0
-    _, (first, *_), (second, *_) = cluster.arrays()
-    assert (first["array"], first.get("dependency")) == ("0-0", None)
-    assert (second["array"], second["dependency"]) == ("0-0", "afterany:18")
+@pytest.mark.slow
+def test_what_is_asked_for_besides_is_handed_in(tiny, lottery, cluster, run):
+    run()
+    for number, (more, left) in enumerate([("levels=1", 0), ("levels=3", 1), ("branch=[shuffle]", 1)]):
+        before = len(cluster.arrays())
+        assert lottery("submit", *tiny, more) == 0
+        assert len(cluster.arrays()) == before + left, number
+
+
+def job(number, dense="a", levels=2, **where):
+    parts = SimpleNamespace(levels=levels, branch_settings={})
+    folder = Path(where.get("folder", f"nowhere/a/b/{number}"))
+    return Single(number, "", (f"replicate={number}",), {"host": {"threads": None}}, folder, dense, parts)
+
+
+@pytest.fixture
+def handed(cluster, tmp_path, monkeypatch):
+    """Return the task of one run, handed in without its config."""
+    monkeypatch.chdir(tmp_path)
+
+    def call():
+        handing.hand_in(read("slurm", [], slurm.KNOWN), arrays([job(0)], 1), tmp_path / "outputs" / ".sweeps" / "one")
+        return cluster.tasks()[-1]
+
+    return call
+
+
+def dealt(jobs, most=1001):
+    """Return of each array the numbers of its runs, d before that of a dense net, and what it comes after."""
+    return [("".join(f" {'d' * ('levels=0' in words)}{one.number}" for words, one in zip(a.words, a.jobs, strict=True)), a.after) for a in arrays(jobs, most)]
+
+
+def test_how_runs_are_dealt_out():
+    """A dense net that nobody shares is its run's own, and what comes after arrays does so once."""
+    assert dealt([job(0)]) == [(" 0", ())]
+    assert dealt([job(0), job(1), job(2, "b")]) == [(" d0", ()), (" 2", ()), (" 0 1", (0,))]
+    assert dealt([job(n, "abc"[n % 3]) for n in range(6)], most=2) == [
+        (" d0 d1", ()), (" d2", ()), (" 0 1", (0, 1)), (" 2 3", (0, 1)), (" 4 5", (0, 1)),
+    ]  # fmt: skip
+    assert dealt([job(0, levels=0), job(1, levels=0)]) == [(" d0", ()), (" 1", (0,))]
+
+
+def test_commands_on_one_run_wait_for_each_other():
+    same = {"folder": "nowhere/a/b/c"}
+    assert dealt([job(0, **same), job(1, **same), job(2, **same), job(3, "b")]) == [
+        (" 0 3", ()), (" 1", (0,)), (" 2", (0, 1)),
+    ]  # fmt: skip
 
 
 def test_an_array_is_no_longer_than_the_cluster_takes(tiny, lottery, cluster):
-    cluster.says("scontrol", "most", "2")
-    assert lottery("submit", "-m", *tiny, "prune=imp,random", "replicate=range(0,3)") == 0
+    cluster.says("scontrol", "most", "1")
+    assert lottery("submit", "-m", *tiny, "prune=imp,random") == 0
     assert [(o["array"], o.get("dependency"), first) for o, _, first, _ in cluster.arrays()] == [
-        ("0-1", None, 0), ("0-0", None, 2), ("0-1", "afterany:17:18", 3), ("0-1", "afterany:17:18", 5),
-        ("0-1", "afterany:17:18", 7),
+        ("0-0", None, 0), ("0-0", "afterany:17", 1), ("0-0", "afterany:17", 2),
     ]  # fmt: skip
-    assert len(commands(cluster)) == 9
+    assert len(commands(cluster)) == 3
 
 
 def test_print_shows_the_script_and_hands_in_nothing(tiny, lottery, capsys, cluster, tmp_path):
@@ -105,6 +143,8 @@ def test_print_shows_the_script_and_hands_in_nothing(tiny, lottery, capsys, clus
      (["slurm.cpus=0"], "slurm.cpus=0 is none"), (["slurm.memory=16 GB"], "slurm.memory=16 GB is none"),
      (["slurm.partition=a\n#SBATCH --uid=0"], "slurm.partition=a"), (["slurm.extra=--array=0-9"], "--array is set by lottery submit"),
      (["slurm.extra=--comment='a"], "a quote has no second one"), (["slurm.extra=qos"], "slurm.extra=qos is none"),
+     (["--partition=gpu"], "write slurm.partition=gpu"), (["-t", "2:00"], "write slurm.time=2:00"), (["--mem"], "write slurm.memory=VALUE"),
+     (["--qos", "low"], "slurm.extra=--qos=low"), (["slurm=gpu"], "as in slurm.at_a_time=8"),
      (["--print=pbs"], "--print=pbs is none of"), (["prune=imp,nope"], "there is no 'nope'"),
      (["train.batch_size=0,12"], "train.batch_size"), (["modle=x"], "did you mean 'model'"), (["--prin"], "--prin")],
 )  # fmt: skip
@@ -116,6 +156,11 @@ def test_a_typo_is_refused_before_anything_is_handed_in(words, said, tiny, lotte
     assert err.count("\n") == 1
     assert cluster.asked("sbatch") == []
     assert not (tmp_path / "outputs").exists()
+
+
+def test_a_run_that_is_told_of_a_queue_names_the_command(tiny, lottery, capsys):
+    assert lottery("run", *tiny, "slurm.time=1:00") == 2
+    assert "`lottery submit`" in capsys.readouterr().err
 
 
 def test_without_sbatch_the_script_can_be_seen(tiny, lottery, capsys, monkeypatch, tmp_path):
@@ -139,6 +184,23 @@ def test_what_sbatch_refuses_is_told_in_its_words_and_leaves_nothing_in_the_queu
     assert lottery(*words) == 2
     assert capsys.readouterr().err.endswith("Batch job submission failed; nothing stays in the queue\n")
     assert cluster.asked("scancel") == [["18"]]
+
+
+def test_what_is_interrupted_leaves_nothing_in_the_queue(tiny, lottery, cluster, monkeypatch):
+    """A second sweep of the same runs is not refused after it, either."""
+    real, asked = handing.ask, []
+
+    def ask(words):
+        asked.append(words)
+        if words[0] == "sbatch" and len([w for w in asked if w[0] == "sbatch"]) == 2:
+            raise KeyboardInterrupt
+        return real(words)
+
+    monkeypatch.setattr(handing, "ask", ask)
+    assert lottery("submit", "-m", *tiny, "prune=imp,random") == 130
+    assert cluster.asked("scancel") == [["17"]]
+    cluster.says("squeue", "queue", "17\n")
+    assert lottery("submit", "-m", *tiny, "prune=imp,random") == 0
 
 
 def test_a_sweep_in_the_queue_is_not_handed_in_again(tiny, lottery, capsys, cluster, tmp_path):
@@ -185,11 +247,10 @@ touch "$READY"; while :; do /bin/sleep 0.05; done
 @pytest.mark.parametrize(
     ("answer", "code", "back"), [("exit 75", 75, True), ("exit 6", 6, False), ("trap - USR1; kill -USR1 $$", 75, True)]
 )
-def test_a_task_whose_time_is_up_is_put_back_and_goes_on(answer, code, back, tiny, lottery, cluster, actor, tmp_path):
+def test_a_task_whose_time_is_up_is_put_back_and_goes_on(answer, code, back, handed, cluster, actor, tmp_path):
     """USR1 comes to the script alone. A run that had not yet begun to listen dies of it, and is put back, too."""
     actor(USR1.format(answer=answer))
-    assert lottery("submit", *tiny) == 0
-    (task,) = cluster.tasks()
+    task = handed()
     own = {"READY": str(tmp_path / "ready"), "DONE": str(tmp_path / "done")}
     with cluster.start(task, **own) as job:
         cluster.until((tmp_path / "ready").exists, job)
@@ -199,29 +260,26 @@ def test_a_task_whose_time_is_up_is_put_back_and_goes_on(answer, code, back, tin
     assert cluster.run(task, **own)[0] == 0
 
 
-def test_a_script_that_is_asked_to_end_waits_for_its_run(tiny, lottery, cluster, actor, tmp_path):
+def test_a_script_that_is_asked_to_end_waits_for_its_run(handed, cluster, actor, tmp_path):
     """TERM comes to all processes of a task: the run saves a checkpoint, and has time for it."""
     actor(f"trap 'sleep 0.2; exit 143' TERM; touch '{tmp_path}/ready'; while :; do /bin/sleep 0.05; done")
-    assert lottery("submit", *tiny) == 0
-    with cluster.start(cluster.tasks()[0]) as job:
+    with cluster.start(handed()) as job:
         cluster.until((tmp_path / "ready").exists, job)
         os.killpg(job.pid, signal.SIGTERM)
         assert job.wait(cluster.late) == 143
-    assert cluster.asked("scontrol")[1:] == []
+    assert cluster.asked("scontrol") == []
 
 
 @pytest.mark.parametrize(("times", "code"), [(2, 0), (99, 3)])
-def test_a_run_that_another_process_holds_is_tried_again(times, code, tiny, lottery, cluster, actor, tmp_path):
+def test_a_run_that_another_process_holds_is_tried_again(times, code, handed, cluster, actor, tmp_path):
     actor(f"echo try >>'{tmp_path}/tries'; [[ $(wc -l <'{tmp_path}/tries') -gt {times} ]] || exit 3")
-    assert lottery("submit", *tiny) == 0
-    assert cluster.run(cluster.tasks()[0])[0] == code
+    assert cluster.run(handed())[0] == code
     assert (tmp_path / "tries").read_text().count("try") == min(times + 1, 6)
 
 
-def test_a_task_whose_line_is_gone_says_so(tiny, lottery, cluster, actor):
+def test_a_task_whose_line_is_gone_says_so(handed, cluster, actor):
     actor(NOTHING)
-    assert lottery("submit", *tiny) == 0
-    script, _, task, number = cluster.tasks()[0]
+    script, _, task, number = handed()
     code, said = cluster.run((script, 7, task, number))
     assert code == 2
     assert "has no line 8" in said
