@@ -83,7 +83,8 @@ for pause in 30 30 30 30 30 ''; do
 done
 # 138: USR1 came before the run could answer it; 3: it came in a pause
 if [[ -n $asked && ($code == 138 || $code == 3) ]]; then code=75; fi
-if [[ $code == 75 ]]; then scontrol requeue "$SLURM_JOB_ID"; fi
+# by both numbers: the job's own may be that of the whole array, all of which would be put back
+if [[ $code == 75 ]]; then scontrol requeue "${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID"; fi
 exit "$code"
 """
 

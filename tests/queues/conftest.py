@@ -70,7 +70,7 @@ class Cluster:
         return found
 
     def tasks(self):
-        """Return of each task its script, the first line, its place in its array, and its number, as they may start."""
+        """Return of each task script, first line, place in its array, and number (17_0), as they may start."""
         found, ended = [], set()
         for options, script, first, number in self.arrays():
             waits = options.get("dependency", "afterany:").removeprefix("afterany:").split(":")
@@ -82,7 +82,8 @@ class Cluster:
 
     def start(self, task, cwd="/", **env):
         script, first, place, number = task
-        own = {"SLURM_ARRAY_TASK_ID": str(place), "SLURM_JOB_ID": number, "SLURM_CPUS_PER_TASK": "1",
+        own = {"SLURM_ARRAY_TASK_ID": str(place), "SLURM_ARRAY_JOB_ID": number.partition("_")[0], "SLURM_CPUS_PER_TASK": "1",
+               "SLURM_JOB_ID": number.partition("_")[0],  # of the last task it is that of the whole array
                "PATH": f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}  # fmt: skip
         return subprocess.Popen(
             ["bash", str(script), str(first)], cwd=cwd, env=os.environ | own | env, text=True,
