@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lottery.errors import UsageError
 from lottery.experiment.single import Single, command
+from lottery.machine.parents import LOG
 from lottery.queues.arrays import Array
 from lottery.queues.settings import NAME, NUMBER, Setting
 
@@ -57,6 +58,7 @@ if [[ -z $command ]]; then
 fi
 echo "$command"
 export OMP_NUM_THREADS="${{SLURM_CPUS_PER_TASK:-1}}" MKL_NUM_THREADS="${{SLURM_CPUS_PER_TASK:-1}}"
+export {log}="{sweep}/${{SLURM_ARRAY_JOB_ID:-0}}_$SLURM_ARRAY_TASK_ID.log" # under outputs/
 
 # USR1 comes to this script alone, {grace} s before the end, and is passed on: the run saves a
 # checkpoint and ends with 75. TERM comes to both, and a second one would end the run at once.
@@ -130,6 +132,8 @@ def script(settings: Mapping[str, str], commands: Path, folder: Path) -> str:
     return SCRIPT.format(
         directives="\n".join(f"#SBATCH {option}" for option in options),
         commands=shlex.quote(str(commands)),
+        log=LOG,
+        sweep="/".join(commands.parts[-3:-1]),
         folder=shlex.quote(str(folder)),
         grace=GRACE,
     )

@@ -20,6 +20,7 @@ from lottery.experiment.worker import Job
 from lottery.machine.slots import Slot
 from lottery.progress.screen import Screen
 from lottery.progress.sweep import Sweep
+from lottery.storage import records
 
 
 def tensors(outputs):
@@ -52,6 +53,10 @@ def test_a_sweep_with_workers_ends_as_one_after_the_other(tiny, lottery, shell, 
     assert told.stdout.count("failed: ") == 1 and "is after the end of training" in told.stdout
     (log,) = {line.rpartition("log: ")[2].rstrip(")") for line in told.stdout.splitlines() if "failed: prune=early" in line}
     assert "is after the end of training" in (tmp_path / log).read_text()
+    for path in tmp_path.glob("outputs/lenet*/*/replicate_0/run.json"):  # every run says where its log is
+        folder = path.parent
+        log = tmp_path / "outputs" / records.read_run(folder)["log"]
+        assert str(folder.relative_to(tmp_path)) in log.read_text()
     shown = shell("show", "prune=random")
     assert "lottery run -m" in shown.stdout and "host.workers=2" in shown.stdout
 

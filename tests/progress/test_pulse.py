@@ -1,6 +1,7 @@
 """The sign of life: there while a run is at work, gone after it, and never a reason to fail."""
 
 import errno
+import fcntl
 import json
 import os
 import socket
@@ -9,8 +10,9 @@ import time
 import pytest
 
 from lottery.progress import pulse
-from lottery.progress.bars import Progress
+from lottery.progress.bars import Progress, measured
 from lottery.storage import locks, records
+from lottery.terms.metric import ACCURACY
 from lottery.upkeep.inventory import Inventory
 
 NEWS = {
@@ -208,3 +210,43 @@ def test_what_a_killed_process_left_is_swept_and_harms_nobody(run, lottery, caps
     assert lottery("run", *tiny) == 0
     assert not (folder / pulse.NAME).exists()
     assert not list(folder.glob(".tmp-*"))
+
+
+def test_a_sign_has_the_curve_of_its_level_thinned_with_both_ends(tmp_path):
+    with locks.lock(tmp_path / ".lock"):
+        beat(tmp_path, curve=[(k, k / 1000) for k in range(1000)] + [(1000, float("nan"))])
+        found = pulse.curve(pulse.read(tmp_path))
+    assert len(found) == pulse.POINTS
+    assert (found[0], found[-1]) == ((0, 0), (999, 0.999))
+    assert found == sorted(found)
+    assert (tmp_path / pulse.NAME).stat().st_size < pulse.LONGEST // 2
+
+
+def test_a_curve_is_of_validation_where_there_is_one(tmp_path):
+    both = {"step": 4, "val_accuracy": 0.5, "test_accuracy": 0.25}
+    assert measured([], ACCURACY) == []
+    assert measured([both, both | {"step": 8}], ACCURACY) == [(4, 0.5), (8, 0.5)]
+    assert measured([{"step": 4, "test_accuracy": 0.25}], ACCURACY) == [(4, 0.25)]
+    assert measured([{"step": 4, "train_loss": 1.0}], ACCURACY) == []
+
+
+def test_readers_of_a_lock_neither_wait_nor_mind_each_other(tmp_path, monkeypatch):
+    """Nobody asks for the lock itself, which a run that begins at that moment would miss."""
+    path = tmp_path / ".lock"
+    monkeypatch.setattr(records, "FileLock", None)
+    assert not records.locked(path)
+    with locks.lock(path):
+        assert records.locked(path)
+    assert not records.locked(path)
+    with open(path) as one:
+        fcntl.flock(one, fcntl.LOCK_SH)  # another reader
+        assert not records.locked(path)
+
+
+def test_where_a_lock_cannot_be_read_it_is_asked_for(tmp_path, monkeypatch):
+    path = tmp_path / ".lock"
+    monkeypatch.setattr(records, "held", lambda path: None)
+    path.touch()
+    assert not records.locked(path)
+    with locks.lock(path):
+        assert records.locked(path)

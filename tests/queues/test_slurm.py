@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import signal
 from pathlib import Path
@@ -128,6 +129,9 @@ def test_print_shows_the_script_and_hands_in_nothing(tiny, lottery, capsys, clus
     assert lottery("submit", "-m", *tiny, "replicate=0,1", "slurm.gpus=a100:1", "slurm.extra=--qos=low -C 'a b'", "--print") == 0
     out, err = capsys.readouterr()
     assert out.startswith("#!/bin/bash\n#SBATCH --job-name=lottery\n")
+    (commands_file,) = re.findall(r"^commands=(\S+)$", out, re.M)
+    log = f"{'/'.join(commands_file.split('/')[-3:-1])}/${{SLURM_ARRAY_JOB_ID:-0}}_$SLURM_ARRAY_TASK_ID.log"
+    assert log.startswith(".sweeps/") and f'export LOTTERY_LOG="{log}"' in out  # as --output says it
     assert {"#SBATCH --gres=gpu:a100:1", "#SBATCH --qos=low", "#SBATCH -C 'a b'"} <= {*out.splitlines()}
     assert out.count("#   ") == 2
     assert "# sbatch --parsable --array=0-1 " in out

@@ -46,6 +46,7 @@ class Jobs:
         return [
             {
                 "id": printable(log),
+                "state": "failed",
                 "label": f"job {log.stem} of sweep {printable(log.parent.name)}",
                 "error": error,
                 "ended": at,

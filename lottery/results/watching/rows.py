@@ -16,7 +16,7 @@ from lottery.storage.warned import kinds
 from lottery.terms.metric import Metric
 from lottery.wording.text import near, printable
 
-LOG = re.compile(r"\.sweeps/[\w-]{1,64}/[0-9]{1,9}\.log")
+LOG = re.compile(r"\.sweeps/[\w-]{1,64}/[0-9]{1,20}(_[0-9]{1,9})?\.log")
 LONGEST = 600  # characters of an error
 Level = tuple[int, float, float]  # its index, density, and what was reached
 

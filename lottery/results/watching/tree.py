@@ -16,7 +16,7 @@ from lottery.results.folders import REPLICATE
 from lottery.storage.records import CONFIG, MANIFEST, RUN
 from lottery.wording.text import printable
 
-TURN = 400  # places that are looked at each time, besides those at work
+TURN = 250  # places that are looked at each time, besides those at work
 FILES = (RUN, "metrics.csv", CONFIG, MANIFEST)  # whose times and sizes are those of a run
 SWEEPS = ".sweeps"
 LOG = re.compile(r"[0-9]{1,9}\.log")

@@ -78,16 +78,19 @@ def test_what_a_reader_does_stays(visit, served, fabricate, say, outputs):
     log = outputs / ".sweeps" / "0123456789" / "0.log"
     log.parent.mkdir(parents=True)
     log.write_text("one line\nlottery: it broke\n")
+    log.with_name("1.log").write_text("lottery: there is no such net\n")  # of a job that has no run
     failed = [fabricate(replicate=k, record={"state": "failed", "error": "it broke", "log": ".sweeps/0123456789/0.log"}) for k in range(2)]
     for k in range(40):
         fabricate(ident=f"{k:010d}", choices={"prune": "ab"[k % 2]}, config={"train.batch_size": k + 1})
     opened = visit(served().server)
     until(opened, "done", "40")
     assert opened.locator("#done-table tbody tr").count() == 30
+    job = opened.locator(".failure", has_text="job 1 of sweep 0123456789")
+    assert job.inner_text().split("\n")[:3] == ["failed", "job 1 of sweep 0123456789", "there is no such net"]
     opened.locator("#done-more").click()
     assert opened.locator("#done-table tbody tr").count() == 40
-    opened.locator(".failure summary").first.click()
-    opened.locator(".failure pre.log").first.filter(has_text="one line").wait_for()
+    opened.locator(".failure summary", has_text="replicate 1").click()
+    opened.locator(".failure[open] pre.log").filter(has_text="one line").wait_for()
     opened.locator(".legend button").first.click()
     opened.locator(".chart .fold > summary").first.click()
     opened.locator(".chart .fold table").first.wait_for()
@@ -146,6 +149,15 @@ def test_it_can_be_read_in_light_and_dark_wide_and_narrow(visit, served, fabrica
             assert {n: r for n, r in ratios.items() if r < 4.5} == {}
             dark = opened.evaluate("getComputedStyle(document.body).backgroundColor")
             assert (int(dark.split("(")[1].split(",")[0]) < 60) == (scheme == "dark")
+
+
+def test_no_class_of_the_page_means_something_else_in_the_styles_of_reports(visit, served, fabricate):
+    fabricate()
+    opened = visit(served().server)
+    until(opened, "done", "1")
+    place = opened.locator("#done-table .place")
+    style = place.evaluate("at => [getComputedStyle(at).borderTopWidth, getComputedStyle(at).paddingTop]")
+    assert (place.inner_text(), style) == ("lenet_300_100_digits_imp/aaaaaaaaaa", ["0px", "0px"])
 
 
 def test_everything_can_be_reached_by_keyboard(visit, served, fabricate):

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import struct
 import threading
 
 import pytest
@@ -120,3 +121,26 @@ def test_the_port_is_free_again_at_once(watching):
         Server(port, watch, None)
     server.server_close()
     Server(port, watch, None).server_close()
+
+
+def test_who_connects_and_says_nothing_is_in_nobodys_way(served, fabricate):
+    fabricate()
+    ask = served()
+    silent = [socket.create_connection(("127.0.0.1", ask.server.server_port)) for _ in range(100)]
+    try:
+        assert ask("data").status == 200
+    finally:
+        for one in silent:
+            one.close()
+
+
+def test_an_address_asked_for_and_not_waited_for_is_no_error(served, fabricate, capfd):
+    for k in range(5):
+        fabricate(replicate=k)
+    ask = served()
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", ask.server.server_port)) as there:
+            there.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
+            there.sendall(f"GET /{ask.server.token}/data HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
+    assert ask("data").status == 200
+    assert capfd.readouterr().err == ""

@@ -326,6 +326,13 @@ def test_a_job_without_a_run_is_known_by_its_log(fabricate, watching, outputs):
     assert watching("prune=imp").since(0)["jobs"] == []
 
 
+@pytest.mark.parametrize(("name", "found"), [("0.log", True), ("1234_5.log", True), ("x.log", False), ("../../x.log", False)])
+def test_the_log_of_a_run_is_one_of_a_sweep(fabricate, watching, outputs, name, found):
+    folder = fabricate(record={"log": f".sweeps/0123456789/{name}"})
+    log = log_of(outputs, "lottery: x\n", name)
+    assert watching().log(str(folder)) == (log if found else None)
+
+
 def test_the_end_of_a_log_is_shown_as_a_terminal_would(tmp_path):
     path = tmp_path / "0.log"
     path.write_bytes(b"x" * 70_000 + b"\none\n  3%|#  |\r 50%|## |\r100%|###|\ntwo \x1b[31mred\xff\n")

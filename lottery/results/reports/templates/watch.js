@@ -69,7 +69,7 @@ const workRow = (id) => {
     "name config state left value pace epoch".split(" ").map((key) => [key, make("span")]),
   );
   for (const key of ["config", "state", "epoch"]) parts[key].className = "quiet";
-  parts.config.className = "quiet config";
+  parts.config.className = "quiet place";
   const bar = make("progress", { max: 1, value: 0 });
   const swatch = make("span");
   const quiet = make("span", { class: "bad" });
@@ -122,7 +122,7 @@ const doneRow = (row) => {
   const cell = (text, number = true) => make("td", number ? { class: "n" } : {}, text ?? "");
   return make(
     "tr", {},
-    make("th", { scope: "row" }, nameOf(row), make("span", { class: "quiet config" }, row.config)),
+    make("th", { scope: "row" }, nameOf(row), make("span", { class: "quiet place" }, row.config)),
     cell(row.levels), cell(row.density), cell(row.val), cell(row.test), cell(row.took), when,
     cell(row.warnings, false),
   );

@@ -194,7 +194,7 @@ const byDensity = (facet) => {
     return line ? [{ id, look, label: line.label, points, marked: true }] : [];
   });
   const better = facet.higher ? "" : ", lower is better";
-  const more = facet.more ? `; ${several(facet.more, "more config")} not drawn` : "";
+  const more = facet.more ? `; the ${lines.length} that changed last, ${several(facet.more, "more config")} not drawn` : "";
   const about = `${facet.measure}${facet.unit && ` (${facet.unit})`}${better}, mean and 95 % interval over replicates${more}`;
   return { id: `density ${facet.id}`, title: facet.title, about, across: "weights kept (%)", density: true, logarithmic: facet.logarithmic, lines };
 };
