@@ -59,7 +59,7 @@ class Pool:
         self.typed, self.course, self.retries = typed, course, self.host["retries"]
         name = hashlib.sha256(typed.encode()).hexdigest()[:10]
         self.logs = Path(first.settings["outputs"]).expanduser().absolute() / LOGS / name
-        self.place = place_of(self.host)
+        self.place = place_of(self.host, self.logs)
         self.jobs: list[Job] = []
         self.waiting: list[Job] = []
         self.running: list[Job] = []
@@ -234,9 +234,13 @@ class Pool:
         return f"sweep: {', '.join(words)}"
 
 
-def place_of(host: Mapping[str, Any]) -> Place:
+def place_of(host: Mapping[str, Any], logs: Path) -> Place:
     """Return where the jobs run, by the settings of the machine; raises UsageError."""
     asked = str(host["workers"])
-    if asked != "auto" and not (asked.isdigit() and int(asked) > 0):
-        raise UsageError(f"host.workers={asked}: type a number of processes, or auto")
-    return LocalPlace(host)
+    if asked == "auto" or (asked.isdigit() and int(asked) > 0):
+        return LocalPlace(host)
+    if asked.partition(":")[0] == "ray":
+        from lottery.experiment.ray_place import RayPlace
+
+        return RayPlace(host, logs)
+    raise UsageError(f"host.workers={asked}: type a number of processes, auto, or ray[:ADDRESS]")

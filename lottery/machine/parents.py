@@ -15,9 +15,12 @@ def follow_parent() -> None:
     """Ask this process to stop, by TERM, as soon as the one that it works for is gone.
 
     Then it saves a checkpoint and gives its locks back; who was killed can pass no signal on.
+    Signals that were kept from who started this process (Ray keeps SIGINT) are let in.
     """
     named = os.environ.get(PARENT, "")
     if named.isdigit():
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
         threading.Thread(target=look, args=(int(named),), daemon=True).start()
 
 

@@ -66,7 +66,7 @@ def test_workers_are_for_a_sweep(tiny, lottery, capsys):
     assert "are for -m, and this is one run" in capsys.readouterr().err
     for word in ("0", "x", "-1"):
         assert lottery("run", "-m", *tiny, "replicate=0,1", f"host.workers={word}") == 2
-        assert "type a number of processes, or auto" in capsys.readouterr().err
+        assert "type a number of processes, auto, or ray" in capsys.readouterr().err
 
 
 def test_jobs_with_one_dense_level_lie_apart():
