@@ -34,6 +34,7 @@ YAML = {
 STARTERS = {
     ("experiment/record.py", "git"),  # which commit this is
     ("experiment/local_place.py", "start"),  # a run of a sweep, by the ordinary command
+    ("experiment/ray_place.py", "run"),  # the same, on another machine
     ("machine/nursery.py", "__init__"),  # what runs of a sweep are forked from
     ("machine/slots.py", "devices_here"),  # which GPUs there are, where no driver's folder says it
     ("queues/handing.py", "ask"),  # sbatch, scontrol, squeue and scancel
