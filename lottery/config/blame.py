@@ -8,7 +8,6 @@ import functools
 import inspect
 import os
 import re
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from numbers import Real
 from typing import Any
@@ -118,7 +117,7 @@ def whence(error: BaseException) -> str | None:
     """Return where in somebody else's package an error was raised; None where in none."""
     theirs = {
         each.module.partition(".")[0]
-        for each in packages.readable(tuple(sys.path))
+        for each in packages.readable()
         if each.group.startswith("lottery.")
     }
     found, trace = None, error.__traceback__

@@ -41,10 +41,12 @@ def compose_each(arguments: Sequence[str], job: Callable[[Composed], None]) -> i
     Returns 0. What a job raises ends a sweep, and is raised; what cannot be composed is a
     UsageError.
     """
+    from lottery.config import packages
     from lottery.config.interpolation import own_resolvers
     from lottery.config.sources import hydra_alone
     from lottery.config.sweeping import Composer
 
+    packages.on_path.cache_clear()  # another command: something may have been installed since
     asked = flags(arguments)
     with hydra_alone(), own_resolvers({}):
         try:

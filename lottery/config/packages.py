@@ -59,12 +59,17 @@ def folder_of(module: str) -> Path | None:
 
 def entries(group: str) -> list[EntryPoint]:
     """Return the entry points of a group; a package whose own cannot be read has none."""
-    return [entry for entry in readable(tuple(sys.path)) if entry.group == group]
+    return [entry for entry in readable() if entry.group == group]
+
+
+def readable() -> list[EntryPoint]:
+    """Return all entry points there are."""
+    return list(on_path(tuple(sys.path)))
 
 
 @functools.cache
-def readable(path: tuple[str, ...]) -> list[EntryPoint]:
-    """Return all entry points on a path, read once: one broken package takes none of the others.
+def on_path(path: tuple[str, ...]) -> list[EntryPoint]:
+    """Return the entry points on a path, read once; a broken package takes none of the others.
 
     Python reads them in one go, and fails with the first file that is no table of entry points.
     """

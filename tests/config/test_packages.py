@@ -193,8 +193,10 @@ def test_a_package_whose_entry_points_cannot_be_read_takes_none_of_the_others(br
     before = packages.readable()
     monkeypatch.syspath_prepend(str(about.parent))
     packages.installed.cache_clear()
+    packages.on_path.cache_clear()
     with pytest.warns(UserWarning, match="broken-1.0.dist-info: its entry points cannot be read .*install it again"):
         assert {e.name for e in packages.readable()} == {e.name for e in before}
+    packages.on_path.cache_clear()
     with pytest.warns(UserWarning, match="broken-1.0"):
         assert packages.packages()
     for line in ("ls", "run --cfg job", "run zzz=1"):
