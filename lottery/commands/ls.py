@@ -179,7 +179,7 @@ def useful(key: str, runs: Sequence[Facts]) -> bool:
 def cell(run: Facts, key: str, mixed: bool = False) -> str:
     """Return a cell for people."""
     from lottery.results.facts import REACHED, age
-    from lottery.results.filters import MEASURED, spelled
+    from lottery.results.filters import MEASURED, shortened
     from lottery.results.formats import about
 
     if key == "age":
@@ -195,7 +195,7 @@ def cell(run: Facts, key: str, mixed: bool = False) -> str:
         return f"{metric.label} {metric.said(value)}" if alone else metric.shown(value)
     if key in ("left", "seconds"):
         return about(value)
-    return f"{value:.4g}" if key in MEASURED else printable(spelled(value))
+    return f"{value:.4g}" if key in MEASURED else printable(shortened(value))
 
 
 def fitted(heads: list[str], rows: list[list[str]], right: Sequence[str], room: int | None) -> str:

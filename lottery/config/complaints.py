@@ -140,7 +140,9 @@ def unknown_key(key: str, cause: list[str]) -> str:
     if inner and inner[1] in key.split(".")[:-1]:
         return unknown_part(key, inner[1])
     if inner and inner[1] != last:
-        return f"config: {key} has no '{inner[1]}' yet; to add it: +{key}.{inner[1]}=VALUE"
+        others = keys_of(key)
+        hint = near(inner[1], others) or f" ({SEEN} {key})"
+        return f"config: {key} has no setting '{inner[1]}'{hint}"
     if parent and parent not in ("train", "prune", "host"):
         others = [name for name in keys_of(parent) if name != last]  # of the group's other options
         seen = f" ({SEEN} {parent})"

@@ -3,6 +3,8 @@
 import contextlib
 import functools
 import hashlib
+import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,12 @@ from lottery.config.identity import identity
 from lottery.errors import DamagedError, DiskError, UsageError
 from lottery.storage.disk import touching
 from lottery.storage.files import open_plain
-from lottery.storage.records import CONFIG
+from lottery.storage.records import CONFIG, RUN
+from lottery.storage.replicates import replicates
 from lottery.storage.settings import read_config
-from lottery.wording.text import printable
+from lottery.wording.text import near, printable
 
+LEVEL = re.compile(r"level_0*(\d+)(?:_(\w+))?")
 INSIDE = "model.safetensors"  # of a folder of the Hugging Face hub, or of ours
 
 
@@ -35,6 +39,8 @@ def with_content(settings: dict[str, Any], name: str) -> dict[str, Any]:
     except UsageError:
         known = set(begun(settings, settings["name"] or name))
         if len(known) != 1:
+            there = Path(str(start["path"])).expanduser()
+            refuse_run(there, Path(settings["outputs"]).expanduser())
             raise
     return {**settings, "start": {**start, "sha256": known.pop()}}
 
@@ -56,14 +62,30 @@ def file_in(path: Path) -> Path:
     """Return the file of weights that a path names; raises UsageError where there is none."""
     if path.is_file() or (path / INSIDE).is_file():
         return path if path.is_file() else path / INSIDE
+    refuse_run(path, Path("outputs"))
     if path.is_dir():
         raise UsageError(
-            f"start.path: {printable(path)} has no {INSIDE}; of a run's level export its weights: "
-            "lottery export RUN level=last as=safetensors to=net.safetensors"
+            f"start.path: {printable(path)} has no {INSIDE}; give a file of weights, "
+            "start.path=net.safetensors"
         )
     raise UsageError(
         f"start.path: {printable(path)} is not there; to go on put it back (what is there of runs "
-        "that began with such a file: lottery ls start=pretrained,ticket)"
+        "that began with such a file: lottery ls start=pretrained,ticket), or give another file"
+    )
+
+
+def refuse_run(path: Path, outputs: Path) -> None:
+    """Raise UsageError for a path that means a run, or a level of one, and no file of weights."""
+    level = LEVEL.fullmatch(path.name) if (path.parent / RUN).is_file() else None
+    found = [path.parent] if level else replicates(path, outputs)
+    if not found:
+        return
+    which = f"level={level[1]}" + (f" branch={level[2]}" if level[2] else "") if level else ""
+    run = shlex.quote(near(found[0]))
+    raise UsageError(
+        f"start.path: {printable(path)} is a {'level' if level else 'run'}, where a file of "
+        f"weights is wanted; type: lottery export {run} {which or 'level=last'} as=safetensors "
+        "to=net.safetensors, then start.path=net.safetensors"
     )
 
 

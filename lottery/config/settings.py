@@ -156,7 +156,7 @@ def chosen(words: Iterable[str], places: Sequence[Path]) -> dict[str, list[str]]
     typed: dict[str, list[str]] = {}
     for word in words:
         key, equals, value = word.partition("=")
-        if equals and re.fullmatch(r"[a-z_/]+", key):
+        if equals and re.fullmatch(r"[a-z_/]+", key) and value[:1] != "{":
             names = [name.strip() for name in value.strip("[]").split(",") if name.strip()]
             typed[key] = [n for n in names if defaults.OPTION.fullmatch(n)]
     found: dict[str, list[str]] = {}

@@ -60,7 +60,8 @@ def find(
     if weights not in (None, has):
         raise UsageError(
             f"{printable(path)} has the weights of the {printable(has)}, not of the {weights} "
-            "(start is the rewind point, end is after training)"
+            f"(start is the rewind point, end is after training); ask for weights={has} "
+            f"(rewind.weights={has} on the command line)"
         )
     return found
 

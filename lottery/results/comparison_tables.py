@@ -8,7 +8,7 @@ from typing import Any
 from lottery.results import stats
 from lottery.results.comparison import Group
 from lottery.results.facts import Facts
-from lottery.results.filters import spelled
+from lottery.results.filters import shortened
 from lottery.results.formats import CUT, numeral, widths_of
 from lottery.terms.metric import Metric
 from lottery.wording.text import printable
@@ -111,7 +111,7 @@ def settings_table(some: Sequence[Group], settings: dict[str, list[Any]]) -> Tab
     """Return the settings that differ: a line a setting, or of many groups a line a group."""
     cells = {
         key: [
-            printable(spelled(value)) if key in group.settings else "-"
+            printable(shortened(value)) if key in group.settings else "-"
             for group, value in zip(some, values, strict=True)
         ]
         for key, values in settings.items()

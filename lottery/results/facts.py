@@ -19,7 +19,7 @@ from lottery.progress import pulse
 from lottery.storage import records
 from lottery.storage.settings import read_settings
 from lottery.storage.warned import Warned, kinds, of_record
-from lottery.terms.metric import ACCURACY, Metric, chance_of, metrics_of
+from lottery.terms.metric import ACCURACY, LOSS, Metric, chance_of, measured, metrics_of
 from lottery.wording.text import without_password
 
 WHOSE = ("name", "id", "replicate", "model", "dataset", "method", "rewind")  # of every table
@@ -61,13 +61,19 @@ class Facts:
         return columns(self.metrics)
 
     def column(self, key: str) -> str:
-        """Return the column that a key stands for: test is that of the first metric."""
-        return f"{key}_{self.metric.name}" if key in REACHED else ALSO.get(key, key)
+        """Return the column that a key stands for: test is that of the first metric.
+
+        The name of a metric alone, and loss, is that of the test split.
+        """
+        if key in REACHED:
+            return f"{key}_{self.metric.name}"
+        known = key in (LOSS.name, *(metric.name for metric in self.metrics))
+        return f"test_{key}" if known else ALSO.get(key, key)
 
     def measure(self, key: str) -> Metric | None:
         """Return the metric that a key of `row` stands for; None for any other."""
-        split, _, name = self.column(key).partition("_")
-        return next((m for m in self.metrics if split in REACHED and m.name == name), None)
+        found = measured(self.column(key), self.metrics)
+        return found.metric if found else None
 
     @cached_property
     def warnings(self) -> list[Warned]:
@@ -131,6 +137,24 @@ class Facts:
         return [name for name in names if len(name) <= LONGEST_WORD]
 
     @cached_property
+    def levels(self) -> tuple[list[dict[str, Any]], str]:
+        """The rows of metrics.csv, and what is wrong with them: "" for nothing."""
+        try:
+            rows = level_rows(self.folder)
+            configured(self.folder)
+        except DamagedError:
+            return [], "damaged"
+        except DiskError:
+            return [], records.UNREAD
+        return rows, ""
+
+    @property
+    def last(self) -> dict[str, Any]:
+        """The row of the last level; {} where there is none."""
+        rows, _ = self.levels
+        return rows[-1] if rows else {}
+
+    @cached_property
     def row(self) -> dict[str, Any]:
         """A row of `lottery ls`: `WHOSE`, then how far the run came and what it reached.
 
@@ -138,15 +162,8 @@ class Facts:
         1, are those of the last level; None where there are none. `left` is in seconds, of a run
         that is at work.
         """
-        wrong = ""
-        try:
-            rows = level_rows(self.folder)
-            configured(self.folder)
-        except DamagedError:
-            rows, wrong = [], "damaged"
-        except DiskError:
-            rows, wrong = [], records.UNREAD
-        last = rows[-1] if rows else {}
+        rows, wrong = self.levels
+        last = self.last
         state = wrong or self.state
         return {
             **self.whose,
@@ -188,6 +205,8 @@ class Facts:
             found = [self.row[column], *kinds(self.warnings)]
         elif column in self.columns:
             found = [self.row[column]]
+        elif column in self.last and measured(column, self.metrics):  # a loss, of any split
+            found = [value(self.last[column])]
         else:
             found = []
         found += [self.choices[key]] if key in self.choices else []

@@ -30,6 +30,7 @@ AMOUNT = re.compile(
 SECONDS = {"": 1, "s": 1, "min": 60, "h": 3600, "d": 86400}  # in a unit of time
 TIMES = ("age", "left", "seconds")  # keys in seconds
 DATES = ("started", "ended")
+HASH, SHOWN = re.compile(r"[0-9a-f]{64}"), 8  # a sha256, and how many digits tables show
 DATE = re.compile(r"\d{4}-\d\d(-\d\d.*)?")
 
 
@@ -69,7 +70,10 @@ class Filter:
         shown = self.shown(value, metric)
         text = text.replace(" ", "") if self.key in TIMES else text
         bare = shown.removesuffix("%") if metric else shown  # as in a column of ls
-        for words in (spelled(value), shown, bare):
+        whole = spelled(value)
+        if HASH.fullmatch(whole) and len(text) >= SHOWN and whole.startswith(text):
+            return True
+        for words in (whole, shown, bare):
             if fnmatchcase(words, text) if "*" in text else words == text:
                 return True
         if (
@@ -190,6 +194,12 @@ def significant(text: str) -> int:
     """Return how many digits of a typed number count."""
     mantissa = text.lower().partition("e")[0]
     return len(re.sub(r"\D", "", mantissa).lstrip("0"))
+
+
+def shortened(value: Any) -> str:
+    """Return a value for a table: of a sha256 as many digits as a filter takes."""
+    text = spelled(value)
+    return text[:SHOWN] if HASH.fullmatch(text) else text
 
 
 def spelled(value: Any) -> str:

@@ -11,7 +11,7 @@ from lottery.errors import DamagedError, DiskError, UsageError
 from lottery.progress import pulse
 from lottery.results import results, sanity
 from lottery.results.facts import Facts, number
-from lottery.results.filters import spelled
+from lottery.results.filters import shortened
 from lottery.results.folders import lost, runs_in
 from lottery.results.formats import about, aligned, short
 from lottery.results.living import error_of, line, to_go_on
@@ -111,13 +111,13 @@ def settings(run: Facts) -> str:
         return "settings: config.yaml is damaged\n"
     if not run.choices:
         head = "settings: all of them, since run.json does not say which options they come from"
-        pairs = {key: spelled(value) for key, value in run.flat.items()}
+        pairs = {key: shortened(value) for key, value in run.flat.items()}
     else:
         own = places(run)
         head = f"settings: {' '.join([*defaults.options(run.choices, own), *config_dir(run)])}"
         changed = defaults.changed(run.settings, run.choices, own)
         head += "" if changed else ", and nothing else"
-        pairs = {k: f"{spelled(v)} (default {spelled(d)})" for k, (v, d) in changed.items()}
+        pairs = {k: f"{shortened(v)} (default {shortened(d)})" for k, (v, d) in changed.items()}
     width = max(map(len, pairs), default=0)
     lines = [head, *(f"  {key:<{width}}  {said}" for key, said in pairs.items())]
     return "\n".join([*map(printable, lines), ""])

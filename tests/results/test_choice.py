@@ -393,3 +393,34 @@ def test_filters_know_the_words_of_other_tools(fabricate, tmp_path):
     for word in ("lr=0.2", "epochs=150", "seed=1"):
         with pytest.raises(UsageError, match="no run with"):
             choice.choose(outputs, [word])
+
+
+@pytest.mark.parametrize(("word", "found"), [
+    ("perplexity<10", ["aaaa000000"]), ("test_perplexity<10", ["aaaa000000"]), ("val_perplexity>=10", ["bbbb000000"]),
+    ("test<10", ["aaaa000000"]), ("accuracy>0.9", ["cccc000000"]), ("test_accuracy>90", ["cccc000000"]),
+    ("loss<1", ["aaaa000000"]), ("test_loss>1", ["bbbb000000"]), ("train_loss=0.5", ["aaaa000000"]),
+])  # fmt: skip
+def test_a_run_is_found_by_any_metric_that_it_has(fabricate, tmp_path, word, found):
+    measured = {"metrics": [{"name": "perplexity", "better": "lower", "mean": "log"}]}
+    fabricate(ident="aaaa000000", test=(8.0,), metric="perplexity", record=measured, test_loss=[0.7], train_loss=[0.5])
+    fabricate(ident="bbbb000000", test=(30.0,), metric="perplexity", record=measured, test_loss=[3.4])
+    fabricate(ident="cccc000000", test=(0.97,))
+    assert [folder.parent.name for folder in choice.choose(tmp_path / "outputs", [word])] == found
+    with pytest.raises(UsageError, match="no run has 'bleu'"):
+        choice.choose(tmp_path / "outputs", ["bleu>3"])
+
+
+def test_a_content_is_shown_and_found_by_its_first_digits(fabricate, tmp_path, monkeypatch, lottery, capsys):
+    sha = "0123456789abcdef" * 4
+    start = {"name": "pretrained", "path": "a.safetensors", "sha256": sha}
+    fabricate(ident="aaaa000000", config={"start": start})
+    fabricate(ident="bbbb000000", config={"start": {**start, "sha256": "f" * 64}})
+    assert lottery("ls", "columns=id,start.sha256") == 0
+    out = capsys.readouterr().out
+    assert "01234567\n" in out.replace(" ", "") and sha not in out and "ffffffff" in out
+    assert lottery("ls", "start.sha256=01234567", "columns=id") == 0
+    assert "bbbb" not in capsys.readouterr().out
+    assert lottery("ls", "start.sha256=0123456", "columns=id") == 2  # fewer digits name none
+    assert lottery("compare") == 0
+    out = capsys.readouterr().out
+    assert "01234567" in out and sha not in out

@@ -1,13 +1,21 @@
 import csv
 import io
+import shlex
 from pathlib import Path
 
 from lottery.errors import UsageError
 from lottery.pruning.keep import apportion, keep_counts
 from lottery.storage import disk
 from lottery.storage.files import TABLE, read_plain
+from lottery.storage.replicates import replicates
 from lottery.terms import mask as masks
 from lottery.terms.mask import Mask, Scores, some
+from lottery.wording.text import near, printable
+
+WANTED = (
+    "give a CSV file with the columns layer and density, or a run: "
+    "prune.allocation.path=outputs/NAME/ID/replicate_0"
+)
 
 
 def given(
@@ -21,10 +29,7 @@ def given(
     Raises UsageError for a table that does not name exactly the layers of the mask.
     """
     if path is None:
-        raise UsageError(
-            "prune.allocation.path: give a CSV file of layer and density, or a run: "
-            "prune.allocation.path=outputs/NAME/ID/replicate_0"
-        )
+        raise UsageError(f"prune.allocation.path: {WANTED}")
     densities = read(Path(path).expanduser(), level)
     names = {name.removesuffix(".weight"): name for name in mask}
     if densities.keys() != names.keys():
@@ -47,6 +52,12 @@ def given(
 def read(path: Path, level: int | None) -> dict[str, float]:
     """Return layer -> density of one level of a table; raises UsageError for any that is none."""
     file = path / "layers.csv" if path.is_dir() else path
+    if not file.exists() and (runs := replicates(path)):
+        raise UsageError(
+            f"prune.allocation.path: {printable(path)} is a run, where the folder of a replicate "
+            f"is wanted; type prune.allocation.path={shlex.quote(near(runs[0]))} "
+            "prune.allocation.level=1"
+        )
     try:
         text = read_plain(file, TABLE).decode()
         rows = list(csv.DictReader(io.StringIO(text, newline="")))
@@ -61,9 +72,9 @@ def read(path: Path, level: int | None) -> dict[str, float]:
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         if isinstance(error, OSError) and error.errno not in disk.ABSENT:
             raise disk.refused(file, "read", error) from error
-        raise UsageError(
-            f"prune.allocation.path: {file} is no table of layer and density ({error})"
-        ) from error
+        gone = isinstance(error, OSError)
+        told = "is not there" if gone else f"is no table of layer and density ({error})"
+        raise UsageError(f"prune.allocation.path: {printable(file)} {told}; {WANTED}") from error
     if not found or not all(0 <= share <= 1 for share in found.values()):
         raise UsageError(f"prune.allocation.path: {file} has no densities from 0 to 1 to read")
     return found

@@ -1,3 +1,5 @@
+import os
+import shlex
 from functools import partial
 from pathlib import Path
 
@@ -5,8 +7,15 @@ from lottery.errors import UsageError
 from lottery.exchange import finding, transfer
 from lottery.exchange.tickets import Portable
 from lottery.experiment.settled import OWN_STEP
+from lottery.storage.replicates import replicates
 from lottery.terms.step import Span, Step
 from lottery.terms.ticket import State, States
+from lottery.wording.text import near, printable
+
+WANTED = (
+    "give a ticket file (`lottery export` writes one), the folder of a level, or that of a run "
+    "with rewind.level=3"
+)
 
 
 def ticket(
@@ -32,17 +41,30 @@ def ticket(
     channels, DamagedError for one whose checksum is wrong.
     """
     if path is None:
-        raise UsageError(
-            "rewind.path: give a ticket file (`lottery export` writes one), the folder of "
-            "a level, or that of a run with rewind.level=3"
-        )
+        raise UsageError(f"rewind.path: {WANTED}")
     place = Path(path).expanduser()
+    refuse_other(place, level)
     read = partial(finding.find, place, level, branch, weights, states.replicate)
     found = states.once("ticket", read)
     own = states("0it").weights
     values, mask = transfer.fitted(found, own, output, place, states.heads, states.names)
     start = states.once(OWN_STEP, partial(first, found, states)) if to is None else states.step(to)
     return State(start, values, mask=mask), Span(start.iteration, states.length.iteration)
+
+
+def refuse_other(place: Path, level: int | None) -> None:
+    """Raise UsageError for the name of a run, a run of no level, and for what is not there."""
+    runs = replicates(place)
+    taken = runs and place.is_dir() and place in (runs[0], runs[0].parent)
+    if runs and not (taken and level is not None):
+        typed = near(place if taken else runs[0])
+        raise UsageError(
+            f"rewind.path: {printable(place)} is a run, where one of its levels is wanted; type "
+            f"rewind.path={shlex.quote(typed)} rewind.level=-1, which is its last"
+        )
+    if not os.path.lexists(place):
+        gone = "cannot be read, as it is not there"
+        raise UsageError(f"rewind.path: {printable(place)} {gone}; {WANTED}")
 
 
 def first(found: Portable, states: States) -> Step:

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Sequence
 
 from lottery.config.answers import tables
+from lottery.config.answers.braces import in_words
 from lottery.config.answers.elsewhere import absent, board, either, elsewhere
 from lottery.config.answers.options import BOOLEAN, chosen, groups_with, named, own_option
 from lottery.config.answers.said import Asked, Said, answer
@@ -33,6 +34,8 @@ def setting(asked: Asked, key: str, value: str) -> Said | None:
     if value[:1] in ("=", ">"):
         found = setting(asked, key, value.lstrip("=> "))
         return Said(found.words, found.why or f"{key}={value}: write KEY=VALUE") if found else None
+    if value[:1] == "{" and (said := in_words(asked, key, value)):
+        return said
     if group := asked.known.group(key):
         return chosen(asked, group, value, f"{key}={value}")
     *above, last = key.split(".")
