@@ -20,6 +20,9 @@ from lottery.terms import units
 torch.set_num_threads(1)
 
 MODELS = sorted((Path(config.conf_dir()) / "model").glob("*.yaml"))
+DEEPER = {"resnet32", "resnet44", "resnet56", "resnet110", "resnet34", "vgg13", "vgg13_bn", "vgg19", "vgg19_bn", "wrn22_8",
+          "wrn28_10"}  # as others are, but for their depth
+NETS = [pytest.param(path, marks=pytest.mark.slow) if path.stem in DEEPER else path for path in MODELS]
 SLIM = {
     "vgg": {"width": 2}, "resnet": {"width": 4}, "wide_resnet": {"widen": 1},
     "resnet_cifar": {"width": 4}, "mobilenet_v1": {"width": 0.25}, "lenet5": {"padding": 2},
@@ -216,7 +219,7 @@ def test_n_m_masks_are_legal_on_every_net(path):
         assert all((by_group(k, m) <= n).all() for k in fewer.values())
 
 
-@pytest.mark.parametrize("path", MODELS, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", NETS, ids=lambda p: p.stem)
 def test_filter_masks_are_legal_on_every_net(path):
     task = task_of(path)
     model = build(path, task)
@@ -232,7 +235,7 @@ def test_filter_masks_are_legal_on_every_net(path):
     assert wanted - largest < masks.kept(kept) <= wanted
 
 
-@pytest.mark.parametrize("path", MODELS, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", NETS, ids=lambda p: p.stem)
 def test_channel_masks_are_legal_on_every_net(path):
     """Each channel is gone from all layers that make and read it, or untouched in all of them."""
     task = task_of(path)

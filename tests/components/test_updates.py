@@ -134,7 +134,7 @@ def test_the_dense_level_is_shared_with_static_methods(run, capsys):
     assert "1 trained, 1 shared" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("optimizer", ["sgd", pytest.param("adam", marks=pytest.mark.slow)])
 def test_a_moved_mask_comes_back_from_a_checkpoint(run, tmp_path, optimizer, monkeypatch):
     """The mask is state: a run resumed at any step ends with the bits of one that went through."""
     from lottery.machine import signals

@@ -401,7 +401,7 @@ def settings(tiny, tmp_path_factory):
 @pytest.mark.parametrize(("changes", "why"), [
     ({"rewind.path": "nowhere.safetensors"}, "cannot be read"),
     ({"rewind.path": "CONFIG", "rewind.level": 2, "replicate": 7}, "has no replicate_7, it has replicate_0"),
-    ({"rewind.path": "SOURCE"}, "say which of its levels"),
+    ({"rewind.path": "SOURCE"}, "where one of its levels is wanted"),
     ({"rewind.path": "SOURCE", "rewind.level": 9}, "has no finished level 9; it has 0, 1, 2, 3"),
     ({"rewind.path": "SOURCE", "rewind.level": 2, "rewind.branch": "x"}, "has no finished level 2 of branch x; its branches are none"),
     ({"rewind.path": "SOURCE", "rewind.level": 2, "rewind.branch": "../x"}, "has no finished level 2 of branch ../x; its branches are none"),

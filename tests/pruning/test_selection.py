@@ -48,7 +48,7 @@ def test_agrees_with_a_stable_sort(data):
     assert chosen(found) == naive(scores, keep, number)
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("threads", [1, pytest.param(2, marks=pytest.mark.slow), 3])
 @pytest.mark.parametrize("kind", ["normal", "rounded", "equal", "bits"])
 def test_agrees_with_a_stable_sort_in_many_pieces(kind, threads):
     draw = torch.Generator().manual_seed(threads)
