@@ -12,7 +12,7 @@ FLOORS = [  # from the ground up; of one floor's folders the right one may impor
     "config tasks nets pruning progress",
     "training results",
     "experiment",
-    "planning exchange queues upkeep",
+    "planning exchange queues search upkeep",
     "components",
     "commands < cli",
 ]

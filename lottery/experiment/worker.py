@@ -39,6 +39,7 @@ class Job:
     code: int | None = None
     error: str = ""
     seconds: float = 0.0
+    typed: str = ""  # the command on its record, where that is not what was typed for all
 
     @property
     def words(self) -> str:
@@ -52,7 +53,7 @@ class Job:
         disk.make_folder(self.log.parent)
         with open(self.log, "ab" if self.tries else "wb"):  # a log is of this command alone
             own_log = "/".join(self.log.parts[-3:])  # .sweeps/ID/NUMBER.log
-            more = {COMMAND: typed, LOG: own_log}
+            more = {COMMAND: self.typed or typed, LOG: own_log}
             self.process = place.start(words, more, self.threads, self.slot, self.log)
         self.begun = time.monotonic()
 

@@ -1,0 +1,1 @@
+"""Searching for settings: trials that are ordinary runs, chosen and judged by validation."""
