@@ -139,8 +139,8 @@ def taken(command, path):
     module = importlib.import_module(f"lottery.commands.{command}")
     groups = {p.parent.relative_to(build.conf_dir()).as_posix() for p in build.conf_dir().glob("*/**/*.yaml")}
     overrides = groups | {f.name for f in dataclasses.fields(Config)}
-    if command in ("run", "plan", "submit", "import"):
-        return overrides | {*getattr(module, "KNOWN", ())} | ({"time", "layers", "format"} if command == "plan" else set())
+    if command in ("run", "plan", "search", "submit", "import"):
+        return overrides | {*re.findall(r"\[(\w+)=", module.__doc__ or ""), *getattr(module, "KNOWN", ())} | ({"time", "layers", "format"} if command == "plan" else set())
     figures = [p.read_text() for p in build.conf_dir().glob("figure/*.yaml")]
     figures += [block.text for block in blocks(path) if block.kind == "yaml"]
     own = "".join(block.text for block in blocks(path) if block.says("file"))

@@ -48,7 +48,8 @@ KINDS = (["launcher"], ["sweeper"])  # groups of hydra's of which `basic` may be
 INSTEAD = {  # what people ask of hydra -> what to type
     "launcher": "it cannot report failures; start several commands with one outputs=DIR, they "
     "share what they train",
-    "sweeper": "a run gives it no number to optimise; list the values: lottery run -m KEY=A,B",
+    "sweeper": "a run gives it no number to optimise; type lottery search space.KEY=LOW:HIGH, or "
+    "for every one of some values lottery run -m KEY=A,B",
     "mode": "type -m for a sweep",
     "run": "type outputs=DIR",
     "sweep": "type outputs=DIR",

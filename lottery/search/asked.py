@@ -84,8 +84,9 @@ def asked(arguments: Sequence[str]) -> Asked:
             raise UsageError(f"search: {key}={text} is no whole number from {least} on")
     if not spaces:
         raise UsageError(
-            f"search: nothing is to be chosen; type space.KEY= and {FORMS}, as in "
-            "space.train.optimizer.lr=log:0.01:0.3"
+            f"search: no setting is to be chosen; type space.KEY= and {FORMS}, as in "
+            "space.train.optimizer.lr=log:0.01:0.3 (runs are narrowed by what they are, as in "
+            "`lottery ls prune=imp`)"
         )
     for word in words:
         refuse_several(word)

@@ -200,7 +200,7 @@ def test_plugins_of_hydra_cost_nothing_and_are_refused_by_name(shell, canary, tm
     for word, said in (
         ("hydra/launcher=joblib", "joblib is not supported: it cannot report failures; start several commands with one"),
         ("hydra/launcher=rq", "(ValueError: mutable default <class X> for field y is not allowed); pip uninstall hydra-rq-launcher"),
-        ("hydra/sweeper=optuna", "optuna is not supported: a run gives it no number to optimise; list the values: lottery run -m"),
+        ("hydra/sweeper=optuna", "optuna is not supported: a run gives it no number to optimise; type lottery search space.KEY=LOW:HIGH, or"),
     ):
         done = shell("run", "-m", word, "levels=0", env=env)
         assert (done.returncode, done.stderr.count("\n")) == (2, 1)

@@ -68,7 +68,7 @@ def test_the_words_of_a_search_come_apart():
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "nothing is to be chosen; type space.KEY="), (["space.lr=0:1", "at=frist"], "at=frist is none of last, best, area"),
+        ([], "no setting is to be chosen; type space.KEY="), (["space.lr=0:1", "at=frist"], "at=frist is none of last, best, area"),
         (["space.lr=0:1", "trials=0"], "trials=0 is no whole number from 1 on"), (["space.lr=0:1", "seed=-1"], "seed=-1 is no whole"),
         (["space.lr=0:1", "sampler=tp"], "did you mean 'tpe'"), (["space.lr=0:1", "prune=imp,snip"], "to choose among them: space.prune=imp,snip"),
         (["space.lr=0:1", "lr=0.1"], "both fixed (train.optimizer.lr=0.1) and searched"),

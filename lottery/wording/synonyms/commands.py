@@ -60,7 +60,7 @@ COMMANDS: dict[str, Answer] = {  # {rest} is what stood behind, {run} that or RU
         "a data set is fetched when a run first needs it", [("run {rest}", "")]
     ),
     "images image container containers build up compose volume": ("a run needs no image", [("run {rest}", ""), ("ls", "what there is")]),
-    "search find where grep": ("runs are narrowed by what they are, as in `lottery ls prune=imp`", [("ls", "")]),
+    "find where grep": ("runs are narrowed by what they are, as in `lottery ls prune=imp`", [("ls", "")]),
     "login sync online offline artifact artifacts": (
         "boards have commands of their own; a run tells them as it works", [("run 'log=[wandb]'", ""), ("run 'log=[mlflow]'", "")]
     ),

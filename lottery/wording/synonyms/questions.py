@@ -99,7 +99,9 @@ ANSWERS: dict[str, Answer] = {
     "global global_pruning use_global prune_global": ("", [("prune/allocation=globally", "")]),
     "layerwise local_pruning": ("", [("prune/allocation=layerwise", "")]),
     "n_m nm m n sparsity_n_m": ("n of m is a structure", [("prune/structure=n_m", "2 of 4")]),
-    "tune hpo optuna sweeper": ("-m runs every combination of values", [("-m train.optimizer.lr=0.1,0.01", "")]),
+    "tune hpo optuna sweeper": (
+        "`lottery search` chooses by validation, and -m runs every combination of values", [("-m train.optimizer.lr=0.1,0.01", "")]
+    ),
     "user_dir package plugin import_module": ("files of your own", [("--config-dir DIR", "")]),
     "print_freq print_every log_every log_every_n_steps log_interval log_freq logging_steps report_every display_interval": (
         "what is shown comes by itself, and every epoch is written", [("host.progress=lines", "a line at a time, as in a log")]
