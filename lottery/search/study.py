@@ -47,19 +47,11 @@ class Study:
         self.higher = direction == "maximize"
         with understood(path):
             mend(path)
-            storage = JournalStorage(
-                JournalFileBackend(str(path), JournalFileOpenLock(str(path)))  # no symbolic links
-            )
-            there = NAME in optuna.get_all_study_names(storage)
-            if not there and path.stat().st_size:
-                raise ValueError("it holds no search")
-            self.study = (
-                optuna.load_study(study_name=NAME, storage=storage)
-                if there
-                else optuna.create_study(study_name=NAME, storage=storage, direction=direction)
-            )
+            self.study = opened(path, direction)
             before = self.study.user_attrs.get(ASKED)
-            if before is None and not self.trials:  # new, or was killed at its first line
+            if before != asked and not self.trials:  # nothing came of it
+                path.unlink()
+                self.study = opened(path, direction)
                 self.study.set_user_attr(ASKED, before := dict(asked))
             if not isinstance(before, dict):
                 raise ValueError("it does not say what was asked for")
@@ -160,6 +152,18 @@ class Study:
     def frozen(self, trial: Trial) -> FrozenTrial:
         """Return a trial as the journal has it."""
         return self.trials[trial.number]
+
+
+def opened(path: Path, direction: Direction) -> optuna.Study:
+    """Return the study of a journal, a new one where there is none; raises what Optuna does."""
+    storage = JournalStorage(
+        JournalFileBackend(str(path), JournalFileOpenLock(str(path)))  # no symbolic links
+    )
+    if NAME in optuna.get_all_study_names(storage):
+        return optuna.load_study(study_name=NAME, storage=storage)
+    if path.stat().st_size:
+        raise ValueError("it holds no search")
+    return optuna.create_study(study_name=NAME, storage=storage, direction=direction)
 
 
 @contextlib.contextmanager

@@ -23,7 +23,7 @@ LR = "space.lr=log:0.001:0.5"
 class Here:
     """A place that runs each job in this process."""
 
-    def __init__(self, host):
+    def __init__(self, host, logs):
         self.slots, self.threads = Slots([], 0, 1), 1
 
     def start(self, words, environment, threads, slot, log):

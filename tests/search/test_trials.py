@@ -98,7 +98,7 @@ class FakeAsked:
 def world(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     made = World()
-    monkeypatch.setattr(pool, "place_of", lambda host: made)
+    monkeypatch.setattr(pool, "place_of", lambda host, logs: made)
     folder = lambda settings, name: tmp_path / "outputs" / "s" / settings["k"].partition("=")[2] / f"replicate_{settings['replicate']}"  # noqa: E731
     monkeypatch.setattr(pool, "run_folder", folder)
     monkeypatch.setattr(pool, "dense_of", lambda settings: settings["k"])
@@ -327,6 +327,17 @@ def test_another_search_of_that_name_is_refused(world):
         search(FakeAsked(space="0:2"))
     with pytest.raises(UsageError, match="seed is 0 there, 1 asked"):
         search(FakeAsked(seed="1"))
+
+
+def test_a_search_that_began_no_trial_stands_in_the_way_of_none(world):
+    world.kill_at = 0
+    with pytest.raises(KilledError):
+        search(FakeAsked())
+    kept = [line for line in lines("search.journal") if b'"op_code":0' in line or b'"asked"' in line]
+    assert len(kept) == 2
+    Path("search.journal").write_bytes(b"".join(kept))
+    world.slots, world.kill_at = Slots([], 0, 1), None
+    assert len(search(FakeAsked(space="0:2", trials="2")).study.ended) == 2
 
 
 @contextmanager
