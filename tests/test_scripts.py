@@ -144,3 +144,13 @@ def test_run_reproduce_missing_the_mark(run, script, tmp_path, capsys):
 def test_run_soak(own_process, tmp_path):
     assert "Nothing grew." in own_process("soak", 10, tmp_path / "kept")
     assert [p.name for p in (tmp_path / "kept").iterdir()] == ["outputs", "temporary"]
+
+
+@pytest.mark.slow
+def test_run_benchmark_sweep(script, tmp_path, monkeypatch, tiny):
+    module = script("benchmark_sweep")
+    monkeypatch.setattr(module, "CASES", {"two jobs": ["replicate=0,1"]})
+    monkeypatch.setattr(module, "SHARED", [*tiny, "host.threads=1", "host.progress=none", "levels=1"])
+    assert module.main(1) == 0
+    (row,) = rows(tmp_path / "benchmarks" / "sweeps.md")
+    assert row[0] == "two jobs" and row[-1].endswith(", all the same")

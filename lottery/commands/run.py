@@ -56,7 +56,7 @@ def main(arguments: list[str]) -> int:
     typed = os.environ.get(COMMAND) or shlex.join(["lottery", "run", *words])
     with Jobs(typed, is_sweep(words)) as jobs:
         signals.install(jobs.typed)  # before the seconds that the imports take
-        compose_each(words, telling(arguments, words, jobs.take))
+        compose_each(words, telling(arguments, words, jobs.take), jobs.ahead)
         jobs.finish()
     return closing(jobs)
 

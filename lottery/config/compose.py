@@ -34,12 +34,16 @@ FLAGS = {  # hydra's, and whether a value follows
 MULTIRUN = ("-m", "--multirun")
 
 
-def compose_each(arguments: Sequence[str], job: Callable[[Composed], None]) -> int:
+def compose_each(
+    arguments: Sequence[str],
+    job: Callable[[Composed], None],
+    ahead: Callable[[Composed], object] = lambda first: None,
+) -> int:
     """Call `job` with the config that overrides describe; with -m with each of a sweep, in turn.
 
-    All are composed before the first is called. Hydra's own flags (--cfg, --info) call none.
-    Returns 0. What a job raises ends a sweep, and is raised; what cannot be composed is a
-    UsageError.
+    All are composed before the first is called; `ahead` is called with the first before the others
+    are. Hydra's own flags (--cfg, --info) call none. Returns 0. What a job raises ends a sweep, and
+    is raised; what cannot be composed is a UsageError.
     """
     from lottery.config import packages
     from lottery.config.interpolation import own_resolvers
@@ -51,7 +55,11 @@ def compose_each(arguments: Sequence[str], job: Callable[[Composed], None]) -> i
     with hydra_alone(), own_resolvers({}):
         try:
             composer = Composer(asked)
-            jobs = [] if composer.show() else composer.jobs()
+            jobs: list[Composed] = []
+            for found in () if composer.show() else composer.jobs():
+                if not jobs:
+                    ahead(found)
+                jobs.append(found)
         except LotteryError:
             raise
         except Exception as error:  # noqa: BLE001 (hydra's and OmegaConf's, in words)

@@ -7,6 +7,7 @@ Hydra puts them together, and is asked for no more: what a config could have it 
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import io
 import logging
@@ -21,10 +22,13 @@ from typing import Any, NoReturn
 import yaml
 from hydra import __version__, version
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_repository import CachingConfigRepository, IConfigRepository
 from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra._internal.sources_registry import SourcesRegistry
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
+from hydra.core.default_element import ResultDefault
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -46,8 +50,7 @@ from lottery.wording.text import first_line, near, printable
 TAKEN = "hydra.sweeper.params"
 KINDS = (["launcher"], ["sweeper"])  # groups of hydra's of which `basic` may be named
 INSTEAD = {  # what people ask of hydra -> what to type
-    "launcher": "it cannot report failures; start several commands with one outputs=DIR, they "
-    "share what they train",
+    "launcher": "it cannot report failures; type host.workers=2 (with -m) for two runs at a time",
     "sweeper": "a run gives it no number to optimise; type lottery search space.KEY=LOW:HIGH, or "
     "for every one of some values lottery run -m KEY=A,B",
     "mode": "type -m for a sweep",
@@ -266,7 +269,15 @@ def refuse_settings(found: DictConfig, package: str, where: str) -> None:
 
 
 class Loader(ConfigLoaderImpl):
-    """Hydra's composition, which looks at every word first."""
+    """Hydra's composition, which looks at every word first.
+
+    The jobs of a sweep share what was read, and what the same files come to before any setting.
+    """
+
+    def __init__(self, path: ConfigSearchPath) -> None:
+        super().__init__(path)
+        self.read: dict[str, ConfigResult | None] = {}
+        self.merged: dict[str, DictConfig] = {}
 
     def load_configuration(
         self,
@@ -281,6 +292,24 @@ class Loader(ConfigLoaderImpl):
         return super().load_configuration(
             config_name, words, run_mode, from_shell, validate_sweep_overrides
         )
+
+    def _parse_overrides_and_create_caching_repo(
+        self, config_name: str | None, overrides: list[str]
+    ) -> tuple[list[Override], CachingConfigRepository]:
+        words = OverridesParser.create().parse_overrides(overrides)
+        repository = CachingConfigRepository(self.repository)
+        repository.cache = self.read
+        self._process_config_searchpath(config_name, words, repository)
+        return words, repository
+
+    def _compose_config_from_defaults_list(
+        self, defaults: list[ResultDefault], repo: IConfigRepository
+    ) -> DictConfig:
+        key = repr([(d.config_path, d.package, d.is_self, d.primary) for d in defaults])
+        if key not in self.merged:
+            own = copy.deepcopy(repo)  # what is merged goes into what was read
+            self.merged[key] = super()._compose_config_from_defaults_list(defaults, own)
+        return copy.deepcopy(self.merged[key])
 
     def get_group_options(
         self,

@@ -8,7 +8,7 @@ import itertools
 import math
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from hydra._internal.hydra import Hydra
@@ -45,20 +45,19 @@ class Composer:
         refuse_others(config, ("hydra",))
         return config
 
-    def jobs(self) -> list[Composed]:
-        """Return the config, or every one of a sweep."""
+    def jobs(self) -> Iterator[Composed]:
+        """Compose the config, or every one of a sweep."""
         words = list(self.asked.overrides)
         if not self.asked.multirun:
-            return [self.job(words, words, 0, 1)]
+            yield self.job(words, words, 0, 1)
+            return
         values = self.combined(words)
         total = math.prod(map(len, values.values()))
         if not 0 < total <= MANY:
             raise UsageError(f"-m: these words make {total:,} jobs; a sweep has 1 to {MANY:,}")
-        found = []
         for number, each in enumerate(itertools.product(*values.values())):
             apart = [w for w, known in zip(each, values.values(), strict=True) if len(known) > 1]
-            found.append(self.job(list(each), apart or each, number, total))
-        return found
+            yield self.job(list(each), apart or each, number, total)
 
     def job(self, words: list[str], apart: Sequence[str], number: int, total: int) -> Composed:
         """Compose one job of a command; `apart` are the words that set it apart from others."""

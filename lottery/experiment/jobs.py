@@ -46,8 +46,9 @@ class Jobs:
     def take(self, job: Composed) -> None:
         """Run one config; after a signal, none that is left. Where there are workers, later."""
         self.order[" ".join(job.overrides)] = job.number
-        if self.wants_workers(job):
-            self.give(job)
+        self.ahead(job)
+        if self.pool and self.wants_workers(job):
+            self.pool.add(job)
             return
         if self.stopped:
             return
@@ -72,14 +73,13 @@ class Jobs:
             raise UsageError("host.workers: several runs at a time are for -m, and this is one run")
         return True
 
-    def give(self, job: Composed) -> None:
-        """Keep a config for workers, until all are composed."""
-        if self.pool is None:
+    def ahead(self, first: Composed) -> None:
+        """Let workers import what they need while the rest of a sweep is being composed."""
+        if self.pool is None and self.wants_workers(first):
             from lottery.experiment.pool import Pool
 
-            self.course.total = job.total
-            self.pool = self.closing.enter_context(Pool(job, self.typed, self.course))
-        self.pool.add(job)
+            self.course.total = first.total
+            self.pool = self.closing.enter_context(Pool(first, self.typed, self.course))
 
     def finish(self) -> None:
         """Run the jobs that wait for workers."""

@@ -42,7 +42,7 @@ def run(overrides: str | Sequence[str] = (), *more: str, **settings: Any) -> Run
     jobs = Jobs(shlex.join(["lottery", "run", *words]), is_sweep(words))
     with ALONE, telling.kept(), signals.borrowed(), torch_kept(), jobs:
         signals.install(jobs.typed)
-        compose_each(words, jobs.take)
+        compose_each(words, jobs.take, jobs.ahead)
         jobs.finish()
     if jobs.stopped and jobs.stopped.code == INTERRUPTED:
         raise KeyboardInterrupt(str(jobs.stopped)) from jobs.stopped

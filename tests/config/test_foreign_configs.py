@@ -198,7 +198,7 @@ def test_plugins_of_hydra_cost_nothing_and_are_refused_by_name(shell, canary, tm
     done = shell("run", "--cfg", "job", "--package", "levels", env=env)
     assert (done.returncode, done.stdout, done.stderr) == (0, "null\n", "")
     for word, said in (
-        ("hydra/launcher=joblib", "joblib is not supported: it cannot report failures; start several commands with one"),
+        ("hydra/launcher=joblib", "joblib is not supported: it cannot report failures; type host.workers=2 (with -m)"),
         ("hydra/launcher=rq", "(ValueError: mutable default <class X> for field y is not allowed); pip uninstall hydra-rq-launcher"),
         ("hydra/sweeper=optuna", "optuna is not supported: a run gives it no number to optimise; type lottery search space.KEY=LOW:HIGH, or"),
     ):

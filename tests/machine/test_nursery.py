@@ -14,9 +14,10 @@ from lottery.machine.nursery import CAN_FORK, Nursery
 
 pytestmark = pytest.mark.skipif(not CAN_FORK, reason="nothing is forked on this platform")
 CALLED = """
-import json, os, signal, sys, time
+import atexit, json, os, signal, sys, threading, time
 
 def main():
+    atexit.register(print, "at the end")
     word = sys.argv[1]
     print(json.dumps([sys.argv, os.environ.get("MORE"), os.getpgid(0) == os.getpid(), os.getppid()]), flush=True)
     if word == "kill":
@@ -26,6 +27,7 @@ def main():
     if word == "stay":
         time.sleep(60)
     print("to stderr", sys.stdin.read(), file=sys.stderr)
+    threading.Thread(target=lambda: (time.sleep(0.2), print("of a thread"))).start()
     return 7
 """
 
@@ -62,7 +64,8 @@ def test_a_child_has_words_variables_streams_and_a_group_of_its_own(nursery, tmp
     log = tmp_path / "log"
     child = nursery.start(["word", "two words"], {"MORE": "x"}, log)
     assert end(child) == 7
-    told, last = log.read_text().splitlines()
+    told, last, *late = log.read_text().splitlines()
+    assert late == ["of a thread", "at the end"]  # nothing of what ends a process is left out
     assert told == f'[["lottery", "word", "two words"], "x", true, {nursery.process.pid}]'
     assert last == "to stderr "  # and nothing on stdin
 
