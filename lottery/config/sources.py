@@ -271,11 +271,12 @@ def refuse_settings(found: DictConfig, package: str, where: str) -> None:
 class Loader(ConfigLoaderImpl):
     """Hydra's composition, which looks at every word first.
 
-    The jobs of a sweep share what was read, and what the same files come to before any setting.
+    The jobs of a `sweep` share what was read, and what the same files come to before any setting.
     """
 
-    def __init__(self, path: ConfigSearchPath) -> None:
+    def __init__(self, path: ConfigSearchPath, sweep: bool) -> None:
         super().__init__(path)
+        self.sweep = sweep
         self.read: dict[str, ConfigResult | None] = {}
         self.merged: dict[str, DictConfig] = {}
 
@@ -298,13 +299,16 @@ class Loader(ConfigLoaderImpl):
     ) -> tuple[list[Override], CachingConfigRepository]:
         words = OverridesParser.create().parse_overrides(overrides)
         repository = CachingConfigRepository(self.repository)
-        repository.cache = self.read
+        if self.sweep:
+            repository.cache = self.read
         self._process_config_searchpath(config_name, words, repository)
         return words, repository
 
     def _compose_config_from_defaults_list(
         self, defaults: list[ResultDefault], repo: IConfigRepository
     ) -> DictConfig:
+        if not self.sweep:
+            return super()._compose_config_from_defaults_list(defaults, repo)
         key = repr([(d.config_path, d.package, d.is_self, d.primary) for d in defaults])
         if key not in self.merged:
             own = copy.deepcopy(repo)  # what is merged goes into what was read
@@ -366,14 +370,14 @@ def folders(own: str | None) -> list[tuple[str, Path]]:
     return found + [(f"{BROUGHT}{p.name}", p.folder) for p in packages.packages()]
 
 
-def loader(own: str | None) -> Loader:
+def loader(own: str | None, sweep: bool) -> Loader:
     """Return what composes configs from conf/ and a folder of the user's."""
     path = ConfigSearchPathImpl()
     path.append("hydra", "pkg://hydra.conf")
     for provider, folder in folders(own):
         path.append(provider, f"file://{folder}")
     path.append("schema", "structured://")
-    return Loader(path)
+    return Loader(path, sweep)
 
 
 @contextlib.contextmanager

@@ -35,7 +35,7 @@ class Composer:
 
     def __init__(self, asked: Namespace) -> None:
         self.asked, self.name = asked, asked.config_name or "run"
-        self.loader = loader(asked.config_dir)
+        self.loader = loader(asked.config_dir, asked.multirun)
         given = {"--config-dir": asked.config_dir, "--config-name": asked.config_name}
         self.flags = [word for flag, value in given.items() if value for word in (flag, value)]
 
