@@ -234,6 +234,12 @@ def complete(rest: list[str]) -> int:
 
         print("\n".join(plot.complete("" if line.endswith(" ") else words[-1], words)))
         return 0
+    if asking and words[1] == "search":
+        from lottery.commands import search
+
+        begun = "" if line.endswith(" ") else words[-1]
+        print("\n".join(search.complete(begun, words[2:] if not begun else words[2:-1])))
+        return 0
     if asking and words[1] not in ("run", "plan", "submit"):
         if words[1] in commands():
             from lottery.results import completing

@@ -20,6 +20,10 @@ end. The same command goes on with a search that was stopped, and with trials=40
 
 from __future__ import annotations
 
+import contextlib
+import io
+import os
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -53,6 +57,39 @@ def main(arguments: list[str]) -> int:
     goal = goal_of(found, first[0])
     signals.leave_if_asked()
     return searched(found, first, goal, typed)
+
+
+def complete(begun: str, words: list[str]) -> list[str]:
+    """Return what a word that begins with `begun` can become, after the other words of a line."""
+    from lottery.search.asked import ONE_OF, OWN
+    from lottery.search.axes import SAME, SPACE
+
+    key, equals, typed = begun.partition("=")
+    if equals and key in OWN:
+        return [f"{key}={value}" for value in ONE_OF.get(key, ()) if value.startswith(typed)]
+    own = [word for word in (SPACE, *(f"{name}=" for name in OWN)) if word.startswith(begun)]
+    space = begun.startswith(SPACE)
+    before = f"{key}={typed[: typed.rfind(',') + 1]}" if equals and space else ""
+    plain = begun.removeprefix(SPACE)
+    if before:  # after a comma one more value
+        plain = f"{key.removeprefix(SPACE)}={typed.rpartition(',')[2]}"
+    others = [w for w in words if not w.startswith(SPACE) and w.partition("=")[0] not in OWN]
+    found = asked_of_hydra(" ".join(["lottery", *others, plain]))
+    if space:
+        found = [word for word in found if re.split("[.=]", word)[0] not in SAME]
+    if before:
+        return [f"{before}{word.partition('=')[2]}" for word in found]
+    return [*own * (begun != SPACE), *(f"{SPACE * space}{word}" for word in found)]
+
+
+def asked_of_hydra(line: str) -> list[str]:
+    """Return the words that the last one of a line of lottery run can become."""
+    from lottery.commands import run
+
+    os.environ |= {"COMP_LINE": line, "COMP_POINT": str(len(line))}
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        run.main(["-sc", "query=bash"])
+    return said.getvalue().split()
 
 
 def check_optuna() -> None:

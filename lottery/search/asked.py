@@ -95,8 +95,11 @@ def asked(arguments: Sequence[str]) -> Asked:
     replicates = [w.removeprefix(REPLICATE) for w in each if w.startswith(REPLICATE)][-1:]
     plain = [word for word in each if not word.startswith(REPLICATE)]
 
+    first = {a.key: f"{a.key}={a.probes[0]}" for a in (axis(w, lambda k, v: k) for w in spaces)}
+
     def whole(typed: str, value: str) -> str:
-        said = read([*plain, f"{typed}={value}"]).said[-1]
+        others = [word for key, word in first.items() if key != typed]
+        said = read([*plain, *others, f"{typed}={value}"]).said[-1]
         if said.why or len(said.words) != 1:
             raise UsageError(f"search: {SPACE}{typed}: {said.why or 'it is several settings'}")
         return said.words[0].partition("=")[0]

@@ -6,6 +6,7 @@ One process writes a journal at a time: the search holds a lock of its own.
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import math
 import os
@@ -192,11 +193,13 @@ def another(path: Path, before: dict[str, Any], asked: dict[str, Any]) -> str:
 
 
 def mend(path: Path) -> None:
-    """Cut the line off that a search was killed in; raises OSError, and ValueError for no file.
+    """Put in order what a search that was killed has left; raises OSError, ValueError for no file.
 
     Nobody else writes: the search holds its lock.
     """
     disk.make_folder(path.parent)
+    for left in path.parent.glob(f"{glob.escape(path.name)}.lock*"):  # Optuna waits 30 s for it
+        left.unlink(missing_ok=True)
     if not path.exists():
         return
     if not path.is_file():

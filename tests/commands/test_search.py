@@ -52,7 +52,7 @@ def search(lottery, tiny, monkeypatch, capsys):
     return call
 
 
-def test_a_search_finds_runs_that_are_like_any_others(search, tmp_path):
+def test_a_search_finds_runs_that_are_like_any_others(search, tmp_path, capsys):
     code, out, err = search("space.momentum=0.8,0.9", LR, "trials=2", "levels=1")
     assert code == 0, err
     assert out.index("rank  trial  val_accuracy  state") < out.index("best: trial ")
@@ -62,11 +62,10 @@ def test_a_search_finds_runs_that_are_like_any_others(search, tmp_path):
     command = re.search(r"^  (lottery run .*)$", out, re.M)[1]
     assert command in {Facts(folder).record["command"] for folder in folders}
     shown = re.search(r"(lottery show \S+)$", out, re.M)[1].split()
-    assert cli.main(shown[1:]) == 0
-    code, again, err = search("space.momentum=0.8,0.9", LR, "trials=2", "levels=1")
-    assert code == 0 and again.endswith(out[out.index("rank  trial"):]) and "2 of 2 trials are over; trials=12 does more" in err
-    code, table, below = search("space.momentum=0.8,0.9", LR, "trials=2", "levels=1", "format=json")
-    assert [row["rank"] for row in json.loads(table)["trials"]] == [1, 2] and "best: trial" in below
+    assert cli.main(shown[1:]) == 0 and capsys.readouterr().out.startswith(str(tmp_path))
+    code, again, err = search("space.momentum=0.8,0.9", LR, "trials=2", "levels=1", "format=json")
+    assert [row["rank"] for row in json.loads(again)["trials"]] == [1, 2] and "best: trial" in err
+    assert code == 0 and "2 of 2 trials are over; trials=12 does more" in err
     code, _, err = search("space.momentum=0.8,0.7", LR, "trials=2", "levels=1")
     assert code == 2 and "search.journal is of another search (space.train.optimizer.momentum is 0.8,0.9 there, 0.8,0.7 asked)" in err
 
@@ -97,6 +96,21 @@ def test_help_needs_no_optuna(lottery, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "optuna", None)
     assert lottery("search", "--help") == 0
     assert "space.KEY=VALUES" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("sp", ["space."]), ("at=", ["at=last", "at=best", "at=area"]), ("tri", ["trials="]),
+        ("space.lr=0:1 trials=3 space.prune=imp,sni", [f"space.prune=imp,{n}" for n in ("snip", "snip_iterative", "snip_original")]),
+        ("space.mod", ["space.model.", "space.model="]), ("trials=2 model=resnet2", ["model=resnet20"]), ("space.repl", []),
+    ],
+)  # fmt: skip
+def test_completion(lottery, capsys, monkeypatch, line, expected):
+    monkeypatch.setenv("COMP_LINE", f"lottery search {line}")
+    monkeypatch.setenv("COMP_POINT", str(len(line) + len("lottery search ")))
+    assert lottery("-sc", "query=bash") == 0
+    assert sorted(capsys.readouterr().out.split()) == sorted(expected)
 
 
 def told(text):

@@ -65,6 +65,12 @@ def test_the_words_of_a_search_come_apart():
     assert found.probes() == [first, ("train.optimizer.lr=0.3", "prune=imp"), ("train.optimizer.lr=0.01", "prune=snip")]
 
 
+def test_a_short_key_is_that_of_an_option_that_is_searched():
+    found = asked(["dataset=digits", "space.hidden=[10],[10,20]", "space.model=lenet_300_100,conv2"])
+    assert [a.key for a in found.axes] == ["model.hidden", "model"]
+    assert found.probes()[0] == ("model.hidden=[10]", "model=lenet_300_100")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

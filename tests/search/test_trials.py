@@ -182,8 +182,11 @@ def test_a_search_that_was_killed_ends_as_if_it_had_not_been(world, at):
     world.slots = Slots([], 0, 1)
     with open("killed", "ab") as file:
         file.write(b'{"op_code":7,"trial')  # as of a line that was being written
+    Path("killed.lock").touch()
+    Path("killed.lock1f.rename").touch()
     world.kill_at = None
     assert ends(search(FakeAsked(), "killed")) == whole
+    assert not [*Path().glob("killed.lock*")]
     assert len(search(FakeAsked(), "killed").study.trials) == 20, "none was begun twice"
 
 
