@@ -83,6 +83,10 @@ def asked(arguments: Sequence[str]) -> Asked:
         if not (text.isascii() and text.isdecimal() and len(text) < 10 and int(text) >= least):
             raise UsageError(f"search: {key}={text} is no whole number from {least} on")
     if not spaces:
+        for word in words:
+            start, _, rest = word.partition(".")
+            if "=" in rest and suggestion(start, [SPACE[:-1]]):
+                raise UsageError(f"search: {word}: did you mean {SPACE}{rest}? VALUES are {FORMS}")
         raise UsageError(
             f"search: no setting is to be chosen; type space.KEY= and {FORMS}, as in "
             "space.train.optimizer.lr=log:0.01:0.3 (runs are narrowed by what they are, as in "

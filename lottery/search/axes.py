@@ -12,9 +12,11 @@ from lottery.errors import UsageError
 
 SPACE = "space."
 FORMS = "log:LOW:HIGH, LOW:HIGH, int:LOW:HIGH, int:log:LOW:HIGH, or A,B,C"
+KINDS = ("log", "int")
 FINE = 100  # parts, at least, in which the values of a range are told apart
 SAME = ("replicate", "levels", "name", "outputs", "data", "host", "loggers", "strict", "sanity",
         "checkpoint_every", "branch", "branches", "branch_levels", "log")  # fmt: skip
+JUDGES = ("dataset", "dataset.name", "dataset.validation", "dataset.split_seed")
 
 
 class Draw(Protocol):
@@ -83,6 +85,10 @@ def axis(word: str, meant: Callable[[str, str], str]) -> Axis:
         raise UsageError(
             f"search: {word}: {key} is nothing that validation can choose; type {key}=VALUE"
         )
+    if key in JUDGES:
+        raise UsageError(
+            f"search: {word}: each would be judged by validation data of its own; type {key}=VALUE"
+        )
     return Axis(key, text, found.choices, found.low, found.high, found.log, found.whole)
 
 
@@ -105,7 +111,7 @@ def choices(word: str, text: str) -> Axis:
 def numbers(word: str, text: str) -> Axis:
     """Return an axis of the numbers of a range; raises UsageError for what is none."""
     *kinds, low, high = text.split(":")
-    if [kind for kind in kinds if kind not in ("log", "int")] or len({*kinds}) < len(kinds):
+    if {*kinds} - {*KINDS} or low in KINDS or len({*kinds}) < len(kinds):
         raise UsageError(f"search: {word}: '{text}' is no range; type {FORMS}")
     whole, log = "int" in kinds, "log" in kinds
     try:

@@ -45,6 +45,10 @@ class Goal:
             raise NoScoreError("there is no level in its metrics.csv")
         return found
 
+    def densities(self, folder: Path) -> list[float]:
+        """Return the density of each level of a run."""
+        return [float(row["density"]) for row in level_rows(folder)]
+
     def of_run(self, rows: Sequence[dict[str, Any]]) -> list[float]:
         """Return the score of one run after each of its levels, by the rows of its metrics.csv."""
         found, points = [], []

@@ -28,10 +28,11 @@ from lottery.storage import disk
 from lottery.wording.text import first_line, near, rm
 
 Direction = Literal["maximize", "minimize"]
-NAME, ASKED, RUNS, FAILED = "search", "asked", "runs", "failed"
+NAME, ASKED, RUNS, FAILED, DENSITIES = "search", "asked", "runs", "failed", "densities"
 FIRST = 5  # trials that are never stopped early, and completed ones that a median needs
 BLIND = 10  # trials before tpe looks at what came of others
 SHOWN = 3  # differences that a line names
+NEAR = 0.05  # densities are one density where they differ by less, relatively
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -103,9 +104,10 @@ class Study:
             return RandomSampler(seed=seed)
         return TPESampler(seed=seed, n_startup_trials=BLIND, constant_liar=True)
 
-    def note(self, trial: Trial, scores: Sequence[float]) -> None:
-        """Write down the scores of a trial after its levels."""
+    def note(self, trial: Trial, scores: Sequence[float], densities: Sequence[float]) -> None:
+        """Write down the scores of a trial after its levels, and the densities of these."""
         there = self.frozen(trial).intermediate_values
+        trial.set_user_attr(DENSITIES, [*densities])
         for level, score in enumerate(scores):
             if level not in there:
                 trial.report(score, level)
@@ -125,7 +127,7 @@ class Study:
 
     def copy(self, trial: Trial, other: FrozenTrial) -> None:
         """Let a trial end as another one of the same values did."""
-        for key in (RUNS, FAILED):
+        for key in (RUNS, FAILED, DENSITIES):
             if key in other.user_attrs:
                 trial.set_user_attr(key, other.user_attrs[key])
         for level, score in sorted(other.intermediate_values.items()):
@@ -136,14 +138,16 @@ class Study:
     def below(self, trial: Trial, level: int, score: float) -> bool:
         """Say whether a score after a level is worse than the median of completed trials there.
 
+        Only trials of the same density are asked, since a net of more weights is mostly better.
         It is the rule of Optuna's MedianPruner but for what is compared: not the best score so far,
         which is mostly that of the dense net, but the score after this level.
         """
+        here = self.frozen(trial)
         others = [
             other.intermediate_values[level]
             for other in self.trials
             if other.state == TrialState.COMPLETE and level in other.intermediate_values
-            if other.number != trial.number
+            if other.number != trial.number and as_dense(here, other, level)
         ]
         if len(others) < FIRST:
             return False
@@ -153,6 +157,15 @@ class Study:
     def frozen(self, trial: Trial) -> FrozenTrial:
         """Return a trial as the journal has it."""
         return self.trials[trial.number]
+
+
+def as_dense(one: FrozenTrial, other: FrozenTrial, level: int) -> bool:
+    """Say whether two trials keep the same share of their weights after a level.
+
+    True where one does not tell, as in a journal from before that was noted.
+    """
+    first, second = (t.user_attrs.get(DENSITIES, [])[level : level + 1] for t in (one, other))
+    return not first or not second or math.isclose(first[0], second[0], rel_tol=NEAR)
 
 
 def opened(path: Path, direction: Direction) -> optuna.Study:
@@ -222,5 +235,8 @@ def readable(trial: FrozenTrial, keys: Mapping[str, str]) -> None:
     runs, failed = trial.user_attrs.get(RUNS, []), trial.user_attrs.get(FAILED, ["", 1])
     if not isinstance(runs, list) or not all(isinstance(run, str) for run in runs):
         raise ValueError(f"the runs of trial {trial.number} are no names")
+    densities = trial.user_attrs.get(DENSITIES, [])
+    if not isinstance(densities, list) or not all(isinstance(d, float) for d in densities):
+        raise ValueError(f"the densities of trial {trial.number} are no numbers")
     if not isinstance(failed, list) or [*map(type, failed)] != [str, int]:
         raise ValueError(f"the error of trial {trial.number} is none")

@@ -9,7 +9,7 @@ from typing import Any
 
 from lottery.results.formats import aligned, as_json, comma_separated, page
 from lottery.search.asked import REPLICATE
-from lottery.search.study import ENDED, FAILED, RUNS
+from lottery.search.study import DENSITIES, ENDED, FAILED, RUNS, as_dense
 from lottery.search.trials import Trials, alone, ranked, stopped_at
 from lottery.wording.text import near, outputs_word, printable
 
@@ -100,6 +100,12 @@ def below(trials: Trials, place: Path, outputs: Path) -> list[str]:
         return [*said, "no trial is done"]
     runs = best[0].user_attrs.get(RUNS, [])
     words = trials.words_of(best[0])
+    if not all(as_dense(best[0], other, trials.levels) for other in best):
+        ends = [100 * t.user_attrs[DENSITIES][-1] for t in best if DENSITIES in t.user_attrs]
+        said.append(
+            f"trials end with {min(ends):.3g} to {max(ends):.3g} % of the weights: the best may "
+            "be the least pruned, so search for one density at a time"
+        )
     said.append(f"best: trial {best[0].number}, {goal.column} {goal.shown(best[0].value)}, by")
     said.append(f"  {typed(trials, words)}")
     if runs:

@@ -168,10 +168,11 @@ class Trials:
         """Say what comes after a level: the next one, or the end."""
         try:
             scores = self.goal.scores(work.folders)[: self.levels + 1]
+            densities = self.goal.densities(work.folders[0])[: len(scores)]
         except LotteryError as error:
             self.fail(work, str(error), error.code)
             return
-        self.study.note(work.trial, scores)
+        self.study.note(work.trial, scores, densities)
         level = len(scores) - 1
         if level >= self.levels or level < work.level:  # a run may end before its levels do
             self.study.done(work.trial, scores[-1])

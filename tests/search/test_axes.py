@@ -27,7 +27,7 @@ def test_the_grammar():
         ("a,b,a", "a stands there twice"), ("0.3:0.1", "0.3 is not below 0.1"), ("1:1", "1 is not below 1"),
         ("log:0:1", "no logarithm of 0"), ("log:-1:1", "no logarithm of -1"), ("int:1.5:2", "no whole numbers"),
         ("a:b", "a to b are no numbers"), ("0:inf", "finite"), ("nan:1", "finite"), ("lg:1:2", "'lg:1:2' is no range"),
-        ("log:log:1:2", "no range"), ("log:1", "log to 1 are no numbers"),
+        ("log:log:1:2", "no range"), ("log:1", "'log:1' is no range"),
     ],
 )  # fmt: skip
 def test_what_is_no_space(text, said):
@@ -74,7 +74,9 @@ def test_a_short_key_is_that_of_an_option_that_is_searched():
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "no setting is to be chosen; type space.KEY="), (["space.lr=0:1", "at=frist"], "at=frist is none of last, best, area"),
+        ([], "no setting is to be chosen; type space.KEY="), (["spcae.lr=0:1"], "did you mean space.lr=0:1?"), (["space.lr=log:1"], "'log:1' is no range"),
+        (["space.dataset=digits,mnist"], "judged by validation data of its own"), (["space.dataset.validation=int:10:90"], "data of its own"),
+        (["space.lr=0:1", "at=frist"], "at=frist is none of last, best, area"),
         (["space.lr=0:1", "trials=0"], "trials=0 is no whole number from 1 on"), (["space.lr=0:1", "seed=-1"], "seed=-1 is no whole"),
         (["space.lr=0:1", "sampler=tp"], "did you mean 'tpe'"), (["space.lr=0:1", "prune=imp,snip"], "to choose among them: space.prune=imp,snip"),
         (["space.lr=0:1", "lr=0.1"], "both fixed (train.optimizer.lr=0.1) and searched"),

@@ -49,6 +49,7 @@ class World:
         self.slots, self.threads = Slots([], 0, workers), 1
         self.levels, self.started, self.kill_at, self.codes = {}, [], None, {}
         self.curve = lambda x, level: 0.9 - abs(x - 0.3) - 0.1 * level * x
+        self.density = lambda x, level: 0.5**level
 
     def start(self, words, environment, threads, slot, log):
         if len(self.started) == self.kill_at:
@@ -72,7 +73,7 @@ class World:
     def rows(self, folder):
         key, replicate = folder.parent.name, folder.name.removeprefix("replicate_")
         levels = range(self.levels[key, replicate] + 1)
-        return [{"level": n, "density": 0.5**n, "val_accuracy": self.curve(float(key) + int(replicate), n)} for n in levels]
+        return [{"level": n, "density": self.density(float(key), n), "val_accuracy": self.curve(float(key) + int(replicate), n)} for n in levels]
 
 
 class FakeAsked:
@@ -157,6 +158,17 @@ def test_trials_are_stopped_where_the_median_says_so(world, metric):
     assert {0, LEVELS} < set(expected), "some are stopped at once, some later, some not"
     assert [t.state.name for t in found.study.ended] == ["COMPLETE" if n == LEVELS else "PRUNED" for n in expected]
     assert world.started[0][2] == LEVELS, "the first are run in one go"
+
+
+def test_trials_of_other_densities_are_no_measure(world):
+    world.density = lambda x, level: (0.5 if x < 0.5 else 0.8) ** level
+    world.curve = lambda x, level: 0.9 if level == 0 else world.density(x, level) + 0.01 * math.sin(17 * x)
+    found = search(FakeAsked(trials="40", sampler="random"))
+    where = {float(found.words_of(t)[0].partition("=")[2]): max(t.intermediate_values) for t in found.study.ended}
+    for side in (lambda x: x < 0.5, lambda x: x >= 0.5):
+        levels = [level for x, level in where.items() if side(x)]
+        assert levels.count(LEVELS) >= FIRST and min(levels) == 1, "each by trials of its own density"
+    assert summary(found, Path("outputs/s"), Path("outputs"), "table")[1][0].startswith("trials end with 12.5 to 51.2 % of the weights")
 
 
 def test_a_trial_that_is_stopped_is_a_run_of_fewer_levels(world):
