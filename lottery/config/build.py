@@ -177,9 +177,7 @@ def check_numbers(settings: dict[str, Any]) -> None:
     at_least("prune.rounds", settings["prune"]["rounds"], 1)
     at_least("replicate", settings["replicate"], 0)
     at_least("levels", settings["levels"] or 0, 0)
-    at_least("host.threads", settings["host"]["threads"] or 1, 1)
-    if settings["host"]["threads"] == 0:
-        raise UsageError("host.threads: 0 is below 1; null leaves the choice to torch")
+    check_host(settings["host"])
     if train["slimming"] < 0:
         raise UsageError(
             f"train.slimming: {train['slimming']} is below 0; a penalty is not; type 0 or 1e-4"
@@ -230,7 +228,22 @@ def choose(where: str, value: str, words: tuple[str, ...]) -> None:
         raise UsageError(f"{where}: '{value}' is none of {', '.join(words)}{hint}")
 
 
-def at_least(where: str, value: int, least: int) -> None:
+def check_host(host: dict[str, Any]) -> None:
+    """Raise UsageError for numbers of a machine, and of the jobs on it, that cannot be."""
+    for key, instead in (("threads", "torch"), ("threads_per_job", "the number of workers")):
+        if host[key] is not None and host[key] < 1:
+            raise UsageError(
+                f"host.{key}: {host[key]} is below 1; null leaves the choice to {instead}"
+            )
+    at_least("host.retries", host["retries"], 0)
+    share = host["gpus_per_job"]
+    if share is not None and not (0 <= share <= 1 or (share > 0 and share % 1 == 0)):
+        raise UsageError(
+            f"host.gpus_per_job={share:g}: type a share of one GPU, as 0.5, or a number of GPUs"
+        )
+
+
+def at_least(where: str, value: float, least: int) -> None:
     """Raise UsageError unless `value` is `least` or more."""
     if value < least:
         raise UsageError(f"{where}: {value} is below {least}")

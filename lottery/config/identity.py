@@ -23,6 +23,8 @@ NOT_IDENTITY = (
     "sanity",
     "strict",
 )
+# What all jobs of a sweep share.
+OF_SWEEP = ("host.workers", "host.gpus_per_job", "host.threads_per_job", "host.retries")
 NOT_OF_DATA = ("workers", "max_pixels")  # of the dataset: what changes no batch
 # What settings that came later say where nothing is asked of them. A run or a level is then known
 # without them, as it was before there were any.

@@ -12,12 +12,11 @@ import yaml
 
 from lottery.config import defaults
 from lottery.config.compose import is_sweep
-from lottery.config.identity import flat
+from lottery.config.identity import OF_SWEEP, flat
 from lottery.storage.yamls import parse
 from lottery.wording.spelling import plain
 
 OPEN = ("branches", "loggers")  # settings by name, which come from groups
-OF_SWEEP = ("host.workers", "host.gpus_per_job", "host.threads_per_job", "host.retries")
 
 
 @dataclass(frozen=True)

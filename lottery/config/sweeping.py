@@ -22,6 +22,7 @@ from omegaconf import Container, DictConfig, OmegaConf, flag_override
 from lottery.config.complaints import refuse_others
 from lottery.config.composed import Composed, default_name
 from lottery.config.contents import with_content
+from lottery.config.identity import OF_SWEEP
 from lottery.config.interpolation import Values, own_resolvers, plain
 from lottery.config.sources import TAKEN, loader, of_a_sweep, swept
 from lottery.errors import UsageError
@@ -88,7 +89,11 @@ class Composer:
         typed = filter(of_a_sweep, parser.parse_overrides(words))
         lines = [f"{key}={value}" for key, value in swept(typed, preset).items()]
         each = parser.parse_overrides([*lines, *map(str, task)])
-        return {word.get_key_element(): spread(word) for word in each}
+        found = {word.get_key_element(): spread(word) for word in each}
+        for key in OF_SWEEP:
+            if len(found.get(key, ())) > 1:
+                raise UsageError(f"{key}: the jobs of a sweep share one; give a single value")
+        return found
 
     def show(self) -> bool:
         """Print what one of hydra's flags asks for, if any does; say so."""

@@ -15,7 +15,7 @@ from lottery.config.composed import Composed
 from lottery.errors import LockedError, LotteryError, Stopped, UsageError
 from lottery.machine import signals
 from lottery.progress.sweep import Ran, Sweep, clock
-from lottery.storage.records import busy, locked, read_run
+from lottery.storage.records import busy, locked
 from lottery.wording.text import near, printable
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Jobs:
 
     def wants_workers(self, job: Composed) -> bool:
         """Say whether a job is to run in a process of its own, beside others."""
-        if isinstance(job.filled, UsageError) or job.settings["host"]["workers"] == 1:
+        if isinstance(job.filled, UsageError) or str(job.settings["host"]["workers"]) == "1":
             return False
         if not self.sweep:
             raise UsageError("host.workers: several runs at a time are for -m, and this is one run")
@@ -94,7 +94,7 @@ class Jobs:
             self.stopped = error
         for job in pool.jobs:
             if job.code == 0:
-                self.ran.append((job.words, Ran(job.folder, did(job.folder), job.seconds)))
+                self.ran.append((job.words, Ran(job.folder, job.did, job.seconds)))
             elif job.code is not None and not self.stopped:
                 self.failures.append((job.words, JobError(job)))
         self.course.verdicts |= verdicts({job.folder.parent for job in pool.jobs})
@@ -167,12 +167,6 @@ def verdicts(bases: Iterable[Path]) -> dict[str, str]:
         if rows := judge(folders):
             found[near(base)] = sanity_table(rows, Facts(folders[0]).metric)
     return found
-
-
-def did(folder: Path) -> dict[str, int]:
-    """Return what the last command did for a run, by its record: levels trained, shared, there."""
-    found = read_run(folder).get("did", {})
-    return {str(how): int(number) for how, number in found.items()}
 
 
 def one_line(error: Exception) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lottery.errors import LotteryError
 from lottery.experiment.place import Process
 from lottery.machine.nursery import CAN_FORK, Nursery
 from lottery.machine.parents import PARENT
@@ -65,9 +66,17 @@ class LocalPlace:
     def nursery(self, threads: int) -> Nursery:
         """Return the process that processes of so many threads are forked from."""
         found = self.nurseries.get(threads)
-        if found is None or not found.listen():
+        if found is not None and not found.listen():
+            if not found.ready:  # the next one would end alike
+                raise LotteryError(found.end())
+            found = None
+        if found is None:
             found = self.nurseries[threads] = Nursery(CALLS, IMPORTS, os.environ | numbers(threads))
         return found
+
+    def ready(self, threads: int) -> bool:
+        """Say whether a process of so many threads could begin at once, with no import left."""
+        return not CAN_FORK or self.nursery(threads).ready
 
     def start(
         self,

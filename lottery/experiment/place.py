@@ -32,6 +32,9 @@ class Place(Protocol):
     slots: Slots  # what it has, and what of it is taken
     threads: int  # that a job has there
 
+    def ready(self, threads: int) -> bool:
+        """Say whether a process of so many threads could begin at once."""
+
     def start(
         self,
         words: Sequence[str],

@@ -7,12 +7,14 @@ a time, and in which order they end, changes no number of any of them.
 from __future__ import annotations
 
 import hashlib
+import json
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lottery.config.build import check_host
 from lottery.config.composed import Composed
 from lottery.config.identity import run_folder
 from lottery.errors import (
@@ -32,7 +34,7 @@ from lottery.errors import (
 from lottery.experiment.dense import dense_of, in_order
 from lottery.experiment.local_place import LocalPlace
 from lottery.experiment.place import Place
-from lottery.experiment.worker import Job, last_line, threads_of
+from lottery.experiment.worker import Job, did, last_line, left_undone, threads_of
 from lottery.machine import signals
 from lottery.progress import pulse
 from lottery.progress.screen import Screen
@@ -56,6 +58,7 @@ class Pool:
 
     def __init__(self, first: Composed, typed: str, course: Sweep) -> None:
         self.host = first.settings["host"]
+        check_host(self.host)
         self.typed, self.course, self.retries = typed, course, self.host["retries"]
         name = hashlib.sha256(typed.encode()).hexdigest()[:10]
         self.logs = Path(first.settings["outputs"]).expanduser().absolute() / LOGS / name
@@ -129,16 +132,20 @@ class Pool:
     def startable(self) -> Iterator[Job]:
         """Yield the jobs to start now, while there are slots.
 
-        One whose dense level is being trained by another comes after those that need not wait.
+        One whose dense level is being trained by another comes after those that need not wait. Of
+        several for one run, as with levels=1,3, there is one at a time.
         """
-        now = time.monotonic()
+        now, held = time.monotonic(), {job.folder for job in self.running}
         ready = [job for job in self.waiting if job.ready <= now]
         at_work = {j.dense for j in self.running if not (j.folder / "level_00").exists()}
         for job in sorted(ready, key=lambda job: job.dense in at_work):
+            if job.folder in held or not self.place.ready(job.threads):
+                continue
             slot = self.place.slots.take(job.alone)
             if slot is None:
                 return
             job.slot = slot
+            held.add(job.folder)
             yield job
 
     def ended(self, job: Job) -> bool:
@@ -148,13 +155,17 @@ class Pool:
         self.place.slots.give(job.slot)
         job.seconds += time.monotonic() - job.begun
         job.code, job.process = code, None
-        if code == DONE:
+        if code == DONE and not left_undone(job.folder):
+            job.did = did(job.folder)
             self.course.end(failed=False)
             self.tell(job, f"done in {clock(job.seconds)}")
             return False
         job.error = last_line(job.log) or f"it ended with exit code {code}"
-        if code < 0:
-            job.error = f"killed by {signal.Signals(-code).name}"
+        if code == DONE:  # a library that it calls may end it
+            job.code = code = 1
+            job.error = "its process ended in the midst of the run, with exit code 0"
+        elif code < 0:
+            job.error = f"killed by {signals.name(-code)}"
         self.full |= code == DISK
         if self.passed is None and (why := self.another_try(job, code)):
             self.tell(job, f"{why}; again")
@@ -236,7 +247,8 @@ class Pool:
 
 def place_of(host: Mapping[str, Any], logs: Path) -> Place:
     """Return where the jobs run, by the settings of the machine; raises UsageError."""
-    asked = str(host["workers"])
+    given = host["workers"]
+    asked = given if isinstance(given, str) else json.dumps(given)
     if asked == "auto" or (asked.isdigit() and int(asked) > 0):
         return LocalPlace(host)
     if asked.partition(":")[0] == "ray":

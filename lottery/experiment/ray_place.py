@@ -147,6 +147,10 @@ class RayPlace:
         room += [there.get("GPU", 0) / self.gpus + 1e-9] if self.gpus else []
         self.slots.jobs = max(1, int(min(room)))
 
+    def ready(self, threads: int) -> bool:
+        """Say that a process could begin: Ray waits for room."""
+        return True
+
     def start(
         self,
         words: Sequence[str],

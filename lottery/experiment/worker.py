@@ -17,7 +17,7 @@ from lottery.machine.parents import COMMAND, LOG
 from lottery.machine.slots import Slot
 from lottery.progress.sweep import clock
 from lottery.storage import disk
-from lottery.storage.records import read_run
+from lottery.storage.records import locked, read_record, read_run
 from lottery.wording.text import near
 
 
@@ -39,6 +39,7 @@ class Job:
     code: int | None = None
     error: str = ""
     seconds: float = 0.0
+    did: dict[str, int] = field(default_factory=dict)  # levels trained, shared, there
     typed: str = ""  # the command on its record, where that is not what was typed for all
 
     @property
@@ -90,6 +91,18 @@ def tail_of(file: IO[bytes], most: int = 64 * 1024) -> bytes:
     file.seek(0, os.SEEK_END)
     file.seek(max(0, file.tell() - most))
     return file.read()
+
+
+def did(folder: Path) -> dict[str, int]:
+    """Return what the last command did for a run, by its record: levels trained, shared, there."""
+    found = read_record(folder).get("did", {})
+    return {str(how): int(number) for how, number in found.items()}
+
+
+def left_undone(folder: Path) -> bool:
+    """Say whether nobody works on a run that its record tells to be at work, or has none."""
+    running = read_record(folder).get("state") in (None, "running")
+    return running and not locked(folder / ".lock")
 
 
 def threads_of(folder: Path) -> int | None:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from lottery.errors import LotteryError
+from lottery.machine import signals
 from lottery.machine.parents import PARENT
 
 CAN_FORK = sys.platform == "linux"  # elsewhere libraries of the system break in a fork
@@ -69,6 +70,7 @@ class Nursery:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True,
             start_new_session=True,
         )  # fmt: skip
+        self.ready = False  # whether its imports are behind it
         self.children: dict[int, Forked] = {}
         self.latest: Forked | None = None
         self.said = ""  # the beginning of a line that has not ended
@@ -88,8 +90,14 @@ class Nursery:
             self.process.stdin.flush()
         while self.latest is None:
             if not self.listen(wait=True):
-                raise LotteryError("the process that starts the jobs has ended; type it again")
+                raise LotteryError(self.end())
         return self.latest
+
+    def end(self) -> str:
+        """Return what is to be said where it has ended by itself."""
+        code = self.process.wait()
+        how = f"killed by {signals.name(-code)}" if code < 0 else f"exit code {code}"
+        return f"the process that starts the jobs has ended ({how}); type the same command again"
 
     def listen(self, wait: bool = False) -> bool:
         """Take note of what it says of its children; False once it has ended, and they with it."""
@@ -103,7 +111,9 @@ class Nursery:
             *lines, self.said = (self.said + read.decode()).split("\n")
             for line in lines:
                 pid, code = json.loads(line)
-                if code is None:
+                if pid == self.process.pid:
+                    self.ready = True
+                elif code is None:
                     self.latest = self.children[pid] = Forked(self, pid)
                 else:
                     self.children[pid].returncode = code
@@ -112,6 +122,8 @@ class Nursery:
 
     def close(self) -> None:
         """Let it go; children that are still at work are asked to stop by its end."""
+        if not self.ready:  # nobody waits for its imports
+            self.process.kill()
         for stream in (self.process.stdin, self.process.stdout):
             assert stream is not None
             with contextlib.suppress(BrokenPipeError):
@@ -121,12 +133,17 @@ class Nursery:
 
 def main(calls: str, imports: Sequence[str]) -> int:
     """Import, then fork for each line on stdin until it ends; in a child, do what was asked for."""
+    above = os.getppid()
     call = importlib.import_module(calls).main
     for name in imports:
         importlib.import_module(name)
+        if os.getppid() != above:  # nobody waits for the others
+            return 0
     gc.collect()
     gc.freeze()  # no collection touches, and so copies, what the children share
-    asked = serve()
+    asked = None
+    with contextlib.suppress(BrokenPipeError):  # nobody listens any more
+        asked = serve()
     if asked is not None:
         sys.argv = ["lottery", *asked["words"]]
         leave(call())
@@ -153,6 +170,7 @@ def serve() -> dict[str, Any] | None:
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
     signal.set_wakeup_fd(wake)
     text, children = b"", 0
+    tell([os.getpid(), None])
     while True:
         ready = select.select([0, woken], [], [])[0]
         if woken in ready:

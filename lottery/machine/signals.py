@@ -36,6 +36,14 @@ def install(command: str) -> None:
                 signal.signal(number, answer)
 
 
+def name(number: int) -> str:
+    """Return what a signal is called; those for the user's own use have numbers alone."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
 def numbers() -> list[signal.Signals]:
     """Return the signals that this platform has."""
     return [getattr(signal, name) for name in CODES if hasattr(signal, name)]

@@ -64,9 +64,23 @@ def test_a_sweep_with_workers_ends_as_one_after_the_other(tiny, lottery, shell, 
 def test_workers_are_for_a_sweep(tiny, lottery, capsys):
     assert lottery("run", *tiny, "host.workers=2") == 2
     assert "are for -m, and this is one run" in capsys.readouterr().err
-    for word in ("0", "x", "-1"):
+    for word in ("0", "x", "-1", "2.5", "true", "null", ""):
         assert lottery("run", "-m", *tiny, "replicate=0,1", f"host.workers={word}") == 2
-        assert "type a number of processes, auto, or ray" in capsys.readouterr().err
+        said = capsys.readouterr().err
+        assert f"host.workers={word}: type a number of processes, auto, or ray" in said
+
+
+def test_numbers_of_jobs_that_cannot_be_are_refused_before_any_begins(tiny, lottery, capsys):
+    for word, told in (
+        ("threads_per_job=0", "0 is below 1"), ("threads_per_job=-3", "-3 is below 1"),
+        ("retries=-1", "-1 is below 0"), ("gpus_per_job=-1", "a share of one GPU"),
+        ("gpus_per_job=1.5", "a share of one GPU"), ("workers=1,2", "the jobs of a sweep share one"),
+        ("retries=0,1", "the jobs of a sweep share one"),
+    ):  # fmt: skip
+        assert lottery("run", "-m", *tiny, "replicate=0,1", "host.workers=2", f"host.{word}") == 2
+        assert told in capsys.readouterr().err
+        assert lottery("run", *tiny, f"host.{word}") == 2
+    assert not Path("outputs").exists()
 
 
 def test_jobs_with_one_dense_level_lie_apart():
@@ -104,12 +118,33 @@ def ended(found, code, error="", slot=None):
     return pauses
 
 
+def test_of_jobs_for_one_run_there_is_one_at_a_time(monkeypatch, tmp_path):
+    found = pooled(monkeypatch, tmp_path)
+    (first,) = found.startable()
+    found.waiting.remove(first)
+    found.running.append(first)
+    assert not list(found.startable())
+    found.running.clear()
+    assert len(list(found.startable())) == 1
+
+
+def test_a_process_that_ends_with_0_in_the_midst_of_its_run_has_failed(monkeypatch, tmp_path):
+    found = pooled(monkeypatch, tmp_path)
+    found.jobs[0].log = tmp_path / "0.log"
+    for state, pauses in (("running", [None]), ("done", [None])):
+        monkeypatch.setattr("lottery.experiment.worker.read_record", lambda folder, said=state: {"state": said})
+        assert ended(found, 0) == pauses
+        assert found.jobs[0].code == (state == "running")
+    assert "in the midst of the run" in found.jobs[0].error
+
+
 @pytest.mark.parametrize(
     ("code", "pauses"),
     [(0, [None]), (2, [None]), (4, [None]), (5, [None]), (6, [None]), (1, [None]),
      (-9, [1, 4, None]), (-11, [1, 4, None]), (3, [30] * 5 + [None]), (75, [1] * 20 + [None])],
 )  # fmt: skip
 def test_which_ends_are_tried_again(monkeypatch, tmp_path, code, pauses):
+    monkeypatch.setattr(pool, "left_undone", lambda folder: False)
     found = pooled(monkeypatch, tmp_path)
     found.logs = tmp_path
     found.jobs[0].log = tmp_path / "0.log"
@@ -262,6 +297,7 @@ def test_jobs_may_be_added_by_what_came_of_others(monkeypatch, tmp_path):
     found = pooled(monkeypatch, tmp_path, workers=1, retries=1)
     monkeypatch.setattr(found, "logs", tmp_path)
     monkeypatch.setattr(pool, "PAUSES", (0.0,))
+    monkeypatch.setattr(pool, "left_undone", lambda folder: False)
     monkeypatch.setattr(found.place, "start", lambda *words: SimpleNamespace(returncode=(code := codes.pop(0)), poll=lambda: code))
     third, over = [job(2, workers=1, retries=1).composed], []
     found.run(lambda: third and found.add(third.pop()), lambda one: over.append((one.composed.number, one.code)))

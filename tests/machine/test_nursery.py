@@ -92,7 +92,7 @@ def test_where_the_one_that_forks_is_killed_its_children_end_with_it(nursery, tm
     child = nursery.start(["stay"], {}, tmp_path / "log")
     os.kill(nursery.process.pid, signal.SIGKILL)
     assert end(child) == -9 and gone(child.pid)
-    with pytest.raises(LotteryError, match="has ended; type it again"):
+    with pytest.raises(LotteryError, match="has ended .killed by SIGKILL.; type the same"):
         nursery.start(["word"], {}, tmp_path / "log")
 
 
@@ -106,4 +106,26 @@ def test_it_ends_with_the_process_that_started_it(tmp_path):
     path = {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
     ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=os.environ | path,
                          capture_output=True, text=True, timeout=60, check=False)  # fmt: skip
-    assert ran.returncode == -9 and gone(int(ran.stdout))
+    assert ran.returncode == -9 and gone(int(ran.stdout)) and not ran.stderr
+
+
+def test_nobody_waits_for_imports_that_are_for_nothing(tmp_path):
+    (tmp_path / "called.py").write_text("import time\ntime.sleep(60)")
+    made = Nursery("called", [], os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])})
+    begun = time.monotonic()
+    assert made.listen() and not made.ready
+    made.close()
+    assert time.monotonic() - begun < 30
+
+
+def test_it_says_nothing_where_its_starter_is_killed_before_a_child_begins(tmp_path):
+    (tmp_path / "called.py").write_text("import time\ntime.sleep(1)\nmain = print")
+    code = (
+        "import json, os\nfrom lottery.machine.nursery import Nursery\nn = Nursery('called', [], os.environ)\n"
+        "n.process.stdin.write(json.dumps({'words': [], 'environment': {}, 'log': 'log'}) + '\\n')\n"
+        "n.process.stdin.flush()\nos.kill(os.getpid(), 9)\n"
+    )
+    path = {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=os.environ | path,
+                         capture_output=True, text=True, timeout=60, check=False)  # fmt: skip
+    assert ran.returncode == -9 and not ran.stderr
