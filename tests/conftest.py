@@ -26,6 +26,7 @@ import torch  # noqa: E402
 from lottery import cli  # noqa: E402
 from lottery.machine import signals  # noqa: E402
 
+CONF = Path(__file__).parents[1] / "conf"
 torch.set_num_threads(1)
 
 # A net of 84 weights on 60 images: a level takes milliseconds.
@@ -49,10 +50,28 @@ def tiny():
     return list(TINY)
 
 
+SHARED = {}  # "read", "merged": what commands have read of conf/, which no test changes
+
+
+def shares(own, sweep):
+    """Return a loader that reads conf/ once a process, as the jobs of a sweep do: twice as fast."""
+    from lottery.config import sources
+
+    found = sources.loader(own, sweep)
+    if sources.folders(own) == [("main", CONF)]:
+        found.sweep = True
+        found.read, found.merged = (SHARED.setdefault(name, {}) for name in ("read", "merged"))
+    return found
+
+
 @pytest.fixture
-def lottery(tmp_path, monkeypatch):
+def lottery(tmp_path, monkeypatch, request):
     """Call the command line in this process, in tmp_path; return the exit code."""
     monkeypatch.chdir(tmp_path)
+    if request.path.parent.name != "config":  # there every command reads for itself
+        from lottery.config import sweeping
+
+        monkeypatch.setattr(sweeping, "loader", shares)
     names = [n for n in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGHUP") if hasattr(signal, n)]
     before = {n: signal.getsignal(getattr(signal, n)) for n in names}
     yield lambda *words: cli.main([str(w) for w in words])
@@ -73,6 +92,24 @@ def run(lottery, tiny, tmp_path):
         assert lottery("-v", "run", *words, *overrides) == code
         folders = sorted(tmp_path.glob("outputs/*/*/replicate_*"), key=lambda f: f in before)
         return folders[0] if folders else None
+
+    return call
+
+
+MADE = {}  # what an earlier test of this process has made: name -> where a copy lies
+
+
+@pytest.fixture
+def once(tmp_path, tmp_path_factory):
+    """Fill tmp_path by a function, once a process: from then on with a copy of what it made."""
+
+    def call(name, make):
+        if name in MADE:
+            shutil.copytree(MADE[name], tmp_path, symlinks=True, dirs_exist_ok=True)
+            return
+        make()
+        MADE[name] = tmp_path_factory.mktemp("once") / name
+        shutil.copytree(tmp_path, MADE[name], symlinks=True)
 
     return call
 

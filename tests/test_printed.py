@@ -24,20 +24,18 @@ def texts(path):
             yield node.value
 
 
-SOURCE = sorted(
-    {
-        (path.relative_to(PACKAGE).as_posix(), match[1], match[2].strip())
-        for path in PACKAGE.rglob("*.py")
-        for text in texts(path)
-        for match in re.finditer(r"\blottery ([a-z]+)((?: [a-zA-Z_./-]+=[^\s;,()`]+| --[a-z-]+)*)", " ".join(text.split()))
-        if match[1] in cli.commands() or re.search(r"(type:? |`)$", text[: text.find(match[0])])
-    }
-)
-
-
 def test_the_commands_of_the_source_take_the_options_they_are_printed_with():
-    assert len(SOURCE) > 60
-    for path, command, words in SOURCE:
+    source = sorted(
+        {
+            (path.relative_to(PACKAGE).as_posix(), match[1], match[2].strip())
+            for path in PACKAGE.rglob("*.py")
+            for text in texts(path)
+            for match in re.finditer(r"\blottery ([a-z]+)((?: [a-zA-Z_./-]+=[^\s;,()`]+| --[a-z-]+)*)", " ".join(text.split()))
+            if match[1] in cli.commands() or re.search(r"(type:? |`)$", text[: text.find(match[0])])
+        }
+    )
+    assert len(source) > 60
+    for path, command, words in source:
         assert command in cli.commands(), (path, command, words)
         if command in RUNS:
             continue

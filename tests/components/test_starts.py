@@ -19,12 +19,16 @@ WIDER = ["dataset.classes=5", "dataset.seed=1"]
 
 
 @pytest.fixture
-def net(run, lottery, tmp_path):
+def net(once, run, lottery, tmp_path):
     """Train a tiny net, prune it once; return the file of its trained weights."""
-    folder = run("levels=1", "name=before")
-    assert lottery("export", folder, "level=0", "as=safetensors", "to=net.safetensors") == 0
-    assert lottery("export", folder, "level=1", "as=ticket", "to=ticket.safetensors") == 0
-    assert lottery("export", folder, "level=1", "as=folder", "to=folder") == 0
+
+    def make():
+        folder = run("levels=1", "name=before")
+        assert lottery("export", folder, "level=0", "as=safetensors", "to=net.safetensors") == 0
+        assert lottery("export", folder, "level=1", "as=ticket", "to=ticket.safetensors") == 0
+        assert lottery("export", folder, "level=1", "as=folder", "to=folder") == 0
+
+    once("pretrained", make)
     return tmp_path / "net.safetensors"
 
 

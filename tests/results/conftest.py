@@ -51,6 +51,18 @@ def browser():
 
 
 @pytest.fixture
+def sketched(monkeypatch):
+    """Let the figures of reports be empty drawings: theirs is most of the time."""
+    from lottery.results.reports import one, several, sheets
+
+    def picture(name, runs, caption, anchor, problems, settings=None):
+        return [sheets.Picture("<svg></svg>", caption)]
+
+    for module in (one, several):
+        monkeypatch.setattr(module, "picture", picture)
+
+
+@pytest.fixture
 def contrasts():
     """Return a script that gives the least contrast of text and ground, by kind of element."""
     return RATIO

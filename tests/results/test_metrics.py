@@ -321,7 +321,7 @@ def test_means_of_logarithms_have_the_interval_of_logarithms():
 
 
 @EVERY
-def test_a_report_finds_the_right_way_round(told, metric):
+def test_a_report_finds_the_right_way_round(told, sketched, metric):
     made = gather.gather(told(metric))
     found = " ".join(made.finding)
     assert "With 64 % of its weights" in found
@@ -346,7 +346,7 @@ def test_a_report_finds_the_right_way_round(told, metric):
     assert tiles["Best ticket"] == metric.said(metric.average([v[1] for v in STORY[metric]]))
 
 
-def test_a_report_ranks_the_lower_perplexity_first(told):
+def test_a_report_ranks_the_lower_perplexity_first(told, sketched):
     """Two configs whose tickets match nothing: the one with the better ticket leads."""
     story = [[30.0, 33.0], [30.4, 33.1], [29.8, 33.3]]
     folders = told(PERPLEXITY, "1111111111", [[a, b + 2] for a, b in story])
@@ -358,7 +358,7 @@ def test_a_report_ranks_the_lower_perplexity_first(told):
     assert tiles["Best ticket"] == PERPLEXITY.said(PERPLEXITY.average([b for _, b in story]))
 
 
-def test_a_dense_net_of_higher_perplexity_is_no_measure(told):
+def test_a_dense_net_of_higher_perplexity_is_no_measure(told, sketched):
     """A config that only matches a bad dense net of its own does not win."""
     bad = [[60.0, 59.9], [60.4, 60.41], [59.8, 59.8]]
     folders = told(PERPLEXITY, "1111111111", bad) + told(PERPLEXITY, "2222222222")
@@ -371,7 +371,7 @@ def test_a_dense_net_of_higher_perplexity_is_no_measure(told):
     assert re.search(r"with more than 0\.30\d* more than the best one", said)
 
 
-def test_a_report_keeps_metrics_apart(told, said):
+def test_a_report_keeps_metrics_apart(told, said, sketched):
     told(PERPLEXITY)
     told(BLEU)
     made = gather.gather(choose(Path("outputs"), []))
@@ -422,7 +422,7 @@ def test_doctor_has_nothing_against_other_metrics(run, said):
 
 
 @pytest.mark.parametrize("metrics", ["x", [BLEU.data() | {"better": "sideways"}]])
-def test_a_record_that_cannot_be_read_of_another_metric_is_reported(told, said, metrics):
+def test_a_record_that_cannot_be_read_of_another_metric_is_reported(told, said, sketched, metrics):
     """The record falls back to accuracy, of which the tables have none."""
     told(BLEU)
     for path in Path("outputs").glob("*/*/replicate_*/run.json"):

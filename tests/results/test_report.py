@@ -343,7 +343,7 @@ def test_validation_accuracy_stands_in_where_there_is_no_test_split(fabricate, t
     assert [t.title for t in part.tiles if t.value == "90.00 %"] == ["Dense validation accuracy"]
 
 
-def test_controls_and_verdicts(outputs):
+def test_controls_and_verdicts(outputs, sketched):
     folders = sorted(outputs.glob("*/*/replicate_*"))
     part = next(p for p in gather.gather(folders, 0.005).parts if "_imp/" in p.place)
     titles = [s.title for s in part.sections]
@@ -804,6 +804,7 @@ def test_the_policy_allows_the_one_script_and_no_request(reports):
 def test_it_refers_to_nothing_outside(reports, name):
     text = made(reports, name)
     assert len(text) < 1_000_000
+    assert text.count('role="img"') == {"one": 12, "both": 30}[name]  # other tests leave figures out
     ids = [attrs["id"] for _, attrs in Tags(text).elements if "id" in attrs]
     assert len(ids) == len(set(ids))
     for tag, attrs in Tags(text).elements:
