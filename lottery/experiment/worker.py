@@ -13,12 +13,12 @@ from typing import IO, Any
 from lottery.config.composed import Composed
 from lottery.errors import LotteryError
 from lottery.experiment.place import Place, Process
-from lottery.machine.parents import COMMAND, LOG
+from lottery.machine.parents import COMMAND, JOB, LOG
 from lottery.machine.slots import Slot
 from lottery.progress.sweep import clock
 from lottery.storage import disk
 from lottery.storage.records import locked, read_record, read_run
-from lottery.wording.text import near
+from lottery.wording.text import near, printable
 
 
 @dataclass
@@ -52,10 +52,11 @@ class Job:
         own = ("host.workers=1", f"host.threads={self.threads}", "host.progress=lines")
         words = ["run", *self.composed.words, *own]
         disk.make_folder(self.log.parent)
-        with open(self.log, "ab" if self.tries else "wb"):  # a log is of this command alone
-            own_log = "/".join(self.log.parts[-3:])  # .sweeps/ID/NUMBER.log
-            more = {COMMAND: self.typed or typed, LOG: own_log}
-            self.process = place.start(words, more, self.threads, self.slot, self.log)
+        if not self.tries:  # a log is of this command alone
+            self.log.write_bytes(f"{JOB}{printable(self.words)}\n".encode())
+        own_log = "/".join(self.log.parts[-3:])  # .sweeps/ID/NUMBER.log
+        more = {COMMAND: self.typed or typed, LOG: own_log}
+        self.process = place.start(words, more, self.threads, self.slot, self.log)
         self.begun = time.monotonic()
 
     def at(self, sign: Mapping[str, Any]) -> str:
@@ -81,7 +82,9 @@ def last_line(log: Path) -> str:
     """Return the last line of a log that says what went wrong, without the name of the program."""
     with contextlib.suppress(OSError), open(log, "rb") as file:
         tail = tail_of(file).decode(errors="replace").splitlines()
-        said = [line for line in tail if line.startswith("lottery: ")] or [t for t in tail if t]
+        said = [line for line in tail if line.startswith("lottery: ")] or [
+            line for line in tail if line and not line.startswith(JOB)
+        ]
         return said[-1].removeprefix("lottery: ") if said else ""
     return ""
 

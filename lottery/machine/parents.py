@@ -7,6 +7,7 @@ import time
 
 PARENT = "LOTTERY_PARENT"  # the process whose work this one is
 COMMAND = "LOTTERY_COMMAND"  # what was typed there, for the records of runs
+JOB = "job: "  # begins a log: what sets its job apart from the others of the sweep
 LOG = "LOTTERY_LOG"  # where under outputs/ what this process prints is kept, for the same
 EVERY = 0.5  # seconds between looks
 

@@ -50,7 +50,7 @@ def data(address, query="data"):
         return json.load(answer)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)])
 def test_it_serves_until_it_is_asked_to_end_and_imports_nothing_heavy(fabricate, start, number, code):
     for k in range(2):
         fabricate(replicate=k)  # with an interval
@@ -69,6 +69,7 @@ def test_it_serves_until_it_is_asked_to_end_and_imports_nothing_heavy(fabricate,
         free.bind(("127.0.0.1", port))
 
 
+@pytest.mark.slow
 def test_who_reads_the_address_alone_has_the_page_all_the_same(fabricate, start):
     fabricate()
     process, address = start()
@@ -79,6 +80,7 @@ def test_who_reads_the_address_alone_has_the_page_all_the_same(fabricate, start)
     assert "Traceback" not in process.stderr.read()
 
 
+@pytest.mark.slow
 def test_two_may_watch_the_same_and_one_that_is_killed_leaves_nothing(fabricate, start, tmp_path):
     fabricate()
     before = sorted(tmp_path.rglob("*"))
@@ -183,6 +185,7 @@ def test_it_ends_in_the_midst_of_requests(fabricate, tmp_path, monkeypatch):
         data(address)
 
 
+@pytest.mark.slow
 def test_a_folder_that_goes_while_it_is_watched(fabricate, start, tmp_path):
     fabricate()
     process, address = start()

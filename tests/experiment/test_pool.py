@@ -16,7 +16,7 @@ from lottery.config.composed import Composed
 from lottery.errors import UsageError
 from lottery.experiment import local_place, pool
 from lottery.experiment.pool import Pool, in_order
-from lottery.experiment.worker import Job
+from lottery.experiment.worker import Job, last_line
 from lottery.machine.slots import Slot
 from lottery.progress.screen import Screen
 from lottery.progress.sweep import Sweep
@@ -157,6 +157,24 @@ def test_a_job_without_memory_is_tried_once_more_alone_on_its_device(monkeypatch
     found.jobs[0].log = tmp_path / "0.log"
     assert ended(found, 2, pool.NO_MEMORY, Slot(("0",), 0.5)) == [1, None]
     assert found.jobs[0].alone
+
+
+def test_a_log_says_first_which_job_it_is_of(tmp_path):
+    one = job()
+    one.log = tmp_path / "logs" / "0.log"
+    one.start(SimpleNamespace(start=lambda *about: None), "lottery run -m")
+    assert last_line(one.log) == ""  # which is no error
+    one.tries["killed"] = 1
+
+    def begun(*about):
+        with open(one.log, "a") as log:
+            log.write("level 0\n")
+
+    one.start(SimpleNamespace(start=begun), "lottery run -m")
+    assert one.log.read_text() == "job: replicate=0\nlevel 0\n"
+    one.tries.clear()
+    one.start(SimpleNamespace(start=begun), "lottery run -m")
+    assert one.log.read_text() == "job: replicate=0\nlevel 0\n"
 
 
 def test_a_run_goes_on_with_the_threads_that_it_was_begun_with(monkeypatch, tmp_path):

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from lottery.machine.parents import JOB
 from lottery.results.living import ASKED
 from lottery.results.watching.rows import LONGEST, Entry, short
 from lottery.results.watching.tree import Seen
@@ -23,17 +24,19 @@ class Jobs:
 
     def __init__(self) -> None:
         self.errors: dict[Path, tuple[str, float]] = {}  # and when that was
+        self.words: dict[Path, str] = {}  # what sets each apart from the others of its sweep
 
     def take(self, seen: Seen) -> bool:
         """Take up logs that have changed; say whether what they end with has."""
         before = dict(self.errors)
         for log in seen.gone:
             self.errors.pop(log, None)
+            self.words.pop(log, None)
         for log, changed in seen.logs.items():
             if changed:
                 self.errors.pop(log, None)
                 if (error := error_in(log)) is not None:
-                    self.errors[log] = error
+                    self.errors[log], self.words[log] = error, words_of(log)
         return self.errors != before
 
     def failed(self, entries: Iterable[Entry]) -> list[dict[str, Any]]:
@@ -47,12 +50,14 @@ class Jobs:
             {
                 "id": printable(log),
                 "state": "failed",
-                "label": f"job {log.stem} of sweep {printable(log.parent.name)}",
+                "label": self.words.get(log) or job,
+                "place": job,
                 "error": error,
                 "ended": at,
                 "log": short(log),
             }
             for log, error, at in some[:MOST]
+            for job in [f"job {log.stem} of sweep {printable(log.parent.name)}"]
         ]
 
     def log(self, key: str) -> Path | None:
@@ -69,6 +74,14 @@ def error_in(log: Path) -> tuple[str, float] | None:
         if last.startswith(SAID) and not last.startswith(WARNING) and not said.startswith(ASKED):
             return said[:LONGEST], at
     return None
+
+
+def words_of(log: Path) -> str:
+    """Return what sets a job apart, by the first line of its log; "" where nobody wrote that."""
+    with contextlib.suppress(OSError, ValueError), open_plain(log) as file:
+        first = file.readline(LONG).decode(errors="replace")
+        return printable(first.removeprefix(JOB).strip()) if first.startswith(JOB) else ""
+    return ""
 
 
 def tail(log: Path) -> list[str]:

@@ -28,6 +28,7 @@ class Line:
     facet: Facet
     points: list[list[Any]]
     at: float  # seconds since 1970, of the newest of its runs
+    dense: dict[int, float] = field(default_factory=dict)  # what each replicate's reached
     label: str = ""
     version: int = 0
 
@@ -51,12 +52,34 @@ def points(members: Sequence[Entry], metric: Metric) -> list[list[Any]]:
         words = (
             f"{kept(density)} of weights: {metric.shown(mean)} {around(mean, low, high, metric)}"
         )
-        least, most = metric.bounds
-        ends = [min(max(metric.scale * v, least), most) for v in (low, high)]
-        shown = [v if math.isfinite(v) else None for v in (metric.scale * mean, *ends)]
+        shown = scaled((mean, low, high), metric)
         whole = len(pairs) == len(members)
         found.append([100 * density, *shown, f"{words.rstrip()}{count}", whole])
     return found
+
+
+def scaled(reach: Sequence[float], metric: Metric) -> list[float | None]:
+    """Return a mean and its interval in the unit shown, within what the metric can be."""
+    least, most = metric.bounds
+    mean, *ends = (metric.scale * value for value in reach)
+    inside = [mean, *(min(max(end, least), most) for end in ends)]
+    return [value if math.isfinite(value) else None for value in inside]
+
+
+def dense_of(members: Sequence[Entry]) -> dict[int, float]:
+    """Return what the dense net of each replicate reached."""
+    return {
+        member.run.replicate: value
+        for member in members
+        for level, density, value in member.levels
+        if level == 0 and density == 1
+    }
+
+
+def shared(one: Mapping[int, float], other: Mapping[int, float]) -> bool:
+    """Say whether two configs began with the same dense nets, as far as both have them."""
+    both = one.keys() & other.keys()
+    return bool(both) and all(one[k] == other[k] for k in both)
 
 
 @dataclass
@@ -80,7 +103,7 @@ class Lines:
         if made:
             self.metrics[facet] = metric
             label = before.label if before else ""
-            self.every[config] = Line(facet, made, at, label, version)
+            self.every[config] = Line(facet, made, at, dense_of(alike), label, version)
 
     def name(self, first: Mapping[Config, Entry], version: int) -> dict[Config, str]:
         """Give every config the few words that tell it from the others of its facet.
@@ -143,10 +166,33 @@ class Lines:
                     "unit": "%" if metric.percent else "",
                     "higher": metric.higher,
                     "logarithmic": metric.mean == "log",
+                    "dense": self.dense(held, metric),
                     "lines": [None if c is None else printable(c) for c in held],
                     "more": count - sum(c is not None for c in held),
                 }
             )
+        return found
+
+    def dense(self, held: Sequence[Config | None], metric: Metric) -> list[dict[str, Any]]:
+        """Return the dense nets of lines, for the page: mean, interval, and the look of one alone.
+
+        Lines share a net where they have a replicate in common and all of these reached the same.
+        """
+        nets: list[tuple[dict[int, float], list[int]]] = []
+        for look, config in enumerate(held):
+            own = self.every[config].dense if config is not None else {}
+            same = [net for net in nets if shared(net[0], own)]
+            nets = [net for net in nets if net not in same]
+            if own:
+                values = {k: v for net in same for k, v in net[0].items()} | own
+                nets.append((values, [look, *(one for net in same for one in net[1])]))
+        found = []
+        for values, looks in nets:
+            reach = stats.reach([*values.values()], metric)
+            if math.isfinite(reach[0]):
+                mean, low, high = scaled(reach, metric)
+                alone = looks[0] if len(nets) > 1 and len(looks) == 1 else None
+                found.append({"mean": mean, "low": low, "high": high, "look": alone})
         return found
 
     @property

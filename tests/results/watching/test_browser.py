@@ -74,19 +74,20 @@ def test_a_job_that_ends_appears_without_a_reload(visit, served, fabricate, at_w
     opened.locator("#done-table tbody tr").nth(2).wait_for()
 
 
+@pytest.mark.slow
 def test_what_a_reader_does_stays(visit, served, fabricate, say, outputs):
     log = outputs / ".sweeps" / "0123456789" / "0.log"
     log.parent.mkdir(parents=True)
     log.write_text("one line\nlottery: it broke\n")
-    log.with_name("1.log").write_text("lottery: there is no such net\n")  # of a job that has no run
+    log.with_name("1.log").write_text("job: model=x\nlottery: there is no such net\n")  # of a job that has no run
     failed = [fabricate(replicate=k, record={"state": "failed", "error": "it broke", "log": ".sweeps/0123456789/0.log"}) for k in range(2)]
     for k in range(40):
         fabricate(ident=f"{k:010d}", choices={"prune": "ab"[k % 2]}, config={"train.batch_size": k + 1})
     opened = visit(served().server)
     until(opened, "done", "40")
     assert opened.locator("#done-table tbody tr").count() == 30
-    job = opened.locator(".failure", has_text="job 1 of sweep 0123456789")
-    assert job.inner_text().split("\n")[:3] == ["failed", "job 1 of sweep 0123456789", "there is no such net"]
+    job = opened.locator(".failure", has_text="there is no such net")
+    assert job.inner_text().split("\n")[:3] == ["failed", "model=x", "there is no such net"]
     opened.locator("#done-more").click()
     assert opened.locator("#done-table tbody tr").count() == 40
     opened.locator(".failure summary", has_text="replicate 1").click()
@@ -110,6 +111,25 @@ def test_what_a_reader_does_stays(visit, served, fabricate, say, outputs):
     assert opened.locator(".chart .line").count() == drawn
 
 
+def test_a_line_that_would_squash_the_others_is_cut_off_and_shown_when_asked_for(visit, served, fabricate):
+    for k, end in enumerate((0.96, 0.965, 0.1)):
+        fabricate(ident=f"{k:010d}", choices={"prune": f"method{k}"}, test=(0.97, end))
+    opened = visit(served().server)
+    beyond, ticks = opened.locator(".chart .beyond"), opened.locator(".chart text[text-anchor=end]")
+    beyond.wait_for()
+    assert beyond.inner_text() == "Not shown, below 96 %: method2 down to 10 %. Show all"
+    assert min(float(text) for text in ticks.all_text_contents()) > 95
+    assert opened.locator(".chart line.dense").count() == 1 == opened.locator(".chart text.dense").count()
+    assert opened.locator(".chart [clip-path]").count() == 1
+    beyond.locator("button").click()
+    assert beyond.inner_text() == "Show where most lines are" and opened.locator(".chart [clip-path]").count() == 0
+    assert min(float(text) for text in ticks.all_text_contents()) < 50
+    beyond.locator("button").click()
+    opened.locator(".legend button", has_text="method2").click()
+    assert beyond.is_hidden()  # nothing is beyond any more
+
+
+@pytest.mark.slow
 def test_a_server_that_is_gone_is_said_and_one_that_is_back_is_followed(visit, served, fabricate):
     fabricate()
     server = served().server
@@ -131,6 +151,7 @@ def test_a_server_that_is_gone_is_said_and_one_that_is_back_is_followed(visit, s
         again.server_close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_can_be_read_in_light_and_dark_wide_and_narrow(visit, served, fabricate, at_work, contrasts, scheme):
     for k in range(7):
@@ -151,6 +172,7 @@ def test_it_can_be_read_in_light_and_dark_wide_and_narrow(visit, served, fabrica
             assert (int(dark.split("(")[1].split(",")[0]) < 60) == (scheme == "dark")
 
 
+@pytest.mark.slow
 def test_no_class_of_the_page_means_something_else_in_the_styles_of_reports(visit, served, fabricate):
     fabricate()
     opened = visit(served().server)
@@ -160,6 +182,7 @@ def test_no_class_of_the_page_means_something_else_in_the_styles_of_reports(visi
     assert (place.inner_text(), style) == ("lenet_300_100_digits_imp/aaaaaaaaaa", ["0px", "0px"])
 
 
+@pytest.mark.slow
 def test_everything_can_be_reached_by_keyboard(visit, served, fabricate):
     fabricate(record={"state": "failed", "error": "x"})
     fabricate(replicate=1)
@@ -192,6 +215,7 @@ def test_nothing_that_people_wrote_is_obeyed(visit, served, fabricate, at_work):
         assert opened.evaluate("window.canary") is None
 
 
+@pytest.mark.slow
 def test_a_hidden_page_asks_nothing_until_it_is_seen(visit, served, fabricate):
     fabricate()
     opened = visit(served().server)

@@ -82,6 +82,19 @@ def test_a_level_that_not_all_replicates_have_says_so_and_no_interval_leaves_the
     assert all(point[3] <= 100 for point in line["points"])
 
 
+def test_lines_that_begin_alike_share_a_dense_net(fabricate, watching):
+    for k, dense in enumerate((0.95, 0.97)):
+        fabricate(replicate=k, test=(dense, 0.9))
+        fabricate(ident="bbbbbbbbbb", choices={"prune": "random"}, replicate=k, test=(dense, 0.5))
+    watch = watching()
+    (net,) = watch.since(0)["facets"][0]["dense"]
+    assert (net["mean"], net["look"]) == (pytest.approx(96), None)
+    assert net["low"] == pytest.approx(96 - 12.71, abs=0.01) and net["high"] == 100  # 12.706 * 1 / sqrt(1)
+    fabricate(ident="cccccccccc", choices={"prune": "snip"}, test=(0.6, 0.5))
+    assert [(n["mean"], n["look"]) for n in watch.since(0)["facets"][0]["dense"]] == [(pytest.approx(96), None), (pytest.approx(60), 2)]
+    assert watch.lines.dense([None] * 3, watch.lines.metrics[watch.lines.every[next(iter(watch.lines.every))].facet]) == []
+
+
 def test_lower_is_better_and_a_number_has_no_unit(fabricate, watching):
     for k, end in enumerate((20.0, 45.0)):
         fabricate(replicate=k, metric="perplexity", test=(10.0, end), record={"metrics": [PERPLEXITY]})
@@ -317,6 +330,10 @@ def test_a_job_without_a_run_is_known_by_its_log(fabricate, watching, outputs):
     found = watch.since(0)
     (job,) = found["jobs"]
     assert (job["label"], job["error"]) == ("job 0 of sweep 0123456789", "prune.at: step 126 is after the end")
+    assert job["place"] == job["label"]
+    log.write_text(f"job: prune=early\n{log.read_text()}")
+    (job,) = watch.since(0)["jobs"]
+    assert (job["label"], job["place"]) == ("prune=early", "job 0 of sweep 0123456789")
     assert watch.log(job["id"]) == log
     assert watch.log(str(folder)) == log.with_name("1.log")
     assert watch.log("/etc/passwd") is None

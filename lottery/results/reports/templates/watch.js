@@ -11,7 +11,7 @@ const named = (id) => document.getElementById(id);
 
 // Make an element; a string among the parts is text, and so is an attribute's value.
 const make = (tag, attributes = {}, ...parts) => {
-  const svg = "svg g path line circle text title".split(" ").includes(tag);
+  const svg = "svg g path line circle text title clipPath rect".split(" ").includes(tag);
   const made = svg ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
   made.append(...parts);
@@ -136,7 +136,7 @@ const failure = (row) => {
   const when = make("time", { class: "when" }, row.ended ? ago(row.ended) : "");
   if (row.ended) when.dataset.at = row.ended;
   const inside = make("div", { class: "inside" }, make("pre", {}, why));
-  if (row.config) inside.append(make("p", {}, row.config));
+  if (row.config || row.place) inside.append(make("p", {}, row.config || row.place));
   if (row.again) inside.append(make("p", {}, "To go on, type:"), make("pre", {}, row.again));
   if (row.log) {
     const log = make("pre", { class: "log", tabindex: "0", role: "region", "aria-label": "The end of its log" });

@@ -2,11 +2,15 @@
 
 const LOOKS = document.body.dataset.looks.split(" "); // a marker each, with - in front a hollow one
 const MARGIN = { top: 12, right: 14, bottom: 40, left: 52 };
+const BAND = 42; // pixels at the right, for the word beside the dense net
+const SQUASHED = 6; // times as high as the others need, that an axis would have to be
+const LEAST = 2; // points of a share that the others are taken to need: less is no shape
 const SIZE = 4.2; // of a marker, in pixels from its middle
 const APART = 34; // pixels between two ticks of which one is an end
 const BESIDE = 5; // pixels between lines that share their places, and so would hide each other
 const GRIDS = [[1, 1.5, 2, 3, 4, 5, 7], [1, 2, 5], [1]]; // digits of ticks on a logarithmic axis
 const hiddenLines = new Set(); // what readers have turned off
+const wholeCharts = new Set(); // ... and where they want to see all of y
 const charts = new Map(); // id -> the figure and what it shows
 
 const SHAPES = {
@@ -57,7 +61,7 @@ const logTicks = (low, high) => {
 const linearTicks = (low, high, most = 5) => {
   const rough = (high - low) / (most - 1) || 1;
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = power * [1, 2, 5, 10].find((digit) => digit * power >= rough * 0.8);
+  const step = power * [1, 2, 2.5, 5, 10].find((digit) => digit * power >= rough * 0.8);
   const found = [];
   for (let at = Math.ceil(low / step); at * step <= high + step * 1e-6; at += 1) found.push(at * step);
   return found;
@@ -78,8 +82,8 @@ const scaleOf = (values, from, to, { log = false, flip = false, room = 0.05, end
   return { place, ticks };
 };
 
-const axes = (x, y, width, height, what) => {
-  const { top, right, bottom, left } = MARGIN;
+const axes = (x, y, width, height, what, right) => {
+  const { top, bottom, left } = MARGIN;
   const made = [];
   for (const tick of y.ticks) {
     const at = y.place(tick);
@@ -113,20 +117,87 @@ const strokeOf = (line, x, y, beside) => {
   return group;
 };
 
+// The lowest of what is shown where lines below it squash the others, as figures cut it; -Infinity for none.
+const edgeOf = (spans, dense, least) => {
+  const sorted = [...spans].sort((one, other) => other[0] - one[0] || other[1] - one[1]);
+  for (let most = sorted.length - 1; most >= Math.ceil(sorted.length / 2); most -= 1) {
+    const kept = sorted.slice(0, most);
+    const low = Math.min(...kept.map((span) => span[0]), ...dense), high = Math.max(...kept.map((span) => span[1]), ...dense);
+    if (high > low && high - sorted[most][0] >= SQUASHED * Math.max(high - low, least)) return low;
+  }
+  return -Infinity;
+};
+
+const rangeOf = (values) => [Math.min(...values), Math.max(...values)];
+const known = (values) => values.filter((value) => value !== null && value !== undefined);
+const ends = (points) => known(points.flatMap((p) => [p.y, p.low, p.high]));
+
+// Where y begins and ends, and in words what lies beyond; the dense nets are always seen.
+const cutOf = (chart, lines) => {
+  const spans = lines.map((line) => rangeOf(ends(line.points)));
+  const dense = chart.dense.map((net) => net.mean);
+  const least = chart.unit ? LEAST : 0;
+  const low = edgeOf(spans, dense, least), high = -edgeOf(spans.map(([a, b]) => [-b, -a]), dense.map((one) => -one), least);
+  const said = (value) => `${tidy(value)}${chart.unit && ` ${chart.unit}`}`;
+  const beyond = (line, span, sign) => {
+    const at = sign > 0 ? 0 : 1, edge = sign > 0 ? low : high;
+    if (sign * span[at] >= sign * edge) return [];
+    const mean = rangeOf(line.points.map((point) => point.y))[at];
+    const way = sign > 0 ? "down" : "up";
+    return sign * mean < sign * edge ? [`${line.label} ${way} to ${said(mean)}`] : [`interval of ${line.label} ${way} to ${said(span[at])}`];
+  };
+  const gone = [["below", low, 1], ["above", high, -1]].flatMap(([where, edge, sign]) => {
+    const some = Number.isFinite(edge) ? lines.flatMap((line, at) => beyond(line, spans[at], sign)) : [];
+    return some.length ? [`Not shown, ${where} ${said(edge)}: ${some.join(", ")}.`] : [];
+  });
+  const [lowest, highest] = rangeOf(spans.flat());
+  return { range: [Math.max(low, lowest), Math.min(high, highest)], said: gone.join(" ") };
+};
+
+const denseOf = (chart, y, from, to) =>
+  chart.dense.flatMap((net) => {
+    const kind = net.look === null ? "dense" : `dense ${lookClass(net.look)}`;
+    const across = make("line", { class: kind, x1: from, x2: to, y1: y.place(net.mean), y2: y.place(net.mean) });
+    if (chart.dense.length > 1 || net.low === null || net.high === null || net.low >= net.high) return [across];
+    const [low, high] = [y.place(net.low), y.place(net.high)];
+    return [make("rect", { class: "dense", x: from, width: to - from, y: high, height: low - high }), across];
+  });
+
+let clips = 0; // so that no two have a name
+
+// Draw a chart, and return in words what of it is not shown.
 const plot = (svg, chart) => {
   const { width, height } = svg.getBoundingClientRect();
   const lines = chart.lines.filter((line) => line.points.length && !hiddenLines.has(line.id));
   const points = lines.flatMap((line) => line.points);
   if (!width || !points.length) {
     svg.replaceChildren();
-    return;
+    return "";
   }
-  const ends = points.flatMap((p) => [p.y, p.low, p.high]).filter((value) => value !== null);
-  const log = chart.logarithmic && Math.min(...ends) > 0;
-  const x = scaleOf(points.map((p) => p.x), MARGIN.left, width - MARGIN.right, { log: chart.density, flip: chart.density, room: 0.04, ends: chart.density });
-  const y = scaleOf(ends, height - MARGIN.bottom, MARGIN.top, { log });
+  const nets = chart.dense.flatMap((net) => known(chart.dense.length > 1 ? [net.mean] : [net.mean, net.low, net.high]));
+  const values = [...ends(points), ...nets];
+  const log = chart.logarithmic && Math.min(...values) > 0;
+  const right = chart.dense.length ? BAND : MARGIN.right;
+  const cut = log || !chart.density ? { said: "" } : cutOf(chart, lines);
+  const shown = cut.said && !wholeCharts.has(chart.id) ? [...cut.range, ...chart.dense.map((net) => net.mean)] : values;
+  const { top, bottom, left } = MARGIN;
+  const x = scaleOf(points.map((p) => p.x), left, width - right, { log: chart.density, flip: chart.density, room: 0.04, ends: chart.density });
+  const y = scaleOf(shown, height - bottom, top, { log });
   const step = Math.min(BESIDE, 24 / lines.length);
-  svg.replaceChildren(...axes(x, y, width, height, chart.across), ...lines.map((line, at) => strokeOf(line, x, y, chart.density ? step * (at - (lines.length - 1) / 2) : 0)));
+  const strokes = lines.map((line, at) => strokeOf(line, x, y, chart.density ? step * (at - (lines.length - 1) / 2) : 0));
+  const drawn = make("g", {}, ...denseOf(chart, y, left, width - right), ...strokes);
+  const parts = [...axes(x, y, width, height, chart.across, right), drawn];
+  if (shown !== values) {
+    const clip = `clip-${(clips += 1)}`;
+    drawn.setAttribute("clip-path", `url(#${clip})`);
+    parts.unshift(make("clipPath", { id: clip }, make("rect", { x: 0, y: 0, width, height: height - bottom })));
+  }
+  if (chart.dense.length) {
+    const at = y.place(Math.max(...chart.dense.map((net) => net.mean)));
+    parts.push(make("text", { class: "dense", x: width - right + 6, y: at + 4 }, "dense"));
+  }
+  svg.replaceChildren(...parts);
+  return cut.said;
 };
 
 const legendOf = (chart, redraw, figure) =>
@@ -152,12 +223,23 @@ const numbersOf = (chart) => {
 };
 
 const figureOf = (chart) => {
-  const title = make("h3", {}), about = make("p", {});
+  const title = make("h3", {}), about = make("p", {}), gone = make("span", {});
+  const whole = make("button", { type: "button", class: "again" });
+  const beyond = make("p", { class: "beyond", hidden: "" }, gone, whole);
   const svg = make("svg", { class: "plot", role: "img" });
   const legend = make("ul", { class: "legend", "aria-label": "Lines; a line can be turned off" });
-  const node = make("figure", { class: "chart" }, make("figcaption", {}, title, about), svg, legend);
+  const node = make("figure", { class: "chart" }, make("figcaption", {}, title, about, beyond), svg, legend);
   const held = { node, shown: "", named: "" };
-  const redraw = () => plot(svg, held.chart);
+  const redraw = () => {
+    const said = plot(svg, held.chart), all = wholeCharts.has(held.chart.id);
+    beyond.hidden = !said;
+    write(gone, all ? "" : `${said} `);
+    write(whole, all ? "Show where most lines are" : "Show all");
+  };
+  whole.addEventListener("click", () => {
+    if (!wholeCharts.delete(held.chart.id)) wholeCharts.add(held.chart.id);
+    redraw();
+  });
   const fold = make("details", { class: "fold" }, make("summary", {}, "The numbers"));
   const fill = () => fold.open && fold.replaceChildren(fold.firstElementChild, numbersOf(held.chart));
   fold.addEventListener("toggle", fill);
@@ -194,9 +276,10 @@ const byDensity = (facet) => {
     return line ? [{ id, look, label: line.label, points, marked: true }] : [];
   });
   const better = facet.higher ? "" : ", lower is better";
-  const more = facet.more ? `; the ${lines.length} that changed last, ${several(facet.more, "more config")} not drawn` : "";
-  const about = `${facet.measure}${facet.unit && ` (${facet.unit})`}${better}, mean and 95 % interval over replicates${more}`;
-  return { id: `density ${facet.id}`, title: facet.title, about, across: "weights kept (%)", density: true, logarithmic: facet.logarithmic, lines };
+  const more = facet.more ? `; the ${lines.length} that changed last, ${several(facet.more, "more config")} not drawn: name some, as in lottery watch prune=imp` : "";
+  const across = facet.dense.length > 1 ? "; dashed across, the dense nets" : "";
+  const about = `${facet.measure}${facet.unit && ` (${facet.unit})`}${better}, mean and 95 % interval over replicates${across}${more}`;
+  return { id: `density ${facet.id}`, title: facet.title, about, across: "weights kept (%)", density: true, logarithmic: facet.logarithmic, unit: facet.unit, dense: facet.dense, lines };
 };
 
 const atWork = () => {
@@ -206,7 +289,7 @@ const atWork = () => {
     const row = page.rows.get(id);
     const title = `${row.model} on ${row.dataset}, at work`;
     const key = `${title} ${live.measure}`;
-    if (!groups.has(key)) groups.set(key, { id: `work ${key}`, title, about: live.about, across: "training step", density: false, logarithmic: live.logarithmic, lines: [] });
+    if (!groups.has(key)) groups.set(key, { id: `work ${key}`, title, about: live.about, across: "training step", density: false, logarithmic: live.logarithmic, unit: "", dense: [], lines: [] });
     const points = live.curve.map(([x, y]) => ({ x, y, low: null, high: null, words: "", whole: true }));
     groups.get(key).lines.push({ id: `work ${id}`, look: lookOf(row.line), label: `${nameOf(row)}, ${live.where}`, points, marked: false, end: String(row.replicate) });
   }
