@@ -22,7 +22,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from lottery.config.identity import changes
-from lottery.errors import DamagedError, UsageError
+from lottery.errors import DamagedError, LotteryError, UsageError
 from lottery.search.axes import Axis
 from lottery.storage import disk
 from lottery.wording.text import first_line, near, rm
@@ -168,10 +168,21 @@ def as_dense(one: FrozenTrial, other: FrozenTrial, level: int) -> bool:
     return not first or not second or math.isclose(first[0], second[0], rel_tol=NEAR)
 
 
+class Journal(JournalFileBackend):
+    """A journal that says of a disk which is full, or gone, what every file here says."""
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Write lines at the end; raises DiskError."""
+        try:
+            super().append_logs(logs)
+        except OSError as error:
+            raise disk.refused(Path(self._file_path), "write", error) from error
+
+
 def opened(path: Path, direction: Direction) -> optuna.Study:
     """Return the study of a journal, a new one where there is none; raises what Optuna does."""
     storage = JournalStorage(
-        JournalFileBackend(str(path), JournalFileOpenLock(str(path)))  # no symbolic links
+        Journal(str(path), JournalFileOpenLock(str(path)))  # no symbolic links
     )
     if NAME in optuna.get_all_study_names(storage):
         return optuna.load_study(study_name=NAME, storage=storage)
@@ -185,6 +196,8 @@ def understood(path: Path) -> Iterator[None]:
     """Turn whatever Optuna raises for a journal that it cannot read into one line."""
     try:
         yield
+    except LotteryError:
+        raise
     except OSError as error:
         raise disk.refused(path, "use", error) from error
     except Exception as error:

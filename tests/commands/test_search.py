@@ -33,6 +33,9 @@ class Here:
             code = cli.main(list(words))
         return SimpleNamespace(returncode=code, poll=lambda: code, kill=lambda: None)
 
+    def ready(self, threads):
+        return True
+
     def wait(self, seconds):
         pass
 

@@ -1,5 +1,6 @@
 """Trials over the pool: which are run, stopped, taken up again and told as failed. Their runs are made up."""
 
+import errno
 import math
 import statistics
 from contextlib import contextmanager
@@ -7,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from optuna.storages.journal import JournalFileBackend
 
 from lottery.config.composed import Composed
 from lottery.errors import (
@@ -64,6 +66,9 @@ class World:
         self.started.append((*run, int(said["levels"]), environment["LOTTERY_COMMAND"]))
         return SimpleNamespace(returncode=code, poll=lambda: code, kill=lambda: None, send_signal=lambda number: None)
 
+    def ready(self, threads):
+        return True
+
     def wait(self, seconds):
         pass
 
@@ -101,6 +106,7 @@ def world(monkeypatch, tmp_path):
     made = World()
     monkeypatch.setattr(pool, "place_of", lambda host, logs: made)
     folder = lambda settings, name: tmp_path / "outputs" / "s" / settings["k"].partition("=")[2] / f"replicate_{settings['replicate']}"  # noqa: E731
+    monkeypatch.setattr(pool, "left_undone", lambda folder: False)
     monkeypatch.setattr(pool, "run_folder", folder)
     monkeypatch.setattr(pool, "dense_of", lambda settings: settings["k"])
     monkeypatch.setattr(module, "run_folder", folder)
@@ -289,6 +295,25 @@ def test_a_full_disk_is_no_failure_of_a_trial(world):
         search(FakeAsked(trials="4"))
     world.codes = {}
     assert [state for _, state, *_ in ends(search(FakeAsked(trials="4")))] == ["COMPLETE"] * 4
+
+
+@pytest.mark.parametrize("at", [1, 5, 40])
+def test_a_disk_that_is_full_for_the_journal_is_a_line_and_no_failure(world, monkeypatch, at):
+    whole, count = ends(search(FakeAsked(), "whole")), 0
+    world.levels, write = {}, JournalFileBackend.append_logs
+
+    def full(self, logs):
+        nonlocal count
+        count += 1
+        if count == at:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(self, logs)
+
+    monkeypatch.setattr(JournalFileBackend, "append_logs", full)
+    with pytest.raises(DiskError, match="^cannot write .*full: No space left.*; free some space and type the same command again"):
+        search(FakeAsked(), "full")
+    world.slots = Slots([], 0, 1)
+    assert ends(search(FakeAsked(), "full")) == whole
 
 
 def test_a_signal_leaves_a_trial_to_be_gone_on_with(world, monkeypatch):
