@@ -160,10 +160,13 @@ def chosen(words: Iterable[str], places: Sequence[Path]) -> dict[str, list[str]]
             typed[key] = [n for n in names if defaults.OPTION.fullmatch(n)]
     found: dict[str, list[str]] = {}
     listed = brought(defaults.conf_dir() / "run.yaml")
+    preset: dict[str, list[str]] = {}
     for name in typed.get("experiment", ()):
-        listed |= brought(defaults.file_of("experiment", name, places))
+        preset |= brought(defaults.file_of("experiment", name, places))
         found["experiment"] = [name]
-    listed |= typed
+    for name in (listed | preset | typed).get("dataset", ())[:1]:  # may name a model of its own
+        listed |= brought(defaults.file_of("dataset", name, places))
+    listed |= preset | typed
     for group, names in listed.items():
         if group in ("branch", "log", "experiment"):
             found[group] = names
@@ -189,7 +192,7 @@ def brought(path: Path | None) -> dict[str, list[str]]:
     for each in listed if isinstance(listed, list) else ():
         for key, value in each.items() if isinstance(each, dict) else ():
             names = value if isinstance(value, list) else [value]
-            group = str(key).removeprefix("override ").lstrip("/")
+            group = str(key).removeprefix("override ").lstrip("/").partition("@")[0]
             found[group] = [str(name) for name in names if name]
     swept = read.get("hydra") if isinstance(read, dict) else None
     sweeper = swept.get("sweeper") if isinstance(swept, dict) else None

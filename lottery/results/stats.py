@@ -72,16 +72,28 @@ def interval(values: Sequence[float]) -> tuple[float, float, float]:
 def reach(values: Sequence[float], metric: Metric | None = None) -> tuple[float, float, float]:
     """Return what `interval` does, by logarithms where the metric is averaged so.
 
-    One that is infinite makes the mean infinite, without an interval: to leave it out would flatter
-    what diverged. Without a metric they are differences.
+    Of shares of trials it is Wilson's, over the trials of all values. One that is infinite makes
+    the mean infinite, without an interval: to leave it out would flatter what diverged. Without a
+    metric they are differences.
     """
     some = [value for value in values if not math.isnan(value)]
     if endless := {value for value in some if math.isinf(value)}:
         return (endless.pop() if len(endless) == 1 else math.nan), math.nan, math.nan
+    if metric and metric.trials and some and 0 <= min(some) <= max(some) <= 1:
+        return average(some), *wilson(average(some), metric.trials * len(some))
     if metric and metric.mean == "log" and some and min(some) > 0:
         mean, low, high = interval([math.log(value) for value in some])
         return exponential(mean), exponential(low), exponential(high)
     return interval(some)
+
+
+def wilson(share: float, trials: int) -> tuple[float, float]:
+    """Return the ends of the 95 % interval of a share of trials (Wilson 1927)."""
+    z = 1.959963984540054  # leaves 2.5 % on either side of the normal distribution
+    wide = 1 + z**2 / trials
+    middle = (share + z**2 / (2 * trials)) / wide
+    half = z / wide * math.sqrt(share * (1 - share) / trials + (z / (2 * trials)) ** 2)
+    return middle - half, middle + half
 
 
 def exponential(value: float) -> float:

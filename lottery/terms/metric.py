@@ -43,6 +43,7 @@ class Metric:
     of: str = "unit"
     mean: str = "plain"
     error: str = "one_minus"
+    trials: int = 0
 
     def __post_init__(self) -> None:
         for field, known in CHOICES.items():

@@ -11,20 +11,23 @@ from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 
 from lottery.terms.copying import copied
+from lottery.terms.stacked import Stacked
 
 
 @dataclass(frozen=True)
 class Kind:
     """A row of the table: modules, the names of their weights, the axis that counts outputs.
 
-    The weight of a layer with gates is a stack of `blocks` matrices. What is `asked` for is pruned
-    only where a pattern of prune.include fits nothing but such layers.
+    The weight of a layer with gates is a stack of `blocks` matrices; that of `stacked` nets has one
+    for each along its first axis. What is `asked` for is pruned only where a pattern of
+    prune.include fits nothing but such layers.
     """
 
     modules: tuple[type[nn.Module], ...]
     weights: str  # a pattern
     outputs: int = 0
     blocks: int = 1
+    stacked: bool = False
     asked: bool = False
 
 
@@ -37,6 +40,7 @@ TABLE = (
     Kind((nn.RNN, nn.RNNCell), "weight_[ih]h*"),
     Kind((nn.MultiheadAttention,), "in_proj_weight", blocks=3),
     Kind((nn.MultiheadAttention,), "[qkv]_proj_weight"),
+    Kind((Stacked,), "weight", outputs=1, stacked=True),
     Kind((nn.Embedding, nn.EmbeddingBag), "weight", outputs=1, asked=True),
 )
 BIAS = re.compile("bias(_|$)")
@@ -138,7 +142,7 @@ def draw_(layer: nn.Module, draw: Callable[[Tensor], object]) -> None:
     for kind in TABLE:
         if isinstance(layer, kind.modules) and not kind.asked:
             for _, weight in weights_of(layer, kind.weights):
-                for block in weight.chunk(kind.blocks):
+                for block in weight if kind.stacked else weight.chunk(kind.blocks):
                     draw(block)
                 drawn = True
     for name, parameter in layer.named_parameters(recurse=False):

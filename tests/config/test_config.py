@@ -29,13 +29,14 @@ def read(path):
 def test_a_yaml_lists_every_keyword_of_its_component(path, kind):
     node = read(path)
     function = bind.find(kind, node["name"], "here")
-    assert set(node) - {"name"} == set(bind.settings_of(function))
+    assert set(node) - {"name", "defaults"} == set(bind.settings_of(function))
 
 
 @pytest.mark.parametrize(("path", "kind"), FILES, ids=lambda v: getattr(v, "stem", v))
 def test_a_yaml_binds_and_says_what_it_is(path, kind):
     assert path.read_text().startswith("#")
-    build.bind(kind, OmegaConf.to_container(OmegaConf.load(path)), "here")
+    node = OmegaConf.to_container(OmegaConf.load(path))
+    build.bind(kind, {key: value for key, value in node.items() if key != "defaults"}, "here")
 
 
 @pytest.mark.parametrize("path", sorted((CONF / "train").glob("*.yaml")), ids=lambda p: p.stem)
