@@ -172,7 +172,7 @@ def narrowed(heads: list[str], cells: list[list[str]], most: int | None) -> Line
 def around(row: dict[str, Any], metric: Metric | None) -> str:
     """Return a mean, half of its interval, and of how many: 97.21 ± 0.34 (n=3).
 
-    The interval of a mean of logarithms has no half: 30.2 (28.1 to 32.5; n=3).
+    The interval of a mean of logarithms, or of a share, has no half: 30.2 (28.1 to 32.5; n=3).
     """
     mean, low, high = row["mean"], row["low"], row["high"]
     count, wide = f"n={row['replicates']}", high - mean
@@ -181,7 +181,7 @@ def around(row: dict[str, Any], metric: Metric | None) -> str:
     said = written(mean, wide, metric)
     if math.isnan(wide):
         return f"{said} ({count})"
-    if metric and metric.mean == "log":
+    if metric and metric.lopsided:
         return f"{said} ({written(low, wide, metric)} to {written(high, wide, metric)}; {count})"
     return f"{said} ± {written(wide, wide, metric)} ({count})"
 

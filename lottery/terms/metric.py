@@ -73,6 +73,11 @@ class Metric:
         return self.unit == "share"
 
     @property
+    def lopsided(self) -> bool:
+        """Whether an interval of it has no half: that of a mean of logarithms, or of a share."""
+        return self.mean == "log" or self.trials > 0
+
+    @property
     def in_points(self) -> bool:
         """Whether differences are called points, hundredths of what is best."""
         return self.unit != "number"

@@ -144,16 +144,16 @@ def spread(mean: Any, low: Any, high: Any, metric: Metric, sign: bool = False) -
     """
     if mean is None or math.isnan(mean):
         return Cell()
-    reach = around(mean, low, high, replace(metric, mean="plain") if sign else metric)
+    reach = around(mean, low, high, replace(metric, mean="plain", trials=0) if sign else metric)
     reach = f"({SAME})" if sign and reach and low == high else reach
     return Cell(measured(mean, metric, sign), float(mean), reach)
 
 
 def around(mean: Any, low: Any, high: Any, metric: Metric) -> str:
-    """Return half of an interval, ± 0.42, or the ends of one of logarithms; "" for none."""
+    """Return half of an interval, ± 0.42, or the ends of one that has none; "" for none."""
     if missing(low) or missing(high):
         return ""
-    if metric.mean == "log":
+    if metric.lopsided:
         return f"[{measured(low, metric)} to {measured(high, metric)}]"
     return f"± {measured((high - low) / 2, metric, beside=mean)}"
 
