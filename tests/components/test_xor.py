@@ -89,7 +89,7 @@ def test_each_net_keeps_its_own_best_units(task, model):
     """Brute force over every pair of units of each net; ties go to the lower index."""
     model.hidden.weight.data[2] = 1.0
     model.output.weight.data[2] = 1.0
-    size = model.hidden.weight.norm(dim=2) * model.output.weight[:, 0].abs()
+    size = (model.hidden.weight.norm(dim=2) * model.output.weight[:, 0].abs()).detach()
     before = masks.dense(model)
     kept = prune(model, before, 0.4, task, 0, by_unit())
     assert masks.kept(kept) == 7 * 2 * 3
