@@ -185,6 +185,9 @@ def notes(some: Sequence[Group], first: int) -> Iterator[str]:
         if not group.settings:
             yield f"note: the settings of {group.label} cannot be read"
     yield from warnings(some)
+    if len({group.metrics[0].name for group in some}) > 1:
+        each = "; ".join(f"{group.label}: {group.metrics[0].label}" for group in some)
+        yield f"note: these runs measure different things ({each}), so their losses may not compare"
     data = {frozenset(group.data) for group in some if group.data}
     if len(data) > 1 or any(len(each) > 1 for each in data):
         yield "note: these runs were trained on different data, which may explain a difference"

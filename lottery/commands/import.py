@@ -125,6 +125,8 @@ def fitted(
         weights, mask = matching.renamed(weights, mask, names, own, dense, model.get("names", {}))
         notes += [f"names {matching.in_words(names)}", *([unsure] if unsure else [])]
         about |= model["about"]
+    elif chosen["masks"] == "zeros":
+        notes.append("counted is every weight of two axes, embeddings too: model=NAME says more")
     about |= tickets.described(mask, said) | {
         "source": {
             "kind": found.kind,

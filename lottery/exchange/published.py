@@ -5,7 +5,6 @@ import re
 import shlex
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import torch
 from torch import nn
@@ -53,10 +52,16 @@ def of_torchvision(model: nn.Module, task: Task, weights: str, sha256: str | Non
     foreign.refuse_bomb(data, printable(place_of(chosen)))
     tensors = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)  # and versions
     own = {"aux_logits": False} if net in ("googlenet", "inception_v3") else {}
-    with patch("torchvision.models._api.load_state_dict_from_url", lambda *_, **__: tensors):
-        made: dict[str, Any] = models.get_model(net, weights=chosen, **own).state_dict()
+    made: dict[str, Any] = models.get_model(net, weights=read(chosen, tensors), **own).state_dict()
     where = f"torchvision's {net} {chosen.name}"
     return starting.fitted(model, task, Portable(made, {}, {}), where, content)
+
+
+def read(weights: Any, tensors: Any) -> Any:
+    """Return an option of torchvision's weights that has its tensors, and fetches none."""
+    made = object.__new__(type(weights))
+    vars(made).update(vars(weights), get_state_dict=lambda *_, **__: tensors)
+    return made
 
 
 def place_of(weights: Any) -> Path:

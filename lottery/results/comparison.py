@@ -13,7 +13,7 @@ from lottery.results import measures, order, stats
 from lottery.results.facts import WHOSE, Facts, level_rows, number, recorded, spokesman, value
 from lottery.results.folders import configs
 from lottery.storage.warned import Warned, kinds
-from lottery.terms.metric import ACCURACY, Metric
+from lottery.terms.metric import ACCURACY, Metric, measured
 
 NEAR = 0.02  # densities that differ by this share at most count as one
 WHAT = tuple(column for column in WHOSE if column != "replicate")
@@ -79,6 +79,16 @@ class Group:
         """
         found = measures.metric_of(column, self.metrics)
         return found if found is None or tolerance is None else replace(found, tolerance=tolerance)
+
+    def better(self, column: str) -> Metric | None:
+        """Return what says which end of a column is better: its metric, or loss; None for none."""
+        found = measured(column, self.metrics)
+        return found.metric if found else None
+
+    def gain(self, column: str) -> Callable[[float, float], float]:
+        """Return what subtracts two of its values, so that above 0 is better where one end is."""
+        metric = self.better(column)
+        return metric.gain if metric else operator.sub
 
     def allowance(self, column: str, tolerance: float | None = None) -> float:
         """Return what counts as no difference of a metric, in its unit; 0 for any other column."""
@@ -180,10 +190,10 @@ def compare(
     `mean` of a column over replicates with its 95 % interval `low` to `high`; `dense_difference`
     to the same replicates' level 0, with its interval, and the verdict of `stats.RULE`, which is
     for metrics; `difference` to the group number `first` over the replicates that both have, with
-    its interval. A difference of a metric is above 0 where that is better. Each has the p of a
-    paired t-test, alone and adjusted over its `family`: the levels of the group that are shown. NaN
-    for what there is not. `warnings` are the kinds of what its replicates were warned of at the
-    level. `tolerance` is in the terms of the metric, None for its own.
+    its interval. A difference of a metric, or of a loss, is above 0 where that is better. Each has
+    the p of a paired t-test, alone and adjusted over its `family`: the levels of the group that are
+    shown. NaN for what there is not. `warnings` are the kinds of what its replicates were warned of
+    at the level. `tolerance` is in the terms of the metric, None for its own.
     """
     places = common(some, first, near, every)
     found: dict[tuple[int, int], dict[str, Any]] = {}
@@ -229,18 +239,13 @@ def reached(
 def to_dense(group: Group, level: int, metric: str) -> dict[int, float]:
     """Return the changes of a sparse level to its dense one, by replicate; {} where none is.
 
-    Of a metric they are above 0 where the sparse one is better.
+    Of a metric or a loss they are above 0 where the sparse one is better.
     """
     if group.density(level) == 1 or 0 not in group.levels or group.density(0) < 1:
         return {}
     dense = group.values(0, metric)
-    gain = gain_of(group.measure(metric))
+    gain = group.gain(metric)
     return {k: gain(v, dense[k]) for k, v in group.values(level, metric).items() if k in dense}
-
-
-def gain_of(metric: Metric | None) -> Callable[[float, float], float]:
-    """Return what subtracts, so that above 0 is better; the plain change of what is no metric."""
-    return metric.gain if metric else operator.sub
 
 
 def against(
@@ -254,7 +259,7 @@ def against(
 
     The levels are one family of tests, but for those that are the very same trained nets.
     """
-    gain = gain_of(group.measure(metric))
+    gain = group.gain(metric)
     gaps: list[list[float]] = []
     family: list[list[float]] = []
     for level, theirs in pairs:

@@ -131,7 +131,7 @@ def results_table(
     most: int | None = None,
 ) -> Table:
     """Return a line a density and group: mean, change to dense, verdict, change to the first."""
-    to = stats.change_to(metric)
+    to = stats.change_to(some[0].better(str(rows[0]["metric"])))
     heads = ["density", "run", "mean", f"{to} dense", "verdict"]
     heads += [f"{to} {some[first].label}", "p"] if len(some) > 1 else []
     cells = []

@@ -117,7 +117,7 @@ def compared(
     """
     there = [name for name in POSITIONS if name in group and group[name].notna().any()]
     group = group.dropna(subset=["ticket", *there])
-    elsewhere = group[there].mean(axis=1)
+    elsewhere = group[there].apply(mean_of, axis=1, metric=metric) if there else math.nan
     row: dict[str, Any] = {
         "level": level,
         "density": float(group["density"].mean()),
@@ -136,7 +136,7 @@ def compared(
 
 
 def mean_of(values: "pd.Series[float]", metric: Metric) -> float:
-    """Return the mean over replicates."""
+    """Return the mean over replicates or controls."""
     return metric.average(values.tolist()) if metric.mean == "log" else float(values.mean())
 
 

@@ -155,6 +155,7 @@ def test_zeros_as_masks(lottery, tmp_path, capsys):
     assert lottery("import", "n.ckpt", "to=t.safetensors") == 2
     assert "masks=zeros" in capsys.readouterr().err
     assert lottery("import", "n.ckpt", "masks=zeros", "to=t.safetensors") == 0
+    assert "every weight of two axes, embeddings too: model=NAME" in capsys.readouterr().out
     check(read(tmp_path / "t.safetensors"), masked(model, masks), masks)
 
 

@@ -242,7 +242,7 @@ def test_steps_and_counts_stand_in_plain_digits(fabricate, compare):
 def test_one_replicate_is_compared_by_any_metric(fabricate, compare, metric):
     fabricate(ident="a0", test_loss=(0.2, 0.3, 0.4, 0.5), best_step=(100, 90, 80, 70))
     fabricate(ident="b0", test_loss=(0.1, 0.2, 0.3, 0.4), best_step=(110, 95, 85, 75))
-    assert ("-0.1" if metric == "test_loss" else "+10") in compare(f"metric={metric}")
+    assert ("+0.1" if metric == "test_loss" else "+10") in compare(f"metric={metric}")
 
 
 def test_markdown_and_latex_are_read_by_what_reads_them(two, compare):

@@ -7,6 +7,7 @@ import math
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from lottery.results import sanity, stats
@@ -178,7 +179,9 @@ def test_runs_that_measure_different_things_are_one_line(told, said):
         line = said(*words, code=2)
         assert "these runs measure different things (bleu: dddddddddd; perplexity: ffff" in line
         assert line.count("\n") == 1
-    assert "test loss at" not in said("compare", "metric=val_loss")
+    text = said("compare", "metric=val_loss")
+    assert "test loss at" not in text
+    assert "note: these runs measure different things (A: bleu; B: perplexity), so their" in text
     (hint,) = re.findall(r"as in (id=\w+),", said("compare", code=2))
     assert "test bleu" in said("compare", hint)
     assert "metric=test_bleu" in said("compare", IDENT[PERPLEXITY], "metric=test_bleu", code=2)
@@ -251,12 +254,32 @@ def test_a_ticket_that_beats_its_controls_has_chosen_weights(told, metric):
     assert flat[0]["verdict"] == sanity.DENSITIES
 
 
+def test_controls_of_a_mean_of_logarithms_are_averaged_so():
+    group = pd.DataFrame({"density": 0.5, "ticket": [90.0, 80.0], "shuffle": [10.0, 10.0],
+                          "random": [1000.0, 1000.0]})  # fmt: skip
+    assert sanity.compared(1, group, PERPLEXITY)[1] == pytest.approx([10, 20])
+    assert sanity.compared(1, group, BLEU)[1] == pytest.approx([-415, -425])
+
+
+def test_of_a_loss_plus_is_better_too(fabricate, said):
+    losses = [1.0, 0.8, 1.3]
+    for k in range(3):
+        fabricate(replicate=k, test_loss=[loss + k / 100 for loss in losses])
+    rows = json.loads(said("compare", "metric=test_loss", "format=json"))["rows"]
+    assert [row["dense_difference"] for row in rows[1:]] == pytest.approx([0.2, -0.3])
+    assert "gain over dense" in said("compare", "metric=test_loss")
+    drawn = draw("accuracy", load("outputs"), y="change_test_loss")
+    assert drawn.table["change_test_loss"].tolist() == pytest.approx([0, 0.2, -0.3])
+    assert "gain over dense" in drawn.figure.axes[0].get_ylabel()
+
+
 @EVERY
 def test_figures_are_drawn_in_the_unit_of_the_metric(told, metric):
     runs = Runs(tuple(told(metric)))
     drawn = draw("accuracy", runs)
     (axes,) = drawn.figure.axes
     assert axes.get_ylabel() == f"test {metric.label}" + " (%)" * metric.percent
+    assert axes.get_yscale() == ("log" if metric.mean == "log" else "linear")
     line = next(one for one in axes.lines if one.get_label() == "imp")
     means = [metric.scale * metric.average([v[at] for v in STORY[metric]]) for at in range(4)]
     assert line.get_ydata() == pytest.approx(means)
@@ -268,6 +291,7 @@ def test_figures_are_drawn_in_the_unit_of_the_metric(told, metric):
     inside = CHANCE[metric] is not None and low < metric.scale * CHANCE[metric] < high
     assert ("chance" in [text.get_text() for text in axes.texts]) == inside
     (axes,) = draw("accuracy", runs, y="change").figure.axes
+    assert axes.get_yscale() == "linear"
     line = next(one for one in axes.lines if one.get_label() == "imp")
     assert line.get_ydata()[1] > 0 > line.get_ydata()[3]
     to = "change to" if metric.higher else "gain over"

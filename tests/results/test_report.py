@@ -326,6 +326,13 @@ def test_no_password_stands_in_a_comparison(fabricate, gathered):
     assert "path s3://***@h/a" in found  # the name of a config
 
 
+def test_a_hash_is_as_long_as_in_other_tables(fabricate, told):
+    part = told([fabricate(config={"rewind.sha256": "0123456789abcdef" * 4})])
+    (settings,) = (s for s in part.sections if s.title == "Settings")
+    assert "'01234567'" in str(settings)
+    assert "0123456789" not in str(settings)
+
+
 def test_a_run_on_its_way_is_said(fabricate, told):
     done = fabricate(replicate=0)
     killed = fabricate(replicate=1, test=(0.97, 0.96), record={"state": "running"})
@@ -463,6 +470,16 @@ def test_comparison_ranks_configs_and_says_what_differs(fabricate, gathered):
     assert gaps.note == ""
     (differing,) = next(s for s in found.sections if s.title == "Settings that differ").tables
     assert ["train.batch_size", "64", "96", "96"] in [[c.text for c in r] for r in differing.rows]
+
+
+def test_notes_call_configs_by_their_titles(fabricate, gathered):
+    def spread(k, levels):
+        return (0.97, *(0.96 - k**levels / 1000 - level / 100 for level in range(levels)))
+
+    folders = [fabricate(ident=ident * 10, replicate=k, test=spread(k, levels), choices={"prune": prune})
+               for ident, levels, prune in (("a", 3, "imp"), ("b", 2, "snip")) for k in range(3)]  # fmt: skip
+    notes = str([t.note for s in gathered(folders).sections for t in s.tables])
+    assert "Holm over 2 levels of snip, 2 of 3 levels of imp, changes to snip over 3" in notes
 
 
 def test_a_config_whose_dense_net_was_trained_badly_does_not_win(fabricate, gathered):

@@ -87,6 +87,7 @@ def test_what_a_task_raises_names_its_line(foreign, monkeypatch, name, error):
     line = foreign.said("run", *words, code=2)
     assert f"worlds/foreign.py, line 2, in {name}: {error}" in line.replace("it broke (", "").replace("))", ")"), line
     assert "it broke" in line and line.count("\n") == 1
+    assert not line.startswith("lottery: model")
 
 
 def test_what_a_task_raises_is_on_record(foreign, monkeypatch):

@@ -189,7 +189,7 @@ def y_axis(
 ) -> None:
     """Label y, from 0 on and accuracies up to 100 %, or between `limits` where they are given.
 
-    A marker at 0 or 100 % is seen whole.
+    A marker at 0 or 100 % is seen whole. What is averaged by its logarithms stands on those.
     """
     axes.set_ylabel(columns.words(column, metrics))
     if len(limits) == 2 and all(map(math.isfinite, limits)):
@@ -202,6 +202,11 @@ def y_axis(
         beyond = ROOM * (min(high, most) - max(low, least))
         axes.set_ylim(max(low, least - beyond), min(high, most + beyond))
     axes.ticklabel_format(axis="y", useOffset=False)
+    low, high = axes.get_ylim()
+    seen = [low, high] if limits else [max(low, axes.dataLim.minposy), min(high, axes.dataLim.y1)]
+    if columns.by_logarithm(column, metrics) and 0 < seen[0] < seen[1] < math.inf:
+        logarithmic(axes, "y", seen)
+        axes.set_ylim(*([low, high] if limits else axes.get_ylim()))
     if column.endswith("step"):
         axes.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 

@@ -44,6 +44,12 @@ def in_points(column: str, metrics: Metrics = CLASSIFICATION) -> bool:
     return bool(changed(column, metrics) and metric and metric.in_points)
 
 
+def by_logarithm(column: str, metrics: Metrics = CLASSIFICATION) -> bool:
+    """Say whether a column is averaged by its logarithms."""
+    metric = metric_in(column, metrics)
+    return bool(metric and metric.mean == "log" and not changed(column, metrics))
+
+
 WORDS = {
     "best_step": "early-stop step of the level",
     "best_val_loss": "lowest validation loss",
@@ -71,10 +77,10 @@ WORDS = {
 def words(column: str, metrics: Metrics = CLASSIFICATION) -> str:
     """Return a column's name for an axis."""
     if of := changed(column, metrics):
-        metric = metric_in(column, metrics)
+        found = measured(of, metrics)
         what = "" if column == CHANGE else f"{name(of, metrics)}: "
         unit = " (points)" if in_points(column, metrics) else ""
-        return f"{what}{stats.change_to(metric)} dense{unit}"
+        return f"{what}{stats.change_to(found.metric if found else None)} dense{unit}"
     return name(column, metrics) + " (%)" * is_share(column, metrics)
 
 

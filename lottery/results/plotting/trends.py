@@ -22,6 +22,7 @@ from lottery.results.plotting.columns import (
     metric_in,
 )
 from lottery.results.plotting.source import Chart, Source
+from lottery.terms.metric import measured
 
 DENSITIES = ("density", "compression")
 TWO = 2  # lines, of which anyone sees that they stand side by side
@@ -96,10 +97,10 @@ def with_change(
 ) -> pd.DataFrame:
     """Return a table with the column `y` where that is a change: to the run's own dense level.
 
-    In points for shares, and above 0 where a metric is better. Dense levels are those of `levels`,
-    else of the table; a run without one is left out, and noted.
+    In points for shares, and above 0 where a metric, or a loss, is better. Dense levels are those
+    of `levels`, else of the table; a run without one is left out, and noted.
     """
-    of, metric = changed(y, runs.metrics), metric_in(y, runs.metrics)
+    of = changed(y, runs.metrics)
     levels = table if levels is None else levels
     if not of or of not in table or of not in levels:
         return table
@@ -107,8 +108,8 @@ def with_change(
     own = dense.drop_duplicates(WHOSE).set_index(WHOSE)[of]
     before = own.reindex(pd.MultiIndex.from_frame(table[WHOSE])).to_numpy(float)
     change = table[of] - before
-    if metric:
-        change = metric.scale * (1 if metric.higher else -1) * change
+    if found := measured(of, runs.metrics):
+        change = found.metric.scale * (1 if found.metric.higher else -1) * change
     for name in table.loc[np.isnan(change) & table[of].notna(), "series"].unique():
         runs.note(f"{name}: left out, it has no dense net to be compared with")
     return table.assign(**{y: change})

@@ -6,7 +6,7 @@ from typing import Any
 from lottery.config import defaults
 from lottery.results import retyped
 from lottery.results.facts import Facts
-from lottery.results.filters import spelled
+from lottery.results.filters import shortened
 from lottery.results.reports.sheets import Column, Section, Table, words
 from lottery.wording.text import printable, public, without_password
 
@@ -63,8 +63,8 @@ def without_boards(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def travelling(value: object) -> str:
-    """Return a value of a setting as a page may take it along: without a password."""
-    return without_password(spelled(value))
+    """Return a value of a setting as a page may take it along: short, and without a password."""
+    return without_password(shortened(value))
 
 
 def environment(facts: Sequence[Facts]) -> Section:

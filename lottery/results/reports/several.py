@@ -151,13 +151,13 @@ def common(members: Sequence[Member], tolerance: float | None) -> list[Table]:
     The differences are to the first of the configs, over the replicates that both have.
     """
     by = members[0].by
-    groups = [replace(m.group, label=str(at)) for at, m in enumerate(members)]
+    groups = [replace(m.group, label=m.title) for m in members]
     rows = comparison.compare(groups, by.column, tolerance, correction=members[0].correction)
     spots: list[tuple[float, dict[int, dict[str, object]]]] = []
     for levels in comparison.common(groups):
         anchor = next(iter(sorted(levels)))
         own = {
-            at: next(r for r in rows if (r["run"], r["level"]) == (str(at), level))
+            at: next(r for r in rows if (r["run"], r["level"]) == (groups[at].label, level))
             for at, level in levels.items()
         }
         spots.append((groups[anchor].density(levels[anchor]), own))
