@@ -31,6 +31,7 @@ class Jobs:
     ran: list[tuple[str, Ran]] = field(default_factory=list)
     failures: list[tuple[str, Exception]] = field(default_factory=list)
     stopped: Stopped | None = None
+    left: int = 0  # jobs that were not begun, since the disk was full
     pool: Pool | None = None  # of the jobs for workers
     order: dict[str, int] = field(default_factory=dict)  # words of a job -> its place in the sweep
     course: Sweep = field(default_factory=Sweep)
@@ -97,6 +98,7 @@ class Jobs:
                 self.ran.append((job.words, Ran(job.folder, job.did, job.seconds)))
             elif job.code is not None and not self.stopped:
                 self.failures.append((job.words, JobError(job)))
+        self.left = sum(job.code is None for job in pool.jobs) if pool.full else 0
         self.course.verdicts |= verdicts({job.folder.parent for job in pool.jobs})
         self.failures.sort(key=lambda failure: self.order[failure[0]])
 
@@ -142,6 +144,8 @@ class Jobs:
         lines = [f"sweep: {len(self.ran)} of {over} runs done in {spent}"]
         lines += ["  " + "  ".join(map(str.ljust, line, widths)).rstrip() for line in cells]
         lines += [f"  failed: {words}: {one_line(error)}" for words, error in self.failures]
+        if self.left:
+            lines.append(f"  {self.left} not begun, as the disk is full; the same command goes on")
         said = [f"\n{printable(base)}\n{table}" for base, table in self.course.verdicts.items()]
         return "\n".join([*map(printable, lines), *said])
 

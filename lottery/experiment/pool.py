@@ -46,6 +46,7 @@ FINAL = (1, USAGE, DAMAGED, DISK, DIVERGED)  # exit codes after which another tr
 PAUSES = (1.0, 4.0, 16.0)  # seconds before another try of what was killed, the last for all later
 BUSY_TRIES, BUSY_PAUSE = 5, 30.0  # tries of a run that another process holds, seconds between
 STOPS = 20  # tries of a run that somebody else asks to stop
+SILENT = {DISK: "its disk is full, or did not answer"}  # where a log could not be written either
 NO_MEMORY = "the memory of this machine does not suffice"
 LOGS = ".sweeps"
 
@@ -160,7 +161,7 @@ class Pool:
             self.course.end(failed=False)
             self.tell(job, f"done in {clock(job.seconds)}")
             return False
-        job.error = last_line(job.log) or f"it ended with exit code {code}"
+        job.error = last_line(job.log) or SILENT.get(code, f"it ended with exit code {code}")
         if code == DONE:  # a library that it calls may end it
             job.code = code = 1
             job.error = "its process ended in the midst of the run, with exit code 0"
@@ -168,7 +169,7 @@ class Pool:
             job.error = f"killed by {signals.name(-code)}"
         self.full |= code == DISK
         if self.passed is None and (why := self.another_try(job, code)):
-            self.tell(job, f"{why}; again")
+            self.tell(job, f"{why}; again in {job.ready - time.monotonic():.0f} s")
             return True
         if self.passed is None:
             self.course.end(failed=True)

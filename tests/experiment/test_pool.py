@@ -15,6 +15,7 @@ import pytest
 from lottery.config.composed import Composed
 from lottery.errors import UsageError
 from lottery.experiment import local_place, pool
+from lottery.experiment.jobs import Jobs
 from lottery.experiment.pool import Pool, in_order
 from lottery.experiment.worker import Job, last_line
 from lottery.machine.slots import Slot
@@ -90,7 +91,7 @@ def test_jobs_with_one_dense_level_lie_apart():
 
 def pooled(monkeypatch, tmp_path, *jobs, **settings):
     """Return a pool of two jobs, nothing of which is started."""
-    monkeypatch.setattr(pool, "run_folder", lambda *words: tmp_path)
+    monkeypatch.setattr(pool, "run_folder", lambda settings, name: tmp_path / f"{settings['replicate']}")
     monkeypatch.setattr(local_place, "CAN_FORK", False)
     first, *others = jobs or [job(n, **settings).composed for n in range(2)]
     found = Pool(first, "lottery run -m", Sweep())
@@ -119,7 +120,7 @@ def ended(found, code, error="", slot=None):
 
 
 def test_of_jobs_for_one_run_there_is_one_at_a_time(monkeypatch, tmp_path):
-    found = pooled(monkeypatch, tmp_path)
+    found = pooled(monkeypatch, tmp_path, *[job(0).composed] * 2)
     (first,) = found.startable()
     found.waiting.remove(first)
     found.running.append(first)
@@ -150,6 +151,17 @@ def test_which_ends_are_tried_again(monkeypatch, tmp_path, code, pauses):
     found.jobs[0].log = tmp_path / "0.log"
     assert ended(found, code, "why") == pauses
     assert found.full == (code == 5)  # after which no further job starts
+
+
+def test_where_the_disk_is_full_it_is_said_what_was_not_begun(monkeypatch, tmp_path):
+    found = pooled(monkeypatch, tmp_path, *(job(number, workers=1).composed for number in range(4)), workers=1)
+    monkeypatch.setattr(found, "logs", tmp_path)
+    monkeypatch.setattr(found.place, "start", lambda *words: SimpleNamespace(returncode=5, poll=lambda: 5))
+    jobs = Jobs("lottery run -m", sweep=True, pool=found, course=Sweep(4), order={f"replicate={n}": n for n in range(4)})
+    jobs.finish()
+    assert jobs.code == 5 and "sweep: 0 of 4 runs done" in jobs.summary()
+    assert "replicate=0: its disk is full, or did not answer (log: " in jobs.summary()
+    assert "3 not begun, as the disk is full; the same command goes on" in jobs.summary()
 
 
 def test_a_job_without_memory_is_tried_once_more_alone_on_its_device(monkeypatch, tmp_path):

@@ -32,7 +32,7 @@ def valued(asked: Asked, key: str, value: str, typed: str) -> Said:
     if key == "train.precision" and plain(value) in HALF:
         return answer(asked, f"{typed}={value}", value, tables.answers()["fp16"])
     if key in STEPS:
-        value = in_units(value)
+        value = in_units(value, seconds=key == "checkpoint_every")
         if key not in (typed, f"{typed}s") and re.fullmatch(r"[1-9]\d*", value):
             each = [f"{key}={value}{unit}" for unit in ("ep", "it")]
             return Said(each[:1], f"{typed}={value}: {each[0]} (epochs) or {each[1]} (steps)")
@@ -63,12 +63,17 @@ def ranged(asked: Asked, key: str, first: int, last: int, typed: str) -> Said:
     return Said([each] if asked.sweep else ["-m", each], f"{typed}: values stand one by one")
 
 
-def in_units(value: str) -> str:
-    """Return steps as we write them: 10ep for 10 epochs, 500it for 500 steps."""
+def in_units(value: str, seconds: bool = False) -> str:
+    """Return steps as we write them: 10ep for 10 epochs, 500it for 500 steps.
+
+    What may be `seconds` is left alone where it is some: 60s.
+    """
     parts = []
     for part in split(value):
         match, before = UNITS.fullmatch(part), EPOCH.fullmatch(part.lower())
-        if match:
+        if seconds and re.fullmatch(r"[\d.]+s", part):
+            pass
+        elif match:
             part = f"{match[1]}{'ep' if match[2] else 'it'}"
         elif before:
             part = f"{before[1]}{'it' if part[:1].lower() in 'ksi' else 'ep'}"
