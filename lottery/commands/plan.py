@@ -117,7 +117,15 @@ def sweep(plans: Plans) -> str:
             for missing in dict.fromkeys(p.missing for p in plans.each)
             if missing
         ]
-        parts += time_lines(list(plans.timings.values()), total["seconds"])
+        side_by_side = total["seconds_with_workers"]
+        several = (
+            f" with {total['workers']} workers, {in_time(total['seconds'])} one after the other"
+        )
+        parts += time_lines(
+            list(plans.timings.values()),
+            total["seconds"] if side_by_side is None else side_by_side,
+            "" if side_by_side is None else several,
+        )
         parts.append(disk_line(plans.each[0], total["disk"], total["disk_at_work"]))
     return "\n".join(parts)
 
@@ -181,7 +189,7 @@ def steps_line(steps: int, examples: int | None, search: int, replayed: int) -> 
     return ", ".join([f"steps: {steps:,}", *more])
 
 
-def time_lines(timings: list[Timing], seconds: float | None) -> list[str]:
+def time_lines(timings: list[Timing], seconds: float | None, more: str = "") -> list[str]:
     """Return the lines on time and memory, of the largest net; none where nothing was timed."""
     if not timings:
         return []
@@ -192,7 +200,7 @@ def time_lines(timings: list[Timing], seconds: float | None) -> list[str]:
     memory = ", ".join(f"{name} {in_words(size)}" for name, size in large.memory.items())
     each = "a step of the largest net" if len(timings) > 1 else "a step"
     return [
-        f"time: {in_time(seconds)} ({1000 * large.step:.3g} ms {each}, timed over "
+        f"time: {in_time(seconds)}{more} ({1000 * large.step:.3g} ms {each}, timed over "
         f"{large.steps} on {large.device}{threads})",
         f"memory of a step: {in_words(sum(large.memory.values()))} ({memory}), and the data",
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -229,14 +230,24 @@ def choose(where: str, value: str, words: tuple[str, ...]) -> None:
 
 
 def check_host(host: dict[str, Any]) -> None:
-    """Raise UsageError for numbers of a machine, and of the jobs on it, that cannot be."""
+    """Raise UsageError for settings of a machine, and of the jobs on it, that cannot be.
+
+    Runs from before may lack some.
+    """
+    given = host.get("workers", 1)
+    asked = given if isinstance(given, str) else json.dumps(given)
+    number = asked.isdigit() and int(asked) > 0
+    if not (number or asked == "auto" or asked.partition(":")[0] == "ray"):
+        raise UsageError(
+            f"host.workers={asked}: type a number of processes, auto, or ray[:ADDRESS]"
+        )
     for key, instead in (("threads", "torch"), ("threads_per_job", "the number of workers")):
-        if host[key] is not None and host[key] < 1:
+        if (count := host.get(key)) is not None and count < 1:
             raise UsageError(
-                f"host.{key}: {host[key]} is below 1; null leaves the choice to {instead}"
+                f"host.{key}: {count} is below 1; null leaves the choice to {instead}"
             )
-    at_least("host.retries", host["retries"], 0)
-    share = host["gpus_per_job"]
+    at_least("host.retries", host.get("retries", 0), 0)
+    share = host.get("gpus_per_job")
     if share is not None and not (0 <= share <= 1 or (share > 0 and share % 1 == 0)):
         raise UsageError(
             f"host.gpus_per_job={share:g}: type a share of one GPU, as 0.5, or a number of GPUs"

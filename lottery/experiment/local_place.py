@@ -13,11 +13,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lottery.errors import LotteryError
+from lottery.errors import LotteryError, UsageError
 from lottery.experiment.place import Process
 from lottery.machine.nursery import CAN_FORK, Nursery
 from lottery.machine.parents import PARENT
-from lottery.machine.slots import Slot, Slots, cores, devices_here
+from lottery.machine.slots import NEAR, Slot, Slots, cores, devices_here
 
 CALLS = "lottery.cli"
 IMPORTS = (  # what every job needs; torch and hydra import some of it late
@@ -54,11 +54,7 @@ class LocalPlace:
     """The cores and GPUs of this machine; processes of as many threads are forked from one."""
 
     def __init__(self, host: Mapping[str, Any]) -> None:
-        devices = devices_here() if host["device"] in ("auto", "cuda") else []
-        share = host["gpus_per_job"] if host["gpus_per_job"] is not None else float(bool(devices))
-        number = workers(host, len(devices), share)
-        self.slots = Slots(devices, share, number)
-        self.threads = host["threads"] or host["threads_per_job"] or max(1, cores() // number)
+        self.slots, self.threads = dealt(host)
         self.nurseries: dict[int, Nursery] = {}
         if CAN_FORK:
             self.nursery(self.threads)  # imports while the rest of the sweep is being composed
@@ -118,10 +114,16 @@ def numbers(threads: int) -> dict[str, str]:
     return {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
 
 
-def workers(host: Mapping[str, Any], devices: int, share: float) -> int:
-    """Return how many jobs there are at a time, by what was asked for, a number or auto."""
-    if host["workers"] != "auto":
-        return int(host["workers"])
-    each = host["threads"] or host["threads_per_job"] or 1
-    by_device = int(devices / share + 1e-9) if devices and share else 0
-    return max(1, by_device or cores() // each)
+def dealt(host: Mapping[str, Any]) -> tuple[Slots, int]:
+    """Return how this machine is dealt out to jobs, and the threads of each; raises UsageError."""
+    devices = devices_here() if host["device"] in ("auto", "cuda") else []
+    share = host["gpus_per_job"] if host["gpus_per_job"] is not None else float(bool(devices))
+    if devices and share > len(devices):
+        raise UsageError(f"host.gpus_per_job={share:g}: of GPUs there are {len(devices)} here")
+    room = int(len(devices) / share + NEAR) if devices and share else None
+    if host["workers"] == "auto":
+        number = room or cores() // (host["threads"] or host["threads_per_job"] or 1) or 1
+    else:
+        number = min(int(host["workers"]), room or int(host["workers"]))
+    threads = host["threads"] or host["threads_per_job"] or max(1, cores() // number)
+    return Slots(devices, share, number), threads

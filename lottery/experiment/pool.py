@@ -7,7 +7,6 @@ a time, and in which order they end, changes no number of any of them.
 from __future__ import annotations
 
 import hashlib
-import json
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,7 +37,7 @@ from lottery.experiment.worker import Job, did, last_line, left_undone, threads_
 from lottery.machine import signals
 from lottery.progress import pulse
 from lottery.progress.screen import Screen
-from lottery.progress.sweep import Sweep, clock
+from lottery.progress.sweep import Sweep, clock, makespan
 
 TICK = 0.05  # seconds between looks at the processes
 SENT = {INTERRUPTED: "SIGINT", TERMINATED: "SIGTERM", REQUEUE: "SIGUSR1", HUNG_UP: "SIGHUP"}
@@ -227,33 +226,30 @@ class Pool:
     def news(self, running: Sequence[tuple[Job, float | None]]) -> str:
         """Return in words how many jobs are done, at work and failed, and the time left.
 
-        Jobs to come are taken to be as long as those that ended, and to be dealt out evenly.
+        Jobs to come are taken to be as long as those were that had something to train.
         """
-        course = self.course
+        course, now = self.course, time.monotonic()
         words = [f"{course.done} of {len(self.jobs)} done", f"{len(self.running)} running"]
         words += [f"{course.failed} failed"] if course.failed else []
-        spent = [job.seconds for job in self.jobs if job.code == DONE]
-        mean = sum(spent) / len(spent) if spent else None
-        later = len(self.jobs) - course.over - len(running)
-        now, known = time.monotonic(), 0.0
-        for job, left in running:
-            if left is None and mean is None:
-                return f"sweep: {', '.join(words)}"
-            known += max(0.0, (mean or 0.0) - (now - job.begun)) if left is None else left
-        if running or mean is not None:
-            mean = known / len(running) if mean is None else mean
-            words.append(f"{clock((known + later * mean) / self.place.slots.jobs)} left")
+        done = [job for job in self.jobs if job.code == DONE]
+        known = [job.seconds for job in done if job.did.get("trained")]
+        known += [now - job.begun + left for job, left in running if left is not None]
+        known = known or [job.seconds for job in done]
+        if known:
+            mean = sum(known) / len(known)
+            present = [
+                max(0.0, mean - (now - job.begun)) if left is None else left
+                for job, left in running
+            ]
+            later = [mean] * (len(self.jobs) - course.over - len(running))
+            words.append(f"{clock(makespan(present, later, self.place.slots.jobs))} left")
         return f"sweep: {', '.join(words)}"
 
 
 def place_of(host: Mapping[str, Any], logs: Path) -> Place:
     """Return where the jobs run, by the settings of the machine; raises UsageError."""
-    given = host["workers"]
-    asked = given if isinstance(given, str) else json.dumps(given)
-    if asked == "auto" or (asked.isdigit() and int(asked) > 0):
-        return LocalPlace(host)
-    if asked.partition(":")[0] == "ray":
+    if str(host["workers"]).partition(":")[0] == "ray":
         from lottery.experiment.ray_place import RayPlace
 
         return RayPlace(host, logs)
-    raise UsageError(f"host.workers={asked}: type a number of processes, auto, or ray[:ADDRESS]")
+    return LocalPlace(host)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lottery.config.composed import Composed
 from lottery.errors import LotteryError
+from lottery.progress.sweep import makespan
 from lottery.wording.text import printable
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class Plans:
         self.refused: list[tuple[str, LotteryError]] = []
         self.timings: dict[str, Timing] = {}
         self.planner: Planner | None = None
+        self.workers = 1  # jobs at a time
         self.clock = time.perf_counter()  # the first job has the imports, as that of a run
 
     def take(self, job: Composed) -> None:
@@ -51,7 +53,8 @@ class Plans:
 
         settings = job.settings
         parts, folder = config.parts(settings), run_folder(settings, job.name)
-        set_up(settings["host"]["threads"], settings["host"]["deterministic"])
+        threads, self.workers = at_a_time(settings["host"])
+        set_up(threads, settings["host"]["deterministic"])
         with only_looking():
             run = open_run(settings, parts, folder, pick_device(settings["host"]["device"]))
             validate(run)
@@ -95,10 +98,28 @@ class Plans:
             "search_steps": sum(plan.scored().steps for plan in self.each),
             "steps_replayed": sum(plan.replayed() for plan in self.each),
             "seconds": summed(times),
+            "workers": self.workers,
+            "seconds_with_workers": self.side_by_side(),
             "seconds_saved": summed(saved),
             "disk": sum(plan.disk() for plan in self.each),
             "disk_at_work": max((plan.checkpoints() for plan in self.each), default=0),
         }
+
+    def side_by_side(self) -> float | None:
+        """Return the time of all jobs, several at a time; None where something was not timed.
+
+        The imports, in the first job's time, are behind all of them before the first begins.
+        """
+        from lottery.planning.planned import TRAIN
+
+        times = [plan.seconds(TRAIN) for plan in self.each]
+        known = [seconds for seconds in times if seconds is not None]
+        if self.workers == 1 or not known or len(known) < len(times):
+            return None
+        openings = [plan.opening for plan in self.each]
+        imports = max(0.0, openings[0] - min(openings))
+        known[0] -= imports
+        return imports + makespan([], known, self.workers)
 
     def record(self) -> dict[str, Any]:
         """Return everything, for programs."""
@@ -108,6 +129,16 @@ class Plans:
             "refused": refused,
             "total": self.total(),
         }
+
+
+def at_a_time(host: dict[str, Any]) -> tuple[int | None, int]:
+    """Return the threads of a job, and how many jobs there are at a time on this machine."""
+    from lottery.experiment.local_place import dealt
+
+    if str(host["workers"]) == "1" or str(host["workers"]).startswith("ray"):
+        return host["threads"], 1
+    slots, threads = dealt(host)
+    return threads, slots.jobs
 
 
 def summed(values: list[float | None]) -> float | None:

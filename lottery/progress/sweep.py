@@ -1,6 +1,8 @@
 """Count the jobs of one command, and the time that they take."""
 
+import heapq
 import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,6 +64,18 @@ class Sweep:
         left = self.left(present)
         words += [] if left is None else [f"{clock(left)} left"]
         return f"sweep: {', '.join(words)}"
+
+
+def makespan(present: Sequence[float], later: Iterable[float], places: int) -> float:
+    """Return the seconds until all jobs have ended, each begun where a place is first free.
+
+    `present` are the seconds left of those at work, `later` those of the others in their order.
+    """
+    ends = [*present, *[0.0] * (places - len(present))]
+    heapq.heapify(ends)
+    for seconds in later:
+        heapq.heapreplace(ends, ends[0] + seconds)
+    return max(ends, default=0.0)
 
 
 def clock(seconds: float) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock
 
+import pandas as pd
 import pytest
 
 from lottery.config.composed import Composed
@@ -20,7 +21,7 @@ from lottery.experiment.pool import Pool, in_order
 from lottery.experiment.worker import Job, last_line
 from lottery.machine.slots import Slot
 from lottery.progress.screen import Screen
-from lottery.progress.sweep import Sweep
+from lottery.progress.sweep import Sweep, makespan
 from lottery.storage import records
 
 
@@ -31,6 +32,15 @@ def tensors(outputs):
         for path in sorted(outputs.rglob("*.safetensors"))
         if "checkpoint" not in path.name
     }
+
+
+def tables(outputs):
+    """Return every table, by its place, without the columns of wall-clock time."""
+    found = {}
+    for path in sorted(outputs.rglob("*.csv")):
+        frame = pd.read_csv(path)
+        found[str(path.relative_to(outputs))] = frame.drop(columns=[c for c in frame if "seconds" in c or "per_second" in c]).to_csv()
+    return found
 
 
 def job(number=0, dense="a", **settings):
@@ -200,6 +210,63 @@ def test_the_cores_are_dealt_out(monkeypatch, tmp_path):
     found = pooled(monkeypatch, tmp_path, threads=None, workers=3)
     assert (found.place.slots.jobs, found.jobs[0].threads) == (3, 2)
     assert pooled(monkeypatch, tmp_path, threads=2, workers="auto").place.slots.jobs == 4
+
+
+def test_no_more_jobs_at_a_time_than_gpus_have_room_for(monkeypatch, tmp_path):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a,GPU-b")
+    monkeypatch.setattr(local_place, "cores", lambda: 8)
+    for share, asked, jobs, threads in ((None, "auto", 2, 4), (0.5, "auto", 4, 2), (0.5, 3, 3, 2), (1, 9, 2, 4), (0, 9, 9, 1)):
+        host = job(device="cuda", gpus_per_job=share, workers=asked, threads=None).composed.settings["host"]
+        slots, each = local_place.dealt(host)
+        assert (slots.jobs, each) == (jobs, threads)
+    with pytest.raises(UsageError, match="host.gpus_per_job=3: of GPUs there are 2 here"):
+        local_place.dealt(job(device="auto", gpus_per_job=3.0).composed.settings["host"])
+
+
+def test_the_time_left_is_that_of_jobs_dealt_out_to_places(monkeypatch, tmp_path):
+    assert makespan([4, 1], [2, 2, 2], 2) == 6 and makespan([], [3, 1, 1], 2) == 3 and makespan([2], [], 8) == 2
+    found = pooled(monkeypatch, tmp_path, *(job(number).composed for number in range(4)))
+    assert found.news([]) == "sweep: 0 of 4 done, 0 running"
+    found.jobs[0].code, found.jobs[0].seconds, found.jobs[0].did = 0, 9.0, {"already there": 3}
+    found.jobs[1].code, found.jobs[1].seconds, found.jobs[1].did = 0, 60.0, {"trained": 3}
+    found.course.done = 2
+    assert found.news([]).endswith("2 of 4 done, 0 running, 1:00 left")  # what was there already is no measure
+
+
+def test_every_failure_is_told_and_the_first_of_the_sweep_gives_the_exit_code(monkeypatch, tmp_path):
+    """In the order of time the last is 6: it is killed once."""
+    codes = {0: [0], 1: [-9, 6], 2: [0], 3: [4]}
+    found = pooled(monkeypatch, tmp_path, *(job(number).composed for number in codes))
+    monkeypatch.setattr(found, "logs", tmp_path)
+    monkeypatch.setattr(pool, "PAUSES", (0.0,))
+    monkeypatch.setattr(pool, "left_undone", lambda folder: False)
+
+    def start(words, environment, threads, slot, log):
+        code = codes[int(log.stem)].pop(0)
+        log.write_text(f"lottery: why {code}\n")
+        return SimpleNamespace(returncode=code, poll=lambda: code)
+
+    monkeypatch.setattr(found.place, "start", start)
+    for one in found.jobs:
+        one.log = tmp_path / f"{one.composed.number}.log"
+    jobs = Jobs("lottery run -m", sweep=True, pool=found, course=Sweep(4), order={f"replicate={n}": n for n in codes})
+    jobs.finish()
+    assert jobs.code == 6
+    told = jobs.summary()
+    assert told.index("failed: replicate=1: why 6 (log: ") < told.index("failed: replicate=3: why 4 (log: ")
+    assert "sweep: 2 of 4 runs done" in told
+
+
+@pytest.mark.slow
+def test_twelve_runs_end_as_one_after_the_other(tmp_path, shell):
+    """Weights, masks and tables, but for what a clock says."""
+    words = ["run", "-m", "model=lenet_300_100", "prune=imp,random,snip", "replicate=0,1,2,3", "levels=1", "train.length=2ep"]
+    made = []
+    for more in (["host.threads=1"], ["host.threads_per_job=1", "workers=2"]):
+        assert shell(*words, *more).returncode == 0
+        made.append({**tensors(tmp_path / "outputs"), **tables(tmp_path / "outputs")})
+        (tmp_path / "outputs").rename(tmp_path / f"{len(made)}")
+    assert made[0] == made[1] and len([name for name in made[0] if name.endswith("metrics.csv")]) == 12
 
 
 def test_jobs_that_ask_for_different_machines_are_refused(monkeypatch, tmp_path):

@@ -249,6 +249,13 @@ def test_timing_moves_nothing(plan, ran):
     assert pd.read_csv(path)["train_loss"].equals(after)
 
 
+def test_the_time_of_a_sweep_with_workers_is_that_of_its_jobs_side_by_side(plan, lottery, tiny, capsys):
+    total = plan("-m", "replicate=0,1,2,3", "levels=1", "host.workers=2", timed="yes")["total"]
+    assert total["workers"] == 2 and total["seconds"] / 2.2 < total["seconds_with_workers"] < total["seconds"]
+    assert lottery("plan", "-m", *tiny, "replicate=0,1", "workers=2") == 0
+    assert " with 2 workers, " in capsys.readouterr().out
+
+
 def test_the_text_of_a_run_and_of_a_sweep(lottery, tiny, capsys):
     words = ["prune=snip", "prune.criterion.per_class=2", "branch=reinit", "layers=yes", "prune/allocation=uniform"]
     assert lottery("plan", *tiny, *words) == 0
