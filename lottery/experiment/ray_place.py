@@ -34,6 +34,10 @@ QUIET = {  # nothing is sent anywhere, and what nobody looks at is not started
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
 }
 HANDED_ON = ("LOTTERY_DATA", "PYTHONPATH")  # variables that a run would be typed with
+AUTH = "RAY_AUTH_MODE"  # for an address that is typed Ray sends no token unless this says so
+KNOCK = 10.0  # seconds that a cluster may take to answer
+GRPC = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"  # how a client begins, RFC 9113
+SETTINGS = b"\4"  # the kind of frame that a server begins with, its fourth byte
 ENDED = -signal.SIGKILL  # of a job whose keeper is gone
 
 
@@ -199,27 +203,46 @@ def start(address: str | None) -> bool:
 
     if ray.is_initialized():
         return False
+    named = address or os.environ.get("RAY_ADDRESS")
+    joins = bool(named) and named != "local"
     try:
-        if address:
-            knock(address)
+        if named and joins:
+            knock(named)
         with handlers_kept():
             ray.init(
-                address=address, include_dashboard=None if address else False,
+                address=address, include_dashboard=None if joins else False,
                 log_to_driver=False, logging_level="ERROR",
             )  # fmt: skip
     except Exception as error:  # noqa: BLE001 (Ray raises half a dozen kinds)
         why = " ".join(str(error).split())[:300]
-        if address:
-            raise UsageError(f"host.workers=ray:{address}: no Ray answers there ({why})") from error
+        if joins:
+            asked = f"host.workers=ray:{address}" if address else f"RAY_ADDRESS={named}"
+            raise UsageError(f"{asked}: no Ray answers there ({why}); {hint(error)}") from error
         raise LotteryError(f"host.workers=ray: Ray did not start ({why}); type it again") from error
     return True
 
 
+def hint(error: Exception) -> str:
+    """Return what to type where a cluster was not joined."""
+    if "connect to Ray cluster" in str(error) and AUTH not in os.environ:  # it is there
+        return f"where it asks for a token, type {AUTH}=token before the command"
+    return "type host.workers=ray:HOST:6379, or host.workers=ray for one on this machine"
+
+
 def knock(address: str) -> None:
-    """Raise OSError where nobody listens at HOST:PORT, for which Ray would wait for minutes."""
+    """Raise OSError where no Ray listens at HOST:PORT, for which it would wait for minutes.
+
+    Ray speaks gRPC there, of which each side says at once that it is spoken.
+    """
     host, _, port = address.rpartition("://")[2].rpartition(":")
-    if port.isdigit():
-        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    if not port.isdigit():
+        return
+    with socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK) as there:
+        if os.environ.get("RAY_USE_TLS", "0") == "0":
+            there.sendall(GRPC)
+            said = there.recv(9)
+            if said[3:4] != SETTINGS:
+                raise OSError(f"what listens there says {said!r}, which no Ray does")
 
 
 @contextlib.contextmanager

@@ -2,14 +2,19 @@
 
 import json
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
+from lottery.experiment import ray_place
 from tests.experiment.test_pool import alive, tensors
 
 WORDS = ["train.length=1500ep", "evaluate_every=500ep", "replicate=0,1", "levels=1", "checkpoint_every=0.2s"]
@@ -115,10 +120,49 @@ def test_what_a_cluster_cannot_do_is_one_line(tiny, lottery, capsys, monkeypatch
     assert "type a number of processes, auto, or ray" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [(b"HTTP/1.0 400 Bad", "says b'HTTP/1.0 ', which no Ray does"), (b"", "says b''"), (None, "timed out"), (b"\0\0\6\4\0\0\0\0\0", "")],
+)  # fmt: skip
+def test_who_listens_there_and_is_no_ray_is_told_from_it(monkeypatch, said, told):
+    monkeypatch.setattr(ray_place, "KNOCK", 0.2 if said is None else 10)
+    monkeypatch.delenv("RAY_USE_TLS", raising=False)
+    heard = []
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as threads:
+
+        def answer():
+            one, _ = server.accept()
+            with one:
+                heard.append(one.recv(64))
+                if said is None:
+                    one.recv(1)  # until nobody waits any more
+                else:
+                    one.sendall(said)
+
+        done = threads.submit(answer)
+        with pytest.raises(OSError, match=re.escape(told)) if told else nullcontext():
+            ray_place.knock(f"127.0.0.1:{server.getsockname()[1]}")
+        done.result(10)
+    assert heard[0].startswith(b"PRI * HTTP/2.0")
+
+
+def test_what_to_type_where_a_cluster_asks_for_a_token(monkeypatch):
+    refused = ConnectionError("Failed to connect to Ray cluster at 10.0.0.1:6379")
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    assert "type RAY_AUTH_MODE=token before the command" in ray_place.hint(refused)
+    assert "type host.workers=ray:HOST:6379" in ray_place.hint(ConnectionRefusedError(111, "Connection refused"))
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    assert "type host.workers=ray:HOST:6379" in ray_place.hint(refused)
+
+
 @pytest.mark.slow
-def test_a_cluster_that_is_not_there_or_too_small_is_one_line(tiny, shell, tmp_path):
+def test_a_cluster_that_is_not_there_or_too_small_is_one_line(tiny, shell, tmp_path, monkeypatch):
     told = shell("run", "-m", *tiny, "replicate=0,1", "workers=ray:127.0.0.1:1")
     assert told.returncode == 2 and "no Ray answers there" in told.stderr, told.stderr
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    told = shell("run", "-m", *tiny, "replicate=0,1", "workers=ray")
+    assert told.returncode == 2 and "RAY_ADDRESS=127.0.0.1:1: no Ray answers there" in told.stderr, told.stderr
+    monkeypatch.delenv("RAY_ADDRESS")
     told = shell("run", "-m", *tiny, "replicate=0,1", "workers=ray", "host.gpus_per_job=64")
     if "Ray did not start" in told.stderr:
         pytest.skip(told.stderr.splitlines()[-1])
