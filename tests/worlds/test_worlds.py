@@ -283,3 +283,23 @@ def test_padded_phrases_in_a_dataclass_and_a_net_that_gives_a_dict(foreign):
         foreign.run("phrases", *words)
     line = foreign.said("run", *foreign.words("phrases", "prune=synflow"), code=2)
     assert line.count("\n") == 1 and "this dataset's task names none (signal)" in line
+
+
+@pytest.mark.slow
+def test_a_search_lowers_a_metric_of_which_less_is_better(foreign):
+    """By brute force: the order of the trials from the tables of their runs, replicates by logarithms."""
+    more = ["space.train.optimizer.lr=log:0.01:2", "replicate=0,1", "trials=7", "stop=none", "format=json", "levels=1"]
+    words = [w for w in foreign.words("chains") if not w.startswith(("train.optimizer.lr=", "levels="))]
+    process = foreign.process("search", *words, *more)
+    out = process.communicate()[0]
+    assert process.returncode == 0, out
+    found = json.loads(out[out.index("\n{") : out.rindex("\n}") + 2])
+    assert found["goal"] == "val_perplexity" and len(found["trials"]) == 7
+    scores = []
+    for row in found["trials"]:
+        ends = [table(path)[-1] for path in foreign.outputs.parent.glob(f"{row['folder']}/replicate_*/metrics.csv")]
+        assert len(ends) == 2
+        scores.append(math.exp(sum(math.log(float(end["val_perplexity"])) for end in ends) / 2))
+        assert row["val_perplexity"] == pytest.approx(scores[-1])
+    assert scores == sorted(scores) and len(set(scores)) > 3
+    assert [row["rank"] for row in found["trials"]] == [*range(1, 8)]

@@ -50,13 +50,15 @@ def test_a_job_that_ends_appears_without_a_reload(visit, served, fabricate, at_w
         fabricate(replicate=k)
     going = fabricate(ident="bbbbbbbbbb", choices={"prune": "snip"})
     server = served().server
-    with at_work(going):
+    with at_work(going, curve=[(0, 0.1)]):
         opened = visit(server)
         until(opened, "running", "1")
         row = opened.locator("#running-table tbody tr")
         assert "snip, replicate 0" in row.inner_text() and "level 1/3" in row.inner_text()
         assert row.locator("progress").get_attribute("aria-label") == "snip, replicate 0: level 1/3, 33 % of the run"
         assert opened.locator("#charts .chart").count() == 2
+        steps = opened.locator(".chart", has_text="at work").locator("text[text-anchor=middle]").all_text_contents()
+        assert steps[:1] == ["0"] and steps[-1] == "training step"
         assert "1 running, 3 done" in opened.title()
         opened.evaluate("window.same = document.querySelector('#done-table tbody tr')")
     say(going, state="failed", error="it ran out of luck")
@@ -124,6 +126,7 @@ def test_a_line_that_would_squash_the_others_is_cut_off_and_shown_when_asked_for
     beyond.locator("button").click()
     assert beyond.inner_text() == "Show where most lines are" and opened.locator(".chart [clip-path]").count() == 0
     assert min(float(text) for text in ticks.all_text_contents()) < 50
+    assert opened.evaluate("[tidy(10.75, 0.25), tidy(1.5625, 0.4), linearTicks(-5, 105)]") == ["10.75", "1.56", [0, 25, 50, 75, 100]]
     beyond.locator("button").click()
     opened.locator(".legend button", has_text="method2").click()
     assert beyond.is_hidden()  # nothing is beyond any more

@@ -39,7 +39,7 @@ function swatchOf(look) {
 
 // Of steps there may be many digits; of other numbers three say enough, or more where ticks are near.
 const tidy = (value, step = 0) => {
-  const digits = Math.max(3, step ? Math.ceil(Math.log10(Math.abs(value) / step + 1e-9)) + 1 : 0);
+  const digits = Math.max(3, step ? Math.ceil(Math.log10(Math.abs(value) / step + 1e-9)) + 2 : 0);
   return String(Number(value.toPrecision(Math.min(12, Number.isFinite(digits) ? digits : 3))));
 };
 const gapOf = (ticks) => Math.min(...ticks.slice(1).map((tick, at) => tick - ticks[at]));
@@ -181,7 +181,8 @@ const plot = (svg, chart) => {
   const cut = log || !chart.density ? { said: "" } : cutOf(chart, lines);
   const shown = cut.said && !wholeCharts.has(chart.id) ? [...cut.range, ...chart.dense.map((net) => net.mean)] : values;
   const { top, bottom, left } = MARGIN;
-  const x = scaleOf(points.map((p) => p.x), left, width - right, { log: chart.density, flip: chart.density, room: 0.04, ends: chart.density });
+  const across = points.map((p) => p.x);
+  const x = scaleOf(chart.density ? across : [0, 1, ...across], left, width - right, { log: chart.density, flip: chart.density, room: 0.04, ends: chart.density });
   const y = scaleOf(shown, height - bottom, top, { log });
   const step = Math.min(BESIDE, 24 / lines.length);
   const strokes = lines.map((line, at) => strokeOf(line, x, y, chart.density ? step * (at - (lines.length - 1) / 2) : 0));
