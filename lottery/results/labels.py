@@ -52,7 +52,7 @@ def apart(
     settings = differing([deciding(first[key]) for key in keys])
     if 0 < len(settings) <= MOST:
         said = {
-            key: ", ".join(f"{k.split('.')[-1]} {own[place]}" for k, own in settings.items())
+            key: ", ".join(f"{called(k)} {own[place]}" for k, own in settings.items())
             for place, key in enumerate(keys)
         }
         if len(set(said.values())) == len(keys):
@@ -60,3 +60,8 @@ def apart(
     return {
         key: key[1] if len({i for _, i in keys}) == len(keys) else "/".join(key) for key in keys
     }
+
+
+def called(setting: str) -> str:
+    """Return the last part of a setting; of the name of an option, what it is a name of."""
+    return setting.removesuffix(".name").split(".")[-1]
