@@ -114,6 +114,33 @@ def once(tmp_path, tmp_path_factory):
     return call
 
 
+class CutError(BaseException):
+    """The process is gone."""
+
+
+@pytest.fixture
+def cut(monkeypatch):
+    """Call a function that is cut off after so many updates, over all levels, as by a kill."""
+
+    def call(updates, work, *words):
+        from lottery.progress.bars import Progress
+
+        advance, left = Progress.advance, [updates]
+
+        def counted(watch):
+            advance(watch)
+            left[0] -= 1
+            if not left[0]:
+                raise CutError
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Progress, "advance", counted)
+            with pytest.raises(CutError):
+                work(*words)
+
+    return call
+
+
 @pytest.fixture
 def shell(tmp_path):
     """Call the real command line in its own process, in tmp_path."""

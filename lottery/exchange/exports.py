@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from lottery.errors import LotteryError, UsageError
-from lottery.exchange import placing, tickets
+from lottery.exchange import placing
 from lottery.exchange.forms import FORMS, Again, Source, compacted
 from lottery.exchange.rounding import tolerance
 from lottery.exchange.tickets import Portable
 from lottery.terms import seeds
 from lottery.terms.task_checks import examples
-from lottery.terms.trees import first
+from lottery.terms.trees import first, form
 from lottery.wording.text import first_line
 
 EXAMPLES = 100  # whose outputs are compared
@@ -111,8 +111,8 @@ def gap(one: Tensor, other: Tensor, bound: float) -> float:
     """Return by how much two outputs differ; raises UsageError for more than `bound`."""
     if one.shape != other.shape or one.dtype != other.dtype:
         raise UsageError(
-            f"export: read back, its outputs are {tickets.form(other)}, the net's "
-            f"{tickets.form(one)}; nothing was written"
+            f"export: read back, its outputs are {form(other)}, the net's "
+            f"{form(one)}; nothing was written"
         )
     difference = float((one - other).abs().max())
     if not difference <= bound:

@@ -17,7 +17,6 @@ from lottery.exchange.tickets import (
     Portable,
     checked,
     described,
-    form,
     opened,
     read,
     refuse_odd,
@@ -29,6 +28,7 @@ from lottery.terms import mask as masks
 from lottery.terms.copying import load_
 from lottery.terms.kept import index_among, mask_of, ticket_on, understood
 from lottery.terms.mask import Mask
+from lottery.terms.trees import form
 from lottery.wording.text import printable, some
 
 SCHEDULE = ("steps_per_epoch", "length", "data")  # what a step is a step of

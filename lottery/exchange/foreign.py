@@ -21,12 +21,12 @@ from lottery.exchange.tickets import (
     MASK,
     NUMBERS,
     SEAL,
-    form,
     lists,
     read_bytes,
     readable,
     unsealed,
 )
+from lottery.terms.trees import form
 from lottery.wording.text import first_line, printable
 
 TORCH = (".pt", ".pth", ".bin", ".ckpt")

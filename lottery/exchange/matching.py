@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from lottery.errors import UsageError
-from lottery.exchange.tickets import form
 from lottery.terms import mask as masks
 from lottery.terms.mask import Mask
+from lottery.terms.trees import form
 from lottery.wording.text import printable, some
 
 COUNTER = "num_batches_tracked"  # of BatchNorm; older files lack it, and few nets use it

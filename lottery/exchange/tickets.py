@@ -23,6 +23,7 @@ from lottery.storage.files import digest, read_plain
 from lottery.storage.tensors import all_finite
 from lottery.terms import mask as masks
 from lottery.terms.mask import Mask
+from lottery.terms.trees import form
 from lottery.wording.text import first_line, printable, some
 
 FORMAT = 1  # of the description
@@ -182,12 +183,6 @@ def refuse_odd(ticket: Portable, where: object) -> None:
         raise UsageError(f"{place}: a weight is not finite")
     if not masks.kept(ticket.mask):
         raise UsageError(f"{place}: its mask keeps nothing")
-
-
-def form(tensor: Tensor) -> str:
-    """Return type and shape in words."""
-    shape = "x".join(map(str, tensor.shape)) or "1"
-    return f"{str(tensor.dtype).removeprefix('torch.')} {shape}"
 
 
 def read_bytes(path: Path) -> bytes:

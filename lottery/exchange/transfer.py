@@ -11,10 +11,11 @@ from torch import Tensor
 
 from lottery.errors import UsageError
 from lottery.exchange import matching
-from lottery.exchange.tickets import Portable, form
+from lottery.exchange.tickets import Portable
 from lottery.nets.heads import Heads
 from lottery.terms.mask import Mask
 from lottery.terms.step import Step, parse
+from lottery.terms.trees import form
 from lottery.wording.text import printable, some
 
 OPTION = re.compile(r"[\w./-]{1,99}")

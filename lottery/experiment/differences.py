@@ -17,6 +17,7 @@ from lottery.terms.mask import Mask
 from lottery.terms.snapshots import state_file, unpack
 from lottery.terms.step import Step
 from lottery.terms.ticket import State, Ticket
+from lottery.terms.trees import form
 
 KEPT = re.compile(r"(\d+)it\.safetensors")
 GIVEN = ("step", "epoch", "lr")  # columns of the curve that follow from the settings
@@ -189,12 +190,6 @@ def unlike(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> str:
         if form(tensor) != form(other[name]):
             return f"{name} is {form(tensor)} in A, {form(other[name])} in B"
     return ""
-
-
-def form(tensor: Tensor) -> str:
-    """Return type and shape in words."""
-    shape = "x".join(map(str, tensor.shape)) or "1"
-    return f"{str(tensor.dtype).removeprefix('torch.')} {shape}"
 
 
 def first_gap(

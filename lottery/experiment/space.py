@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from lottery.errors import DamagedError, DiskError
 from lottery.experiment.levels import current
 from lottery.experiment.run import Run
+from lottery.experiment.sizes import plain
 from lottery.storage import disk, records
 from lottery.storage.checkpoints import KEPT
 from lottery.storage.records import place
@@ -64,7 +65,7 @@ def left_by(run: Run, trainings: int) -> int:
     """Return the bytes that so many trainings leave: tickets, ends, states of later interest."""
     if not trainings:
         return 0
-    weights, bits = size(run.initial.weights), masks.total(run.dense) // 8
+    weights, bits = plain(run.initial.weights), masks.total(run.dense) // 8
     nested = trainings if run.parts.pruning.nested else 0
     kept = len(run.settled.wanted(0)) + nested * len(run.settled.wanted(1))
     return trainings * (2 * weights + 2 * bits + SMALL) + kept * state_size(run)
@@ -78,13 +79,8 @@ def at_work(run: Run) -> int:
 
 def state_size(run: Run) -> int:
     """Return the bytes of a state: weights, what the optimizer keeps of them, the mask."""
-    weights = size(run.initial.weights)
+    weights = plain(run.initial.weights)
     return weights * (1 + optimizer_copies(run)) + masks.total(run.dense) // 8
-
-
-def size(tensors: dict[str, Tensor]) -> int:
-    """Return the bytes of tensors."""
-    return sum(t.numel() * t.element_size() for t in tensors.values())
 
 
 def optimizer_copies(run: Run) -> int:

@@ -89,10 +89,10 @@ def last_line(log: Path) -> str:
     return ""
 
 
-def tail_of(file: IO[bytes], most: int = 64 * 1024) -> bytes:
+def tail_of(file: IO[bytes]) -> bytes:
     """Return the end of a file."""
     file.seek(0, os.SEEK_END)
-    file.seek(max(0, file.tell() - most))
+    file.seek(max(0, file.tell() - 64 * 1024))
     return file.read()
 
 

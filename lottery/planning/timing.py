@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lottery.experiment.levels import key_of
 from lottery.experiment.run import Run
-from lottery.experiment.space import size
+from lottery.experiment.sizes import plain
 from lottery.planning.forecast import spread
 from lottery.training.loop import Training, precision, steps
 from lottery.training.monitor import layer_report
@@ -112,8 +112,8 @@ def memory(run: Run, training: Training) -> dict[str, int]:
     slots = (v for state in training.optimizer.state.values() for v in state.values())
     gradients = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
     return {
-        "weights": size(model.state_dict()),
-        "gradients": size(gradients),
+        "weights": plain(model.state_dict()),
+        "gradients": plain(gradients),
         "optimizer": sum(v.numel() * v.element_size() for v in slots if isinstance(v, Tensor)),
         "activations": sum(kept.values()),
     }

@@ -22,6 +22,12 @@ def tensors(tree: Any) -> Iterator[Tensor]:
             yield from tensors(getattr(tree, field.name))
 
 
+def form(tensor: Tensor) -> str:
+    """Return type and shape in words."""
+    shape = "x".join(map(str, tensor.shape)) or "1"
+    return f"{str(tensor.dtype).removeprefix('torch.')} {shape}"
+
+
 def mapped(tree: Any, change: Callable[[Tensor], Any]) -> Any:
     """Return a tree of the same form with each tensor changed; what is none stays."""
     if isinstance(tree, Tensor):

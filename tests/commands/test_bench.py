@@ -1,7 +1,6 @@
 """lottery bench: sizes and counts by hand, latency by its labels, and what it cannot measure."""
 
 import json
-import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -67,14 +66,9 @@ def test_a_branch_and_held_weights(run, bench):
 
 
 @pytest.fixture
-def folder(run, capsys, tmp_path, tmp_path_factory):
+def folder(once, run, capsys, tmp_path):
     """Return a finished run of one pruned level; made once, then copied."""
-    kept = tmp_path_factory.getbasetemp() / "run to bench"
-    if kept.exists():
-        shutil.copytree(kept, tmp_path / "outputs", symlinks=True)
-    else:
-        run("levels=1")
-        shutil.copytree(tmp_path / "outputs", kept, symlinks=True)
+    once("to bench", lambda: run("levels=1"))
     capsys.readouterr()
     (found,) = tmp_path.glob("outputs/*/*/replicate_0")
     return found

@@ -11,7 +11,6 @@ from safetensors.torch import load_file, save_file
 from lottery.config import build, identity
 from lottery.exchange import finding, foreign
 from lottery.experiment.recorded_run import finished
-from lottery.progress.bars import Progress
 from lottery.storage import records
 from lottery.tasks.images import vision
 
@@ -115,10 +114,6 @@ def test_the_content_may_be_typed_and_is_then_compared(net, run, lottery, tiny, 
     assert f"has another content, sha256 {content}" in capsys.readouterr().err
 
 
-class Cut(BaseException):
-    """The process is gone."""
-
-
 def test_the_content_may_be_typed_in_capitals(net, run):
     folder = run(*FILE)
     content = hashlib.sha256(net.read_bytes()).hexdigest()
@@ -142,23 +137,12 @@ def test_a_file_that_is_swapped_while_it_is_read_is_not_taken(net, lottery, tiny
     assert f"start.path: {file.name} has another content" in capsys.readouterr().err
 
 
-def test_a_cut_off_run_goes_on_with_the_same_bits(net, run, monkeypatch):
+def test_a_cut_off_run_goes_on_with_the_same_bits(net, run, cut):
     words = [*FILE, *WIDER, "checkpoint_every=1it"]
     folder = run(*words)
     wanted = [finished(folder, index, "", "test").end.weights for index in (0, 1)]
     shutil.rmtree(folder.parents[2])
-    advance, left = Progress.advance, [7]
-
-    def counted(watch):
-        advance(watch)
-        left[0] -= 1
-        if not left[0]:
-            raise Cut
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Progress, "advance", counted)
-        with pytest.raises(Cut):
-            run(*words)
+    cut(7, run, *words)
     run(*words)
     for index, weights in enumerate(wanted):
         assert same(finished(folder, index, "", "test").end.weights, weights)

@@ -44,14 +44,10 @@ IMAGES = 32  # pixels a side: vgg and torchvision halve them five times
 
 
 @pytest.fixture
-def folder(run, lottery, capsys, tmp_path, tmp_path_factory):
+def folder(once, run, capsys, tmp_path):
     """Return a finished run: the dense level, two pruned ones, branches; made once, then copied."""
-    kept = tmp_path_factory.getbasetemp() / "run to export"
-    if kept.exists():
-        shutil.copytree(kept, tmp_path / "outputs", symlinks=True)
-    else:
-        run("branch=[reinit,hold]", "branch_levels=[1]", "rewind=step", "rewind.to=1ep")
-        shutil.copytree(tmp_path / "outputs", kept, symlinks=True)
+    words = ("branch=[reinit,hold]", "branch_levels=[1]", "rewind=step", "rewind.to=1ep")
+    once("to export", lambda: run(*words))
     capsys.readouterr()
     (found,) = tmp_path.glob("outputs/*/*/replicate_0")
     return found

@@ -2,7 +2,6 @@
 
 import re
 import shlex
-import shutil
 
 import pandas as pd
 import pytest
@@ -36,14 +35,10 @@ def same(one, other):
 
 
 @pytest.fixture
-def source(run, lottery, capsys, tmp_path, tmp_path_factory):
+def source(once, run, lottery, capsys, tmp_path):
     """Return a finished run of four levels, late resetting; made once, then copied."""
-    kept = tmp_path_factory.getbasetemp() / "source"
-    if not kept.exists():
-        assert lottery("export", run(*SOURCE), "level=2", "as=ticket", "to=t.safetensors") == 0
-        shutil.copytree(tmp_path, kept, symlinks=True)
-    else:
-        shutil.copytree(kept, tmp_path, symlinks=True, dirs_exist_ok=True)
+    ticket = ("level=2", "as=ticket", "to=t.safetensors")
+    once("to transfer", lambda: lottery("export", run(*SOURCE), *ticket))
     capsys.readouterr()
     (found,) = tmp_path.glob("outputs/*/*/replicate_0")
     return found

@@ -11,7 +11,6 @@ from lottery.components.optimizers.adam import adam
 from lottery.components.optimizers.sgd import sgd
 from lottery.config import identity
 from lottery.experiment.recorded_run import finished
-from lottery.progress.bars import Progress
 from lottery.results.facts import Facts
 from lottery.results.retyped import words_for
 from lottery.storage import records
@@ -61,29 +60,14 @@ def test_a_run_and_a_level_are_known_by_groups_only_where_there_are_some_and_by_
         assert len({known(copy.deepcopy(s)) for s in (plain, first, second)}) == 3
 
 
-class Cut(BaseException):
-    """The process is gone."""
-
-
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_a_cut_off_training_with_groups_ends_with_the_same_bits(run, monkeypatch, optimizer):
+def test_a_cut_off_training_with_groups_ends_with_the_same_bits(run, cut, optimizer):
     own = OWN if optimizer == "sgd" else OWN.replace("momentum:0.5", "betas:[0.5,0.9]")
     words = [f"train/optimizer={optimizer}", own, "levels=1", "checkpoint_every=1it"]
     folder = run(*words)
     wanted = [finished(folder, index, "", "test").end.weights for index in (0, 1)]
     shutil.rmtree(folder.parents[2])
-    advance, left = Progress.advance, [7]
-
-    def counted(watch):
-        advance(watch)
-        left[0] -= 1
-        if not left[0]:
-            raise Cut
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Progress, "advance", counted)
-        with pytest.raises(Cut):
-            run(*words)
+    cut(7, run, *words)
     run(*words)
     for index, weights in enumerate(wanted):
         found = finished(folder, index, "", "test").end.weights

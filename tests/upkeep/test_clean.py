@@ -39,15 +39,14 @@ def clean(lottery, capfd):
 
 
 @pytest.fixture
-def pair(run, tmp_path, tmp_path_factory):
+def pair(once, run, tmp_path):
     """Return the folders of two runs that share the dense level: made once, copied for each test."""
-    kept = tmp_path_factory.getbasetemp() / "pair of runs"
-    if kept.exists():
-        shutil.copytree(kept, tmp_path / "outputs", symlinks=True)
-    else:
+
+    def make():
         run(*STATE, "levels=1", "name=one")
         run("prune=random", *STATE, "levels=1", "name=two")
-        shutil.copytree(tmp_path / "outputs", kept, symlinks=True)
+
+    once("to clean", make)
     return [next(tmp_path.glob(f"outputs/{name}/*/replicate_0")) for name in ("one", "two")]
 
 

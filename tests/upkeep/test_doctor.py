@@ -26,14 +26,9 @@ STATE = ["rewind=step", "rewind.to=4it"]  # a state of level 0 that later levels
 
 
 @pytest.fixture
-def finished(run, lottery, capfd, tmp_path, tmp_path_factory):
+def finished(once, run, lottery, capfd, tmp_path):
     """Return the folder of a finished run, and a doctor; made once, copied for each test."""
-    kept = tmp_path_factory.getbasetemp() / "finished run"
-    if kept.exists():
-        shutil.copytree(kept, tmp_path / "outputs", symlinks=True)
-    else:
-        run(*STATE, "levels=1")
-        shutil.copytree(tmp_path / "outputs", kept, symlinks=True)
+    once("to examine", lambda: run(*STATE, "levels=1"))
     (folder,) = tmp_path.glob("outputs/*/*/replicate_0")
     capfd.readouterr()
 

@@ -60,21 +60,6 @@ class Measure:
         """What a note says of the sign of differences, where it is not plain."""
         return "" if self.metric.higher else "; + is better"
 
-    @property
-    def worse(self) -> str:
-        """Where worse values lie."""
-        return "below" if self.metric.higher else "above"
-
-    @property
-    def better(self) -> str:
-        """Where better values lie."""
-        return "above" if self.metric.higher else "below"
-
-    @property
-    def article(self) -> str:
-        """The metric with its article: an accuracy."""
-        return f"a{'n' * (self.metric.label[:1] in 'aeiou')} {self.metric.label}"
-
 
 @dataclass(frozen=True)
 class Reached:
@@ -263,7 +248,8 @@ def few(rows: Sequence[Reached], dense: Reached, by: Measure) -> str:
     """Return the sentence for one or two replicates, which show no more than themselves."""
     count = max(r.pairs for r in rows)
     if not count:
-        return f"No replicate has {by.article} both dense and pruned, so nothing can be compared."
+        article = f"a{'n' * (by.metric.label[:1] in 'aeiou')} {by.metric.label}"
+        return f"No replicate has {article} both dense and pruned, so nothing can be compared."
     near = [r for r in rows if r.density < 1 and r.difference[0] >= -by.tolerance]
     least = min(near, key=lambda r: r.density, default=None)
     every = max(r.count for r in rows)
@@ -274,11 +260,12 @@ def few(rows: Sequence[Reached], dense: Reached, by: Measure) -> str:
     else:
         head = f"{several(count, 'replicate')}, which is too few for a verdict"
     of_dense = f"the dense net ({with_reach(dense, by)} {by.name})"
+    worse, better = ("below", "above") if by.metric.higher else ("above", "below")
     if least is None:
-        return f"{head}: every pruned level lies more than {by.slack} {by.worse} {of_dense}."
+        return f"{head}: every pruned level lies more than {by.slack} {worse} {of_dense}."
     return (
         f"{head}: down to {kept(least.density)} of the weights ({with_reach(least, by)}) a level "
-        f"lies within {by.slack} of {of_dense}, or {by.better}. From {stats.LEAST} replicates on "
+        f"lies within {by.slack} of {of_dense}, or {better}. From {stats.LEAST} replicates on "
         "this page says whether that is chance."
     )
 

@@ -204,9 +204,9 @@ def scale(values: Iterable[Any]) -> tuple[float, str]:
     return next(((by, prefix) for by, prefix in SCALES if most >= by), (1.0, ""))
 
 
-def several(count: int, one: str, many: str = "") -> str:
+def several(count: int, one: str) -> str:
     """Return a count with its noun: 1 level, 3 levels."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
+    return f"{count:,} {one}{'s' * (count != 1)}"
 
 
 def duration(seconds: Any) -> str:
