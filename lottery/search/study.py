@@ -138,20 +138,21 @@ class Study:
     def below(self, trial: Trial, level: int, score: float) -> bool:
         """Say whether a score after a level is worse than the median of completed trials there.
 
-        Only trials of the same density are asked, since a net of more weights is mostly better.
+        Only trials of the same density are asked, since a net of more weights is mostly better, and
+        of those with the same run one.
         It is the rule of Optuna's MedianPruner but for what is compared: not the best score so far,
         which is mostly that of the dense net, but the score after this level.
         """
         here = self.frozen(trial)
-        others = [
-            other.intermediate_values[level]
+        others = {
+            tuple(other.user_attrs.get(RUNS, [other.number])): other.intermediate_values[level]
             for other in self.trials
             if other.state == TrialState.COMPLETE and level in other.intermediate_values
             if other.number != trial.number and as_dense(here, other, level)
-        ]
+        }
         if len(others) < FIRST:
             return False
-        middle = statistics.median(others)
+        middle = statistics.median(others.values())
         return score < middle if self.higher else score > middle
 
     def frozen(self, trial: Trial) -> FrozenTrial:

@@ -88,11 +88,11 @@ def told(row: dict[str, Any]) -> str:
 def below(trials: Trials, place: Path, outputs: Path) -> list[str]:
     """Return what stands below the table: the failures, the best trial and what to type."""
     ended, goal = trials.study.ended, trials.goal
-    said = [
-        f"failed: trial {t.number}: {t.user_attrs[FAILED][0]}"
-        for t in ended
-        if FAILED in t.user_attrs
-    ]
+    failed: dict[str, list[str]] = {}
+    for trial in ended:
+        if FAILED in trial.user_attrs:
+            failed.setdefault(trial.user_attrs[FAILED][0], []).append(str(trial.number))
+    said = [f"failed: trial {', '.join(numbers)}: {why}" for why, numbers in failed.items()]
     open_ = len(trials.study.left())
     said += [f"{open_} more were begun and go on with the same command"] if open_ else []
     best = ranked(ended, goal)

@@ -2,6 +2,7 @@
 
 import errno
 import math
+import re
 import statistics
 from contextlib import contextmanager
 from pathlib import Path
@@ -148,9 +149,9 @@ def brute(found, curve, better):
             if len(done) >= FIRST and number >= FIRST and better(statistics.median(others), curve(x, level)):
                 break
             level += 1
-        told.append(seen.setdefault(x, level))
-        if level == LEVELS:
+        if level == LEVELS and x not in seen:
             done.append(x)
+        told.append(seen.setdefault(x, level))
     return told
 
 
@@ -175,6 +176,17 @@ def test_trials_of_other_densities_are_no_measure(world):
         levels = [level for x, level in where.items() if side(x)]
         assert levels.count(LEVELS) >= FIRST and min(levels) == 1, "each by trials of its own density"
     assert summary(found, Path("outputs/s"), Path("outputs"), "table")[1][0].startswith("trials end with 12.5 to 51.2 % of the weights")
+
+
+def test_a_run_that_several_trials_share_counts_once(world):
+    """Of four choices no median is made, however often each comes."""
+    world.curve = lambda x, level: 0.9 - x - 0.1 * level
+    found = search(FakeAsked(space="0.1,0.2,0.3,0.4", trials="30", sampler="random"))
+    assert {t.state.name for t in found.study.ended} == {"COMPLETE"} and len(world.levels) == 4
+    world.codes = {len(world.started): 6}
+    found = search(FakeAsked(space="0.7,0.8", trials="9", sampler="random"), "other")
+    lines = [line for line in summary(found, Path("outputs/s"), Path("outputs"), "table")[1] if line.startswith("failed")]
+    assert len(lines) == 1 and re.match(r"failed: trial 0, \d", lines[0])
 
 
 def test_a_trial_that_is_stopped_is_a_run_of_fewer_levels(world):
