@@ -97,8 +97,8 @@ class LocalPlace:
 
     def wait(self, seconds: float) -> None:
         """Wait until a process has ended, or for so many seconds."""
-        if self.nurseries:
-            select.select(list(self.nurseries.values()), [], [], seconds)
+        if at_work := [nursery for nursery in self.nurseries.values() if not nursery.ended]:
+            select.select(at_work, [], [], seconds)
         else:
             time.sleep(seconds)
 

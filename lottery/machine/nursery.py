@@ -68,9 +68,10 @@ class Nursery:
         self.process = subprocess.Popen(
             [sys.executable, "-m", __name__, calls, *imports],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True,
-            start_new_session=True,
+            stderr=None if inherited(2) else subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         self.ready = False  # whether its imports are behind it
+        self.ended = False  # as far as is known
         self.children: dict[int, Forked] = {}
         self.latest: Forked | None = None
         self.said = ""  # the beginning of a line that has not ended
@@ -107,6 +108,7 @@ class Nursery:
                     if child.returncode is None:  # nobody would learn of its end any more
                         child.returncode = -signal.SIGKILL
                         child.end()
+                self.ended = True
                 return False
             *lines, self.said = (self.said + read.decode()).split("\n")
             for line in lines:
@@ -129,6 +131,17 @@ class Nursery:
             with contextlib.suppress(BrokenPipeError):
                 stream.close()
         self.process.wait()
+
+
+def inherited(number: int) -> bool:
+    """Say whether a process that is started gets the file behind a number.
+
+    Who started this one may have closed it; then there is none, or a file that was opened since.
+    """
+    try:
+        return os.get_inheritable(number)
+    except OSError:
+        return False
 
 
 def main(calls: str, imports: Sequence[str]) -> int:

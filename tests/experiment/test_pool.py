@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from lottery.config.composed import Composed
-from lottery.errors import UsageError
+from lottery.errors import LotteryError, UsageError
 from lottery.experiment import local_place, pool
 from lottery.experiment.jobs import Jobs
 from lottery.experiment.pool import Pool, in_order
@@ -378,6 +378,23 @@ def test_a_job_without_a_share_of_a_gpu_sees_none(monkeypatch, tmp_path):
         place = local_place.LocalPlace(job(device="cuda", gpus_per_job=share).composed.settings["host"])
         place.start(["run"], {}, 1, slot, tmp_path / "0.log")
     assert [env["CUDA_VISIBLE_DEVICES"] for env in seen] == ["", "1,3"]
+
+
+@pytest.mark.skipif(not local_place.CAN_FORK, reason="nothing is forked on this platform")
+def test_a_place_waits_where_what_it_forks_from_was_killed(monkeypatch):
+    monkeypatch.setattr(local_place, "CALLS", "json")
+    monkeypatch.setattr(local_place, "IMPORTS", ())
+    place = local_place.LocalPlace(job().composed.settings["host"])
+    (nursery,) = place.nurseries.values()
+    nursery.process.kill()
+    while nursery.listen():
+        time.sleep(0.01)
+    begun = time.monotonic()
+    place.wait(0.1)
+    assert time.monotonic() - begun > 0.09
+    with pytest.raises(LotteryError, match="has ended .killed by SIGKILL"):
+        place.ready(place.threads)
+    place.close()
 
 
 @pytest.mark.slow

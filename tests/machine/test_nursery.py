@@ -70,6 +70,20 @@ def test_a_child_has_words_variables_streams_and_a_group_of_its_own(nursery, tmp
     assert last == "to stderr "  # and nothing on stdin
 
 
+def test_a_child_ends_well_where_stderr_is_closed(tmp_path):
+    """As in a job of cron, or behind 2>&-: what is opened next would have its number."""
+    (tmp_path / "called.py").write_text(CALLED)
+    code = (
+        "import os, pathlib, time\nos.close(2)\nfrom lottery.machine.nursery import Nursery\n"
+        "n = Nursery('called', [], os.environ)\nchild = n.start(['word'], {}, pathlib.Path('log'))\n"
+        "while child.poll() is None:\n    time.sleep(0.01)\nprint(child.returncode)\nn.close()\n"
+    )
+    path = {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=os.environ | path,
+                         stdout=subprocess.PIPE, text=True, timeout=60, check=False)  # fmt: skip
+    assert ran.stdout == "7\n" and "to stderr" in (tmp_path / "log").read_text()
+
+
 def test_several_at_a_time_end_as_they_end(nursery, tmp_path):
     words = ["kill", "raise", "word", "stay"]
     children = [nursery.start([word], {}, tmp_path / word) for word in words]
