@@ -50,18 +50,34 @@ def tiny():
     return list(TINY)
 
 
-SHARED = {}  # "read", "merged": what commands have read of conf/, which no test changes
+PACKAGES = {}  # of several tests: name -> where it is installed, once a process
+SHARED = {}  # what commands have read of conf/ and of those, which no test changes
 
 
 def shares(own, sweep):
-    """Return a loader that reads conf/ once a process, as the jobs of a sweep do: twice as fast."""
+    """Return a loader that reads such a folder once a process, as a sweep does: twice as fast."""
     from lottery.config import sources
 
     found = sources.loader(own, sweep)
-    if sources.folders(own) == [("main", CONF)]:
+    places = tuple(folder for _, folder in sources.folders(own))
+    if {*places} <= {CONF, *(path / "conf" for path in PACKAGES.values())}:
         found.sweep = True
-        found.read, found.merged = (SHARED.setdefault(name, {}) for name in ("read", "merged"))
+        found.read, found.merged = SHARED.setdefault(places, ({}, {}))
     return found
+
+
+@pytest.fixture
+def installed(monkeypatch, tmp_path_factory):
+    """Install a package, the same for all tests that ask for it; return its folder."""
+
+    def call(name, install):
+        if name not in PACKAGES:
+            PACKAGES[name] = tmp_path_factory.mktemp(name)
+            install(PACKAGES[name])
+        monkeypatch.syspath_prepend(str(PACKAGES[name]))
+        return PACKAGES[name]
+
+    return call
 
 
 @pytest.fixture
@@ -164,11 +180,10 @@ sys.path.insert(0, str(ZOO))  # for --import-mode=importlib: `import zoo`
 class Zoo:
     """Runs nets of tests/nets/zoo.py as those of an installed package: see there."""
 
-    def __init__(self, lottery, folder, capsys):
-        self.lottery, self.path, self.capsys = lottery, folder / "package", capsys
+    def __init__(self, lottery, folder, capsys, path):
+        self.lottery, self.path, self.capsys = lottery, path, capsys
         self.outputs = folder / "outputs"
         self.folders = {}  # what is known of the runs so far
-        install_zoo(self.path)
 
     def words(self, net, *overrides):
         """Return what follows `lottery run`."""
@@ -209,11 +224,9 @@ def install_zoo(folder):
 
 
 @pytest.fixture
-def zoo(lottery, tmp_path, monkeypatch, capsys):
+def zoo(lottery, tmp_path, installed, capsys):
     """Return what runs the nets of tests/nets/zoo.py in this process, in tmp_path."""
-    found = Zoo(lottery, tmp_path, capsys)
-    monkeypatch.syspath_prepend(str(found.path))
-    return found
+    return Zoo(lottery, tmp_path, capsys, installed("zoo", install_zoo))
 
 
 CONFIG = {  # of a run that was never trained, but for what a test changes

@@ -23,12 +23,9 @@ WORDS = {
 class Foreign:
     """Types commands about the runs of a foreign world."""
 
-    def __init__(self, lottery, folder, capsys):
-        import foreign
-
-        self.lottery, self.path, self.capsys = lottery, folder / "package", capsys
+    def __init__(self, lottery, folder, capsys, path):
+        self.lottery, self.path, self.capsys = lottery, path, capsys
         self.outputs = folder / "outputs"
-        foreign.install(self.path)
 
     def words(self, world, *overrides):
         """Return what follows `lottery run`."""
@@ -59,8 +56,8 @@ class Foreign:
 
 
 @pytest.fixture
-def foreign(lottery, tmp_path, monkeypatch, capsys):
+def foreign(lottery, tmp_path, installed, capsys):
     """Return what types commands in two foreign worlds, in tmp_path."""
-    found = Foreign(lottery, tmp_path, capsys)
-    monkeypatch.syspath_prepend(str(found.path))
-    return found
+    import foreign
+
+    return Foreign(lottery, tmp_path, capsys, installed("worlds", foreign.install))
