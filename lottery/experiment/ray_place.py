@@ -34,6 +34,7 @@ QUIET = {  # nothing is sent anywhere, and what nobody looks at is not started
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
 }
 HANDED_ON = ("LOTTERY_DATA", "PYTHONPATH")  # variables that a run would be typed with
+OWN = "local"  # what Ray calls a cluster that is started now, on this machine
 AUTH = "RAY_AUTH_MODE"  # for an address that is typed Ray sends no token unless this says so
 KNOCK = 10.0  # seconds that a cluster may take to answer
 GRPC = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"  # how a client begins, RFC 9113
@@ -203,14 +204,14 @@ def start(address: str | None) -> bool:
 
     if ray.is_initialized():
         return False
-    named = address or os.environ.get("RAY_ADDRESS")
-    joins = bool(named) and named != "local"
+    named = address or os.environ.get("RAY_ADDRESS") or OWN  # else it joins what was here, or was
+    joins = named != OWN
     try:
-        if named and joins:
+        if joins:
             knock(named)
         with handlers_kept():
             ray.init(
-                address=address, include_dashboard=None if joins else False,
+                address=named, include_dashboard=None if joins else False,
                 log_to_driver=False, logging_level="ERROR",
             )  # fmt: skip
     except Exception as error:  # noqa: BLE001 (Ray raises half a dozen kinds)

@@ -11,6 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -144,6 +145,18 @@ def test_who_listens_there_and_is_no_ray_is_told_from_it(monkeypatch, said, told
             ray_place.knock(f"127.0.0.1:{server.getsockname()[1]}")
         done.result(10)
     assert heard[0].startswith(b"PRI * HTTP/2.0")
+
+
+@pytest.mark.parametrize(
+    ("typed", "named", "address"), [(None, "", "local"), (None, "auto", "auto"), ("auto", "x:1", "auto"), ("local", "x:1", "local")]
+)  # fmt: skip
+def test_without_an_address_a_cluster_is_started_whatever_ran_here_before(monkeypatch, typed, named, address):
+    asked = {}
+    fake = SimpleNamespace(is_initialized=lambda: False, init=lambda **words: asked.update(words))
+    monkeypatch.setattr(ray_place, "the_library", lambda: fake)
+    monkeypatch.setenv("RAY_ADDRESS", named)
+    assert ray_place.start(typed)
+    assert asked["address"] == address and asked["include_dashboard"] is (False if address == "local" else None)
 
 
 def test_what_to_type_where_a_cluster_asks_for_a_token(monkeypatch):
