@@ -55,6 +55,8 @@ def reason(row):
     exact = preset(row["prune"])["exact"]
     if structure == "neuron":
         return "no unit that this structure may remove"
+    if structure == "unit":
+        return "for nets that are stacked"
     if structure in WHOLE and allocation == "erk" and structure != "block":
         return "erk"
     if structure in WHOLE and allocation == "openlth":
@@ -163,6 +165,7 @@ def test_every_pair_that_goes_together_runs_two_levels(lottery, tmp_path, row):
 
 REFUSED = [
     {"prune/structure": "neuron"},
+    {"prune/structure": "unit"},
     {"prune/structure": "filter", "prune/allocation": "erk"},
     {"prune/structure": "channel", "prune/allocation": "erk"},
     {"prune/structure": "filter", "prune/allocation": "given"},

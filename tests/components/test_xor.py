@@ -45,7 +45,7 @@ def by_unit():
 
 def one_by_one(model, x):
     """Return what each net gives, by its own matrices, [B, nets]."""
-    h, o = model.hidden, model.output
+    h, o = model.hidden, model.fc
     return torch.stack([
         F.linear(F.relu(F.linear(x, h.weight[n], h.bias[n])), o.weight[n], o.bias[n])[:, 0] for n in range(model.nets)
     ], 1)  # fmt: skip
@@ -81,22 +81,22 @@ def test_no_net_feels_another(task, model):
 def test_first_weights_are_those_of_small_nets():
     big = xor_stack(xor(None, nets=4000, below=1, passes=1), units=10, init="xavier_normal")
     assert float(big.hidden.weight.detach().std()) == pytest.approx(math.sqrt(2 / 12), rel=0.02)
-    assert float(big.output.weight.detach().std()) == pytest.approx(math.sqrt(2 / 11), rel=0.02)
-    assert not big.hidden.bias.any() and not big.output.bias.any()
+    assert float(big.fc.weight.detach().std()) == pytest.approx(math.sqrt(2 / 11), rel=0.02)
+    assert not big.hidden.bias.any() and not big.fc.bias.any()
 
 
 def test_each_net_keeps_its_own_best_units(task, model):
     """Brute force over every pair of units of each net; ties go to the lower index."""
     model.hidden.weight.data[2] = 1.0
-    model.output.weight.data[2] = 1.0
-    size = (model.hidden.weight.norm(dim=2) * model.output.weight[:, 0].abs()).detach()
+    model.fc.weight.data[2] = 1.0
+    size = (model.hidden.weight.norm(dim=2) * model.fc.weight[:, 0].abs()).detach()
     before = masks.dense(model)
     kept = prune(model, before, 0.4, task, 0, by_unit())
     assert masks.kept(kept) == 7 * 2 * 3
     for net in range(7):
         best = max(itertools.combinations(range(5), 2), key=lambda pair: float(size[net, list(pair)].sum()))
         rows = kept["hidden.weight"][net]
-        assert torch.equal(rows.all(1), rows.any(1)) and torch.equal(rows.all(1), kept["output.weight"][net, 0])
+        assert torch.equal(rows.all(1), rows.any(1)) and torch.equal(rows.all(1), kept["fc.weight"][net, 0])
         assert set(rows.all(1).nonzero()[:, 0].tolist()) == set(best)
     again = prune(model, kept, 0.2, task, 0, by_unit())
     assert masks.kept(again) == 7 * 3 and all((again[n] <= kept[n]).all() for n in kept)

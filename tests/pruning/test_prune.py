@@ -173,7 +173,7 @@ def test_a_table_of_densities_is_read_scaled_and_checked(tmp_path):
     table.write_text("layer,density\na,1\nc,0\n")
     with pytest.raises(UsageError, match="only the net has a layer 'b'"):
         given(scores, mask, 0.5)
-    with pytest.raises(UsageError, match="none.csv is not there; give a CSV file of layer and density"):
+    with pytest.raises(UsageError, match="none.csv is not there; give a CSV file with the columns"):
         allocation("given", path=str(tmp_path / "none.csv"), level=None)(scores, mask, 0.5)
 
 

@@ -25,8 +25,8 @@ class XorStack(nn.Module):
         super().__init__()
         self.nets = nets
         self.hidden = Stacked(nets, features, units)
-        self.output = Stacked(nets, units, 1)
+        self.fc = Stacked(nets, units, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.expand(self.nets, *x.shape)
-        return self.output(F.relu(self.hidden(x))).squeeze(2).t()  # type: ignore[no-any-return]
+        return self.fc(F.relu(self.hidden(x))).squeeze(2).t()  # type: ignore[no-any-return]
