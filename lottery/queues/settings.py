@@ -44,7 +44,8 @@ def read(queue: str, words: Iterable[str], known: Mapping[str, Setting]) -> dict
             hint = suggestion(key, known) or f" (there are: {', '.join(known)})"
             raise UsageError(f"{name}: {queue} has no setting '{key}'{hint}")
         if value and not re.fullmatch(known[key].pattern, value):
-            raise UsageError(f"{name}={value} is none; type {name}={known[key].example}, say")
+            said = f"type {name}={known[key].example}, say"
+            raise UsageError(f"{name}: '{value}' is not what it takes; {said}")
         found[key] = value or known[key].default
     return found
 

@@ -143,7 +143,7 @@ def test_print_shows_the_script_and_hands_in_nothing(tiny, lottery, capsys, clus
 @pytest.mark.parametrize(
     ("words", "said"),
     [(["slurm.tiem=1:00"], "slurm.tiem: slurm has no setting 'tiem'; did you mean 'time'?"),
-     (["slurm.time=soon"], "slurm.time=soon is none; type slurm.time=02:00:00, say"),
+     (["slurm.time=soon"], "slurm.time: 'soon' is not what it takes; type slurm.time=02:00:00, say"),
      (["slurm.cpus=0"], "slurm.cpus=0 is none"), (["slurm.memory=16 GB"], "slurm.memory=16 GB is none"),
      (["slurm.partition=a\n#SBATCH --uid=0"], "slurm.partition=a"), (["slurm.extra=--array=0-9"], "--array is set by lottery submit"),
      (["slurm.extra=--comment='a"], "a quote has no second one"), (["slurm.extra=qos"], "slurm.extra=qos is none"),
