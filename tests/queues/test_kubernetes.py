@@ -90,7 +90,7 @@ def test_an_index_trains_its_run(manifest, tmp_path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [(["kubernetes.claim="], "name it: kubernetes.claim=runs"), (["kubernetes.imag=x"], "did you mean 'image'?"),
-     (["kubernetes.memory=lots"], "kubernetes.memory=lots is none"), (["outputs=/home/me"], "it is not on the volume, which lies at /work"),
+     (["kubernetes.memory=lots"], "kubernetes.memory: 'lots' is not what it takes"), (["outputs=/home/me"], "it is not on the volume, which lies at /work"),
      (["outputs=../x"], "it is not on the volume"), (["slurm.time=1:00"], "slurm.time=1:00 is for --print=slurm"),
      (["levels=1,2"], "are one run"), (["prune=nope"], "there is no 'nope'")],
 )  # fmt: skip

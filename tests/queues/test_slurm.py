@@ -145,7 +145,7 @@ def test_print_shows_the_script_and_hands_in_nothing(tiny, lottery, capsys, clus
     [(["slurm.tiem=1:00"], "slurm.tiem: slurm has no setting 'tiem'; did you mean 'time'?"),
      (["slurm.time=soon"], "slurm.time: 'soon' is not what it takes; type slurm.time=02:00:00, say"),
      (["slurm.cpus=0"], "slurm.cpus: '0' is not what it takes"), (["slurm.memory=16 GB"], "slurm.memory: '16 GB' is not what it takes"),
-     (["slurm.partition=a\n#SBATCH --uid=0"], "slurm.partition=a"), (["slurm.extra=--array=0-9"], "--array is set by lottery submit"),
+     (["slurm.partition=a\n#SBATCH --uid=0"], "slurm.partition: 'a"), (["slurm.extra=--array=0-9"], "--array is set by lottery submit"),
      (["slurm.extra=--comment='a"], "a quote has no second one"), (["slurm.extra=qos"], "slurm.extra: 'qos' is not what it takes"),
      (["--partition=gpu"], "write slurm.partition=gpu"), (["-t", "2:00"], "write slurm.time=2:00"), (["--mem"], "write slurm.memory=VALUE"),
      (["--qos", "low"], "slurm.extra=--qos=low"), (["slurm=gpu"], "as in slurm.at_a_time=8"),
