@@ -53,12 +53,12 @@ def gone(pids, seconds):
 
 
 def test_jobs_that_are_killed_at_thirty_instants_end_as_alone(tiny, tmp_path, shell, start):
-    draw, words = random.Random(7), [*tiny, *LENGTH, "prune=imp,random", f"replicate={','.join(map(str, range(12)))}"]
+    draw, words = random.Random(7), [*tiny, *LENGTH, "prune=imp,random", f"replicate={','.join(map(str, range(18)))}"]
     sweep = start([*words, "workers=2", "host.retries=30"])
     due, killed = {}, 0
     while sweep.poll() is None:
         for pid in [child for one in children_of(sweep.pid) for child in children_of(one)]:
-            due.setdefault(pid, time.monotonic() + draw.uniform(0, 2.5))
+            due.setdefault(pid, time.monotonic() + draw.uniform(0, 1.2))
             if time.monotonic() >= due[pid] and killed < 30 and alive(pid):
                 os.kill(pid, signal.SIGKILL)
                 killed += 1
@@ -66,8 +66,8 @@ def test_jobs_that_are_killed_at_thirty_instants_end_as_alone(tiny, tmp_path, sh
         time.sleep(0.02)
     out = sweep.communicate()[0]
     assert sweep.returncode == 0, out
-    assert killed >= 12 and out.count("killed by SIGKILL; again") >= killed - 2, (killed, out)
-    assert "sweep: 24 of 24 runs done" in out
+    assert killed == 30 and out.count("killed by SIGKILL; again") >= killed - 2, (killed, out)
+    assert "sweep: 36 of 36 runs done" in out
     assert as_alone(tmp_path, shell, words)
 
 
