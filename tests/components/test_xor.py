@@ -12,7 +12,7 @@ from lottery.components.datasets.xor import xor
 from lottery.components.models.xor_stack import xor_stack
 from lottery.components.structures.unit import unit
 from lottery.config import build
-from lottery.errors import UsageError
+from lottery.errors import DivergedError, UsageError
 from lottery.pruning.prune import prune
 from lottery.results.stats import reach, wilson
 from lottery.terms import mask as masks
@@ -98,6 +98,8 @@ def test_each_net_keeps_its_own_best_units(task, model):
         rows = kept["hidden.weight"][net]
         assert torch.equal(rows.all(1), rows.any(1)) and torch.equal(rows.all(1), kept["fc.weight"][net, 0])
         assert set(rows.all(1).nonzero()[:, 0].tolist()) == set(best)
+    between = prune(model, before, 0.55, task, 0, by_unit())  # 2.75 units: two of every net, not three of some
+    assert (between["hidden.weight"].all(2).sum(1) == 2).all()
     again = prune(model, kept, 0.2, task, 0, by_unit())
     assert masks.kept(again) == 7 * 3 and all((again[n] <= kept[n]).all() for n in kept)
 
@@ -108,6 +110,13 @@ def test_what_is_no_stack_is_refused(task):
     with pytest.raises(UsageError, match="type prune/structure=neuron"):
         unit(net, task, {n: m.float() for n, m in whole.items()}, whole, pool="l2")
     assert all(layer.kind.stacked for layer in layers(xor_stack(task, units=2, init="orthogonal")).values())
+
+
+def test_a_score_that_is_no_number_is_told(task, model):
+    whole = masks.dense(model)
+    model.hidden.weight.data[3, 1, 0] = torch.nan
+    with pytest.raises(DivergedError, match="not a number"):
+        prune(model, whole, 0.4, task, 0, by_unit())
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ def unit(model: nn.Module, task: Task, scores: Scores, mask: Mask, *, pool: str)
 
     Frankle & Carbin 2018 (arXiv v1), section 2: the score of a unit is the product of what its in-
     and its out-weights are pooled to. Nets that know nothing of each other are not compared: units
-    are ranked within their own net and layer, and the ranks are what an allocation goes by, so that
-    every net keeps as many.
+    are ranked within their own net and layer, and the units of one rank go together, so that every
+    net keeps exactly as many.
     """
     every = layers(model)
     stack = [name for name in mask if every[name].kind.stacked]
@@ -28,18 +28,26 @@ def unit(model: nn.Module, task: Task, scores: Scores, mask: Mask, *, pool: str)
         )
     found: Scores = {}
     alive: Mask = {}
+    places: dict[str, Tensor] = {}
     for into, out in pairwise(stack):
         nets, number, _ = mask[into].shape
         first, count_in = pooled(scores[into], mask[into], 1, pool)
         second, count_out = pooled(scores[out], mask[out], 2, pool)
-        alive[into] = (count_in + count_out > 0).view(nets, number)
-        found[into] = ranks((first * second).view(nets, number), alive[into])
+        size = (first * second).view(nets, number)
+        left = (count_in + count_out > 0).view(nets, number)
+        places[into] = ranks(size, left)
+        order = torch.arange(number, device=size.device)
+        found[into] = -order.float()
+        if (size.isnan() & left).any():
+            found[into] += torch.nan
+        alive[into] = order < left.sum(1).max()
 
     def spread(keep: Mask) -> Mask:
         result = {name: m.clone() for name, m in mask.items()}
         for into, out in pairwise(stack):
-            result[into] &= keep[into].unsqueeze(2)
-            result[out] &= keep[into].unsqueeze(1)
+            kept = keep[into][places[into]]
+            result[into] &= kept.unsqueeze(2)
+            result[out] &= kept.unsqueeze(1)
         return result
 
     return Units(found, alive, spread)
@@ -52,9 +60,9 @@ def pooled(scores: Tensor, mask: Tensor, axis: int, pool: str) -> tuple[Tensor, 
 
 
 def ranks(scores: Tensor, alive: Tensor) -> Tensor:
-    """Return 0 for the best unit of each net, -1 for the next and so on, [nets, units].
+    """Return 0 for the best unit of each net, 1 for the next and so on, [nets, units].
 
-    Of equal scores the lower index is better. What is not a number stays so.
+    Of equal scores the lower index is better.
     """
     order = scores.masked_fill(~alive, -torch.inf).argsort(dim=1, descending=True, stable=True)
-    return torch.where(scores.isnan(), torch.nan, -order.argsort(dim=1).float())
+    return order.argsort(dim=1)
