@@ -26,7 +26,8 @@ IMPORTERS = {
     ("config/bind.py", "find"),  # a component, of those that lie in its folder, and installed ones
     ("__init__.py", "__getattr__"),  # what Python users ask the package for, of those it names
     ("machine/nursery.py", "main"),  # what the runs of a sweep need, as local_place.py names it
-    ("tasks/images/vision.py", "torchvision"),  # a module of torchvision, named by two callers
+    ("machine/libraries.py", "torchvision"),  # a module of torchvision, named by its callers
+    ("machine/libraries.py", "opened"),  # a module of an extra, named by its callers
 }
 YAML = {
     ("storage/yamls.py", "parse"),  # by one of the two safe loaders

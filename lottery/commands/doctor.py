@@ -111,7 +111,7 @@ def torch_rows() -> Iterator[Row]:
     import torch
 
     from lottery.experiment.record import git
-    from lottery.tasks.images.vision import torchvision
+    from lottery.machine.libraries import torchvision
 
     yield "torch", torch.__version__
     try:

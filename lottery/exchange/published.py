@@ -12,8 +12,8 @@ from torch import nn
 from lottery.errors import DiskError, UsageError
 from lottery.exchange import foreign, starting
 from lottery.exchange.tickets import Portable, read_bytes
+from lottery.machine import libraries
 from lottery.storage.files import digest
-from lottery.tasks.images import vision
 from lottery.tasks.images.outline import looking
 from lottery.terms.task import Task
 from lottery.terms.ticket import State
@@ -36,7 +36,7 @@ def of_torchvision(model: nn.Module, task: Task, weights: str, sha256: str | Non
             "start.weights: only nets of torchvision have published weights; type "
             "model=torchvision model.net=resnet18, or give start.path=net.safetensors"
         )
-    models = vision.torchvision("models")
+    models = libraries.torchvision("models")
     every = models.get_model_weights(net)
     names = {each.name: each for each in every} | {"DEFAULT": every.DEFAULT} if len(every) else {}
     chosen = choose(names, weights, "start.weights")

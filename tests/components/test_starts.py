@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save_file
 from lottery.config import build, identity
 from lottery.exchange import finding, foreign
 from lottery.experiment.recorded_run import finished
+from lottery.machine import libraries
 from lottery.storage import records
-from lottery.tasks.images import vision
 
 WIDER = ["dataset.classes=5", "dataset.seed=1"]
 
@@ -227,7 +227,7 @@ TORCHVISION = ["model=torchvision", "model.net=shufflenet_v2_x0_5", "dataset.cha
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
     """Let torch.hub keep a published file of shufflenet_v2_x0_5, of weights that were drawn here."""
-    models = vision.torchvision("models")
+    models = libraries.torchvision("models")
     with torch.random.fork_rng():
         torch.manual_seed(3)
         own = models.shufflenet_v2_x0_5().state_dict()

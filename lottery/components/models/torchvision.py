@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from lottery.errors import UsageError
+from lottery.machine import libraries
 from lottery.nets.initializers import image_shape, initialize
-from lottery.tasks.images import vision
 from lottery.terms.task import Shaped
 from lottery.wording.settings import choose
 from lottery.wording.text import first_line
@@ -20,7 +20,7 @@ def torchvision(task: Shaped, *, net: str, init: str, bn_scale: str) -> nn.Modul
     initialisation. The auxiliary outputs of GoogLeNet and Inception are left out. Raises UsageError
     for an unknown net and for images too small for it.
     """
-    models = vision.torchvision("models")
+    models = libraries.torchvision("models")
     names = models.list_models(module=models)
     choose({name: name for name in names}, net, "model.net")
     shape = image_shape(task.input_shape, net)

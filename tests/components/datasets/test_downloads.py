@@ -25,10 +25,10 @@ import yaml
 from lottery.components.datasets import svhn
 from lottery.config import build
 from lottery.errors import DamagedError, DiskError, Stopped, UsageError
-from lottery.machine import signals
+from lottery.machine import libraries, signals
 from lottery.storage import disk, store
 from lottery.storage.files import TEMPORARY, digest
-from lottery.tasks.images import cache, downloads, layouts, vision
+from lottery.tasks.images import cache, downloads, layouts
 
 FLIPPED = 4000  # a byte within the tensors
 PUBLISHED = ["mnist", "fashion_mnist", "cifar10", "cifar100", "svhn"]
@@ -490,7 +490,7 @@ def same(ours, theirs):
 
 
 def test_mnist_is_what_torchvision_makes_of_it(mnist_files, tmp_path):
-    kind = vision.torchvision("datasets").MNIST
+    kind = libraries.torchvision("datasets").MNIST
     parts = {path.name: path.read_bytes() for path in mnist_files.iterdir()}
     same(
         layouts.idx_files(parts),
@@ -504,7 +504,7 @@ def test_cifar_is_what_torchvision_makes_of_its_pickles(load, tmp_path, cifar, n
     (tmp_path / files_of(name).sources[0].name).write_bytes(archive)
     load(name, validation=0)
     ours, _ = cache.read(tmp_path / "cache" / f"{name}.safetensors", id)
-    kind = getattr(vision.torchvision("datasets"), name.upper())
+    kind = getattr(libraries.torchvision("datasets"), name.upper())
     folder = tmp_path / kind.base_folder
     folder.mkdir()
     lists = {"train_list": [], "test_list": []}
@@ -533,7 +533,7 @@ def test_svhn_is_what_torchvision_makes_of_it(load, publish, tmp_path, monkeypat
     scipy.io, scipy_io.loadmat = scipy_io, fake
     monkeypatch.setitem(sys.modules, "scipy", scipy)
     monkeypatch.setitem(sys.modules, "scipy.io", scipy_io)
-    kind = vision.torchvision("datasets").SVHN
+    kind = libraries.torchvision("datasets").SVHN
     draw = np.random.default_rng(0)
     files, listed = {}, {}
     for split, number in (("train", 40), ("test", 20)):
