@@ -13,8 +13,10 @@ from torch.overrides import TorchFunctionMode
 from lottery.errors import UsageError
 from lottery.nets.labels import (
     CONVOLVE,
+    GATHER,
     JOIN,
     KEEP,
+    MIX,
     MOVE,
     OUTSIDE,
     POOL,
@@ -27,10 +29,13 @@ from lottery.nets.labels import (
     along,
     flat,
     found,
+    gathered,
     numbers,
     of_numbers,
+    outside,
     reduced,
     same,
+    shadowed,
     shape_of,
     spread,
     tensors,
@@ -81,10 +86,7 @@ def trace(model: nn.Module, task: Task) -> Graph:
     given = task.inputs(task.example(1))
     if not all(t.is_floating_point() for t in in_tree(given)):
         raise unknown(f"an input of {forms(given)}")
-    labels = mapped(
-        given,
-        lambda t: torch.full(t.shape, float(OUTSIDE), dtype=torch.float64).as_subclass(Labels),
-    )
+    labels = mapped(given, outside)
     try:
         with evaluating(model), torch.no_grad(), follower:
             result = model(*labels)
@@ -177,8 +179,12 @@ class Follower(TorchFunctionMode):
             return labels[0]
         if name in STRICT and any(map(of_numbers, tensors((args, kwargs)))):
             raise unknown(f"{name} with a tensor of constants")
+        if name in GATHER:
+            args, kwargs = gathered(args), gathered(kwargs)
         if name in MOVE:
             return func(*args, **kwargs)
+        if name in MIX:
+            return self.mix(labels, func, args, kwargs)
         if name in REARRANGE:
             return self.rearrange(func, args, kwargs)
         if name in JOIN:
@@ -248,21 +254,29 @@ class Follower(TorchFunctionMode):
         return x.view_as(x)
 
     def join(self, name: str, labels: list[Tensor], operands: list[Any]) -> Tensor:
-        constants = [t for t in operands if isinstance(t, Tensor) and not isinstance(t, Labels)]
-        if any(t.numel() > 1 for t in constants):
-            raise unknown(f"{name} of a tensor of constants")
-        if len(labels) == 1:
-            return labels[0].view_as(labels[0])
-        a, b = torch.broadcast_tensors(*labels)  # type: ignore[no-untyped-call]
-        shape = a.shape
-        if tuple(a.shape) != tuple(labels[0].shape) and name.startswith("__i"):
+        every = [t for t in operands if isinstance(t, Tensor)]
+        shape = torch.broadcast_shapes(*(t.shape for t in every))  # type: ignore[no-untyped-call]
+        if any(t.numel() > 1 for t in every if not isinstance(t, Labels)):
+            for each in labels:  # what is added, or multiplied by, has a number for each channel
+                self.held |= numbers(each)
+        if tuple(shape) != tuple(labels[0].shape) and name.startswith("__i"):
             raise unknown(name)
+        if len(labels) == 1:
+            return labels[0].expand(shape)
+        a, b = (each.expand(shape) for each in labels)
         one = [sa == sb == 0 for sa, sb in zip(a.stride(), b.stride())]
         cut = tuple(slice(0, 1) if alike else slice(None) for alike in one)
         a, b = a[cut], b[cut]
         self.ties.unite_all(a, b)
         self.held |= numbers(a[b == ZERO]) | numbers(b[a == ZERO])  # added to padding
         return torch.where(a == ZERO, b, a).expand(shape)
+
+    def mix(self, labels: list[Tensor], func: Any, args: Any, kwargs: Any) -> Any:
+        """Return what is made of all channels, none of which can be taken out by itself."""
+        for each in labels:
+            for label in numbers(each):
+                self.ties.unite(OUTSIDE, label)
+        return mapped(shadowed(func, args, kwargs), outside)
 
     def rearrange(self, func: Any, args: Any, kwargs: Any) -> Any:
         x = next(found((args, kwargs)))

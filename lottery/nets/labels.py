@@ -32,6 +32,10 @@ REARRANGE = {
     "__getitem__", "pad", "unflatten", "stack", "unbind", "tensor_split",
 }  # fmt: skip
 REDUCE = {"mean", "sum", "amax"}
+MIX = {
+    "layer_norm", "rms_norm", "softmax", "matmul", "__matmul__", "bmm",
+    "scaled_dot_product_attention", "multi_head_attention_forward",
+}  # fmt: skip
 CONVOLVE = {"conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d"}
 POOL = {
     f"{kind}{dims}d"
@@ -40,7 +44,8 @@ POOL = {
 } | {"interpolate", "upsample"}
 
 
-STRICT = (MOVE | REARRANGE | REDUCE | POOL) - {"expand_as"}
+GATHER = {"cat", "concat", "concatenate", "stack"}
+STRICT = (MOVE | REARRANGE | REDUCE | POOL) - GATHER - {"expand_as"}
 
 
 class Labels(Tensor):
@@ -78,6 +83,16 @@ def tensors(value: Any) -> Iterator[Tensor]:
         yield from tensors(list(value.values()))
 
 
+def gathered(value: Any) -> Any:
+    """Return tensors that are put together, those that hold values as labels of the input."""
+    if isinstance(value, (list, tuple)):
+        return [gathered(item) for item in value]
+    if isinstance(value, dict):
+        return {key: gathered(item) for key, item in value.items()}
+    constant = isinstance(value, Tensor) and not isinstance(value, Labels)
+    return outside(value) if constant else value
+
+
 def of_numbers(x: Tensor) -> bool:
     """Say whether a tensor holds values, and is no index."""
     return x.is_floating_point() and x.numel() > 1
@@ -112,15 +127,25 @@ def spread(channels: Tensor, axis: int, shape: torch.Size) -> Tensor:
     return channels.double().view(ones).expand(shape).as_subclass(Labels)
 
 
-def shape_of(func: Callable[..., Any], args: Any, kwargs: Any) -> torch.Size:
-    """Return the shape of an operation's result, from shapes alone."""
+def outside(like: Tensor) -> Tensor:
+    """Return labels of a tensor's shape that are those of the net's input."""
+    return torch.full(like.shape, float(OUTSIDE), dtype=torch.float64).as_subclass(Labels)
+
+
+def shadowed(func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    """Return an operation's result without numbers, from shapes alone."""
 
     def shadow(value: Any) -> Any:
         if isinstance(value, Tensor):
             return torch.empty(value.shape, device="meta")
         return value
 
-    result = func(*map(shadow, args), **{k: shadow(v) for k, v in kwargs.items()})
+    return func(*map(shadow, args), **{k: shadow(v) for k, v in kwargs.items()})
+
+
+def shape_of(func: Callable[..., Any], args: Any, kwargs: Any) -> torch.Size:
+    """Return the shape of an operation's result."""
+    result = shadowed(func, args, kwargs)
     if not isinstance(result, Tensor):
         raise unknown(f"{func.__name__} with indices")
     return result.shape
@@ -150,4 +175,7 @@ def same(x: Tensor, result: Tensor) -> bool:
 
 def flat(result: Tensor, args: Any) -> bool:
     """Say whether a view flattened all but the first axis, of whatever size they are."""
-    return result.dim() == 2 and (-1 in args or any(-1 in a for a in args if isinstance(a, tuple)))
+    sizes = args[1:]  # behind the tensor
+    return result.dim() == 2 and (
+        -1 in sizes or any(-1 in a for a in sizes if isinstance(a, tuple))
+    )

@@ -30,8 +30,9 @@ SLIM: dict[str, dict[str, Any]] = {
     "mobilenet_v1": {"width": 0.25},
     "torchvision": {"net": "shufflenet_v2_x0_5"},
 }
-# LeNet-5 as it is in the paper cannot take these; the refusal has a test of its own.
-PADDED: dict[str, dict[str, Any]] = {"lenet5": {"padding": 2}}
+# Settings without which a net cannot take small images, or odd ones; refusals have a test of their own.
+SMALL: dict[str, dict[str, Any]] = {"lenet5": {"padding": 2}}
+ODD: dict[str, dict[str, Any]] = {"vit": {"patch": 1}}
 
 
 def settings(choice: str) -> dict[str, Any]:
@@ -68,8 +69,9 @@ def meta(choice: str, shape: tuple[int, ...], outputs: int, **changes: Any) -> n
         return build(choice, shape, outputs, **changes)
 
 
-def padding(choice: str, shape: tuple[int, ...]) -> dict[str, Any]:
-    return PADDED.get(choice, {}) if min(shape[1:]) < 16 else {}
+def fitting(choice: str, shape: tuple[int, ...]) -> dict[str, Any]:
+    small = SMALL.get(choice, {}) if min(shape[1:]) < 16 else {}
+    return small | (ODD.get(choice, {}) if any(side % 4 for side in shape[1:]) else {})
 
 
 def sizes(model: nn.Module) -> tuple[int, int]:
@@ -106,7 +108,7 @@ def test_yaml_is_commented(choice: str) -> None:
     + [(choice, (3, 64, 64), 200) for choice in OF_IMAGES],
 )
 def test_takes_images_of_any_shape(choice: str, shape: tuple[int, ...], outputs: int) -> None:
-    changes = padding(choice, shape)
+    changes = fitting(choice, shape)
     if choice == "torchvision":
         changes = SLIM["torchvision"]
     model = meta(choice, shape, outputs, **changes).eval()  # BatchNorm is slow on meta in training
@@ -122,7 +124,7 @@ def test_runs_forward_and_backward(choice: str) -> None:
         (1, 8, 8),
         10,
         **SLIM.get(settings(choice)["name"], {}),
-        **padding(choice, (1, 8, 8)),
+        **fitting(choice, (1, 8, 8)),
     )
     out = model(torch.randn(2, 1, 8, 8))
     assert out.shape == (2, 10) and out.isfinite().all()
@@ -133,7 +135,7 @@ def test_runs_forward_and_backward(choice: str) -> None:
 
 @pytest.mark.parametrize("choice", ONE_EACH)
 def test_same_seed_gives_the_same_net_and_outputs(choice: str) -> None:
-    changes = SLIM.get(settings(choice)["name"], {}) | padding(choice, (1, 8, 8))
+    changes = SLIM.get(settings(choice)["name"], {}) | fitting(choice, (1, 8, 8))
     states: list[dict[str, Tensor]] = []
     for seed in (3, 3, 4):
         torch.manual_seed(seed)
@@ -265,6 +267,11 @@ def test_torchvision_nets_with_settings_of_their_own(net: str) -> None:
         ("lenet_300_100", (3, 32, 32), {"hidden": [300, 0]}, "too small"),
         ("lenet5", (1, 8, 8), {}, "type model.padding=2"),
         ("lenet5", (1, 28, 28), {"channels": [20]}, "not 1; type 'model.channels=[20,50]'"),
+        ("vit", (3, 30, 18), {}, "of 30x18; those of 1, 2, 3, 6 do, type model.patch=3"),
+        ("vit", (3, 32, 32), {"heads": 3}, "3 heads do not divide a width of 64; type model.heads=2"),
+        ("vit", (3, 32, 32), {"ratio": 0.0}, "model.ratio: 0 is too small"),
+        ("vit", (3, 32, 32), {"dropout": 1.0}, "not in [0, 1)"),
+        ("vit", (64,), {}, "takes images [C, H, W]"),
         ("torchvision", (3, 32, 32), {"net": "resnet5"}, "did you mean resnet50"),
         ("torchvision", (3, 32, 32), {"net": "alexnet"}, "alexnet cannot take images of 3x32x32"),
     ],

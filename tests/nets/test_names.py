@@ -45,7 +45,7 @@ def test_nets_are_chosen_like_those_of_a_package(zoo):
     assert "is wanted" in zoo.refusal("image_out")
 
 
-@pytest.mark.parametrize("net", [zoo.gru, zoo.attention, zoo.standardised, zoo.autoencoder])
+@pytest.mark.parametrize("net", [zoo.gru, zoo.attention_by_hand, zoo.standardised, zoo.autoencoder])
 def test_a_net_whose_channels_cannot_be_followed_is_refused_in_a_line(net):
     with pytest.raises(UsageError, match="channels cannot be followed") as refusal:
         graph.trace(taken(net(Task), Task), Task)

@@ -37,9 +37,8 @@ SLOWLY = {
 # The forms that a net does not take; all others it takes. Where channels cannot be followed there is
 # no smaller net; a program follows no choice by value, no TorchScript, and no module called `code`.
 UNFOLLOWED = """tied_embedding autoencoder lstm lstm_projected gru rnn_bidirectional gru_cell
-    transformer attention attention_by_hand standardised weight_norm spectral_norm symmetric
-    old_weight_norm bare own_layer branching transposed grouped permuted needs_contiguous group_norm
-    low_rank spectral_conv scripted_part narrow""".split()
+    attention_by_hand standardised weight_norm spectral_norm symmetric old_weight_norm bare
+    branching transposed grouped group_norm low_rank spectral_conv scripted_part narrow""".split()
 NO_PROGRAM = ("autoencoder", "branching", "scripted_part")
 NO_ONNX = (*NO_PROGRAM, "lstm_projected", "half")
 REFUSED = {

@@ -47,6 +47,7 @@ OPTIONS = {  # what an option is called elsewhere; where it has no other meaning
         "wrn28_10": "wideresnet28_10 wide_resnet28_10 wide_resnet_28_10",
         "vgg16": "vgg_d",
         "vgg19": "vgg_e",
+        "vit": "vision_transformer visiontransformer",
     },
     "dataset": {
         "imagenet": "imagenet1k imagenet_1k ilsvrc ilsvrc2012 ilsvrc12 imagenet2012 in1k",
@@ -213,7 +214,7 @@ TORCHVISION = {  # what is asked for -> a net of torchvision
     "resnet50": "", "resnet101": "", "resnet152": "", "alexnet": "", "googlenet": "", "inception_v3": "inception",
     "squeezenet1_1": "squeezenet", "shufflenet_v2_x1_0": "shufflenet shufflenet_v2", "mobilenet_v2": "",
     "mobilenet_v3_large": "mobilenet_v3", "mobilenet_v3_small": "", "efficientnet_b0": "efficientnet effnet",
-    "efficientnet_v2_s": "efficientnet_v2", "convnext_tiny": "convnext", "vit_b_16": "vit vision_transformer vit_base vit_b transformer deit",
+    "efficientnet_v2_s": "efficientnet_v2", "convnext_tiny": "convnext", "vit_b_16": "vit_base vit_b transformer",
     "vit_b_32": "", "vit_l_16": "vit_large", "swin_t": "swin swin_transformer", "swin_v2_t": "swin_v2", "densenet121": "", "densenet169": "",
     "densenet201": "", "resnext50_32x4d": "resnext resnext50", "wide_resnet50_2": "wide_resnet50 wrn50_2", "regnet_y_400mf": "regnet",
     "mnasnet1_0": "mnasnet", "maxvit_t": "maxvit",

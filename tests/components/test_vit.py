@@ -1,0 +1,78 @@
+"""The vision transformer: its arithmetic, its sizes, its perceptrons pruned and cut."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from lottery.components.models.vit import vit
+from lottery.config import build as config
+from lottery.nets import counting
+from lottery.nets.compact import compact
+from lottery.tasks.images.outline import Outline
+from lottery.terms import mask as masks
+from lottery.terms import units
+from lottery.terms.prunable import bare
+
+torch.set_num_threads(1)
+TASK = Outline({}, "", input_shape=(1, 4, 6), outputs=3, fingerprint="")
+SMALL = {"patch": 2, "width": 8, "depth": 2, "heads": 2, "ratio": 2.0, "dropout": 0.0, "init": "xavier_uniform"}
+
+
+def small(**changes):
+    torch.manual_seed(0)
+    return vit(TASK, **SMALL | changes)
+
+
+def test_a_vision_transformer_is_the_formula_of_its_parts():
+    """Patches by hand; attention has a test of its own."""
+    net, x = small(depth=1), torch.randn(2, 1, 4, 6)
+    flat = net.embed.weight.flatten(1)
+    corners = [(i, j) for i in (0, 2) for j in (0, 2, 4)]
+    tokens = [x[:, :, i : i + 2, j : j + 2].flatten(1) @ flat.t() + net.embed.bias for i, j in corners]
+    every = torch.stack([net.class_token[0].expand(2, 8), *tokens], 1) + net.positions
+    (block,) = net.blocks
+    every = every + block.attn(F.layer_norm(every, (8,)))
+    every = every + block.down(F.gelu(block.up(F.layer_norm(every, (8,)))))
+    torch.testing.assert_close(net(x), net.fc(F.layer_norm(every[:, 0], (8,))))
+
+
+def test_matrices_are_pruned_each_and_what_is_no_matrix_is_named():
+    net = small()
+    block = ["attn.q", "attn.k", "attn.v", "attn.proj", "up", "down"]
+    wanted = ["embed", *(f"blocks.{i}.{name}" for i in (0, 1) for name in block), "fc"]
+    assert list(masks.prunable(net)) == [f"{name}.weight" for name in wanted]
+    assert bare(net, masks.dense(net)) == {"class_token": 8, "positions": 56}
+    bound = (6 / 16) ** 0.5  # Glorot's of each 8 x 8 matrix by itself, not of the three in one
+    q = net.blocks[0].attn.q.weight.abs()
+    assert 0.9 * bound < q.max() <= bound
+    assert not net.blocks[0].attn.q.bias.any() and net.class_token.any()
+
+
+def test_projections_are_counted_apart_from_the_products_of_tokens():
+    """Seven tokens of 8 numbers; a block has 4 * 64 and 2 * 128 weights; queries by keys and weights by values."""
+    found = counting.forward(small(), TASK)
+    assert found.layers["embed.weight"] == 6 * 4 * 8
+    assert found.layers["blocks.1.attn.q.weight"] == found.layers["blocks.0.attn.proj.weight"] == 7 * 64
+    assert found.layers["blocks.0.up.weight"] == 7 * 128
+    assert found.layers["fc.weight"] == 24
+    assert found.rest == 2 * 2 * 7 * 7 * 8
+
+
+@pytest.mark.parametrize("name", ["neuron", "channel"])
+def test_hidden_units_of_its_perceptrons_are_cut_off(name):
+    net = small()
+    dense = masks.dense(net)
+    scores = {n: w.detach().abs() for n, w in masks.prunable(net).items()}
+    how = config.bind("structure", {"name": name, "pool": "mean", **EXTRA[name]}, "here")
+    allocation = config.bind("allocation", {"name": "globally"}, "here")
+    made = how(net, TASK, scores, dense)
+    assert {n: len(s) for n, s in made.scores.items()} == {"blocks.0.up.weight": 16, "blocks.1.up.weight": 16}
+    mask = units.allocate(made, allocation, 0.8, dense)
+    masks.apply_(net, mask)
+    less = compact(net, mask, TASK)
+    x = torch.randn(3, 1, 4, 6)
+    torch.testing.assert_close(less.eval()(x), net.eval()(x))
+    assert sum(w.numel() for w in masks.prunable(less).values()) == masks.kept(mask)
+
+
+EXTRA = {"neuron": {"combine": "product"}, "channel": {"of": "out"}}
