@@ -69,7 +69,7 @@ def resnet50(_: int) -> list[dict[str, Any]]:
 
     from lottery.components.allocations.globally import globally
     from lottery.components.criteria.magnitude import magnitude
-    from lottery.tasks.images.vision import torchvision
+    from lottery.machine.libraries import torchvision
     from lottery.terms import mask as masks
 
     model = torchvision("models").resnet50()

@@ -14,6 +14,7 @@ import matplotlib.colors
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
@@ -1026,3 +1027,35 @@ def test_runs_that_differ_in_their_method_alone_have_no_setting_to_draw(swept):
     swept([0.1], replicates=1)
     with pytest.raises(UsageError, match="differ in no setting that is a number"):
         draw("sensitivity", swept([0.1], method="random", replicates=1))
+
+
+@pytest.mark.slow
+def test_transfer_is_the_change_to_the_target_by_the_data_set_of_the_mask(tmp_path):
+    """Two sources, the mask of each on the other's data as well, and a random mask: by hand."""
+    folder = tmp_path / "outputs"
+
+    def run(*words):
+        assert cli.main(["-v", "run", *TINY, *LENET, f"outputs={folder}", "levels=1", *words]) == 0
+
+    run("-m", "dataset.label_noise=0,0.5", "name=source", "replicate=0,1")
+    run("name=drawn", "prune=random")
+    for path in sorted(folder.glob("source/*")):
+        run("-m", "dataset.label_noise=0,0.5", "replicate=0,1", "rewind=ticket", "rewind.level=1",
+            f"rewind.path={path}", "name=moved")  # fmt: skip
+    noise, changes = {}, {}
+    for place in sorted(folder.glob("*/*/replicate_*"), reverse=True):  # the sources first
+        settings = yaml.safe_load((place / "config.yaml").read_text())
+        own = noise[place.parent.name] = f"synthetic label_noise={settings['dataset']['label_noise']:g}"
+        path = settings["rewind"].get("path")
+        source = "random" if "drawn" in str(place) else noise[path.rpartition("/")[2]] if path else own
+        dense, pruned = csv.DictReader((place / "metrics.csv").read_text().splitlines())
+        change = float(pruned["test_accuracy"]) - float(dense["test_accuracy"])
+        changes.setdefault((source, own), {})[place.name] = change
+    table = draw("transfer", load(folder)).table.set_index(["source", "target"])
+    assert len(changes) == 5  # 0, as typed, and 0.0, as it is by default, are one
+    assert table["change"].to_dict() == pytest.approx({k: fmean(v.values()) for k, v in changes.items()})
+    assert {k: len(v) for k, v in changes.items()} == table["replicates"].to_dict()
+    assert list(table["value"] - table["dense"]) == pytest.approx(list(table["change"]))
+    with pytest.raises(UsageError, match="in several ways"):
+        run("name=again", "train.optimizer.lr=0.07")
+        draw("transfer", load(folder))

@@ -41,7 +41,9 @@ def filters(runs: Source, *, level: int, at: str, most: int) -> Chart:
     name = first_layer(start)
     weight = start[name] if at == "start" else runs.weights(row)[name]
     keep = runs.mask(row).get(name, np.ones(weight.shape, bool))
-    images, kept = as_images(weight, runs.channels(row)), as_images(keep, runs.channels(row))
+    mean = runs.facts(row).flat.get("dataset.mean")  # a number a channel, for every set of images
+    channels = len(mean) if isinstance(mean, list) else None
+    images, kept = as_images(weight, channels), as_images(keep, channels)
     order = np.argsort(-kept.sum(axis=(1, 2, 3)), kind="stable")[:most]
     order = np.sort(order)
     if len(order) < len(images):

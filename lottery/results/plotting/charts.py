@@ -231,14 +231,21 @@ def cell_words(
     0 is written too, where the map has no colour for it; `reach` is half an interval, NaN for none.
     """
     for (row, column), value in np.ndenumerate(cells):
-        if not math.isfinite(value):
-            continue
-        red, green, blue, alpha = mesh.cmap(mesh.norm(value)) if value or not_log(mesh) else NONE
-        bright = 0.299 * red + 0.587 * green + 0.114 * blue
-        colour = INK if not alpha else "#ffffff" if bright < 0.5 else "#101010"
-        half = math.nan if reach is None else reach[row, column]
-        text = short(value) + ("" if math.isnan(half) else f"\n\N{PLUS-MINUS SIGN} {half:.2g}")
-        axes.text(column + 0.5, row + 0.5, text, color=colour, fontsize=6, ha="center", va="center")
+        if math.isfinite(value):
+            half = math.nan if reach is None else reach[row, column]
+            text = short(value) + ("" if math.isnan(half) else f"\n\N{PLUS-MINUS SIGN} {half:.2g}")
+            cell_word(axes, mesh, (row, column), value, text)
+
+
+def cell_word(
+    axes: Axes, mesh: QuadMesh, cell: tuple[int, int], value: Any, text: str
+) -> None:
+    """Write a text into the cell (row, column) of a heat map that has a value's colour."""
+    red, green, blue, alpha = mesh.cmap(mesh.norm(value)) if value or not_log(mesh) else NONE
+    bright = 0.299 * red + 0.587 * green + 0.114 * blue
+    colour = INK if not alpha else "#ffffff" if bright < 0.5 else "#101010"
+    y, x = cell
+    axes.text(x + 0.5, y + 0.5, text, color=colour, fontsize=6, ha="center", va="center")
 
 
 def not_log(mesh: QuadMesh) -> bool:

@@ -93,13 +93,9 @@ class Material:
                 found = unpack(tensors, Step(about["step"], 1)).weights
         return {name: tensor.float().numpy() for name, tensor in found.items()}
 
-    def channels(self, row: Mapping[Any, Any]) -> int | None:
-        """Return how many channels the images of a row's run have; None where that is unknown.
-
-        Every data set of images has a mean a channel among its settings.
-        """
-        mean = Facts(self._folder(row)).flat.get("dataset.mean")
-        return len(mean) if isinstance(mean, list) else None
+    def facts(self, row: Mapping[Any, Any]) -> Facts:
+        """Return what the run of a row says of itself: its settings, what it is judged by."""
+        return Facts(self._folder(row))
 
     def note(self, line: str) -> None:
         """Keep what a reader of the figure has to know."""

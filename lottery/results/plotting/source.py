@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from lottery.results.facts import Facts
 from lottery.terms.metric import Metric
 
 Chart = tuple[Figure, pd.DataFrame]
@@ -59,8 +60,8 @@ class Source(Protocol):
         """Return the weights of a level by name, at the "start" or the "end" of its training."""
         ...
 
-    def channels(self, row: Mapping[Any, Any]) -> int | None:
-        """Return how many channels the images of a row's run have; None where that is unknown."""
+    def facts(self, row: Mapping[Any, Any]) -> Facts:
+        """Return what the run of a row says of itself: its settings, what it is judged by."""
         ...
 
     def note(self, line: str) -> None:
