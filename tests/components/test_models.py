@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import shipped
 import torch
 from omegaconf import OmegaConf
 from torch import Tensor, nn
@@ -13,7 +14,6 @@ from torch import Tensor, nn
 from lottery.errors import UsageError
 from lottery.tasks.images.outline import Outline
 from lottery.terms.mask import prunable
-from lottery.terms.task import Shaped
 
 torch.set_num_threads(1)
 
@@ -41,15 +41,8 @@ def settings(choice: str) -> dict[str, Any]:
     return {str(key): value for key, value in node.items()}
 
 
-def takes_images(choice: str) -> bool:
-    """Say whether a net is one for images, by what it asks a task for."""
-    name = settings(choice)["name"]
-    function = getattr(importlib.import_module(f"lottery.components.models.{name}"), name)
-    return inspect.signature(function).parameters["task"].annotation is Shaped
-
-
 # One yaml for each net, of short name: resnet20 rather than resnet110.
-OF_IMAGES = [choice for choice in CHOICES if takes_images(choice)]
+OF_IMAGES = [path.stem for path in shipped.of_images()]
 BY_LENGTH = sorted(OF_IMAGES, key=lambda choice: (len(choice), choice), reverse=True)
 ONE_EACH = list({settings(choice)["name"]: choice for choice in BY_LENGTH}.values())
 

@@ -1,10 +1,10 @@
 """Structures: small nets by hand, then legal masks on every net of the zoo."""
 
 import importlib
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import shipped
 import torch
 import torch.nn.functional as F
 from omegaconf import OmegaConf
@@ -19,7 +19,7 @@ from lottery.terms import units
 
 torch.set_num_threads(1)
 
-MODELS = sorted(p for p in (Path(config.conf_dir()) / "model").glob("*.yaml") if p.stem != "xor_stack")  # of images
+MODELS = shipped.of_images()
 DEEPER = {"resnet32", "resnet44", "resnet56", "resnet110", "resnet34", "vgg13", "vgg13_bn", "vgg19", "vgg19_bn", "wrn22_8",
           "wrn28_10"}  # as others are, but for their depth
 NETS = [pytest.param(path, marks=pytest.mark.slow) if path.stem in DEEPER else path for path in MODELS]

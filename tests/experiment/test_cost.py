@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import shipped
 import torch
 import yaml
 from torch import nn
@@ -20,7 +21,7 @@ from lottery.terms import seeds
 from lottery.terms.prunable import layers
 
 CONF = build.conf_dir()
-MODELS = sorted(p.stem for p in (CONF / "model").glob("*.yaml") if p.stem != "xor_stack")  # of images
+MODELS = [path.stem for path in shipped.of_images()]
 TASK = Outline({}, "", input_shape=(3, 8, 8), outputs=5, fingerprint="")
 WALL = ["seconds", "examples_per_second", "ticket_seconds"]
 # The tiny net: 16 inputs, 4 hidden, 4 outputs; 64 + 16 weights and 8 biases, 24 values an example.

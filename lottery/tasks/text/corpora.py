@@ -1,0 +1,159 @@
+"""Read paragraphs: of a folder with three texts, of one text that is cut in three, of Python.
+
+A paragraph is a line. Whoever makes tokens of them says what a line's end is worth.
+"""
+
+import itertools
+import re
+from bisect import bisect
+from pathlib import Path
+
+import torch
+
+from lottery.errors import UsageError
+from lottery.terms import seeds
+from lottery.wording.text import some
+
+Paragraphs = dict[str, list[str]]  # train, val and test -> lines, empty ones too
+
+NAMES = {"train": ("train",), "val": ("valid", "val", "dev"), "test": ("test",)}
+ARCHIVES = {b"PK\x03\x04": "unzip", b"\x1f\x8b": "gunzip", b"BZh": "bunzip2", b"\xfd7zXZ": "unxz"}
+UNDERLINE = re.compile(r"\s*([^\w\s])\1{2,}\s*")  # of a heading; says nothing
+
+
+def text_of(root: Path, path: str, validation: float, test: float) -> Paragraphs:
+    """Return the paragraphs of a folder's three texts, or of one file cut in three.
+
+    `path` is below root, unless absolute. A folder has one file each with train, valid (val, dev)
+    and test in its name, as WikiText's, and the shares are not used. The lines of a single file are
+    training text from the top, then those shares for validation and test. Raises UsageError for
+    what is not there, not three, empty or no text.
+    """
+    if not path:
+        raise UsageError("dataset.path: name a text, or a folder with three: dataset.path=FILE")
+    place = root / Path(path).expanduser()
+    if not place.exists():
+        here = Path(path)
+        hint = f"; type dataset.path={here.resolve()}" if here.exists() else ""
+        raise UsageError(
+            f"dataset.path: there is no {place}{hint or ', a text file or a folder with three'}"
+        )
+    if place.is_dir():
+        return {split: lines_of(file) for split, file in three(place).items()}
+    return cut(lines_of(place), str(place), validation, test)
+
+
+def three(folder: Path) -> dict[str, Path]:
+    """Return the files of a folder for training, validation and test."""
+    files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
+    found: dict[str, Path] = {}
+    for split, words in NAMES.items():
+        fitting = [p for p in files if any(word in p.name.lower() for word in words)]
+        if not fitting:
+            there = some([p.name for p in files]) or "no file"
+            raise UsageError(
+                f"dataset.path: {folder} has no text with {' or '.join(words)} in its name (it "
+                f"has: {there}); for one text that is cut in three give the file itself"
+            )
+        if len(fitting) > 1:
+            raise UsageError(
+                f"dataset.path: {folder} has several files with {' or '.join(words)} in their "
+                f"names, {some([p.name for p in fitting])}; keep one"
+            )
+        found[split] = fitting[0]
+    return found
+
+
+def lines_of(file: Path) -> list[str]:
+    """Return the lines of a UTF-8 text file; raises UsageError for one that is none, or empty."""
+    try:
+        data = file.read_bytes()
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        way = next((w for head, w in ARCHIVES.items() if data.startswith(head)), None)
+        todo = f"unpack it: {way} {file}" if way else f"iconv -f LATIN1 -t UTF-8 {file} > NEW"
+        raise UsageError(
+            f"dataset.path: {file} is no text in UTF-8 (byte {error.start}); {todo}"
+        ) from error
+    except OSError as error:
+        raise UsageError(f"dataset.path: {file} cannot be read ({error.strerror})") from error
+    if "\0" in text:
+        raise UsageError(f"dataset.path: {file} is no text: it has zero bytes")
+    if not text.strip():
+        raise UsageError(f"dataset.path: {file} has no words")
+    lines = text.replace("\r\n", "\n").split("\n")
+    return lines if lines[-1] else lines[:-1]
+
+
+def shares(validation: float, test: float) -> None:
+    """Raise UsageError for shares of a text that leave nothing to train on."""
+    for name, share in (("validation", validation), ("test", test)):
+        if not 0 < share < 1:
+            raise UsageError(f"dataset.{name}={share:g} is a share of the text, between 0 and 1")
+    if validation + test >= 1:
+        raise UsageError("dataset.validation and dataset.test leave nothing to train on")
+
+
+def cut(lines: list[str], name: str, validation: float, test: float) -> Paragraphs:
+    """Return the lines of one text in three: test at the end, validation before it."""
+    shares(validation, test)
+    ends = list(itertools.accumulate(len(line) + 1 for line in lines))
+    first, last = (bisect(ends, ends[-1] * (1 - share)) for share in (validation + test, test))
+    found = {"train": lines[:first], "val": lines[first:last], "test": lines[last:]}
+    for split, own in found.items():
+        if not any(line.strip() for line in own):
+            raise UsageError(
+                f"dataset.path: {name} has too few lines to be cut in three ({len(lines)}; "
+                f"none is left for {split}); break long ones: fold -s -w 500 {name} > NEW"
+            )
+    return found
+
+
+def python_topics() -> dict[str, list[str]]:
+    """Return the topics of Python's help, with the paragraphs of each, none of them twice.
+
+    What stands in several topics is left to the first by name, so that no paragraph of one split
+    stands in another. Raises UsageError for a Python that came without them.
+    """
+    try:
+        from pydoc_data.topics import topics  # 0.5 MB that nothing else reads
+    except ImportError as error:
+        raise UsageError(
+            f"dataset=python_docs: this Python has no pydoc_data.topics ({error}); type "
+            "dataset=wikitext dataset.path=FILE for a text of your own"
+        ) from error
+    seen: set[str] = set()
+    found = {}
+    for name in sorted(topics):
+        every = [joined(block) for block in re.split(r"\n\s*\n", topics[name])]
+        found[name] = [p for p in dict.fromkeys(every) if p and p not in seen]
+        seen.update(every)
+    return {name: paragraphs for name, paragraphs in found.items() if paragraphs}
+
+
+def joined(block: str) -> str:
+    """Return the lines of a paragraph as one, without those that underline a heading."""
+    kept = (line.strip() for line in block.split("\n") if not UNDERLINE.fullmatch(line))
+    return " ".join(line for line in kept if line)
+
+
+def by_topic(topics: dict[str, list[str]], validation: float, test: float, seed: int) -> Paragraphs:
+    """Return whole topics for each split, drawn by a seed, near those shares of the text.
+
+    A topic goes to the first of test and validation that still lacks as much; within a split
+    topics are in order of their names.
+    """
+    shares(validation, test)
+    sizes = {name: sum(map(len, paragraphs)) for name, paragraphs in topics.items()}
+    missing = {"test": test * sum(sizes.values()), "val": validation * sum(sizes.values())}
+    names = sorted(topics)
+    draw = torch.randperm(len(names), generator=seeds.generator("topics", seed)).tolist()
+    chosen: dict[str, str] = {}
+    for name in (names[n] for n in draw):
+        chosen[name] = next((s for s, left in missing.items() if sizes[name] <= left), "train")
+        if chosen[name] in missing:
+            missing[chosen[name]] -= sizes[name]
+    return {
+        split: [line for name in names if chosen[name] == split for line in topics[name]]
+        for split in NAMES
+    }
