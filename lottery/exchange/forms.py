@@ -65,17 +65,19 @@ class Again(NamedTuple):
 
 
 def free_axes(task: Task) -> tuple[Any, ...]:
-    """Return for each input of a net which of its axes counts examples, as torch.export takes it.
+    """Return for each input of a net which of its axes are free, as torch.export takes it.
 
-    That is the axis by which made-up batches of two and of three examples differ.
+    That is the axis by which made-up batches of two and of three examples differ, and those that
+    the task names.
     """
     axis = torch.export.Dim("batch")
+    lengths = dict.fromkeys(getattr(task, "free_axes", ()), torch.export.Dim.DYNAMIC)
     two, three = (task.inputs(task.example(number)) for number in (2, 3))
     sizes = iter([t.shape for t in tensors(three)])
 
     def free(tensor: Tensor) -> Any:
         other = next(sizes)
-        return {i: axis for i, size in enumerate(tensor.shape) if size != other[i]}
+        return lengths | {i: axis for i, size in enumerate(tensor.shape) if size != other[i]}
 
     return mapped(two, free)  # type: ignore[no-any-return]
 

@@ -58,6 +58,7 @@ def on_record(
         "format": FORMAT,
         "data": run.task.fingerprint,
         "metrics": [metric.data() for metric in run.task.metrics],
+        "measured_by": getattr(run.task, "measured_by", {}),
         "chance": run.task.chance,
         "code": before.get("code", {}) | run.parts.code,  # of branches that are not asked for, too
         "spread": run.spread,

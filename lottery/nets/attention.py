@@ -29,10 +29,22 @@ class Attention(nn.Module):
         `seen`, broadcast to [B, heads, T, S] and true where a token may be looked at, hides
         padding; with `causal` no token sees a later one.
         """
-        memory = x if memory is None else memory
-        q, k, v = (
-            layer(tokens).unflatten(-1, (-1, self.size)).transpose(1, 2)
-            for layer, tokens in ((self.q, x), (self.k, memory), (self.v, memory))
-        )
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=seen, is_causal=causal)
+        return self.look(x, *self.pairs(x if memory is None else memory), seen=seen, causal=causal)
+
+    def pairs(self, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the keys and values of tokens [B, S, width], each [B, heads, S, size]."""
+        return self.split(self.k(memory)), self.split(self.v(memory))
+
+    def look(
+        self, x: Tensor, keys: Tensor, values: Tensor, *, seen: Tensor | None = None,
+        causal: bool = False,
+    ) -> Tensor:  # fmt: skip
+        """Return as `forward` does what tokens find by keys and values that are known."""
+        q = self.split(self.q(x))
+        mixed = F.scaled_dot_product_attention(q, keys, values, attn_mask=seen, is_causal=causal)
         return self.proj(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+
+    def split(self, made: Tensor) -> Tensor:
+        """Return [B, T, heads * size] as [B, heads, T, size]."""
+        heads = made.unflatten(-1, (-1, self.size))  # type: ignore[no-untyped-call]
+        return heads.transpose(1, 2)  # type: ignore[no-any-return]

@@ -36,7 +36,9 @@ class Task(Protocol):
     gives scores [examples, outputs] for tensors of that shape (images); `vocabulary`, `features`;
     `state() -> dict of tensors` and `restore(state)`, where training's batches or loss depend on
     the steps before ({} begins anew); `signal(model)`, a tuple of inputs that are all ones, where
-    `inputs` gives no floats.
+    `inputs` gives no floats; `free_axes`, those of each input that differ from batch to batch
+    beside that of the examples (the length of padded lines), for exports; `measured_by`, by the
+    name of a metric how it was measured, which run.json keeps.
     """
 
     @property

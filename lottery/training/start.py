@@ -21,7 +21,7 @@ from lottery.wording.settings import named as saying
 
 WANTED = {  # what a model asks a task for -> in words
     "input_shape": "images", "outputs": "images", "vocabulary": "words", "features": "features",
-    "actions": "actions", "classes": "classes",
+    "actions": "actions", "classes": "classes", "padding": "lines of words",
 }  # fmt: skip
 
 
