@@ -26,7 +26,7 @@ QUICK = {
     "early": ["prune.at=1ep"],
     **dict.fromkeys(("synflow", "synflow_original", "snip_iterative", "force"), ["prune.rounds=3"]),
 }
-WHOLE = {"filter", "channel", "neuron", "block"}
+WHOLE = {"filter", "channel", "neuron", "block", "head"}
 COUNTED = {"openlth", "grasp_original", "synflow_original"}  # allocations with counts of their own
 
 
@@ -57,6 +57,8 @@ def reason(row):
         return "no unit that this structure may remove"
     if structure == "unit":
         return "for nets that are stacked"
+    if structure == "head":
+        return "no attention whose heads are known"
     if structure in WHOLE and allocation == "erk" and structure != "block":
         return "erk"
     if structure in WHOLE and allocation == "openlth":
@@ -166,6 +168,7 @@ def test_every_pair_that_goes_together_runs_two_levels(lottery, tmp_path, row):
 REFUSED = [
     {"prune/structure": "neuron"},
     {"prune/structure": "unit"},
+    {"prune/structure": "head"},
     {"prune/structure": "filter", "prune/allocation": "erk"},
     {"prune/structure": "channel", "prune/allocation": "erk"},
     {"prune/structure": "filter", "prune/allocation": "given"},

@@ -8,6 +8,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
 from lottery.errors import UsageError
+from lottery.nets import attention_heads
 from lottery.nets.channels import cut
 from lottery.nets.counting import forward
 from lottery.nets.graph import Graph, evaluating, trace
@@ -42,8 +43,15 @@ def compact(model: nn.Module, mask: Mask, task: Task) -> nn.Module:
                 f"compact: pruned weights of {name} are not 0, so they cannot be cut; the branch "
                 "hold keeps them on purpose"
             )
-    net = trace(model, task)
-    tensors = sliced(model, net, remaining(net, model, mask))
+    heads = without_heads(model, mask)
+    try:
+        net = trace(model, task)
+    except UsageError:
+        if not heads:
+            raise
+        tensors = heads
+    else:
+        tensors = sliced(model, net, remaining(net, model, mask), heads)
     result = copied(model)
     shrink_(result, tensors)
     check_same(model, result, task)
@@ -96,10 +104,25 @@ def remaining(net: Graph, model: nn.Module, mask: Mask) -> Tensor:
     return fewer
 
 
-def sliced(model: nn.Module, net: Graph, stays: Tensor) -> dict[str, Tensor]:
-    """Return the parameters and buffers that lose channels, by name, without them."""
-    axes, state = output_axes(model), model.state_dict()
+def without_heads(model: nn.Module, mask: Mask) -> dict[str, Tensor]:
+    """Return the parameters of attention that lose heads, by name, without them."""
     result: dict[str, Tensor] = {}
+    for heads in attention_heads.found(model):
+        stays = attention_heads.remaining(heads, mask)
+        if not stays.all():
+            attention_heads.take(heads, stays, result, model.state_dict())
+    return result
+
+
+def sliced(
+    model: nn.Module, net: Graph, stays: Tensor, done: dict[str, Tensor]
+) -> dict[str, Tensor]:
+    """Return the parameters and buffers that lose channels, by name, without them.
+
+    `done` has those that have lost something already.
+    """
+    axes, state = output_axes(model), model.state_dict()
+    result = dict(done)
 
     def take(name: str, axis: int, channels: Tensor) -> None:
         tensor = result.get(name, state.get(name))
@@ -124,6 +147,7 @@ def shrink_(model: nn.Module, tensors: dict[str, Tensor]) -> None:
 
     With all tensors of a compacted net this makes a new net of the model into that net.
     """
+    heads = attention_heads.found(model)
     tied = {name: every for every in masks.names(model).values() for name in every}
     made: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
@@ -145,6 +169,7 @@ def shrink_(model: nn.Module, tensors: dict[str, Tensor]) -> None:
             module.num_features = module.num_features if held is None else len(held)
         elif isinstance(module, _ConvNd):
             resize_(module)
+    attention_heads.tell_(model, heads)
 
 
 def resize_(layer: _ConvNd) -> None:

@@ -96,3 +96,8 @@ def image_shape(shape: Sequence[int], net: str) -> tuple[int, int, int]:
     return channels, height, width
 
 
+def check_forward(model: nn.Module, shape: tuple[int, int, int]) -> None:
+    """Run two images through on the meta device, which computes shapes only; raise what it does."""
+    tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    shadow = {name: tensor.detach().to("meta") for name, tensor in tensors.items()}
+    torch.func.functional_call(model, shadow, torch.empty(2, *shape, device="meta"))

@@ -44,5 +44,3 @@ class Products(TorchDispatchMode):
         places = self.memory.get(tensor.untyped_storage()._cdata, [])
         at = tensor.storage_offset()
         return next((name for first, last, name in places if first <= at < last), None)
-
-

@@ -13,6 +13,7 @@ from lottery.terms.prunable import layers
 from lottery.wording.settings import choose
 
 POOLS = ("l1", "l2", "mean", "max")
+SINGLE = "type prune/structure=weight"
 
 
 @dataclass(frozen=True)
@@ -20,13 +21,15 @@ class Units:
     """The units of a net, in named groups.
 
     `scores` and `mask` have one entry a unit; `mask` marks those that may be kept. `spread` turns
-    a mask of units into one of weights. Where `whole` is false a unit is a single weight.
+    a mask of units into one of weights. Where `whole` is false a unit is a single weight. `instead`
+    says what to do about a density below all that they reach.
     """
 
     scores: Scores
     mask: Mask
     spread: Callable[[Mask], Mask]
     whole: bool = True
+    instead: str = SINGLE
 
 
 def allocate(
@@ -61,7 +64,7 @@ def allocate(
         lowest = masks.kept(result) / masks.total(mask)
         raise UsageError(
             f"prune: density {density:.6g} is below {lowest:.6g}, the lowest that this structure "
-            "reaches; prune less, or type prune/structure=weight"
+            f"reaches; prune less, or {units.instead}"
         )
     while high - low > 1:
         middle = (low + high) // 2

@@ -29,7 +29,9 @@ SLIM: dict[str, dict[str, Any]] = {
     "wide_resnet": {"widen": 1},
     "mobilenet_v1": {"width": 0.25},
     "torchvision": {"net": "shufflenet_v2_x0_5"},
+    "timm": {"net": "test_resnet"},
 }
+LATE = {"timm"}  # of a library that takes seconds to open
 # Settings without which a net cannot take small images, or odd ones; refusals have a test of their own.
 SMALL: dict[str, dict[str, Any]] = {"lenet5": {"padding": 2}}
 ODD: dict[str, dict[str, Any]] = {"vit": {"patch": 1}}
@@ -45,6 +47,11 @@ def settings(choice: str) -> dict[str, Any]:
 OF_IMAGES = [path.stem for path in shipped.of_images()]
 BY_LENGTH = sorted(OF_IMAGES, key=lambda choice: (len(choice), choice), reverse=True)
 ONE_EACH = list({settings(choice)["name"]: choice for choice in BY_LENGTH}.values())
+
+
+def marked(choice: str, *others: Any) -> Any:
+    """Return what parametrizes a test by a net, slow where its library is."""
+    return pytest.param(choice, *others, marks=[pytest.mark.slow] if choice in LATE else [])
 
 
 def build(choice: str, shape: tuple[int, ...], outputs: int, **changes: Any) -> nn.Module:
@@ -97,19 +104,19 @@ def test_yaml_is_commented(choice: str) -> None:
 
 @pytest.mark.parametrize(
     ("choice", "shape", "outputs"),
-    [(choice, *images) for choice in ONE_EACH for images in IMAGES]
-    + [(choice, (3, 64, 64), 200) for choice in OF_IMAGES],
+    [marked(choice, *images) for choice in ONE_EACH for images in IMAGES]
+    + [marked(choice, (3, 64, 64), 200) for choice in OF_IMAGES],
 )
 def test_takes_images_of_any_shape(choice: str, shape: tuple[int, ...], outputs: int) -> None:
     changes = fitting(choice, shape)
-    if choice == "torchvision":
-        changes = SLIM["torchvision"]
+    if choice in ("torchvision", "timm"):
+        changes = SLIM[choice]
     model = meta(choice, shape, outputs, **changes).eval()  # BatchNorm is slow on meta in training
     with torch.no_grad():
         assert model(torch.empty(2, *shape, device="meta")).shape == (2, outputs)
 
 
-@pytest.mark.parametrize("choice", OF_IMAGES)
+@pytest.mark.parametrize("choice", [marked(choice) for choice in OF_IMAGES])
 def test_runs_forward_and_backward(choice: str) -> None:
     torch.manual_seed(0)
     model = build(
@@ -126,7 +133,7 @@ def test_runs_forward_and_backward(choice: str) -> None:
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name
 
 
-@pytest.mark.parametrize("choice", ONE_EACH)
+@pytest.mark.parametrize("choice", [marked(choice) for choice in ONE_EACH])
 def test_same_seed_gives_the_same_net_and_outputs(choice: str) -> None:
     changes = SLIM.get(settings(choice)["name"], {}) | fitting(choice, (1, 8, 8))
     states: list[dict[str, Tensor]] = []
@@ -194,7 +201,7 @@ def test_identity_shortcut_strides_and_pads() -> None:
 
 
 def test_output_layer_is_called_fc() -> None:
-    for choice in ONE_EACH:
+    for choice in set(ONE_EACH) - LATE:
         names = list(prunable(meta(choice, (3, 32, 32), 10)))
         assert names[-1] == "fc.weight"
 

@@ -1,11 +1,15 @@
 """The vision transformer: its arithmetic, its sizes, its perceptrons pruned and cut."""
 
+import sys
+
 import pytest
 import torch
 import torch.nn.functional as F
 
+from lottery.components.models.timm import timm
 from lottery.components.models.vit import vit
 from lottery.config import build as config
+from lottery.errors import UsageError
 from lottery.nets import counting
 from lottery.nets.compact import compact
 from lottery.tasks.images.outline import Outline
@@ -76,3 +80,45 @@ def test_hidden_units_of_its_perceptrons_are_cut_off(name):
 
 
 EXTRA = {"neuron": {"combine": "product"}, "channel": {"of": "out"}}
+
+
+def test_a_net_of_timm_without_timm_is_one_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(UsageError, match=r"^model=timm needs timm; type: pip install 'lottery\[timm\]'$"):
+        timm(TASK, net="test_vit", patch=2, init="default", bn_scale="ones")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("net", "patch", "words"),
+    [
+        ("deit_tyny_patch16_224", None, "model.net: there is no 'deit_tyny_patch16_224'; did you mean"),
+        ("hf-hub:timm/test_vit", None, "model.net: there is no"),  # which create_model would fetch
+        ("test_vit", None, "timm's test_vit cannot take images of 1x4x6"),
+        ("test_vit", 4, "should be divisible by patch size"),
+        ("test_vit", 0, "model.patch: 0 is too small"),
+        ("test_resnet", 2, "model.patch: timm's test_resnet does not take a size of patches; type model.patch=null"),
+    ],
+)
+def test_a_net_of_timm_that_cannot_be_is_one_line(net, patch, words):
+    with pytest.raises(UsageError) as error:
+        timm(TASK, net=net, patch=patch, init="default", bn_scale="ones")
+    assert words in str(error.value) and "\n" not in str(error.value) and str(error.value).startswith("model")
+
+
+@pytest.mark.slow
+def test_a_net_of_timm_is_pruned_by_head_and_cut():
+    """Its own attention, of one layer for q, k and v."""
+    torch.manual_seed(0)
+    net = timm(TASK, net="test_vit", patch=2, init="default", bn_scale="ones")
+    assert net.head.out_features == 3 and net.patch_embed.proj.weight.shape[1:] == (1, 2, 2)
+    dense = masks.dense(net)
+    assert "blocks.0.attn.qkv.weight" in dense and {"cls_token", "pos_embed"} <= set(bare(net, dense))
+    scores = {n: w.detach().abs() for n, w in masks.prunable(net).items()}
+    made = config.bind("structure", {"name": "head", "pool": "mean"}, "here")(net, TASK, scores, dense)
+    mask = units.allocate(made, config.bind("allocation", {"name": "uniform"}, "here"), 0.85, dense)
+    masks.apply_(net, mask)
+    less, x = compact(net, mask, TASK), torch.randn(3, 1, 4, 6)
+    assert {block.attn.num_heads for block in less.blocks} == {1, 2}
+    torch.testing.assert_close(less.eval()(x), net.eval()(x), atol=1e-5, rtol=1e-5)
+    assert sum(w.numel() for w in masks.prunable(less).values()) == masks.kept(mask)

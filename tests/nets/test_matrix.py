@@ -110,7 +110,7 @@ def check_structure(name, structure, task):
         after = allocate(units, allocation, HALF, mask)
     except UsageError as error:
         refused(error)
-        assert structure in ("channel", "neuron", "filter", "unit"), error
+        assert structure in ("channel", "neuron", "filter", "unit", "head"), error
         return
     wanted = round(HALF * masks.total(mask))
     assert masks.kept(after) == wanted or (units.whole and 0 < masks.kept(after) <= wanted)

@@ -2,12 +2,11 @@
 
 from typing import Any
 
-import torch
 from torch import nn
 
 from lottery.errors import UsageError
 from lottery.machine import libraries
-from lottery.nets.initializers import image_shape, initialize
+from lottery.nets.initializers import check_forward, image_shape, initialize
 from lottery.terms.task import Shaped
 from lottery.wording.settings import choose
 from lottery.wording.text import first_line
@@ -73,10 +72,3 @@ def fit_channels_(model: nn.Module, channels: int) -> None:
         old.padding_mode,
     )
     model.set_submodule(name, new)
-
-
-def check_forward(model: nn.Module, shape: tuple[int, int, int]) -> None:
-    """Run two images through on the meta device, which computes shapes only; raise what it does."""
-    tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    shadow = {name: tensor.detach().to("meta") for name, tensor in tensors.items()}
-    torch.func.functional_call(model, shadow, torch.empty(2, *shape, device="meta"))

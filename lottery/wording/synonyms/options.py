@@ -148,7 +148,7 @@ CHOICES: dict[str, dict[str, Answer]] = {  # words of a group that may be severa
         "bert gpt gpt2 lstm gru rnn unet llama t5 distilbert roberta wav2vec gcn": (
             "these are nets for images; docs/add-a-model.md adds one of your own", [("", "")]
         ),
-        "custom mine my_model mymodel own timm huggingface hf": (
+        "custom mine my_model mymodel own huggingface hf": (
             "docs/add-a-model.md adds one of your own, in a file and a yaml", [("model=torchvision model.net=resnet50", "or a net of torchvision")]
         ),
     },

@@ -1,0 +1,63 @@
+"""Build any net of timm by its name there."""
+
+from types import ModuleType
+from typing import Any
+
+from torch import nn
+
+from lottery.errors import UsageError
+from lottery.machine import libraries
+from lottery.nets.initializers import check_forward, image_shape, initialize
+from lottery.terms.task import Shaped
+from lottery.wording.settings import at_least, choose
+from lottery.wording.text import first_line
+
+
+def timm(task: Shaped, *, net: str, patch: int | None, init: str, bn_scale: str) -> nn.Module:
+    """Return timm's `net`, untrained, for the channels, size and classes of the task.
+
+    The size of the images, and that of patches where `patch` is given, are told to nets that take
+    them. Nothing is fetched. Raises UsageError where timm is not installed, for an unknown net, for
+    images that it does not take, and for patches of a net that has none.
+    """
+    library = libraries.opened("timm", "timm", "model=timm")
+    choose({name: name for name in library.list_models()}, net, "model.net")
+    shape = image_shape(task.input_shape, net)
+    if patch is not None:
+        at_least(1, patch=patch)
+    try:
+        model = created(library, net, shape, patch, task.outputs)
+        check_forward(model, shape)
+    except UsageError:
+        raise
+    except Exception as error:  # (a thousand nets, each with errors of its own)
+        channels, height, width = shape
+        raise UsageError(
+            f"model: timm's {net} cannot take images of {channels}x{height}x{width} "
+            f"({first_line(error) or type(error).__name__}); choose larger images or another "
+            "model.net, or, for one of patches, type model.patch=2"
+        ) from error
+    initialize(model, init, bn_scale)
+    return model
+
+
+def created(
+    library: ModuleType, net: str, shape: tuple[int, int, int], patch: int | None, outputs: int
+) -> nn.Module:
+    """Return a net with what it takes of the images' size and the patches' size."""
+    channels, *size = shape
+    settings: dict[str, Any] = {"num_classes": outputs, "in_chans": channels, "img_size": size}
+    settings |= {} if patch is None else {"patch_size": patch}
+    while True:
+        try:
+            model: nn.Module = library.create_model(net, pretrained=False, **settings)
+            return model
+        except TypeError as error:
+            if "'patch_size'" in str(error):
+                raise UsageError(
+                    f"model.patch: timm's {net} does not take a size of patches; type "
+                    "model.patch=null"
+                ) from error
+            if "'img_size'" not in str(error) or "img_size" not in settings:
+                raise
+            del settings["img_size"]
