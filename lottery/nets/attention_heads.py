@@ -115,7 +115,7 @@ def of_module(path: str, module: nn.Module, weights: Mapping[int, str]) -> Itera
 
 def layer_of(module: nn.Module, name: str) -> nn.Linear | nn.Conv2d | None:
     """Return a layer below a module that is a matrix, if it is there."""
-    with suppress(AttributeError):
+    with suppress(AttributeError, RuntimeError):  # not there, or TorchScript
         layer = module.get_submodule(name)
         if isinstance(layer, nn.Linear):
             return layer

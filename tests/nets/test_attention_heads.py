@@ -7,6 +7,7 @@ from torch import nn
 
 from lottery.config import build as config
 from lottery.errors import UsageError
+from lottery.machine import libraries
 from lottery.nets import attention_heads
 from lottery.nets.attention import Attention
 from lottery.nets.compact import compact, shrink_
@@ -233,3 +234,40 @@ def test_names_that_happen_to_fit_are_no_attention():
     assert not attention_heads.found(odd)
     odd.num_heads = 2
     assert [h.number for h in attention_heads.found(odd)] == [2]
+
+
+class Embedded(nn.Module):
+    """A net of transformers that is given vectors in place of words."""
+
+    def __init__(self, kind, settings):
+        super().__init__()
+        library = libraries.opened("transformers", "hf", "a test")
+        self.inner = getattr(library, f"{kind}Model")(getattr(library, f"{kind}Config")(vocab_size=9, **settings))
+        self.fc = nn.Linear(WIDTH, 2)
+        self.also = {"decoder_inputs_embeds"} if kind == "Bart" else set()
+
+    def forward(self, x):
+        return self.fc(self.inner(inputs_embeds=x, **dict.fromkeys(self.also, x))[0].mean(1))
+
+
+BERT = {"hidden_size": WIDTH, "num_hidden_layers": 1, "num_attention_heads": HEADS, "intermediate_size": WIDTH}
+BART = {"d_model": WIDTH, "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": HEADS,
+        "decoder_attention_heads": HEADS, "encoder_ffn_dim": WIDTH, "decoder_ffn_dim": WIDTH}  # fmt: skip
+OTHERS = {
+    "Bert": BERT, "Albert": BERT | {"embedding_size": WIDTH}, "Bart": BART,
+    "DistilBert": {"dim": WIDTH, "n_layers": 1, "n_heads": HEADS, "hidden_dim": WIDTH},
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", OTHERS)
+def test_heads_of_transformers_are_cut_off(kind):
+    torch.manual_seed(0)
+    net, x = Embedded(kind, OTHERS[kind]).eval(), torch.randn(2, 3, WIDTH)
+    every = attention_heads.found(net)
+    assert [heads.number for heads in every] == [HEADS] * (3 if kind == "Bart" else 1)
+    mask = half(net, 0.85)
+    assert masks.kept(mask) < masks.total(mask)
+    small = compact(net, mask, TASK).eval()
+    torch.testing.assert_close(small(x), net(x))
+    assert sum(heads.number for heads in attention_heads.found(small)) < HEADS * len(every)
