@@ -25,3 +25,16 @@ def plain(net: nn.Module) -> Iterator[None]:
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
         torch._C._set_mkldnn_enabled(onednn)
+
+
+@contextlib.contextmanager
+def derivable(net: nn.Module) -> Iterator[None]:
+    """Let a net have gradients in evaluation mode: cuDNN's recurrent layers have none there."""
+    before = torch._C._get_cudnn_enabled()
+    recurrent = any(isinstance(m, nn.RNNBase) for m in net.modules())
+    try:
+        if recurrent and not net.training:
+            torch._C._set_cudnn_enabled(False)
+        yield
+    finally:
+        torch._C._set_cudnn_enabled(before)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lottery.errors import UsageError
-from lottery.machine.kernels import plain
+from lottery.machine.kernels import derivable, plain
 from lottery.pruning.effort import takes as takes
 from lottery.pruning.narrowing import narrow as narrow
 from lottery.terms import mask as masks
@@ -162,7 +162,7 @@ def loss(probe: Probe, index: int) -> Tensor:
     """Return the mean loss of a batch; the same dropout at every call."""
     seeds.seed_global("scoring", probe.seed, index)
     restore_(probe.task, {})
-    with in_float64(probe.double):
+    with in_float64(probe.double), derivable(probe.net):
         return probe.task.loss(probe.net, probe.batches[index], probe.temperature)
 
 

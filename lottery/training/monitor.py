@@ -16,6 +16,7 @@ from lottery.terms.mask import Mask
 from lottery.terms.prunable import Layer, layers
 from lottery.terms.task import Task, ones
 from lottery.terms.trees import first
+from lottery.training.recurrence import GATES, level, recurrent
 
 Report = dict[str, dict[str, float]]
 
@@ -127,21 +128,6 @@ def traced(model: nn.Module, task: Task, mask: Mask) -> dict[str, Tensor]:
     return {n: (slope > 0) & mask[n].cpu() for n, slope in zip(mask, slopes, strict=True)}
 
 
-class Level(torch.autograd.Function):
-    """Set what is above 0 to 1 and the rest to 0, in the signal and in its gradient."""
-
-    @staticmethod
-    def forward(ctx: Any, signal: Tensor) -> Tensor:
-        return (signal > 0).to(signal.dtype)
-
-    @staticmethod
-    def backward(ctx: Any, *gradient: Tensor) -> Tensor:
-        return (gradient[0] > 0).to(gradient[0].dtype)
-
-
-level: Callable[[Tensor], Tensor] = Level.apply
-
-
 class Open(TorchFunctionMode):
     """Let through what a function of all signals would scale, drop or choose between.
 
@@ -167,6 +153,8 @@ class Open(TorchFunctionMode):
             return level(attend(*args, **kwargs))
         if name == "multi_head_attention_forward":
             return attention(*args, **kwargs), None
+        if name in GATES and isinstance(args[3], bool):  # a list of weights: packed sequences
+            return recurrent(name, *args)
         return func(*args, **kwargs)
 
 

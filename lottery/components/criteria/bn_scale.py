@@ -1,5 +1,6 @@
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from lottery.errors import UsageError
 from lottery.nets import graph
@@ -20,13 +21,13 @@ def bn_scale(
     (train.slimming=1e-4). Deviation: the density is of weights, not of channels. Raises UsageError
     where a hidden layer has no BatchNorm behind it.
     """
+    if not any(isinstance(m, _BatchNorm) and m.affine for m in model.modules()):
+        raise UsageError(
+            "prune.criterion: bn_scale needs BatchNorms with a scale, and this model has none; "
+            "choose another model, or type prune=imp"
+        )
     net = graph.trace(model, task)
     scales = {name: scale for name in net.norms if (scale := gamma(model, name)) is not None}
-    if not scales:
-        raise UsageError(
-            "prune: bn_scale needs BatchNorms with a scale; this model has none; "
-            "choose another, like model=resnet20, or type prune=imp"
-        )
     largest = max(float(scale.max()) for scale in scales.values())
     average = mean_by_channel(net, scales)
     average[net.fixed] = largest
@@ -44,8 +45,8 @@ def bn_scale(
         result[name] = values.to(keep.device).view(shape).expand(keep.shape).contiguous()
     if bare:
         raise UsageError(
-            f"prune: bn_scale finds no BatchNorm behind some layers{some(bare)}; leave them out by "
-            "prune.exclude, or type prune=imp"
+            f"prune.criterion: bn_scale finds no BatchNorm behind some layers{some(bare)}; leave "
+            "them out by prune.exclude, or type prune=imp"
         )
     return result
 

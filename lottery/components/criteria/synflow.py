@@ -5,6 +5,7 @@ from lottery.errors import UsageError
 from lottery.pruning import scoring as look
 from lottery.terms import mask as masks
 from lottery.terms.mask import Mask, Scores
+from lottery.terms.prunable import layers
 from lottery.terms.task import Task, ones
 from lottery.terms.trees import first
 
@@ -26,7 +27,7 @@ def synflow(
     in evaluation mode; it needs no data. Only parameters are made absolute, so BatchNorm's
     running means keep their signs; `abs_buffers` makes them absolute too, as the authors' code
     does. That code computes in float32; deep nets overflow there, so `double` is the default.
-    Raises UsageError where R is not finite.
+    Raises UsageError where R is not finite, and for an embedding, which a signal passes by.
     """
     net = look.twin(model, double)
     every = net.state_dict() if abs_buffers else dict(net.named_parameters())
@@ -50,4 +51,10 @@ def synflow(
     with look.in_float64(double):
         total = first(net(*signal)).sum()
     slopes = look.derive(total, weights)
+    passed = [n for n, own in layers(net).items() if own.kind.asked and n in held]
+    if blind := [name for name in passed if not slopes[name].any()]:
+        raise UsageError(
+            f"prune=synflow: a signal of ones says nothing of an embedding{masks.some(blind)}; "
+            f"type prune.exclude=[{','.join(name.removesuffix('.weight') for name in blind)}]"
+        )
     return look.narrow({name: (w * slopes[name]).abs() for name, w in held.items()})

@@ -25,7 +25,8 @@ def wanda(
     """Score a weight by |w| ||x||_2, x all that it is multiplied by on the examples.
 
     Sun et al. 2024, eq. 1, for linear layers. In a convolution x is what the weight meets at
-    every position: a norm for each input channel and place in the kernel. They compare the
+    every position: a norm for each input channel and place in the kernel; in an embedding the
+    times that a word comes. They compare the
     scores within a row of a layer; here the allocation decides, and `uniform` is the nearest.
     """
     with look.probing(model, mask, task, generator, temperature=1.0, **examples) as probe:
@@ -51,6 +52,10 @@ class Met(Products):  # type: ignore[no-untyped-call]
         self.squares = {name: torch.zeros_like(w) for name, w in weights.items()}
 
     def seen(self, func: Any, args: tuple[Any, ...], made: Any, weight: str | None) -> None:
+        if func is aten.embedding and weight is not None:
+            words = self.squares[weight]
+            times = torch.bincount(args[1].flatten(), minlength=len(words))
+            words.add_(times.unsqueeze(1))
         if weight is None or func not in PRODUCTS:
             return
         first = PRODUCTS[func]

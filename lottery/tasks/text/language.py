@@ -17,6 +17,7 @@ from lottery.tasks.text.corpora import Paragraphs
 from lottery.terms import seeds
 from lottery.terms.metric import Metric
 from lottery.terms.task import Picks, zero_sum
+from lottery.wording.text import first_line
 
 Batch = dict[str, Any]  # tokens and following, int64 [B, T]; chunk, where it is of a stream
 PERPLEXITY = Metric("perplexity", "lower", tolerance=0.01, of="dense", mean="log", error="loss")
@@ -179,10 +180,21 @@ class Language:
 
     def signal(self, model: nn.Module) -> tuple[Tensor]:
         """Return a row of ones in place of an embedding's vectors, for a net that takes them."""
-        for module in model.modules():
-            if isinstance(module, nn.Embedding):
-                return (torch.ones(1, self.bptt, module.embedding_dim),)
-        raise UsageError("a signal of ones stands for an embedding's vectors; this net has none")
+        found = next((m.weight for m in model.modules() if isinstance(m, nn.Embedding)), None)
+        if found is None:
+            raise UsageError(
+                "a signal of ones stands for an embedding's vectors; this net has none"
+            )
+        signal = found.new_ones(1, self.bptt, found.shape[1])
+        try:
+            with torch.no_grad():
+                model(signal)
+        except Exception as error:  # the model's own code, asked for what it need not do
+            raise UsageError(
+                "a signal of ones stands for an embedding's vectors, which this net does not take "
+                f"in place of words ({first_line(error)})"
+            ) from error
+        return (signal,)
 
 
 def said(model: nn.Module, tokens: Tensor, memory: Any) -> tuple[Tensor, Any]:

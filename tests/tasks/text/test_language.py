@@ -9,13 +9,16 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
+import yaml
 from safetensors.torch import load_file
 from torch import nn
 
 from lottery.components.models.lstm_lm import lstm_lm
+from lottery.config import build
 from lottery.errors import UsageError
 from lottery.machine import signals
 from lottery.nets import counting
+from lottery.pruning.scoring import gradients, probing
 from lottery.tasks.text.language import Language, language
 from lottery.terms import mask as masks
 from lottery.terms.task import remembered, restore_
@@ -282,6 +285,71 @@ def test_scoring_takes_rows_of_the_training_text(task):
     for asked, told in (({"per_class": 3}, "per_class=0"), ({"by_class": True}, "halves=false")):
         with pytest.raises(UsageError, match=f"type prune.criterion.{told}"):
             task.scoring_batches(torch.Generator(), **asked)
+
+
+def criteria():
+    """Return a criterion's settings by the name of a yaml, one of each kind, for rows of words."""
+    found, quick = {}, {"size": 6, "per_class": 0, "batch": 4, "probes": 1, "length": "2it", "period": "1it", "halves": False}
+    for path in sorted((build.conf_dir() / "prune").glob("*.yaml")):
+        node = yaml.safe_load(path.read_text()).get("criterion", {})
+        if node.get("name") and node not in found.values():
+            found[path.stem] = node | {key: value for key, value in quick.items() if key in node}
+    return found
+
+
+@pytest.mark.parametrize("name", criteria())
+@pytest.mark.parametrize("tied", ["yes", "no"])
+def test_every_criterion_scores_words_or_is_refused_in_a_line(task, name, tied):
+    net = lstm_lm(task, **NET | {"tied": tied})
+    mask = masks.dense(net, ["*", "embedding"])
+    score = build.bind("criterion", criteria()[name], "prune.criterion")
+    if name == "bn_scale":
+        with pytest.raises(UsageError, match="needs BatchNorms with a scale, and this model has none"):
+            score(net, mask, task, torch.Generator(), 0.5)
+        return
+    if "synflow" in name and tied == "no":
+        with pytest.raises(UsageError, match=r"says nothing of an embedding.*type prune.exclude=\[embedding\]"):
+            score(net, mask, task, torch.Generator(), 0.5)
+        mask = masks.dense(net, ["*"])
+    scores = score(net, mask, task, torch.Generator(), 0.5)
+    assert {n: s.shape for n, s in scores.items()} == {n: m.shape for n, m in mask.items()}
+    assert all(s.isfinite().all() for s in scores.values())
+    assert all(s.any() for s in scores.values())
+
+
+def test_a_net_without_vectors_has_no_signal(task, lottery, place, capsys, monkeypatch):
+    """SynFlow is refused before anything is trained; monitors do without, and say so once."""
+    with pytest.raises(UsageError, match="this net has none"):
+        task.signal(nn.Linear(2, 2))
+    monkeypatch.setattr("lottery.components.models.lstm_lm.LstmLm.forward", lambda self, tokens, memory=None:
+                        self.fc(self.lstm[0](self.embedding(tokens))[0]))  # fmt: skip
+    assert lottery("run", *place, "levels=1", "prune=synflow") == 2
+    line = capsys.readouterr().err
+    assert "which this net does not take in place of words" in line and line.count("\n") == 1
+    assert lottery("run", *place, "levels=2", "train.length=1ep") == 0
+    line = capsys.readouterr().err
+    assert "effective weights are not known" in line and line.count("\n") == 1
+
+
+def test_wanda_of_an_embedding_counts_words(task):
+    net = lstm_lm(task, **NET | {"tied": "no"})
+    node = criteria()["wanda"] | {"size": 0, "batch": 0}
+    scores = build.bind("criterion", node, "prune.criterion")(net, masks.dense(net, ["embedding"]), task, torch.Generator(), 0.5)
+    times = torch.cat([b["tokens"].flatten() for b in task.scoring_batches(torch.Generator())]).bincount(minlength=9)
+    expected = net.embedding.weight.detach().abs() * times.sqrt().unsqueeze(1)
+    torch.testing.assert_close(scores["embedding.weight"], expected)
+
+
+def test_recurrent_layers_have_gradients_in_evaluation_mode_on_a_gpu_too(task, model, monkeypatch):
+    """cuDNN's have none there, so that it is off for the pass, and on again."""
+    monkeypatch.setattr(torch._C, "_get_cudnn_enabled", lambda: seen[-1])
+    monkeypatch.setattr(torch._C, "_set_cudnn_enabled", lambda on: seen.append(on))
+    for mode, expected in (("eval", [True, False, True]), ("train", [True, True])):
+        seen = [True]
+        with probing(model, masks.dense(model), task, torch.Generator(), size=2, per_class=0, batch=0, augment=False,
+                     temperature=1.0, mode=mode) as probe:  # fmt: skip
+            gradients(probe, 0)
+        assert seen == expected
 
 
 @pytest.mark.parametrize(
