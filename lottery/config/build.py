@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from lottery.config.bind import bind, code_of
 from lottery.config.defaults import conf_dir as conf_dir
 from lottery.config.defaults import file_of, names_in
-from lottery.config.identity import ADDED, identity, normalised, recipe_of
+from lottery.config.identity import ADDED, identity, normalised, of_content, recipe_of
 from lottery.config.interpolation import plain as plain
 from lottery.errors import UsageError
 from lottery.wording.spelling import suggestion
@@ -104,7 +104,7 @@ def parts(settings: dict[str, Any]) -> Parts:
     levels = settings["branch_levels"]
     return Parts(
         model=bind("model", settings["model"], "model"),
-        model_settings=normalised(settings["model"]),
+        model_settings=normalised(of_content(settings["model"])),
         dataset=bind("dataset", settings["dataset"], "dataset"),
         recipe=recipe,
         pruning=pruning,
@@ -243,9 +243,7 @@ def check_host(host: dict[str, Any]) -> None:
         )
     for key, instead in (("threads", "torch"), ("threads_per_job", "the number of workers")):
         if (count := host.get(key)) is not None and count < 1:
-            raise UsageError(
-                f"host.{key}: {count} is below 1; null leaves the choice to {instead}"
-            )
+            raise UsageError(f"host.{key}: {count} is below 1; null leaves the choice to {instead}")
     at_least("host.retries", host.get("retries", 0), 0)
     share = host.get("gpus_per_job")
     if share is not None and not (0 <= share <= 1 or (share > 0 and share % 1 == 0)):

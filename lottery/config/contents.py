@@ -1,4 +1,4 @@
-"""Know the file that a start names by its content, in place of its path. Imports no torch."""
+"""Know the file that a start or a model names by its content, not its path. Imports no torch."""
 
 import contextlib
 import functools
@@ -13,6 +13,7 @@ from lottery.config.identity import identity
 from lottery.errors import DamagedError, DiskError, UsageError
 from lottery.storage.disk import touching
 from lottery.storage.files import open_plain
+from lottery.storage.installed import place
 from lottery.storage.records import CONFIG, RUN
 from lottery.storage.replicates import replicates
 from lottery.storage.settings import read_config
@@ -20,61 +21,83 @@ from lottery.wording.text import near, printable
 
 LEVEL = re.compile(r"level_0*(\d+)(?:_(\w+))?")
 INSIDE = "model.safetensors"  # of a folder of the Hugging Face hub, or of ours
+KNOWN = {"start": INSIDE, "model": "config.json"}  # what says a path and a sha256 -> its file
+
+WANTED = {
+    "start": "a file of weights, start.path=net.safetensors",
+    "model": "the folder of a net as transformers saves it, model.path=FOLDER",
+}
+LISTED = {"start": "start=pretrained,ticket", "model": "model=bert"}
+FORMS = {  # what is wanted, how a level is exported as such, its name then
+    "start": ("a file of weights", "as=safetensors to=net.safetensors", "net.safetensors"),
+    "model": ("the folder of a net", "as=folder to=net", "net"),
+}
 
 
 def with_content(settings: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return settings whose start says the sha256 of the file that it names, where it was null.
+    """Return settings whose start and model say the sha256 of the files that they name.
 
     One that was typed is written small. Where the file is gone it is what a run of these words
     began with, whose levels may all be there; `name` is that of the run, where the settings give
     none. Raises UsageError where there is none.
     """
-    start = settings.get("start") or {}
-    if isinstance(typed := start.get("sha256"), str):
-        return {**settings, "start": {**start, "sha256": typed.lower()}}
-    if "sha256" not in start or typed is not None or start.get("path") is None:
+    for part in KNOWN:
+        settings = with_content_of(settings, part, name)
+    return settings
+
+
+def with_content_of(settings: dict[str, Any], part: str, name: str) -> dict[str, Any]:
+    """Return settings of which one part says the sha256 of its file, where it was null."""
+    node = settings.get(part) or {}
+    if isinstance(typed := node.get("sha256"), str):
+        return {**settings, part: {**node, "sha256": typed.lower()}}
+    if "sha256" not in node or typed is not None or node.get("path") is None:
         return settings
+    there = place(str(node["path"]), f"{part}.path")
     try:
-        known = {digest_of(Path(str(start["path"])).expanduser())}
+        known = {digest_of(there, part)}
     except UsageError:
-        known = set(begun(settings, settings["name"] or name))
+        known = set(begun(settings, part, settings["name"] or name))
         if len(known) != 1:
-            there = Path(str(start["path"])).expanduser()
-            refuse_run(there, Path(settings["outputs"]).expanduser())
+            refuse_run(there, Path(settings["outputs"]).expanduser(), part)
             raise
-    return {**settings, "start": {**start, "sha256": known.pop()}}
+    return {**settings, part: {**node, "sha256": known.pop()}}
 
 
-def begun(settings: dict[str, Any], name: str) -> Iterator[str]:
+def begun(settings: dict[str, Any], part: str, name: str) -> Iterator[str]:
     """Yield the sha256 of the files with which runs of these very settings began."""
-    path = settings["start"]["path"]
+    path = settings[part]["path"]
     for file in Path(settings["outputs"]).expanduser().glob(f"{name}/*/replicate_*/{CONFIG}"):
         with contextlib.suppress(DamagedError, DiskError):
             there = read_config(file)
-            start = there.get("start") or {}
-            content = start.get("sha256")
-            asked = {**settings, "start": {**settings["start"], "sha256": content}}
-            if content and start.get("path") == path and identity(there) == identity(asked):
+            node = there.get(part) or {}
+            content = node.get("sha256")
+            asked = {**settings, part: {**settings[part], "sha256": content}}
+            if content and node.get("path") == path and identity(there) == identity(asked):
                 yield str(content)
 
 
-def file_in(path: Path) -> Path:
-    """Return the file of weights that a path names; raises UsageError where there is none."""
-    if path.is_file() or (path / INSIDE).is_file():
-        return path if path.is_file() else path / INSIDE
-    refuse_run(path, Path("outputs"))
-    if path.is_dir():
+def file_in(path: Path, part: str = "start") -> Path:
+    """Return the file that a path names for a part; raises UsageError where there is none."""
+    inside, setting = KNOWN[part], f"{part}.path"
+    if path.is_file() or (path / inside).is_file():
+        return path if path.is_file() else path / inside
+    refuse_run(path, Path("outputs"), part)
+    if path.is_dir() and part == "start" and (old := sorted(path.glob("*.bin"))):
         raise UsageError(
-            f"start.path: {printable(path)} has no {INSIDE}; give a file of weights, "
-            "start.path=net.safetensors"
+            f"{setting}: {printable(path)} has its weights in {printable(old[0].name)}, which can "
+            f"run code when it is read; type: lottery import {shlex.quote(str(old[0]))} "
+            f"to={shlex.quote(str(path / inside))} masks=zeros, then the same command"
         )
+    if path.is_dir():
+        raise UsageError(f"{setting}: {printable(path)} has no {inside}; give {WANTED[part]}")
     raise UsageError(
-        f"start.path: {printable(path)} is not there; to go on put it back (what is there of runs "
-        "that began with such a file: lottery ls start=pretrained,ticket), or give another file"
+        f"{setting}: {printable(path)} is not there; to go on put it back (what is there of runs "
+        f"that began with such a file: lottery ls {LISTED[part]}), or give another file"
     )
 
 
-def refuse_run(path: Path, outputs: Path) -> None:
+def refuse_run(path: Path, outputs: Path, part: str = "start") -> None:
     """Raise UsageError for a path that means a run, or a level of one, and no file of weights."""
     level = LEVEL.fullmatch(path.name) if (path.parent / RUN).is_file() else None
     found = [path.parent] if level else replicates(path, outputs)
@@ -82,16 +105,17 @@ def refuse_run(path: Path, outputs: Path) -> None:
         return
     which = f"level={level[1]}" + (f" branch={level[2]}" if level[2] else "") if level else ""
     run = shlex.quote(near(found[0]))
+    form = FORMS[part]
     raise UsageError(
-        f"start.path: {printable(path)} is a {'level' if level else 'run'}, where a file of "
-        f"weights is wanted; type: lottery export {run} {which or 'level=last'} as=safetensors "
-        "to=net.safetensors, then start.path=net.safetensors"
+        f"{part}.path: {printable(path)} is a {'level' if level else 'run'}, where {form[0]} is "
+        f"wanted; type: lottery export {run} {which or 'level=last'} {form[1]}, then "
+        f"{part}.path={form[2]}"
     )
 
 
-def digest_of(path: Path) -> str:
-    """Return the sha256 of the file of weights that a path names; raises UsageError, DiskError."""
-    file = file_in(path)
+def digest_of(path: Path, part: str = "start") -> str:
+    """Return the sha256 of the file that a path names; raises UsageError, DiskError."""
+    file = file_in(path, part)
     with touching(file, "read"):
         about = file.stat()
         return read(file, about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino)

@@ -48,9 +48,13 @@ def identity(settings: dict[str, Any]) -> dict[str, Any]:
     """Return the part of a config that decides the numbers."""
     kept = {k: v for k, v in settings.items() if k not in NOT_IDENTITY}
     kept["dataset"] = {k: v for k, v in settings["dataset"].items() if k not in NOT_OF_DATA}
-    if (start := settings.get("start", {})).get("sha256"):
-        kept["start"] = {k: v for k, v in start.items() if k != "path"}
+    kept |= {part: of_content(kept[part]) for part in ("start", "model") if part in kept}
     return normalised(as_before(kept))  # type: ignore[no-any-return]
+
+
+def of_content(node: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of a part without the path of a file whose content they say."""
+    return {k: v for k, v in node.items() if k != "path" or not node.get("sha256")}
 
 
 def as_before(settings: dict[str, Any]) -> dict[str, Any]:

@@ -59,7 +59,10 @@ def fitted(model: nn.Module, task: Task, found: Portable, where: Path | str, con
     drawn = state_of(model, task)
     own = drawn.weights
     weights: dict[str, Tensor] = {n: t for n, t in own.items() if n.endswith(COUNTER)}
-    for name, tensor in found.weights.items():
+    there = found.weights
+    if from_file := getattr(model, "from_file", None):  # a net that files know by other names
+        there = from_file(there, own)
+    for name, tensor in there.items():
         here = own.get(name, tensor)
         floats = tensor.is_floating_point() and here.is_floating_point()
         weights[name] = tensor.to(here.dtype) if floats else tensor

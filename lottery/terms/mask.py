@@ -22,7 +22,7 @@ def prunable(model: nn.Module) -> dict[str, nn.Parameter]:
 
     Those of convolutions, linear and recurrent layers and attention: the table of `prunable`.
     """
-    return {name: own.weight for name, own in layers(model).items() if not own.kind.asked}
+    return {name: own.weight for name, own in layers(model).items() if not own.asked}
 
 
 def names(model: nn.Module) -> dict[str, tuple[str, ...]]:
@@ -71,11 +71,12 @@ def some(names: Iterable[str]) -> str:
 def dense(model: nn.Module, include: Iterable[str] = ("*",), exclude: Iterable[str] = ()) -> Mask:
     """Return the mask that keeps every weight of the layers picked by name pattern.
 
-    Embeddings are picked by patterns of `include` that fit nothing else. Raises UsageError where a
+    Embeddings, and what the model leaves out, are picked by patterns of `include` that fit nothing
+    else. Raises UsageError where a
     pattern fits no layer, or no layer is left.
     """
     every = layers(model)
-    plain = {name for name, layer in every.items() if not layer.kind.asked}
+    plain = {name for name, layer in every.items() if not layer.asked}
     picked: set[str] = set()
     for pattern in include:
         fitting = {name for name, layer in every.items() if fits(layer, [pattern])}

@@ -51,13 +51,19 @@ EARLIER = "_orig"  # ends what torch's hooks of before parametrizations make a w
 class Layer:
     """A parameter that may be pruned; tied, it is that of the first module of the table.
 
-    `names` are all names of the parameter and of the modules that hold it, for patterns.
+    `names` are all names of the parameter and of the modules that hold it, for patterns. `asked`
+    are embeddings, and what a model leaves out by itself: it may have patterns of names as `asked`.
     """
 
     weight: nn.Parameter
     module: nn.Module
     kind: Kind
     names: tuple[str, ...]
+    left: tuple[str, ...] = ()  # patterns of what is pruned if asked alone
+
+    @property
+    def asked(self) -> bool:
+        return self.kind.asked or any(fnmatchcase(n, p) for p in self.left for n in self.names)
 
     @property
     def groups(self) -> int:
@@ -70,6 +76,7 @@ def layers(model: nn.Module) -> dict[str, Layer]:
     Of a parametrised weight that is the tensor behind it, if a 0 in it is a 0 of the weight.
     """
     found: dict[int, Layer] = {}
+    left = tuple(getattr(model, "asked", ()))
     for path, module in model.named_modules(remove_duplicate=False):
         for kind in TABLE:
             if not isinstance(module, kind.modules):
@@ -81,10 +88,10 @@ def layers(model: nn.Module) -> dict[str, Layer]:
                 known = found.get(id(weight))
                 if known is None or (known.kind.asked and not kind.asked):
                     names = (*known.names, *own) if known else own
-                    found[id(weight)] = Layer(weight, module, kind, names)
+                    found[id(weight)] = Layer(weight, module, kind, names, left)
                 else:
                     both = tuple(dict.fromkeys((*known.names, *own)))
-                    found[id(weight)] = Layer(weight, known.module, known.kind, both)
+                    found[id(weight)] = Layer(weight, known.module, known.kind, both, left)
     return {n: found[id(p)] for n, p in model.named_parameters() if id(p) in found}
 
 

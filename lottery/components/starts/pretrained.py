@@ -1,9 +1,8 @@
-from pathlib import Path
-
 from torch import nn
 
 from lottery.errors import UsageError
 from lottery.exchange import published, starting
+from lottery.storage.installed import place
 from lottery.terms.task import Task
 from lottery.terms.ticket import State
 
@@ -13,10 +12,11 @@ def pretrained(
 ) -> State:
     """Begin with the weights of a net that was trained before, by name.
 
-    `path` is a safetensors file or a folder that holds model.safetensors, of any tool; masks in it
-    are left out. `weights` is the name of those that torchvision publishes for its net. Where only
-    the number of classes differs the output layer is drawn anew, from the replicate's seed. Raises
-    UsageError where a name or a shape is another, and for another content than `sha256`.
+    `path` is a safetensors file or a folder that holds model.safetensors, of any tool, which may
+    lie in an installed package (package:NAME/FOLDER); masks in it are left out. `weights` is the
+    name of those that torchvision publishes for its net. Where only the number of classes differs
+    the output layer is drawn anew, from the replicate's seed. Raises UsageError where a name or a
+    shape is another, and for another content than `sha256`.
     """
     if (path is None) == (weights is None):
         raise UsageError(
@@ -24,5 +24,5 @@ def pretrained(
             "model=torchvision start.weights=DEFAULT; one of the two"
         )
     if path is not None:
-        return starting.of_file(model, task, Path(path).expanduser(), sha256)
+        return starting.of_file(model, task, place(path, "start.path"), sha256)
     return published.of_torchvision(model, task, str(weights), sha256)

@@ -17,8 +17,9 @@ MADE = ("digits", "numbers", "python_docs", "synthetic", "xor")  # without a fil
 
 
 def read(path):
-    """Return what a yaml says of a data set, without the model that it names."""
-    return {key: value for key, value in yaml.safe_load(path.read_text()).items() if key != "defaults"}
+    """Return what a yaml says of a data set, without the model that it names, and beside no other model."""
+    said = {key: value for key, value in yaml.safe_load(path.read_text()).items() if key != "defaults"}
+    return said | {"tokenizer": "learned"} if "tokenizer" in said else said
 
 
 def of_images(node):

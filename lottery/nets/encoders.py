@@ -1,0 +1,123 @@
+"""Build nets that read words, as transformers makes them, from what their config says."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from lottery.errors import UsageError
+from lottery.machine import libraries
+from lottery.storage.files import digest, read_plain
+from lottery.wording.text import first_line, printable
+
+CONFIG = "config.json"
+LARGEST = 10_000_000  # bytes of a config
+KINDS = {"sentence": "AutoModelForSequenceClassification"}  # what a task wants an answer to
+HEADS = ("classifier", "score", "qa_outputs", "pre_classifier", "classification_head")
+OLD = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
+
+
+def opened() -> Any:
+    """Return the library; raises UsageError with what to install."""
+    return libraries.opened("transformers", "hf", "model: a net of transformers")
+
+
+def config_in(folder: Path, sha256: str | None = None) -> dict[str, Any]:
+    """Return what the config.json of a folder says, as data; raises UsageError.
+
+    So it does for one of another content than `sha256`.
+    """
+    file = folder if folder.is_file() else folder / CONFIG
+    if not file.is_file():
+        raise UsageError(
+            f"model.path: {printable(folder)} has no {CONFIG}; give the folder of a net as "
+            "transformers saves it: config.json, model.safetensors, tokenizer.json or vocab.txt"
+        )
+    try:
+        data = read_plain(file, LARGEST)
+        if sha256 not in (None, digest(data)):
+            raise UsageError(
+                f"model.path: {printable(file)} has another content, sha256 {digest(data)}, than "
+                f"the run's model.sha256={sha256}; put the file back, or leave model.sha256 out "
+                "for another run"
+            )
+        said = json.loads(data)
+        if not isinstance(said, dict) or not isinstance(said.get("model_type"), str):
+            raise ValueError("it names no model_type")
+    except (ValueError, RecursionError) as error:
+        raise UsageError(
+            f"model.path: {printable(file)} is no config of transformers ({first_line(error)})"
+        ) from error
+    return said
+
+
+def encoder(task: Any, said: Mapping[str, Any], **settings: Any) -> nn.Module:
+    """Return a net for the answer that a task wants, its weights drawn as its config says.
+
+    `said` is that config, `settings` what is changed of it. None of its code comes from elsewhere.
+    Raises UsageError where words or sentences are more than the net has places for.
+    """
+    vocabulary, longest, answer = task.vocabulary, task.longest, task.answer
+    library = opened()
+    kind = str(said["model_type"])
+    own = {k: v for k, v in said.items() if k not in ("model_type", "auto_map", "num_labels")}
+    own = {k: v for k, v in own.items() if k not in ("id2label", "label2id", "architectures")}
+    try:
+        made = library.AutoConfig.for_model(kind, **own | settings, num_labels=task.outputs)
+        made.problem_type = None
+        made.use_cache = False
+        net: nn.Module = getattr(library, KINDS[answer]).from_config(made)
+    except Exception as error:  # noqa: BLE001 (whatever the library raises for a config)
+        raise UsageError(
+            f"model.path: transformers makes no net for {answer}s of model_type {kind} "
+            f"({first_line(error)}); choose the folder of a BERT"
+        ) from error
+    words = net.get_input_embeddings().weight.shape[0]  # type: ignore[operator]
+    if vocabulary > words:
+        raise UsageError(
+            f"model: it knows {words} word pieces, and the tokenizer of the dataset has "
+            f"{vocabulary}; type dataset.tokenizer=FOLDER with the net's own"
+        )
+    places = getattr(made, "max_position_embeddings", longest)
+    if longest > places:
+        raise UsageError(
+            f"dataset.length={longest}: this net has {places} places for the pieces of a sentence; "
+            f"type dataset.length={places}"
+        )
+    named_by(net)
+    return net
+
+
+def named_by(net: nn.Module) -> None:
+    """Let a net say which layers are not pruned unless asked, and how files name its weights."""
+    net.asked = HEADS  # type: ignore[assignment]
+    prefix = f"{net.base_model_prefix}."
+
+    def from_file(found: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return translated(found, own, prefix)
+
+    net.from_file = from_file  # type: ignore[assignment]
+
+
+def translated(
+    found: Mapping[str, Tensor], own: Mapping[str, Tensor], prefix: str
+) -> dict[str, Tensor]:
+    """Return the weights of a file by the names of a net, of which `own` are the drawn ones.
+
+    A file may hold the encoder alone, or with the head of another task, which is left out; what the
+    file lacks of the layers behind the encoder, and of the pooler, is as it was drawn.
+    """
+    made = {}
+    bare = not any(name.startswith(prefix) for name in found)
+    for name, tensor in found.items():
+        new = f"{prefix}{name}" if bare and name not in own else name
+        for old, later in OLD.items():
+            new = new.replace(old, later)
+        if new in own or (new.startswith(prefix) and not new.endswith("position_ids")):
+            made[new] = tensor
+    behind = {name for name in own if not name.startswith(prefix) or ".pooler." in name}
+    if any(name.startswith(prefix) for name in made):
+        made |= {name: own[name] for name in behind - made.keys()}
+    return made

@@ -1,0 +1,354 @@
+"""Make a task of sentences, or pairs of them, that have a class or a number each.
+
+Axes: N dataset, B batch, T pieces of a sentence, K classes.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, Self, TypedDict, Unpack
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lottery.errors import UsageError
+from lottery.storage.store import tensor_digest
+from lottery.tasks.images.examples import in_batches, pick_examples, rank_in_class
+from lottery.tasks.text.measures import MEASURES, OF_NUMBERS, by_chance
+from lottery.tasks.text.wordpieces import Pieces, pieces_of, tokenizer_of
+from lottery.terms import seeds
+from lottery.terms.metric import Metric
+from lottery.terms.task import Picks, zero_sum
+
+Batch = dict[str, Tensor]  # int64 [B, T]: input_ids, attention_mask, token_type_ids; labels [B]
+EVALUATION_BATCH = 128  # a constant: the last digits of a loss depend on it
+MULTIPLE = 8  # of which a batch's length is one
+
+
+class TextOptions(TypedDict):
+    """What every data set of sentences can be asked for; the yaml files say what each is."""
+
+    tokenizer: str
+    pieces: int
+    length: int
+    window: int
+    validation: int
+    split_seed: int
+    subsample: int
+
+
+class Rows(NamedTuple):
+    """Examples as they were read: one or two sentences each, and a class (from 0) or a number."""
+
+    texts: list[tuple[str, ...]]
+    labels: list[float]
+
+    def picked(self, rows: Sequence[int]) -> "Rows":
+        return Rows([self.texts[n] for n in rows], [self.labels[n] for n in rows])
+
+
+class Split(NamedTuple):
+    """A split in pieces, and its labels [N]: int64 classes, or float32 numbers."""
+
+    pieces: Pieces
+    labels: Tensor
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Sentences:
+    """Sentences that a net gives scores [B, K], or with K = 1 and `rated` a number each."""
+
+    world: ClassVar[str] = "text"
+    answer: ClassVar[str] = "sentence"  # what a pre-trained net is to get: one answer a sentence
+
+    splits: dict[str, Split]
+    outputs: int  # K
+    measured: tuple[str, ...]  # names of metrics
+    tokenizer: str  # its JSON
+    longest: int  # pieces of a sentence, at most
+    window: int  # batches whose sentences are parted by length together
+    fingerprint: str
+    batch_size: int = 0
+    device: torch.device = torch.device("cpu")
+    label_smoothing: float = 0.0
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        return tuple(MEASURES[name].metric for name in self.measured)
+
+    @property
+    def rated(self) -> bool:
+        """Whether labels are numbers."""
+        return self.measured[0] in OF_NUMBERS
+
+    @property
+    def chance(self) -> float:
+        return by_chance(self.measured[0], self.splits["train"].labels)
+
+    @cached_property
+    def vocabulary(self) -> int:
+        """How many pieces there are."""
+        said = json.loads(self.tokenizer)
+        own = said["model"]["vocab"]
+        added = [each["id"] for each in said.get("added_tokens", ())]
+        highest = max(own.values()) if isinstance(own, dict) else len(own) - 1
+        return int(max(highest, *added, 0)) + 1
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return -(-self.size("train") // self.batch_size)
+
+    def size(self, split: str) -> int:
+        return len(self.splits[split].labels) if split in self.splits else 0
+
+    def prepare(
+        self, *, batch_size: int, device: torch.device, label_smoothing: float = 0.0
+    ) -> Self:
+        """Return the task on a device; raises UsageError for smoothed numbers."""
+        if label_smoothing and self.rated:
+            raise UsageError(
+                f"train.label_smoothing={label_smoothing:g}: the labels are numbers; type "
+                "train.label_smoothing=0"
+            )
+        there = {
+            name: Split(Pieces(*(t.to(device) for t in split.pieces)), split.labels.to(device))
+            for name, split in self.splits.items()
+        }
+        return replace(
+            self,
+            splits=there,
+            batch_size=batch_size,
+            device=device,
+            label_smoothing=label_smoothing,
+        )
+
+    def batch(self, split: str, rows: Tensor) -> Batch:
+        """Return examples, padded with 0 to the longest of them, rounded up to a multiple of 8."""
+        pieces, labels = self.splits[split]
+        ends = pieces.ends[rows]
+        sizes = ends - torch.where(rows > 0, pieces.ends[rows - 1], 0)
+        longest = -(-int(sizes.max()) // MULTIPLE) * MULTIPLE
+        at = torch.arange(longest, device=ends.device)
+        there = at < sizes[:, None]
+        where = ((ends - sizes)[:, None] + at).clamp_max(len(pieces.ids) - 1)
+        return {
+            "input_ids": pieces.ids[where].long().masked_fill(~there, self.padding),
+            "attention_mask": there.long(),
+            "token_type_ids": pieces.kinds[where].long().masked_fill(~there, 0),
+            "labels": labels[rows],
+        }
+
+    @cached_property
+    def padding(self) -> int:
+        """The number of the piece that fills a sentence up, which no net looks at."""
+        said = json.loads(self.tokenizer).get("added_tokens", ())
+        return next((int(e["id"]) for e in said if e["content"] in ("[PAD]", "<pad>")), 0)
+
+    def batches(self, split: str, epoch: int, seed: int, start: int = 0) -> Iterator[Batch]:
+        """Yield the batches of an epoch; train is shuffled, the others come by their length."""
+        if split != "train":
+            for rows in self.by_length(split)[start:]:
+                yield self.batch(split, rows)
+            return
+        draw = seeds.generator(seed, "order", epoch)
+        order = torch.randperm(self.size(split), generator=draw)
+        parts = torch.split(order, self.batch_size)
+        if self.window > 1:
+            sizes = self.sizes("train").cpu()
+            windows = torch.split(order, self.batch_size * self.window)
+            near = (rows[sizes[rows].argsort(stable=True)] for rows in windows)
+            parts = tuple(p for rows in near for p in torch.split(rows, self.batch_size))
+            parts = tuple(parts[n] for n in torch.randperm(len(parts), generator=draw).tolist())
+        for rows in parts[start:]:
+            yield self.batch(split, rows.to(self.device))
+
+    def sizes(self, split: str) -> Tensor:
+        """Return the pieces of each sentence, int64 [N]."""
+        ends = self.splits[split].pieces.ends
+        return ends.diff(prepend=ends.new_zeros(1))
+
+    def by_length(self, split: str) -> tuple[Tensor, ...]:
+        """Return the rows of a split in batches of about one length."""
+        return torch.split(self.sizes(split).argsort(stable=True), EVALUATION_BATCH)
+
+    def loss(self, model: nn.Module, batch: Batch, temperature: float = 1.0) -> Tensor:
+        """Return the mean cross-entropy, or the mean squared error of numbers."""
+        scores = model(*self.inputs(batch))
+        if temperature != 1:
+            scores = scores / temperature
+        if self.rated:
+            return F.mse_loss(scores[:, 0], batch["labels"])
+        return F.cross_entropy(scores, batch["labels"], label_smoothing=self.label_smoothing)
+
+    @torch.no_grad()
+    def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
+        """Return the mean loss, never smoothed, and each metric; the training mode stays."""
+        was_training = model.training
+        model.eval()
+        loss = zero_sum(self.device)
+        answers: list[Tensor] = []
+        labels: list[Tensor] = []
+        for batch in self.batches(split, 0, 0):
+            scores = model(*self.inputs(batch)).float()
+            there = batch["labels"]
+            if self.rated:
+                loss += F.mse_loss(scores[:, 0], there, reduction="sum")
+            else:
+                loss += F.cross_entropy(scores, there, reduction="sum")
+            answers.append(scores[:, 0] if self.rated else scores.argmax(1))
+            labels.append(there)
+        model.train(was_training)
+        given, true = torch.cat(answers).cpu(), torch.cat(labels).cpu()
+        found = {name: MEASURES[name].of(given, true) for name in self.measured}
+        return {"loss": float(loss) / len(true), **found}
+
+    def scoring_batches(self, generator: torch.Generator, **picks: Unpack[Picks]) -> list[Batch]:
+        """Return `per_class` training examples of each class, or `size` of any, in batches.
+
+        Raises UsageError for classes where labels are numbers.
+        """
+        labels = self.splits["train"].labels.cpu()
+        each, by_class = picks.get("per_class", 0), picks.get("by_class", False)
+        if self.rated and (each or by_class):
+            word = "per_class=0" if each else "halves=false"
+            raise UsageError(
+                f"prune.criterion: the labels are numbers, no classes; type prune.criterion.{word}"
+            )
+        if self.rated:
+            labels = torch.zeros(len(labels), dtype=torch.int64)
+        rows = pick_examples(
+            labels, self.outputs, generator, picks.get("size", 0), each, by_class
+        ).to(self.device)
+        size = picks.get("batch") or self.batch_size
+        return [self.batch("train", some) for some in in_batches(rows, size)]
+
+    def count(self, batch: Batch) -> int:
+        return len(batch["labels"])
+
+    def weight(self, batch: Batch) -> int:
+        return len(batch["labels"])
+
+    def cut(self, batch: Batch, start: int, stop: int) -> Batch:
+        return {name: tensor[start:stop] for name, tensor in batch.items()}
+
+    def inputs(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        return batch["input_ids"], batch["attention_mask"], batch["token_type_ids"]
+
+    @cached_property
+    def usual(self) -> int:
+        """The pieces of a sentence in the mean of the training split, as batches count them."""
+        pieces, labels = self.splits["train"]
+        return -(-len(pieces.ids) // (len(labels) * MULTIPLE)) * MULTIPLE
+
+    def example(self, number: int) -> Batch:
+        """Return sentences of the usual length, without padding, of all classes in turn."""
+        ids = torch.arange(number * self.usual).view(number, -1) % self.vocabulary
+        labels = torch.arange(number) % self.outputs
+        made = {
+            "input_ids": ids,
+            "attention_mask": torch.ones_like(ids),
+            "token_type_ids": torch.zeros_like(ids),
+            "labels": labels.float() if self.rated else labels,
+        }
+        return {name: tensor.to(self.device) for name, tensor in made.items()}
+
+
+def sentences(
+    root: Path,
+    rows: Mapping[str, Rows],
+    classes: int,
+    measured: tuple[str, ...],
+    **options: Unpack[TextOptions],
+) -> Sentences:
+    """Return the task of sentences that were read: `train`, `test` and perhaps `val`.
+
+    `classes` is 1 where labels are numbers. The tokenizer, where it is learned, knows the training
+    sentences alone. Raises UsageError for options that cannot be.
+    """
+    splits = split_up(rows, measured[0] in OF_NUMBERS, **options)
+    check_options(**options)
+    train = (text for pair in splits["train"].texts for text in pair)
+    tokenizer = tokenizer_of(options["tokenizer"], options["pieces"], train)
+    number = torch.float32 if measured[0] in OF_NUMBERS else torch.int64
+    made = {
+        name: Split(
+            pieces_of(root, part.texts, tokenizer, options["length"]),
+            torch.tensor(part.labels).to(number),
+        )
+        for name, part in splits.items()
+    }
+    tensors = {
+        f"{name} {field}": tensor
+        for name, split in made.items()
+        for field, tensor in {**split.pieces._asdict(), "labels": split.labels}.items()
+    }
+    asked = [options["length"], options["window"]]
+    words = json.dumps([tensor_digest(tensors), tokenizer, classes, measured, asked])
+    return Sentences(
+        splits=made,
+        outputs=classes,
+        measured=measured,
+        tokenizer=tokenizer,
+        longest=options["length"],
+        window=options["window"],
+        fingerprint=hashlib.sha256(words.encode()).hexdigest(),
+    )
+
+
+def check_options(**options: Unpack[TextOptions]) -> None:
+    """Raise UsageError for a length that holds no sentence, and for no window."""
+    if options["window"] < 1:
+        raise UsageError(
+            f"dataset.window={options['window']} is below 1, which parts no sentences by length; "
+            "type dataset.window=1"
+        )
+    if options["length"] < MULTIPLE:
+        raise UsageError(
+            f"dataset.length={options['length']}: with its marks a sentence has more pieces; type "
+            "dataset.length=128"
+        )
+
+
+def split_up(
+    rows: Mapping[str, Rows], rated: bool, **options: Unpack[TextOptions]
+) -> dict[str, Rows]:
+    """Return train, test and, where there is one, val, which is taken out of train."""
+    train, seed = rows["train"], options["split_seed"]
+    number, few = options["validation"], options["subsample"]
+    for key in ("validation", "subsample"):
+        if options[key] < 0:  # type: ignore[literal-required]
+            raise UsageError(f"dataset.{key}={options[key]} is below 0; type dataset.{key}=0")  # type: ignore[literal-required]
+    if "val" in rows and number:
+        raise UsageError(
+            f"dataset.validation={number}: this data set has its own validation split; type "
+            "dataset.validation=0"
+        )
+    if number >= len(train.labels) or few > len(train.labels) - number:
+        raise UsageError(
+            f"dataset: there are {len(train.labels)} training sentences, of which "
+            f"dataset.validation={number} and dataset.subsample={few} ask for more; type smaller "
+            "numbers"
+        )
+    order = torch.randperm(len(train.labels), generator=seeds.generator(seed, "validation"))
+    found = {**rows, "train": train.picked(order[number:].sort().values.tolist())}
+    if number:
+        found["val"] = train.picked(order[:number].sort().values.tolist())
+    return {**found, "train": fewer(found["train"], few, rated, seed)} if few else found
+
+
+def fewer(rows: Rows, number: int, rated: bool, seed: int) -> Rows:
+    """Return so many examples, as many of each class as there are, the rest at random."""
+    order = torch.randperm(len(rows.labels), generator=seeds.generator(seed, "subsample"))
+    if not rated:
+        labels = torch.tensor(rows.labels).long()[order]
+        order = order[rank_in_class(labels, int(labels.max()) + 1).argsort(stable=True)]
+    return rows.picked(order[:number].sort().values.tolist())
+
+
+def rows_of(texts: Sequence[tuple[str, ...]], labels: Sequence[Any]) -> Rows:
+    """Return examples."""
+    return Rows(list(texts), [float(label) for label in labels])
