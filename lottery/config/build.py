@@ -106,6 +106,7 @@ def parts(settings: dict[str, Any]) -> Parts:
         model=bind("model", settings["model"], "model"),
         model_settings=normalised(of_content(settings["model"])),
         dataset=bind("dataset", settings["dataset"], "dataset"),
+        dataset_name=str(settings["dataset"]["name"]),
         recipe=recipe,
         pruning=pruning,
         schedule=schedule,

@@ -182,6 +182,15 @@ def chosen(words: Iterable[str], places: Sequence[Path]) -> dict[str, list[str]]
     return found
 
 
+def usual_model(dataset: str) -> str:
+    """Return the model taken for a data set of that name where none is typed; "" if unknown."""
+    named = re.compile(rf"(?m)^name: {re.escape(dataset)}$")
+    for path in sorted((defaults.conf_dir() / "dataset").glob("*.yaml")):
+        if named.search(path.read_text()):
+            return (brought(defaults.conf_dir() / "run.yaml") | brought(path))["model"][0]
+    return ""
+
+
 def brought(path: Path | None) -> dict[str, list[str]]:
     """Return the options of the defaults list of a yaml file: group -> options."""
     found: dict[str, list[str]] = {}

@@ -65,6 +65,7 @@ class Parts:
     model: Callable[[Task], nn.Module]
     model_settings: dict[str, Any]
     dataset: Callable[..., Task]
+    dataset_name: str
     recipe: Recipe
     pruning: Pruning
     schedule: Callable[[int], float]

@@ -5,6 +5,7 @@ import traceback
 import torch
 from torch import nn
 
+from lottery.config.settings import usual_model
 from lottery.errors import UsageError
 from lottery.nets.taking import channels_last_, taken
 from lottery.storage.tensors import load_optimizer_
@@ -22,6 +23,7 @@ from lottery.wording.settings import named as saying
 WANTED = {  # what a model asks a task for -> in words
     "input_shape": "images", "outputs": "images", "vocabulary": "words", "features": "features",
     "actions": "actions", "classes": "classes", "padding": "lines of words",
+    "answer": "sentences", "longest": "sentences", "nets": "many nets at once",
 }  # fmt: skip
 
 
@@ -93,9 +95,10 @@ def build(parts: Parts, task: Task, seed: int = 0) -> nn.Module:
         if error.obj is not task or own_code(error, task):
             raise
         wanted = WANTED.get(str(error.name), error.name)
+        usual = usual_model(parts.dataset_name)
         raise UsageError(
-            f"model={parts.model_settings['name']} asks for {wanted}, "
-            f"and this dataset has {task.world}; choose a model of {task.world}"
+            f"model={parts.model_settings['name']} asks for {wanted}, and this dataset has "
+            f"{task.world}; {f'type model={usual}' if usual else f'choose a model of {task.world}'}"
         ) from error
 
 

@@ -140,9 +140,9 @@ def test_a_run_takes_the_model_of_its_data(lottery, capsys, tmp_path):
     assert table["kept"].tolist() == [600, 480] and table["examples"].tolist() == [40, 40]
     assert lottery("show", "xor_stack_xor_imp") == 0 and "test solved %" in capsys.readouterr().out
     assert lottery("run", *SMALL, "model=resnet20", "levels=0") == 2
-    assert "asks for images, and this dataset has logic" in capsys.readouterr().err
+    assert "asks for images, and this dataset has logic; type model=xor_stack" in capsys.readouterr().err
     assert lottery("run", "dataset=digits", "model=xor_stack", "levels=0") == 2
-    assert "asks for nets, and this dataset has images" in capsys.readouterr().err
+    assert "asks for many nets at once, and this dataset has images; type model=resnet20" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
