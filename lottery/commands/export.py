@@ -137,6 +137,7 @@ def described(level: Level, folder: Path, branch: str, weights: str) -> Portable
         "length": level.run.length.iteration,
         "result": {k: v for k, v in level.manifest["result"].items() if math.isfinite(v)},
         "metrics": [metric.data() for metric in run.metrics],
+        "measured_by": run.record.get("measured_by", {}),
         "choices": run.choices,
         "command": public(retyped.alone(run)),
         "sweep": public(typed) if retyped.of_sweep(typed) else None,

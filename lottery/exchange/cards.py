@@ -12,7 +12,7 @@ from lottery.wording.text import printable
 KEYS = (
     "world", "input_shape", "outputs", "inputs", "weights", "step", "density", "kept", "total",
     "level", "branch", "model", "dataset", "data", "train", "prune", "schedule", "rewind", "run",
-    "key", "result", "metrics", "command", "sweep", "versions",
+    "key", "result", "metrics", "measured_by", "files", "command", "sweep", "versions",
 )  # fmt: skip
 AT = {"start": "before training, at the rewind point (step {step})", "end": "after training"}
 
@@ -64,7 +64,7 @@ mask = lottery.load_ticket(model, ".")  # the weights are in place; mask: name -
 - `masks.safetensors`: name of each pruned weight -> bool of its shape, True = kept
 - `model.pt2`: the net as a program of torch.export, the number of examples free
 - `config.json`: every setting
-"""
+{files}"""
 
 SPLITS = ("test", "val", "train")  # in the order of the table
 
@@ -109,6 +109,7 @@ def card(about: dict[str, Any]) -> str:
         else f"`inputs` are a tuple of {about['inputs']} for one example",
         called="images" if images else "*inputs",
         shape=f"  # [N, {about['outputs']}]" if images else "",
+        files="".join(f"- {code(name)}: of the data set\n" for name in about.get("files", ())),
     )
 
 
@@ -162,4 +163,6 @@ def reached(about: dict[str, Any]) -> str:
                 rows.append(f"| {Measured(metric, split).label}{said} | {text} |")
     if "test_loss" in found:
         rows.append(f"| test loss{said} | {found['test_loss']:.4f} |")
+    for name, how in about.get("measured_by", {}).items():
+        rows.append(f"| {word(name)} measured by | {code(how)} |")
     return "\n".join(rows)

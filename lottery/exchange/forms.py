@@ -213,9 +213,11 @@ def folder(source: Source) -> Files:
     """Return a folder as the Hugging Face hub has them, with a program that needs no code of ours.
 
     model.safetensors is the plain state_dict, masks.safetensors its masks, model.pt2 a program of
-    torch.export; config.json and README.md describe them.
+    torch.export; config.json and README.md describe them. What the task says a net of it needs
+    beside its weights (`files`) is there, too.
     """
-    ticket, about = source.ticket, source.ticket.about
+    ticket, more = source.ticket, getattr(source.task, "files", {})
+    about = ticket.about | ({"files": [*more]} if more else {})
     weights, masks = tickets.FOLDER
     return {
         weights: tickets.sealed(ticket.weights, about | {"names": list(ticket.weights)}),
@@ -223,6 +225,7 @@ def folder(source: Source) -> Files:
         "model.pt2": program(source),
         "config.json": (json.dumps(cards.settings(about), indent=2) + "\n").encode(),
         "README.md": cards.card(about).encode(),
+        **more,
     }
 
 

@@ -37,8 +37,9 @@ class Task(Protocol):
     `state() -> dict of tensors` and `restore(state)`, where training's batches or loss depend on
     the steps before ({} begins anew); `signal(model)`, a tuple of inputs that are all ones, where
     `inputs` gives no floats; `free_axes`, those of each input that differ from batch to batch
-    beside that of the examples (the length of padded lines), for exports; `measured_by`, by the
-    name of a metric how it was measured, which run.json keeps.
+    beside that of the examples (the length of padded lines), for exports; `files`, name -> bytes
+    of what a net of it needs beside its weights, which an exported folder has; `measured_by`, by
+    the name of a metric how it was measured, which run.json keeps.
     """
 
     @property

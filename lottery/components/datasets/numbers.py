@@ -1,12 +1,21 @@
 """Make pairs of number words by rule: English to German."""
 
 from pathlib import Path
+from typing import Unpack
 
 import torch
 
 from lottery.errors import UsageError
 from lottery.tasks.text.number_words import MOST, english, german, pieces
-from lottery.tasks.text.translation import EXACT, Judge, Translation, exact, translation
+from lottery.tasks.text.translation import (
+    EXACT,
+    Judge,
+    Translation,
+    TranslationOptions,
+    both_sides,
+    exact,
+    translation,
+)
 from lottery.tasks.text.vocabulary import Parts
 from lottery.terms import seeds
 
@@ -20,10 +29,7 @@ def numbers(
     validation: int,
     test: int,
     split_seed: int,
-    tokens: int,
-    sentences: int,
-    beam: int,
-    penalty: float,
+    **options: Unpack[TranslationOptions],
 ) -> Translation:
     """Return numbers below 10 million in words: one hundred one, einhunderteins.
 
@@ -45,11 +51,8 @@ def numbers(
         "val": pairs[test : test + validation],
         "train": pairs[test + validation :],
     }
-    words = Parts(pieces, (line for pair in splits["train"] for line in pair))
-    judge = Judge(EXACT, exact)
-    return translation(
-        splits, words, judge, tokens=tokens, sentences=sentences, beam=beam, penalty=penalty
-    )
+    words = Parts(pieces, both_sides(splits["train"]))
+    return translation(splits, words, Judge(EXACT, exact), **options)
 
 
 def draw(asked: int, seed: int) -> list[int]:

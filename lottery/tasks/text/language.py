@@ -14,14 +14,13 @@ from torch import Tensor, nn
 from lottery.errors import UsageError
 from lottery.tasks.text import words as of_words
 from lottery.tasks.text.corpora import Paragraphs
+from lottery.tasks.text.perplexity import PERPLEXITY, perplexity
 from lottery.terms import seeds
 from lottery.terms.metric import Metric
 from lottery.terms.task import Picks, zero_sum
 from lottery.wording.text import first_line
 
 Batch = dict[str, Any]  # tokens and following, int64 [B, T]; chunk, where it is of a stream
-PERPLEXITY = Metric("perplexity", "lower", tolerance=0.01, of="dense", mean="log", error="loss")
-LARGEST = 700.0  # nats whose perplexity is still a number
 
 
 class LanguageOptions(TypedDict):
@@ -143,7 +142,7 @@ class Language:
             total += F.cross_entropy(scores[0].float(), following, reduction="sum")
         model.train(was_training)
         loss = float(total) / (len(text) - 1)
-        return {"loss": loss, "perplexity": math.inf if loss > LARGEST else math.exp(loss)}
+        return {"loss": loss, "perplexity": perplexity(loss)}
 
     def scoring_batches(self, generator: torch.Generator, **picks: Unpack[Picks]) -> list[Batch]:
         """Return rows of the training text, each with a memory that begins anew."""

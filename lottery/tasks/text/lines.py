@@ -30,6 +30,11 @@ class Lines:
         """The number of tokens of each line, int64 [N]."""
         return self.ends.diff(prepend=self.ends.new_zeros(1))
 
+    def picked(self, rows: Sequence[int]) -> "Lines":
+        """Return some of the lines."""
+        begins, ends = (self.ends - self.lengths).tolist(), self.ends.tolist()
+        return Lines.of([self.tokens[begins[row] : ends[row]].tolist() for row in rows])
+
     def padded(self, rows: Tensor, before: int | None = None, after: int | None = None) -> Tensor:
         """Return some lines as int64 [B, T], PAD at their ends, between two tokens where given."""
         first = [[] if before is None else [before], [] if after is None else [after]]

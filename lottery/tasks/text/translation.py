@@ -1,10 +1,9 @@
 """Translate lines: batches of like lengths, the loss of each next token, what a net says."""
 
 import hashlib
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Self, Unpack
+from typing import ClassVar, Self, TypedDict, Unpack
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from lottery.errors import UsageError
 from lottery.tasks.text.decoding import beam_search, greedy
 from lottery.tasks.text.lines import Lines, cut
+from lottery.tasks.text.perplexity import PERPLEXITY, perplexity
 from lottery.tasks.text.vocabulary import BEGIN, END, PAD, SPECIAL, Vocabulary
 from lottery.terms import seeds
 from lottery.terms.metric import Metric
@@ -25,7 +25,6 @@ Pair = tuple[str, str]  # a line, and the same in the other language
 EVALUATION = (256, 8192)  # lines and tokens of a batch: the last digits of a loss depend on it
 MORE = 50  # tokens that a translation may have more than its source (Vaswani et al. 2017)
 EXACT = Metric("exact", unit="share", tolerance=0.005)
-PERPLEXITY = Metric("perplexity", "lower", tolerance=0.01, of="dense", mean="log", error="loss")
 
 
 @dataclass(frozen=True)
@@ -43,6 +42,17 @@ class Split:
     def lengths(self) -> Tensor:
         """The tokens of the longer side of each pair, its end counted."""
         return torch.maximum(self.source.lengths, self.target.lengths) + 1
+
+    def up_to(self, longest: int) -> "Split":
+        """Return the pairs of at most so many tokens a side; raises UsageError for none."""
+        rows = (self.lengths <= longest + 1).nonzero()[:, 0].tolist()
+        if not rows:
+            raise UsageError(
+                f"dataset.longest={longest}: every training pair has more tokens; type "
+                "dataset.longest=0 to keep them all"
+            )
+        pairs = [self.pairs[row] for row in rows]
+        return Split(pairs, self.source.picked(rows), self.target.picked(rows))
 
 
 @dataclass(frozen=True)
@@ -93,6 +103,11 @@ class Translation:
     def measured_by(self) -> dict[str, str]:
         """How a metric was measured, by its name, for run.json."""
         return {self.judge.metric.name: self.judge.signature} if self.judge.signature else {}
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """What a net of it needs beside its weights, for exports."""
+        return {"vocabulary.json": self.words.content.encode()}
 
     @property
     def vocabulary(self) -> int:
@@ -176,8 +191,7 @@ class Translation:
         wanted = [target for _, target in self.splits[split].pairs[:number]]
         score = self.judge.score(self.translated(model, split, number), wanted)
         model.train(was_training)
-        perplexity = math.exp(loss) if loss < 700 else loss + math.inf  # NaN stays
-        return {"loss": loss, "perplexity": perplexity, self.judge.metric.name: score}
+        return {"loss": loss, "perplexity": perplexity(loss), self.judge.metric.name: score}
 
     def translated(self, model: nn.Module, split: str, number: int) -> list[str]:
         """Return what a net in evaluation mode makes of the first so many lines of a split."""
@@ -246,28 +260,41 @@ class Translation:
         return torch.ones(*source.shape, width), torch.ones(*given.shape, width)
 
 
-def translation(
-    splits: dict[str, list[Pair]], words: Vocabulary, judge: Judge, *, tokens: int,
-    sentences: int, beam: int, penalty: float,
-) -> Translation:  # fmt: skip
-    """Return the task of these pairs.
+class TranslationOptions(TypedDict):
+    """What every data set of pairs of lines can be asked for."""
 
-    Raises UsageError for settings outside their range.
+    tokens: int  # most in a batch, padding and the longer side counted; 0 = no such limit
+    sentences: int  # of a split that are translated in an evaluation, the first ones; 0 = all
+    beam: int  # translations followed at a time; 1 = greedy
+    penalty: float  # of length, in beam search
+
+
+def both_sides(pairs: list[Pair]) -> Iterator[str]:
+    """Yield the lines of both languages."""
+    return (line for pair in pairs for line in pair)
+
+
+def translation(
+    splits: dict[str, list[Pair]], words: Vocabulary, judge: Judge, longest: int = 0,
+    **options: Unpack[TranslationOptions],
+) -> Translation:  # fmt: skip
+    """Return the task of these pairs; training pairs of more than `longest` tokens are left out.
+
+    Raises UsageError for settings outside their range, and where no pair is left to learn from.
     """
-    least = {"tokens": (tokens, 0), "sentences": (sentences, 0), "beam": (beam, 1)}
-    for name, (value, low) in (least | {"penalty": (penalty, 0)}).items():
-        if not value >= low:
-            raise UsageError(f"dataset.{name}={value:g} is below {low}")
+    least = {"tokens": 0, "sentences": 0, "beam": 1, "penalty": 0}
+    for name, value in {"longest": longest, **options}.items():
+        if not value >= least.get(name, 0):  # type: ignore[operator]
+            raise UsageError(f"dataset.{name}={value:g} is below {least.get(name, 0)}")
     made = {
         name: Split(pairs, *(Lines.of(words.numbers(side)) for side in zip(*pairs, strict=True)))
         for name, pairs in splits.items()
-        if pairs
     }
-    few = splits["train"][: sentences or None]
-    asked = [tokens, sentences, beam, penalty, judge.metric.name, words.content]
-    said: list[Any] = [asked, splits]
+    if longest:
+        made["train"] = made["train"].up_to(longest)
+    few = splits["train"][: options["sentences"] or None]
+    said = [options, longest, judge.metric.name, words.content, splits]
     return Translation(
-        splits=made, words=words, judge=judge, tokens=tokens, sentences=sentences, beam=beam,
-        penalty=penalty, fingerprint=hashlib.sha256(repr(said).encode()).hexdigest(),
-        chance=judge.score(*zip(*few, strict=True)),
+        splits=made, words=words, judge=judge, chance=judge.score(*zip(*few, strict=True)),
+        fingerprint=hashlib.sha256(repr(said).encode()).hexdigest(), **options,
     )  # fmt: skip

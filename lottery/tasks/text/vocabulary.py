@@ -18,7 +18,7 @@ class Vocabulary(Protocol):
 
     @property
     def content(self) -> str:
-        """All that the numbers of a line depend on, for the fingerprint."""
+        """JSON of all that the numbers of a line depend on: `special` tokens first, then others."""
         ...
 
     def numbers(self, lines: Sequence[str]) -> list[list[int]]:
@@ -45,7 +45,7 @@ class Parts:
 
     @property
     def content(self) -> str:
-        return json.dumps(self.parts)
+        return json.dumps({"special": SPECIAL, "parts": self.parts[len(SPECIAL) :]})
 
     def numbers(self, lines: Sequence[str]) -> list[list[int]]:
         return [[self.known.get(part, UNKNOWN) for part in self.cut(line)] for line in lines]

@@ -3,6 +3,7 @@
 import inspect
 import subprocess
 import sys
+from pathlib import Path
 from typing import Unpack
 
 import pytest
@@ -83,6 +84,8 @@ def test_absent_data_is_one_line(path, tmp_path, monkeypatch):
 
     monkeypatch.setattr("urllib.request.urlopen", offline)
     node = read(path)
+    if Path(node.get("path", "")).is_absolute():  # which may be there
+        node["path"] = "there"
     build = config.bind("dataset", node, "dataset")
     root = tmp_path / "nowhere"
     if node["name"] in MADE:
