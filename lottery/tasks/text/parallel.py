@@ -23,9 +23,15 @@ def pairs_of(root: Path, path: str, languages: list[str]) -> dict[str, list[Pair
     folder = root / Path(path).expanduser()
     if not folder.is_dir():
         here = Path(path).expanduser()
-        hint = f"type dataset.path={here.resolve()}" if here.is_dir() else "give a folder"
+        near = f"type dataset.path={here.resolve()}" if here.is_dir() else ""
         what = "is no folder" if folder.exists() else "is not there"
-        raise UsageError(f"dataset.path: {folder} {what}; {hint} with train.en, train.de and so on")
+        hint = near or "give a folder with train.en, train.de and so on"
+        raise UsageError(f"dataset.path: {folder} {what}; {hint}")
+    if languages and len({*languages}) != 2 or len(languages) > 2:
+        raise UsageError(
+            f"dataset.languages=[{','.join(languages)}]: these are source and target, two of the "
+            "endings of the files; type dataset.languages=[en,de]"
+        )
     files = {file.name: file for file in sorted(folder.iterdir()) if file.is_file()}
     source, target = languages or found(folder, [*files])
     splits = {}
