@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from lottery.errors import UsageError
@@ -14,8 +15,11 @@ from lottery.wording.text import first_line, printable
 
 CONFIG = "config.json"
 LARGEST = 10_000_000  # bytes of a config
-KINDS = {"sentence": "AutoModelForSequenceClassification"}  # what a task wants an answer to
-HEADS = ("classifier", "score", "qa_outputs", "pre_classifier", "classification_head")
+KINDS = {  # what a task wants an answer to -> the class of transformers
+    "sentence": "AutoModelForSequenceClassification",
+    "words": "AutoModelForMaskedLM",
+    "span": "AutoModelForQuestionAnswering",
+}
 OLD = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
 
 
@@ -65,7 +69,8 @@ def encoder(task: Any, said: Mapping[str, Any], **settings: Any) -> nn.Module:
     own = {k: v for k, v in said.items() if k not in ("model_type", "auto_map", "num_labels")}
     own = {k: v for k, v in own.items() if k not in ("id2label", "label2id", "architectures")}
     try:
-        made = library.AutoConfig.for_model(kind, **own | settings, num_labels=task.outputs)
+        labels = getattr(task, "outputs", 2)
+        made = library.AutoConfig.for_model(kind, **own | settings, num_labels=labels)
         made.problem_type = None
         made.use_cache = False
         net: nn.Module = getattr(library, KINDS[answer]).from_config(made)
@@ -91,14 +96,25 @@ def encoder(task: Any, said: Mapping[str, Any], **settings: Any) -> nn.Module:
 
 
 def named_by(net: nn.Module) -> None:
-    """Let a net say which layers are not pruned unless asked, and how files name its weights."""
-    net.asked = HEADS  # type: ignore[assignment]
+    """Let a net say which layers are not pruned unless asked, and how files name its weights.
+
+    Not pruned is what stands behind the encoder; the net gives its scores alone.
+    """
+    behind = [name for name, _ in net.named_children() if name != net.base_model_prefix]
+    net.asked = tuple(p for name in behind for p in (name, f"{name}.*"))  # type: ignore[assignment]
+    net.register_forward_hook(scores)
     prefix = f"{net.base_model_prefix}."
 
     def from_file(found: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return translated(found, own, prefix)
 
     net.from_file = from_file  # type: ignore[assignment]
+
+
+def scores(net: nn.Module, given: Any, made: Any) -> Tensor:
+    """Return what a net of transformers gives as scores: of a span its begin and its end, last."""
+    found = made.get("logits")
+    return torch.stack([made.start_logits, made.end_logits], -1) if found is None else found
 
 
 def translated(

@@ -19,14 +19,14 @@ from lottery.errors import UsageError
 from lottery.storage.store import tensor_digest
 from lottery.tasks.images.examples import in_batches, pick_examples, rank_in_class
 from lottery.tasks.text.measures import MEASURES, OF_NUMBERS, by_chance
-from lottery.tasks.text.wordpieces import Pieces, pieces_of, tokenizer_of
+from lottery.tasks.text.padding import MULTIPLE, by_length, in_order, lengths, padded
+from lottery.tasks.text.wordpieces import Pieces, Vocabulary, pieces_of, tokenizer_of
 from lottery.terms import seeds
 from lottery.terms.metric import Metric
 from lottery.terms.task import Picks, zero_sum
 
 Batch = dict[str, Tensor]  # int64 [B, T]: input_ids, attention_mask, token_type_ids; labels [B]
 EVALUATION_BATCH = 128  # a constant: the last digits of a loss depend on it
-MULTIPLE = 8  # of which a batch's length is one
 
 
 class TextOptions(TypedDict):
@@ -90,13 +90,14 @@ class Sentences:
         return by_chance(self.measured[0], self.splits["train"].labels)
 
     @cached_property
+    def words(self) -> Vocabulary:
+        """What the tokenizer says of its pieces."""
+        return Vocabulary.of(self.tokenizer)
+
+    @property
     def vocabulary(self) -> int:
         """How many pieces there are."""
-        said = json.loads(self.tokenizer)
-        own = said["model"]["vocab"]
-        added = [each["id"] for each in said.get("added_tokens", ())]
-        highest = max(own.values()) if isinstance(own, dict) else len(own) - 1
-        return int(max(highest, *added, 0)) + 1
+        return self.words.size
 
     @property
     def steps_per_epoch(self) -> int:
@@ -127,53 +128,20 @@ class Sentences:
         )
 
     def batch(self, split: str, rows: Tensor) -> Batch:
-        """Return examples, padded with 0 to the longest of them, rounded up to a multiple of 8."""
+        """Return examples, padded to the longest of them, rounded up to a multiple of 8."""
         pieces, labels = self.splits[split]
-        ends = pieces.ends[rows]
-        sizes = ends - torch.where(rows > 0, pieces.ends[rows - 1], 0)
-        longest = -(-int(sizes.max()) // MULTIPLE) * MULTIPLE
-        at = torch.arange(longest, device=ends.device)
-        there = at < sizes[:, None]
-        where = ((ends - sizes)[:, None] + at).clamp_max(len(pieces.ids) - 1)
-        return {
-            "input_ids": pieces.ids[where].long().masked_fill(~there, self.padding),
-            "attention_mask": there.long(),
-            "token_type_ids": pieces.kinds[where].long().masked_fill(~there, 0),
-            "labels": labels[rows],
-        }
-
-    @cached_property
-    def padding(self) -> int:
-        """The number of the piece that fills a sentence up, which no net looks at."""
-        said = json.loads(self.tokenizer).get("added_tokens", ())
-        return next((int(e["id"]) for e in said if e["content"] in ("[PAD]", "<pad>")), 0)
+        return padded(pieces, rows, self.words.padding) | {"labels": labels[rows]}
 
     def batches(self, split: str, epoch: int, seed: int, start: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch; train is shuffled, the others come by their length."""
-        if split != "train":
-            for rows in self.by_length(split)[start:]:
-                yield self.batch(split, rows)
-            return
-        draw = seeds.generator(seed, "order", epoch)
-        order = torch.randperm(self.size(split), generator=draw)
-        parts = torch.split(order, self.batch_size)
-        if self.window > 1:
-            sizes = self.sizes("train").cpu()
-            windows = torch.split(order, self.batch_size * self.window)
-            near = (rows[sizes[rows].argsort(stable=True)] for rows in windows)
-            parts = tuple(p for rows in near for p in torch.split(rows, self.batch_size))
-            parts = tuple(parts[n] for n in torch.randperm(len(parts), generator=draw).tolist())
+        sizes = lengths(self.splits[split].pieces)
+        if split == "train":
+            draw = seeds.generator(seed, "order", epoch)
+            parts = in_order(sizes, self.batch_size, self.window, draw)
+        else:
+            parts = by_length(sizes, EVALUATION_BATCH)
         for rows in parts[start:]:
             yield self.batch(split, rows.to(self.device))
-
-    def sizes(self, split: str) -> Tensor:
-        """Return the pieces of each sentence, int64 [N]."""
-        ends = self.splits[split].pieces.ends
-        return ends.diff(prepend=ends.new_zeros(1))
-
-    def by_length(self, split: str) -> tuple[Tensor, ...]:
-        """Return the rows of a split in batches of about one length."""
-        return torch.split(self.sizes(split).argsort(stable=True), EVALUATION_BATCH)
 
     def loss(self, model: nn.Module, batch: Batch, temperature: float = 1.0) -> Tensor:
         """Return the mean cross-entropy, or the mean squared error of numbers."""

@@ -3,7 +3,7 @@
 import heapq
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,6 +34,29 @@ class Pieces(NamedTuple):
     ids: Tensor  # int32 [sum of lengths]
     kinds: Tensor  # uint8 [sum of lengths]
     ends: Tensor  # int64 [N]
+
+
+class Vocabulary(NamedTuple):
+    """What a tokenizer says of its pieces."""
+
+    size: int  # how many there are
+    marks: tuple[int, ...]  # begin, end, filling, unknown and the like, which are no words
+    padding: int  # the piece that fills a text up, which no net looks at
+    hidden: int  # the one that stands in place of another; -1 where there is none
+
+    @classmethod
+    def of(cls, tokenizer: str) -> "Vocabulary":
+        """Return what the JSON of a tokenizer says."""
+        said = json.loads(tokenizer)
+        own, added = said["model"]["vocab"], said.get("added_tokens", ())
+        highest = max(own.values()) if isinstance(own, dict) else len(own) - 1
+        known = {each["content"]: int(each["id"]) for each in added}
+        return cls(
+            int(max(highest, *known.values(), 0)) + 1,
+            tuple(int(each["id"]) for each in added if each.get("special", True)),
+            next((known[word] for word in ("[PAD]", "<pad>") if word in known), 0),
+            next((known[word] for word in ("[MASK]", "<mask>") if word in known), -1),
+        )
 
 
 def tokenizer_of(word: str, size: int, train: Iterable[str]) -> str:
@@ -192,14 +215,55 @@ def cut(texts: Texts, tokenizer: str, longest: int) -> dict[str, Tensor]:
     return {"ids": torch.cat(ids), "kinds": torch.cat(kinds), "ends": ends}
 
 
-def check(tensors: dict[str, Tensor], number: int) -> None:
-    """Raise ValueError unless the tensors are so many sentences in pieces."""
+def paragraphs_of(
+    root: Path | None, lines: Sequence[str], tokenizer: str, longest: int, marks: Iterable[int]
+) -> Pieces:
+    """Return paragraphs in pieces of at most `longest`, a long one as several, end to end.
+
+    Those that are nothing but `marks` are left out. Kept below the data folder, if there is one.
+    """
+
+    def make() -> dict[str, Tensor]:
+        return whole(lines, tokenizer, longest, set(marks))
+
+    if root is None:
+        return Pieces(**make())
+    said = json.dumps([list(lines), tokenizer, longest], ensure_ascii=False)
+    name = f"paragraphs-{digest(said.encode())[:32]}"
+    found, _ = cached(root, name, make, lambda tensors: check(tensors, None))
+    return Pieces(found["ids"], found["kinds"], found["ends"])
+
+
+def whole(
+    lines: Sequence[str], tokenizer: str, longest: int, marks: Collection[int]
+) -> dict[str, Tensor]:
+    """Return every piece of paragraphs, in texts of at most `longest` with marks around each."""
+    reader = opened().Tokenizer.from_str(tokenizer)
+    reader.no_padding()
+    reader.enable_truncation(longest)
+    made = [
+        torch.tensor(part.ids, dtype=torch.int32)
+        for one in reader.encode_batch(list(lines))
+        for part in (one, *one.overflowing)
+        if not all(number in marks for number in part.ids)
+    ]
+    ids = torch.cat(made) if made else torch.zeros(0, dtype=torch.int32)
+    ends = torch.tensor([len(one) for one in made], dtype=torch.int64).cumsum(0)
+    return {"ids": ids, "kinds": torch.zeros_like(ids, dtype=torch.uint8), "ends": ends}
+
+
+def check(tensors: dict[str, Tensor], number: int | None) -> None:
+    """Raise ValueError unless the tensors are so many sentences in pieces; None is any number."""
     kinds = {name: tensor.dtype for name, tensor in tensors.items()}
     if kinds != {"ids": torch.int32, "kinds": torch.uint8, "ends": torch.int64}:
         raise ValueError(f"it holds {kinds}")
     ids, ends = tensors["ids"], tensors["ends"]
     sizes = ends.diff(prepend=ends.new_zeros(1))
-    if ends.shape != (number,) or ids.shape != tensors["kinds"].shape or ids.dim() != 1:
+    if (
+        ends.shape != (len(ends) if number is None else number,)
+        or ids.shape != tensors["kinds"].shape
+        or ids.dim() != 1
+    ):
         raise ValueError("its parts do not fit")
-    if not number or int(ends[-1]) != len(ids) or int(sizes.min()) < 1 or int(ids.min()) < 0:
+    if not len(ends) or int(ends[-1]) != len(ids) or int(sizes.min()) < 1 or int(ids.min()) < 0:
         raise ValueError("its parts do not fit")

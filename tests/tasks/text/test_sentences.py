@@ -54,7 +54,7 @@ def test_batches_are_padded_to_eights_and_their_tail_is_that_of_an_epoch(task):
         shape = batch["input_ids"].shape
         assert shape[1] % 8 == 0 and batch["attention_mask"].sum(1).max() > shape[1] - 8
         assert all(t.dtype == torch.int64 for t in batch.values())
-        assert (batch["input_ids"][batch["attention_mask"] == 0] == task.padding).all()
+        assert (batch["input_ids"][batch["attention_mask"] == 0] == task.words.padding).all()
     whole = list(task.batches("train", 1, 5))
     for start in range(len(whole) + 1):
         tail = list(task.batches("train", 1, 5, start))
