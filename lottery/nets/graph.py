@@ -23,6 +23,7 @@ from lottery.nets.labels import (
     QUERIES,
     REARRANGE,
     REDUCE,
+    SOURCES,
     STRICT,
     ZERO,
     Labels,
@@ -44,8 +45,7 @@ from lottery.nets.labels import (
 from lottery.terms.copying import copied
 from lottery.terms.prunable import layers
 from lottery.terms.task import Task
-from lottery.terms.trees import forms, mapped
-from lottery.terms.trees import tensors as in_tree
+from lottery.terms.trees import mapped
 
 
 @dataclass(frozen=True)
@@ -84,9 +84,7 @@ def trace(model: nn.Module, task: Task) -> Graph:
     model = copied(model)  # it may keep what it sees
     follower = Follower(model)
     given = task.inputs(task.example(1))
-    if not all(t.is_floating_point() for t in in_tree(given)):
-        raise unknown(f"an input of {forms(given)}")
-    labels = mapped(given, outside)
+    labels = mapped(given, lambda t: outside(t) if t.is_floating_point() else t)
     try:
         with evaluating(model), torch.no_grad(), follower:
             result = model(*labels)
@@ -154,7 +152,9 @@ class Follower(TorchFunctionMode):
         self.ties = Ties()
         self.normed: dict[int, str] = {}
         self.names = {id(parameter): name for name, parameter in model.named_parameters()}
-        self.layers = {id(layer.weight): name for name, layer in layers(model).items()}
+        every = layers(model)
+        self.layers = {id(own.weight): n for n, own in every.items() if not own.kind.asked}
+        self.words = {id(own.weight) for own in every.values() if own.kind.asked}
         for name, module in model.named_modules():
             if isinstance(module, _BatchNorm):
                 known = (module.weight, module.running_mean)
@@ -173,6 +173,8 @@ class Follower(TorchFunctionMode):
         kwargs = kwargs or {}
         labels = list(found((args, kwargs)))
         name = func.__name__
+        if name in SOURCES and not labels:
+            return outside(func(*args, **kwargs))
         if not labels or name in QUERIES:
             return func(*args, **kwargs)
         if name in KEEP and len(labels) == 1:
@@ -203,6 +205,8 @@ class Follower(TorchFunctionMode):
     def layer(self, name: str, x: Tensor, func: Any, args: Any, kwargs: Any) -> Tensor:
         given = dict(zip(("input", "weight", "bias"), args)) | kwargs
         weight, bias = given["weight"], given.get("bias")
+        if id(weight) in self.words:  # scores of words, by what stands for them
+            return self.mix([x], func, args, kwargs)  # type: ignore[no-any-return]
         if given["input"] is not x or id(weight) not in self.layers:
             raise unknown(f"{name} of a weight that the net's code makes of others")
         if bias is not None and id(bias) not in self.names:

@@ -96,6 +96,22 @@ def image_shape(shape: Sequence[int], net: str) -> tuple[int, int, int]:
     return channels, height, width
 
 
+def check_patch(patch: int, height: int, width: int) -> None:
+    """Raise UsageError for patches that do not divide images, with those that do."""
+    if height % patch or width % patch:
+        fitting = divisors(height, width)
+        raise UsageError(
+            f"model.patch: patches of {patch}x{patch} do not divide images of {height}x{width}; "
+            f"those of {', '.join(map(str, fitting))} do, type model.patch="
+            f"{min(fitting, key=lambda size: abs(size - patch))}"
+        )
+
+
+def divisors(one: int, other: int) -> list[int]:
+    """Return the numbers that divide both, in order."""
+    return [n for n in range(1, min(one, other) + 1) if one % n == other % n == 0]
+
+
 def check_forward(model: nn.Module, shape: tuple[int, int, int]) -> None:
     """Run two images through on the meta device, which computes shapes only; raise what it does."""
     tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}

@@ -32,6 +32,7 @@ REARRANGE = {
     "__getitem__", "pad", "unflatten", "stack", "unbind", "tensor_split",
 }  # fmt: skip
 REDUCE = {"mean", "sum", "amax"}
+SOURCES = {"embedding", "embedding_bag"}  # of words, or of places
 MIX = {
     "layer_norm", "rms_norm", "softmax", "matmul", "__matmul__", "bmm",
     "scaled_dot_product_attention", "multi_head_attention_forward",

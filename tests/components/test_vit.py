@@ -30,9 +30,8 @@ def small(**changes):
 def test_a_vision_transformer_is_the_formula_of_its_parts():
     """Patches by hand; attention has a test of its own."""
     net, x = small(depth=1), torch.randn(2, 1, 4, 6)
-    flat = net.embed.weight.flatten(1)
     corners = [(i, j) for i in (0, 2) for j in (0, 2, 4)]
-    tokens = [x[:, :, i : i + 2, j : j + 2].flatten(1) @ flat.t() + net.embed.bias for i, j in corners]
+    tokens = [x[:, :, i : i + 2, j : j + 2].flatten(1) @ net.embed.weight.t() + net.embed.bias for i, j in corners]
     every = torch.stack([net.class_token[0].expand(2, 8), *tokens], 1) + net.positions
     (block,) = net.blocks
     every = every + block.attn(F.layer_norm(every, (8,)))
@@ -94,8 +93,11 @@ def test_a_net_of_timm_without_timm_is_one_line(monkeypatch):
     [
         ("deit_tyny_patch16_224", None, "model.net: there is no 'deit_tyny_patch16_224'; did you mean"),
         ("hf-hub:timm/test_vit", None, "model.net: there is no"),  # which create_model would fetch
-        ("test_vit", None, "timm's test_vit cannot take images of 1x4x6"),
-        ("test_vit", 4, "should be divisible by patch size"),
+        ("test_vit", None, "model.patch: patches of 16x16 do not divide images of 4x6; those of 1, 2 do"),
+        ("inception_v3", None, "timm's inception_v3 cannot take images of 1x4x6"),
+        ("deit_tiny_patch16_224", 4, "model.patch: patches of 4x4 do not divide images of 4x6"),  # it would go on
+        ("resnet18.a1_in1k", None, "nets are made untrained; type model.net=resnet18"),
+        ("deit_tiny", None, "choose from deit_tiny_distilled_patch16_224, deit_tiny_patch16_224"),
         ("test_vit", 0, "model.patch: 0 is too small"),
         ("test_resnet", 2, "model.patch: timm's test_resnet does not take a size of patches; type model.patch=null"),
     ],

@@ -1,5 +1,6 @@
 """The graph of tied channels: small nets whose ties can be read, then every net of the zoo."""
 
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -167,6 +168,27 @@ def test_channels_that_are_mixed_stay_and_those_beside_constants_are_held():
     assert not net.fixed[two].any() and net.held[two].all()
     assert not (net.fixed | net.held)[three].any()
     assert len(set(three.tolist())) == 6
+
+
+class Words(nn.Module):
+    """Words in, scores of words out, by one matrix of vectors."""
+
+    def __init__(self):
+        super().__init__()
+        self.words, self.up, self.down = nn.Embedding(5, 4), nn.Linear(4, 6), nn.Linear(6, 4)
+
+    def forward(self, ids):
+        x = self.words(ids)
+        return F.linear(x + self.down(F.relu(self.up(x))), self.words.weight)
+
+
+def test_what_stands_for_words_stays_and_what_is_made_of_it_is_followed():
+    ids = torch.tensor([[0, 3, 4]])
+    net = trace(Words(), SimpleNamespace(inputs=lambda batch: batch, example=lambda number: (ids,)))
+    assert set(net.outputs) == {"up.weight", "down.weight"}
+    assert net.fixed[net.outputs["down.weight"]].all()
+    up = net.outputs["up.weight"]
+    assert not (net.fixed | net.held)[up].any() and len(set(up.tolist())) == 6
 
 
 def test_the_model_stays_as_it_is():

@@ -7,7 +7,7 @@ from torch import nn
 
 from lottery.errors import UsageError
 from lottery.machine import libraries
-from lottery.nets.initializers import check_forward, image_shape, initialize
+from lottery.nets.initializers import check_forward, check_patch, image_shape, initialize
 from lottery.terms.task import Shaped
 from lottery.wording.settings import at_least, choose
 from lottery.wording.text import first_line
@@ -21,12 +21,15 @@ def timm(task: Shaped, *, net: str, patch: int | None, init: str, bn_scale: str)
     images that it does not take, and for patches of a net that has none.
     """
     library = libraries.opened("timm", "timm", "model=timm")
-    choose({name: name for name in library.list_models()}, net, "model.net")
+    check_name(library.list_models(), net)
     shape = image_shape(task.input_shape, net)
     if patch is not None:
         at_least(1, patch=patch)
+        check_patch(patch, *shape[1:])
     try:
         model = created(library, net, shape, patch, task.outputs)
+        for side in own_patch(model):  # else it leaves out pixels at the border
+            check_patch(side, *shape[1:])
         check_forward(model, shape)
     except UsageError:
         raise
@@ -39,6 +42,27 @@ def timm(task: Shaped, *, net: str, patch: int | None, init: str, bn_scale: str)
         ) from error
     initialize(model, init, bn_scale)
     return model
+
+
+def check_name(names: list[str], net: str) -> None:
+    """Raise UsageError for a name that timm has not, with one that it has."""
+    bare = net.partition(".")[0]
+    if net not in names and bare in names:
+        raise UsageError(
+            f"model.net: '{net}' names trained weights of {bare}, and nets are made untrained; "
+            f"type model.net={bare}"
+        )
+    begun = [name for name in names if name.startswith(net)] if net else []
+    choose(dict.fromkeys(names if net in names or not begun else begun), net, "model.net")
+
+
+def own_patch(model: nn.Module) -> tuple[int, ...]:
+    """Return height and width of a net's patches, where it cuts images into such."""
+    embed = getattr(model, "patch_embed", None)
+    size = getattr(embed, "patch_size", None)
+    if not isinstance(size, tuple) or getattr(embed, "dynamic_img_pad", False):
+        return ()
+    return size
 
 
 def created(

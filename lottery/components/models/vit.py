@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from lottery.errors import UsageError
 from lottery.nets.attention import Attention
-from lottery.nets.initializers import image_shape, initialize
+from lottery.nets.initializers import check_patch, divisors, image_shape, initialize
 from lottery.terms.task import Shaped
 from lottery.wording.settings import at_least
 
@@ -25,13 +25,7 @@ def vit(
     """
     at_least(1, patch=patch, width=width, depth=depth, heads=heads)
     channels, height, image_width = image_shape(task.input_shape, "vit")
-    if height % patch or image_width % patch:
-        fitting = divisors(height, image_width)
-        raise UsageError(
-            f"model.patch: patches of {patch}x{patch} do not divide images of {height}x"
-            f"{image_width}; those of {', '.join(map(str, fitting))} do, type model.patch="
-            f"{min(fitting, key=lambda size: abs(size - patch))}"
-        )
+    check_patch(patch, height, image_width)
     if width % heads:
         fitting = divisors(width, width)
         raise UsageError(
@@ -46,11 +40,6 @@ def vit(
     model = Vit(channels, patch, tokens, width, depth, heads, hidden, dropout, task.outputs)
     initialize(model, init, bn_scale="ones")
     return model
-
-
-def divisors(one: int, other: int) -> list[int]:
-    """Return the numbers that divide both, in order."""
-    return [n for n in range(1, min(one, other) + 1) if one % n == other % n == 0]
 
 
 class Block(nn.Module):
@@ -79,7 +68,8 @@ class Vit(nn.Module):
         hidden: int, dropout: float, outputs: int,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.embed = nn.Conv2d(channels, width, patch, stride=patch)
+        self.patch = patch
+        self.embed = nn.Linear(channels * patch * patch, width)
         self.class_token = nn.Parameter(torch.randn(1, 1, width) * SPREAD)
         self.positions = nn.Parameter(torch.randn(1, 1 + tokens, width) * SPREAD)
         self.dropout = nn.Dropout(dropout)
@@ -88,7 +78,8 @@ class Vit(nn.Module):
         self.fc = nn.Linear(width, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.embed(x).flatten(2).transpose(1, 2)
+        x = x.unflatten(3, (-1, self.patch)).unflatten(2, (-1, self.patch))
+        x = self.embed(x.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2))  # [B, T, width]
         x = torch.cat([self.class_token.expand(len(x), -1, -1), x], 1) + self.positions
         x = self.norm(self.blocks(self.dropout(x)))
         return self.fc(x[:, 0])  # type: ignore[no-any-return]

@@ -148,6 +148,10 @@ CHOICES: dict[str, dict[str, Answer]] = {  # words of a group that may be severa
         "bert gpt gpt2 lstm gru rnn unet llama t5 distilbert roberta wav2vec gcn": (
             "these are nets for images; docs/add-a-model.md adds one of your own", [("", "")]
         ),
+        "deit deit_tiny deit_small deit_base deit_tiny_patch16_224 deit_small_patch16_224 deit_base_patch16_224 vit_tiny vit_small "
+        "vit_tiny_patch16_224 vit_small_patch16_224 vit_base_patch16_224 beit cait crossvit": (
+            "timm has it", [("model=timm model.net=deit_tiny_patch16_224", "or another name there"), ("model=vit", "for small images")]
+        ),
         "custom mine my_model mymodel own huggingface hf": (
             "docs/add-a-model.md adds one of your own, in a file and a yaml", [("model=torchvision model.net=resnet50", "or a net of torchvision")]
         ),
