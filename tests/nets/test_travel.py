@@ -28,7 +28,7 @@ SLOWLY = {
     "half": ("onnx end", "torch start", "dense end"),
     "recording": ("onnx start", "dense start", "folder start"),
     "inference": ("onnx end", "dense end", "torch end"),
-    "transformer": ("torch end", "ticket end", "onnx start"),
+    "torch_encoder": ("torch end", "ticket end", "onnx start"),
     "tied_embedding": ("safetensors end", "onnx start", "folder end", "dense end"),
     "double": ("onnx end", "safetensors start"),
     "tuple_out": ("torch end", "onnx end", "folder start", "dense end"),

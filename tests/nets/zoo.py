@@ -180,7 +180,7 @@ def gru_cell(task):
 # Attention
 
 
-def transformer(task):
+def torch_encoder(task):
     """Two layers of TransformerEncoder, norm first, with a class token and positions."""
 
     def call(net, x):

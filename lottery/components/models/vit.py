@@ -78,7 +78,8 @@ class Vit(nn.Module):
         self.fc = nn.Linear(width, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x.unflatten(3, (-1, self.patch)).unflatten(2, (-1, self.patch))
+        batch, channels, height, width = x.shape
+        x = x.reshape(batch, channels, height // self.patch, self.patch, width // self.patch, -1)
         x = self.embed(x.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2))  # [B, T, width]
         x = torch.cat([self.class_token.expand(len(x), -1, -1), x], 1) + self.positions
         x = self.norm(self.blocks(self.dropout(x)))
