@@ -29,7 +29,7 @@ from lottery.results.plotting.drawing import draw, figures
 from lottery.results.tidy import Runs, load
 from lottery.storage.store import Shelf
 from lottery.terms.kept import mask_of, ticket_on
-from lottery.terms.metric import ACCURACY
+from lottery.terms.metric import ACCURACY, Metric
 from lottery.terms.overlap import overlap as of_layers
 
 TINY = [
@@ -441,6 +441,21 @@ def test_a_cut_axis_says_what_to_type_to_see_all(y, high, line):
     means = pd.DataFrame({"step": [0, 50, 100], y: [high, 0.1, 0.2]})
     assert len(settled(noting, means, y)) == 2
     assert line in said[0]
+
+
+def test_an_interval_that_is_cut_hides_no_mean():
+    """Both lines are seen, though the interval of one is twenty times as wide as the other's."""
+    import matplotlib.pyplot as plt
+
+    from lottery.results.plotting.cuts import cut
+
+    noting = type("Noting", (), {"note": print, "metrics": (Metric("perplexity", "lower", mean="log"),)})
+    rows = [("a", 7.34, 5.98, 8.99), ("a", 7.44, 6.75, 8.19), ("b", 7.46, 7.45, 7.47), ("b", 7.52, 7.45, 7.60)]
+    drawn = pd.DataFrame(rows, columns=["line", "test_perplexity", "test_perplexity_low", "test_perplexity_high"])
+    axes = plt.figure().subplots()
+    cut(axes, drawn, "test_perplexity", [7.46], noting)
+    low, high = axes.get_ylim()
+    assert 7.2 < low < 7.34 and 7.60 < high < 7.8
 
 
 def test_overlaps_have_three_digits_and_their_interval_where_there_is_room(both, imp):

@@ -278,7 +278,7 @@ def test_figures_are_drawn_in_the_unit_of_the_metric(told, metric):
     runs = Runs(tuple(told(metric)))
     drawn = draw("accuracy", runs)
     (axes,) = drawn.figure.axes
-    assert axes.get_ylabel() == f"test {metric.label}" + " (%)" * metric.percent
+    assert axes.get_ylabel() == f"test {metric.label}" + " (%)" * metric.percent + " ↓" * (metric.better == "lower")
     assert axes.get_yscale() == ("log" if metric.mean == "log" else "linear")
     line = next(one for one in axes.lines if one.get_label() == "imp")
     means = [metric.scale * metric.average([v[at] for v in STORY[metric]]) for at in range(4)]
@@ -299,7 +299,7 @@ def test_figures_are_drawn_in_the_unit_of_the_metric(told, metric):
     for figure, y in (("cost", "test"), ("early_stop", "best_step"), ("curves", "test")):
         assert draw(figure, runs, y=y).figure.axes
     (axes, _) = draw("curves", runs).figure.axes
-    assert axes.get_ylabel() == f"test {metric.label}" + " (%)" * metric.percent
+    assert axes.get_ylabel() == f"test {metric.label}" + " (%)" * metric.percent + " ↓" * (metric.better == "lower")
 
 
 def test_sensitivity_draws_the_first_metric(fabricate, tmp_path):
@@ -309,7 +309,7 @@ def test_sensitivity_draws_the_first_metric(fabricate, tmp_path):
         fabricate(ident=f"{k}" * 10, test=(30.0, 31.0, 33.0 + k), metric="perplexity",
                   record=record, config=config, key=[f"{k}0", f"{k}1", f"{k}2"])  # fmt: skip
     drawn = draw("sensitivity", load(tmp_path / "outputs"), setting="lr")
-    assert drawn.figure.axes[0].get_ylabel() == "test perplexity"
+    assert drawn.figure.axes[0].get_ylabel() == "test perplexity ↓"
     assert drawn.table["test_perplexity"].tolist()[-2:] == pytest.approx([33.0, 34.0])
 
 

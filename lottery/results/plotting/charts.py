@@ -30,6 +30,7 @@ from lottery.results.plotting.looks import MARKERS as MARKERS
 from lottery.results.plotting.looks import SERIES as SERIES
 from lottery.results.plotting.looks import Look as Look
 from lottery.results.plotting.looks import looks as looks
+from lottery.terms.metric import LOSS, measured
 
 INK = "#000000"  # text, axes and what is dense; inside a page it takes the colour of the text
 RAMP = ("#0072B2", "#B0609E", "#E69F00")  # of lines: darker when denser, seen on light and dark
@@ -189,9 +190,12 @@ def y_axis(
 ) -> None:
     """Label y, from 0 on and accuracies up to 100 %, or between `limits` where they are given.
 
-    A marker at 0 or 100 % is seen whole. What is averaged by its logarithms stands on those.
+    A marker at 0 or 100 % is seen whole. What is averaged by its logarithms stands on those. An
+    arrow says of a metric that less of it is better.
     """
-    axes.set_ylabel(columns.words(column, metrics))
+    found = measured(column, metrics)
+    down = found is not None and not found.metric.higher and found.metric != LOSS
+    axes.set_ylabel(columns.words(column, metrics) + " ↓" * down)
     if len(limits) == 2 and all(map(math.isfinite, limits)):
         axes.set_ylim(*limits)
     elif limits:

@@ -24,7 +24,8 @@ def cut(axes: Axes, drawn: pd.DataFrame, y: str, dense: Sequence[float], runs: S
     """End y where half of the lines or more are seen whole, if another would squash them.
 
     `drawn` has the means of lines with their intervals, `dense` the dense nets, which are always
-    seen. What lies beyond is said above the axes, and noted.
+    seen, as is a mean beside which the others keep a shape. What lies beyond is said above the
+    axes, and noted.
     """
     wide = {
         str(n): rows[[y, f"{y}_low", f"{y}_high"]] for n, rows in drawn.groupby("line", sort=False)
@@ -42,6 +43,10 @@ def cut(axes: Axes, drawn: pd.DataFrame, y: str, dense: Sequence[float], runs: S
         below if below > -math.inf else whole[0],
         -above if above > -math.inf else whole[1],
     )
+    means = [mean for own in wide.values() for mean in own[y]]  # which an interval hides from none
+    near = SQUASHED * max(high - low, least)
+    low = min([low, *(mean for mean in means if high - mean < near)])
+    high = max([high, *(mean for mean in means if mean - low < near)])
     axes.set_ylim(low - ROOM * (high - low), high + ROOM * (high - low))
     lines = []
     for sign, where, way in SIDES:

@@ -40,6 +40,8 @@ def text_of(root: Path, path: str, validation: float, test: float) -> Paragraphs
         )
     if place.is_dir():
         return {split: lines_of(file) for split, file in three(place).items()}
+    if not place.is_file():
+        raise UsageError(f"dataset.path: {place} is no file; name a text, or a folder with three")
     return cut(lines_of(place), str(place), validation, test)
 
 

@@ -59,6 +59,11 @@ class Language:
         return len(self.words)
 
     @property
+    def files(self) -> dict[str, bytes]:
+        """What a net of it needs beside its weights, for exports: the words by their numbers."""
+        return {"vocabulary.txt": "".join(f"{word}\n" for word in self.words).encode()}
+
+    @property
     def chance(self) -> float:
         """The perplexity of who knows only how often each word comes in the training text."""
         counts = self.splits["train"].bincount(minlength=self.vocabulary).double()

@@ -102,6 +102,7 @@ LONG = "a b c a b c\n" * 9
 REFUSED = {  # what lies there and what is asked -> what the line says
     "nothing": ({}, {}, "there is no .*here, a text file or a folder with three"),
     "no path": ({}, {"path": ""}, "name a text"),
+    "a device": ({}, {"path": "/dev/zero"}, "/dev/zero is no file"),
     "an empty folder": ({"here/.keep": ""}, {}, "no text with train in its name .it has: no file.*give the file itself"),
     "no test": ({"here/train.txt": LONG, "here/dev.txt": LONG}, {}, "no text with test in its name .it has: dev.txt, train.txt"),
     "two of one": ({"here/train.txt": LONG, "here/train.raw": LONG}, {}, "several files with train in their names, train.raw, train.txt; keep one"),

@@ -262,6 +262,17 @@ def test_exact_counts_of_lstm_embedding_and_output_layer(lottery, place, tmp_pat
     assert lottery("show", "lstm_lm_wikitext_imp") == 0 and "test perplexity" in capsys.readouterr().out
 
 
+@pytest.mark.slow
+def test_an_exported_folder_has_the_words_by_their_numbers(lottery, place, tmp_path):
+    assert lottery("run", *place, "levels=1") == 0
+    for how in ("folder", "onnx"):
+        assert lottery("export", "lstm_lm_wikitext_imp", "level=1", f"as={how}", f"to={tmp_path / how}") == 0
+    words = (tmp_path / "folder" / "vocabulary.txt").read_text().split()
+    assert words[0] == "<unk>" and set(words[1:]) == {"<eos>", *(f"w{n}" for n in range(7))}
+    program = torch.export.load(tmp_path / "folder" / "model.pt2").module()
+    assert program(torch.arange(15).view(3, 5) % 9)[0].shape == (3, 5, 9)
+
+
 @pytest.mark.parametrize("tied", ["yes", "no"])
 def test_multiply_accumulates_are_those_of_each_word(task, tied):
     """A layer of an LSTM takes |W_ih| + |W_hh| a word, the output layer V x H, the embedding none."""
