@@ -4,13 +4,18 @@ from typing import Any
 
 from torch import nn
 
+from lottery.errors import UsageError
 from lottery.nets import encoders
 from lottery.wording.settings import at_least
 
 
-def bert_tiny(task: Any, *, layers: int, width: int, heads: int, dropout: float) -> nn.Module:
-    """Return a BERT with so many layers, its weights drawn from N(0, 0.02) as BERT's are."""
-    at_least(1, layers=layers, heads=heads, width=heads)
+def bert_tiny(
+    task: Any, *, layers: int, width: int, heads: int, dropout: float, std: float
+) -> nn.Module:
+    """Return a BERT with so many layers, its weights drawn from N(0, std^2), in BERT 0.02."""
+    at_least(1, layers=layers, heads=heads, width=width)
+    if width % heads:
+        raise UsageError(f"model.width={width} is no multiple of model.heads={heads}")
     said = {
         "model_type": "bert",
         "vocab_size": task.vocabulary,
@@ -21,5 +26,6 @@ def bert_tiny(task: Any, *, layers: int, width: int, heads: int, dropout: float)
         "max_position_embeddings": max(128, task.longest),
         "hidden_dropout_prob": dropout,
         "attention_probs_dropout_prob": dropout,
+        "initializer_range": std,
     }
     return encoders.encoder(task, said)

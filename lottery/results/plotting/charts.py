@@ -241,9 +241,7 @@ def cell_words(
             cell_word(axes, mesh, (row, column), value, text)
 
 
-def cell_word(
-    axes: Axes, mesh: QuadMesh, cell: tuple[int, int], value: Any, text: str
-) -> None:
+def cell_word(axes: Axes, mesh: QuadMesh, cell: tuple[int, int], value: Any, text: str) -> None:
     """Write a text into the cell (row, column) of a heat map that has a value's colour."""
     red, green, blue, alpha = mesh.cmap(mesh.norm(value)) if value or not_log(mesh) else NONE
     bright = 0.299 * red + 0.587 * green + 0.114 * blue

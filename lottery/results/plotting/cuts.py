@@ -75,9 +75,7 @@ def edge(spans: Sequence[Span], dense: Sequence[float], least: float) -> float:
     return -math.inf
 
 
-def beyond(
-    own: pd.DataFrame, y: str, sign: int, end: float, name: str, way: str, unit: str
-) -> str:
+def beyond(own: pd.DataFrame, y: str, sign: int, end: float, name: str, way: str, unit: str) -> str:
     """Return how far a line goes beyond an end of y, or the interval of one that does not."""
     mean, reach = ((sign * own[columns]).min().min() * sign for columns in ([y], [*own]))
     if sign * mean < sign * end:

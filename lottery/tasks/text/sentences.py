@@ -32,11 +32,11 @@ EVALUATION_BATCH = 128  # a constant: the last digits of a loss depend on it
 class TextOptions(TypedDict):
     """What every data set of sentences can be asked for; the yaml files say what each is."""
 
-    tokenizer: str
+    tokenizer: str | None
     pieces: int
     length: int
     window: int
-    validation: int
+    validation: float
     split_seed: int
     subsample: int
 
@@ -226,7 +226,7 @@ class Sentences:
 
 
 def sentences(
-    root: Path,
+    root: Path | None,
     rows: Mapping[str, Rows],
     classes: int,
     measured: tuple[str, ...],
@@ -234,8 +234,9 @@ def sentences(
 ) -> Sentences:
     """Return the task of sentences that were read: `train`, `test` and perhaps `val`.
 
-    `classes` is 1 where labels are numbers. The tokenizer, where it is learned, knows the training
-    sentences alone. Raises UsageError for options that cannot be.
+    `classes` is 1 where labels are numbers. Without a `root` nothing is kept on the disk. The
+    tokenizer, where it is learned, knows the training sentences alone. Raises UsageError for
+    options that cannot be.
     """
     splits = split_up(rows, measured[0] in OF_NUMBERS, **options)
     check_options(**options)
@@ -285,20 +286,21 @@ def split_up(
     rows: Mapping[str, Rows], rated: bool, **options: Unpack[TextOptions]
 ) -> dict[str, Rows]:
     """Return train, test and, where there is one, val, which is taken out of train."""
-    train, seed = rows["train"], options["split_seed"]
-    number, few = options["validation"], options["subsample"]
+    train, seed, few = rows["train"], options["split_seed"], options["subsample"]
+    share = options["validation"]
+    number = round(share * len(train.labels)) if share < 1 else int(share)
     for key in ("validation", "subsample"):
         if options[key] < 0:  # type: ignore[literal-required]
-            raise UsageError(f"dataset.{key}={options[key]} is below 0; type dataset.{key}=0")  # type: ignore[literal-required]
+            raise UsageError(f"dataset.{key}={options[key]:g} is below 0; type dataset.{key}=0")  # type: ignore[literal-required]
     if "val" in rows and number:
         raise UsageError(
-            f"dataset.validation={number}: this data set has its own validation split; type "
+            f"dataset.validation={share:g}: this data set has its own validation split; type "
             "dataset.validation=0"
         )
     if number >= len(train.labels) or few > len(train.labels) - number:
         raise UsageError(
             f"dataset: there are {len(train.labels)} training sentences, of which "
-            f"dataset.validation={number} and dataset.subsample={few} ask for more; type smaller "
+            f"dataset.validation={share:g} and dataset.subsample={few} ask for more; type smaller "
             "numbers"
         )
     order = torch.randperm(len(train.labels), generator=seeds.generator(seed, "validation"))

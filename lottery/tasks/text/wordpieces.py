@@ -59,11 +59,16 @@ class Vocabulary(NamedTuple):
         )
 
 
-def tokenizer_of(word: str, size: int, train: Iterable[str]) -> str:
+def tokenizer_of(word: str | None, size: int, train: Iterable[str]) -> str:
     """Return the JSON of the tokenizer that a setting names: `learned`, a folder or a file.
 
     A learned one has at most `size` pieces, of the training sentences. Raises UsageError.
     """
+    if word is None:
+        raise UsageError(
+            f"{SETTING}: it is that of the model's folder, which is not named; type "
+            f"model.path=FOLDER, or {SETTING}={LEARNED}"
+        )
     return learned(train, size) if word == LEARNED else brought(place(word, SETTING))
 
 
@@ -189,11 +194,13 @@ def words_in(sentences: Iterable[str]) -> Counter[str]:
     return found
 
 
-def pieces_of(root: Path, texts: Texts, tokenizer: str, longest: int) -> Pieces:
+def pieces_of(root: Path | None, texts: Texts, tokenizer: str, longest: int) -> Pieces:
     """Return sentences, or pairs, in pieces of at most `longest` with the marks around them.
 
-    Kept below the data folder, known by the content of both.
+    Kept below the data folder, known by the content of both, where there is one.
     """
+    if root is None:
+        return Pieces(**cut(texts, tokenizer, longest))
     said = json.dumps([list(map(list, texts)), tokenizer, longest], ensure_ascii=False)
     name = f"pieces-{digest(said.encode())[:32]}"
     number = len(texts)

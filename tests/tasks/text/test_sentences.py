@@ -130,7 +130,7 @@ def test_what_is_pruned_is_what_chen_et_al_prune(task):
         mask = masks.dense(encoder(task, said))
     assert len(mask) == 73 and masks.total(mask) == 84_934_656 + 589_824
     assert masks.total({n: m for n, m in mask.items() if "pooler" in n}) == 589_824
-    small = bert_tiny(task, layers=1, width=16, heads=2, dropout=0.0)
+    small = bert_tiny(task, layers=1, width=16, heads=2, dropout=0.0, std=0.02)
     assert not any("classifier" in n or "embeddings" in n for n in masks.dense(small))
     assert "classifier.weight" in masks.dense(small, ["*", "classifier"])
 
@@ -142,7 +142,7 @@ def folder(task, tmp_path_factory):
 
     place = tmp_path_factory.mktemp("net")
     torch.manual_seed(3)
-    net = bert_tiny(task, layers=1, width=16, heads=2, dropout=0.0)
+    net = bert_tiny(task, layers=1, width=16, heads=2, dropout=0.0, std=0.02)
     opened("transformers", "hf", "here")
     net.bert.save_pretrained(place)
     (place / "tokenizer.json").write_text(task.tokenizer)
@@ -191,3 +191,5 @@ def test_no_reviews_is_one_line(tmp_path, path, said):
 def test_a_package_that_is_not_there_is_one_line(lottery, tmp_path, capsys):
     assert lottery("run", "dataset=reviews", "model=bert", "model.path=package:no_such_net/model", "levels=0") == 2
     assert "pip install --no-deps no-such-net" in capsys.readouterr().err
+    assert lottery("run", "dataset=phrases", "model=bert", "levels=0") == 2
+    assert "type model.path=FOLDER" in capsys.readouterr().err
