@@ -214,16 +214,20 @@ def folder(source: Source) -> Files:
 
     model.safetensors is the plain state_dict, masks.safetensors its masks, model.pt2 a program of
     torch.export; config.json and README.md describe them. What the task says a net of it needs
-    beside its weights (`files`) is there, too.
+    beside its weights (`files`) is there, too. Where a library makes the net from a config.json
+    (`config_file`), it has what that library reads, and ours as `lottery` in it.
     """
     ticket, more = source.ticket, getattr(source.task, "files", {})
     about = ticket.about | ({"files": [*more]} if more else {})
+    settings = cards.settings(about)
+    if config := getattr(source.net, "config_file", None):
+        settings = config() | {"lottery": settings}
     weights, masks = tickets.FOLDER
     return {
         weights: tickets.sealed(ticket.weights, about | {"names": list(ticket.weights)}),
         masks: tickets.sealed(ticket.mask, about),
         "model.pt2": program(source),
-        "config.json": (json.dumps(cards.settings(about), indent=2) + "\n").encode(),
+        "config.json": (json.dumps(settings, indent=2) + "\n").encode(),
         "README.md": cards.card(about).encode(),
         **more,
     }

@@ -2,8 +2,9 @@
 
 import contextlib
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -32,17 +33,22 @@ def fitted(
     names: Mapping[str, Sequence[str]] | None = None,
     setting: str = "rewind.path",
     kind: str = "ticket",
+    behind: Callable[[str], bool] | None = None,
 ) -> tuple[dict[str, Tensor], Mask]:
     """Return a ticket's weights and mask for a net whose weights are `own`, in that order.
 
     With `output` fresh, or auto where the number of classes differs, the output layer stays as it
     is in `own`, and without a mask: `heads` says what it is, by default the last layer. `names` are
     all names of each parameter; errors speak of the `setting` that brings such a `kind` of file.
-    Raises UsageError unless all else is the same by name and shape.
+    Where a net says by names what stands `behind` its encoder, another task's may be there: what
+    the ticket alone has of it is left out, what the net alone has is fresh. Raises UsageError
+    unless all else is the same by name and shape.
     """
     if output not in OUTPUTS:
         raise UsageError(f"rewind.output: '{output}' is none of {', '.join(OUTPUTS)}")
     place = f"{setting}: {printable(where)}"
+    if behind is not None and output != "ticket":
+        ticket = joined(ticket, own, names or {}, behind)
     if odd := [
         *(n for n in own if n not in ticket.weights),
         *(n for n in ticket.weights if n not in own),
@@ -51,7 +57,7 @@ def fitted(
         raise UsageError(
             f"{place} is a {kind} of another model: {side} {some(odd)}; {made_with(ticket)}"
         )
-    last = heads or {name: frozenset({0}) for name in output_layer(own)}
+    last = heads or {name: frozenset({0}) for name in output_layer(own, names or {}, behind)}
     classes = {name for name in last if ticket.weights[name].shape != own[name].shape}
     fresh = set(last) if output == "fresh" or (output == "auto" and classes) else set()
     for name, tensor in own.items():
@@ -87,8 +93,37 @@ def made_with(ticket: Portable) -> str:
     return "choose the model that it was made with"
 
 
-def output_layer(weights: Mapping[str, Tensor]) -> set[str]:
-    """Return the names of the parameters of the last layer, which is one with weights."""
+def joined(
+    ticket: Portable,
+    own: Mapping[str, Tensor],
+    names: Mapping[str, Sequence[str]],
+    behind: Callable[[str], bool],
+) -> Portable:
+    """Return a ticket without what it alone has behind an encoder, and with what it lacks there.
+
+    That is the net's own; of a tied tensor, which stands in the encoder too, the ticket's.
+    """
+    weights = {n: t for n, t in ticket.weights.items() if n in own or not behind(n)}
+    for name in own:
+        if name not in weights and behind(name):
+            every = next((each for each in names.values() if name in each), ())
+            tied = next((n for n in every if n in ticket.weights and not behind(n)), "")
+            weights[name] = ticket.weights[tied] if tied else own[name]
+    return Portable(weights, {n: m for n, m in ticket.mask.items() if n in weights}, ticket.about)
+
+
+def output_layer(
+    weights: Mapping[str, Tensor],
+    names: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    behind: Callable[[str], bool] | None = None,
+) -> set[str]:
+    """Return the names of the parameters of the last layer, which is one with weights.
+
+    Of a net that says what stands `behind` its encoder all of that, but for what is tied to it.
+    """
+    if behind is not None:
+        tied = {n for every in names.values() if not all(map(behind, every)) for n in every}
+        return {name for name in weights if behind(name) and name not in tied}
     last = [name for name, tensor in weights.items() if tensor.dim() > 1][-1]
     prefix = last.rpartition(".")[0]
     return {name for name in weights if name.rpartition(".")[0] == prefix}

@@ -83,6 +83,11 @@ class Settled:
         """What of the model grows with the number of classes; None where that cannot be told."""
         return heads_of(partial(build, self.parts), self.task)
 
+    @cached_property
+    def behind(self) -> Callable[[str], bool] | None:
+        """Say of a name whether it stands behind the model's encoder; None where it has none."""
+        return getattr(build(self.parts, self.task), "behind", None)
+
     def step(self, at: str) -> Step:
         """Return the step that `at` names."""
         return parse(at, self.length.steps_per_epoch, self.length.iteration)
@@ -210,6 +215,10 @@ class Schedule:
     @property
     def heads(self) -> Heads | None:
         return self.settled.heads
+
+    @property
+    def behind(self) -> Callable[[str], bool] | None:
+        return self.settled.behind
 
     def step(self, at: str) -> Step:
         return self.settled.step(at)

@@ -19,7 +19,6 @@ def pick_device(name: str) -> torch.device:
         float(torch.zeros(1, device=device))  # "meta" makes tensors that hold nothing
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise UsageError(
-            f"host.device: '{name}' cannot be used here "
-            f"({first_line(error)}); write auto or cpu"
+            f"host.device: '{name}' cannot be used here ({first_line(error)}); write auto or cpu"
         ) from error
     return device

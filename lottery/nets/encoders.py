@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from lottery.errors import UsageError
 from lottery.machine import libraries
 from lottery.storage.files import digest, read_plain
+from lottery.terms import mask as masks
 from lottery.wording.text import first_line, printable
 
 CONFIG = "config.json"
@@ -67,7 +69,8 @@ def encoder(task: Any, said: Mapping[str, Any], **settings: Any) -> nn.Module:
     library = opened()
     kind = str(said["model_type"])
     own = {k: v for k, v in said.items() if k not in ("model_type", "auto_map", "num_labels")}
-    own = {k: v for k, v in own.items() if k not in ("id2label", "label2id", "architectures")}
+    others = ("id2label", "label2id", "architectures", "lottery")
+    own = {k: v for k, v in own.items() if k not in others}
     try:
         labels = getattr(task, "outputs", 2)
         made = library.AutoConfig.for_model(kind, **own | settings, num_labels=labels)
@@ -98,17 +101,35 @@ def encoder(task: Any, said: Mapping[str, Any], **settings: Any) -> nn.Module:
 def named_by(net: nn.Module) -> None:
     """Let a net say which layers are not pruned unless asked, and how files name its weights.
 
-    Not pruned is what stands behind the encoder; the net gives its scores alone.
+    Not pruned is what stands behind the encoder, which tasks have each their own of; the net gives
+    its scores alone. What a file lacks of that, and of the pooler, is as it was drawn.
     """
-    behind = [name for name, _ in net.named_children() if name != net.base_model_prefix]
-    net.asked = tuple(p for name in behind for p in (name, f"{name}.*"))  # type: ignore[assignment]
+    children = [name for name, _ in net.named_children() if name != net.base_model_prefix]
+    net.asked = tuple(p for name in children for p in (name, f"{name}.*"))  # type: ignore[assignment]
     net.register_forward_hook(scores)
-    prefix = f"{net.base_model_prefix}."
+    prefix, tied = f"{net.base_model_prefix}.", [e for e in masks.names(net).values() if e[1:]]
 
     def from_file(found: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return translated(found, own, prefix)
+        made = translated(found, own, prefix)
+        for every in tied:  # a file has a tied tensor under one of its names
+            there = next((made[name] for name in every if name in made), None)
+            made |= {} if there is None else dict.fromkeys(every, there)
+        if any(name.startswith(prefix) for name in made):
+            made |= {name: own[name] for name in own if behind(name, prefix) and name not in made}
+        return made
 
+    def config_file() -> dict[str, Any]:
+        said = json.loads(net.config.to_json_string())  # type: ignore[union-attr,operator]
+        return {**said, "architectures": [type(net).__name__]}
+
+    net.config_file = config_file  # type: ignore[assignment]
+    net.behind = partial(behind, prefix=prefix)  # type: ignore[assignment]
     net.from_file = from_file  # type: ignore[assignment]
+
+
+def behind(name: str, prefix: str) -> bool:
+    """Say whether a parameter stands behind the encoder, as the pooler does, too."""
+    return not name.startswith(prefix) or ".pooler." in name
 
 
 def scores(net: nn.Module, given: Any, made: Any) -> Tensor:
@@ -122,8 +143,7 @@ def translated(
 ) -> dict[str, Tensor]:
     """Return the weights of a file by the names of a net, of which `own` are the drawn ones.
 
-    A file may hold the encoder alone, or with the head of another task, which is left out; what the
-    file lacks of the layers behind the encoder, and of the pooler, is as it was drawn.
+    A file may hold the encoder alone, or with the head of another task, which is left out.
     """
     made = {}
     bare = not any(name.startswith(prefix) for name in found)
@@ -131,9 +151,6 @@ def translated(
         new = f"{prefix}{name}" if bare and name not in own else name
         for old, later in OLD.items():
             new = new.replace(old, later)
-        if new in own or (new.startswith(prefix) and not new.endswith("position_ids")):
+        if new in own or not (behind(new, prefix) or new.endswith("position_ids")):
             made[new] = tensor
-    behind = {name for name in own if not name.startswith(prefix) or ".pooler." in name}
-    if any(name.startswith(prefix) for name in made):
-        made |= {name: own[name] for name in behind - made.keys()}
     return made

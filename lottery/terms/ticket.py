@@ -52,6 +52,11 @@ class States(Protocol):
         """What of the model grows with the number of classes, and along which axes, if known."""
         ...
 
+    @property
+    def behind(self) -> Callable[[str], bool] | None:
+        """Say of a name whether it stands behind the model's encoder, if the model tells."""
+        ...
+
     def __call__(self, at: str) -> State:
         """Return the state at a step, "end" of the parent level, "fresh" or "rewind".
 

@@ -163,5 +163,3 @@ def precision(recipe: Recipe, device: torch.device) -> contextlib.AbstractContex
     if recipe.precision == "bf16":
         return torch.autocast(device.type, torch.bfloat16)
     return contextlib.nullcontext()
-
-

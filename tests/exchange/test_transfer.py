@@ -467,3 +467,44 @@ def test_the_output_layer_of_every_kind_of_net_is_found(choice, tmp_path):
     assert set(keep) - set(mask) == {weight}
     nets[1].load_state_dict(weights)
     assert all(torch.equal(weights[n], own[n] if n in last else nets[0].state_dict()[n]) for n in own)
+
+
+ENCODER = {"net.a.weight": torch.ones(2, 3), "net.b.weight": torch.full((3, 3), 2.0)}
+POOLER = {"net.pooler.weight": torch.full((3, 3), 3.0)}
+CLASSES = {"classifier.weight": torch.full((2, 3), 4.0)}
+WORDS = {"words.dense.weight": torch.full((3, 3), 5.0), "words.out.weight": ENCODER["net.a.weight"]}
+NAMES = {"net.a.weight": ["net.a.weight", "words.out.weight"]}
+
+
+def behind(name):
+    return not name.startswith("net.") or ".pooler." in name
+
+
+def test_an_encoder_goes_to_a_net_with_another_head_and_what_is_tied_goes_with_it():
+    own = {n: t * 10 for n, t in (ENCODER | POOLER | CLASSES).items()}
+    keep = {"net.b.weight": torch.eye(3).bool(), "words.dense.weight": torch.eye(3).bool()}
+    ticket = tickets.Portable(ENCODER | WORDS, keep, {})
+    for output in ("fresh", "auto"):
+        weights, mask = fitted(ticket, own, output, "x", None, {}, behind=behind)
+        assert list(weights) == list(own) and list(mask) == ["net.b.weight"]
+        assert same(weights, own | ENCODER)
+    own = {n: t * 10 for n, t in (ENCODER | WORDS).items()}
+    keep = {"net.b.weight": torch.eye(3).bool(), "net.pooler.weight": torch.eye(3).bool()}
+    weights, mask = fitted(tickets.Portable(ENCODER | POOLER | CLASSES, keep, {}), own, "fresh", "x", None, NAMES, behind=behind)
+    assert list(mask) == ["net.b.weight"]
+    assert same(weights, own | ENCODER | {"words.out.weight": ENCODER["net.a.weight"]})
+    ticket = tickets.Portable(ENCODER | WORDS, {}, {})
+    assert same(fitted(ticket, own, "auto", "x", None, NAMES, behind=behind)[0], ENCODER | WORDS)
+    fresh = fitted(ticket, own, "fresh", "x", None, NAMES, behind=behind)[0]
+    assert same(fresh, ENCODER | WORDS | {"words.dense.weight": own["words.dense.weight"]})
+
+
+def test_another_head_is_refused_where_the_tickets_is_asked_for_and_another_encoder_always():
+    own, ticket = ENCODER | POOLER | CLASSES, tickets.Portable(ENCODER | WORDS, {}, {})
+    with pytest.raises(UsageError, match="this model alone has"):
+        fitted(ticket, own, "ticket", "x", behind=behind)
+    with pytest.raises(UsageError, match=r"it alone has net.c.weight"):
+        more = tickets.Portable(ticket.weights | {"net.c.weight": torch.ones(1)}, {}, {})
+        fitted(more, own, "fresh", "x", behind=behind)
+    with pytest.raises(UsageError, match=r"this model alone has net.c.weight"):
+        fitted(ticket, own | {"net.c.weight": torch.ones(1)}, "fresh", "x", behind=behind)

@@ -35,10 +35,11 @@ def ticket(
     NAME/ID stands for the replicate of this run's number. It is read once a run. `weights` is start
     (the rewind point) or end (after training). `output` is auto (a fresh, unpruned output layer
     where the number of classes differs, as in Morcos et al. 2019, "One ticket to win them all"),
-    fresh or ticket. `to` is the step of this run's schedule to start from; None is the ticket's own
-    where it is of the same data, steps an epoch and length, else step 0, with a warning (trained
-    weights: step 0). Raises UsageError for a ticket of another model, or of images of other
-    channels, DamagedError for one whose checksum is wrong.
+    fresh or ticket; of a net of transformers that another task gave another head the encoder is
+    taken, unless it is ticket. `to` is the step of this run's schedule to start from; None is the
+    ticket's own where it is of the same data, steps an epoch and length, else step 0, with a
+    warning (trained weights: step 0). Raises UsageError for a ticket of another model, or of images
+    of other channels, DamagedError for one whose checksum is wrong.
     """
     if path is None:
         raise UsageError(f"rewind.path: {WANTED}")
@@ -47,7 +48,9 @@ def ticket(
     read = partial(finding.find, place, level, branch, weights, states.replicate)
     found = states.once("ticket", read)
     own = states("0it").weights
-    values, mask = transfer.fitted(found, own, output, place, states.heads, states.names)
+    values, mask = transfer.fitted(
+        found, own, output, place, states.heads, states.names, behind=states.behind
+    )
     start = states.once(OWN_STEP, partial(first, found, states)) if to is None else states.step(to)
     return State(start, values, mask=mask), Span(start.iteration, states.length.iteration)
 

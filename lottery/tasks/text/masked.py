@@ -93,6 +93,11 @@ class Masked:
         return int(counts.max()) / int(counts.sum())
 
     @property
+    def files(self) -> dict[str, bytes]:
+        """What a net of it needs beside its weights."""
+        return {"tokenizer.json": self.tokenizer.encode()}
+
+    @property
     def steps_per_epoch(self) -> int:
         return -(-self.size("train") // self.batch_size)
 

@@ -100,6 +100,11 @@ class Sentences:
         return self.words.size
 
     @property
+    def files(self) -> dict[str, bytes]:
+        """What a net of it needs beside its weights."""
+        return {"tokenizer.json": self.tokenizer.encode()}
+
+    @property
     def steps_per_epoch(self) -> int:
         return -(-self.size("train") // self.batch_size)
 

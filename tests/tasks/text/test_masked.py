@@ -253,3 +253,49 @@ def bits(folder):
             found |= {(level.name, name, key): t.numpy().tobytes() for key, t in load_file(level / name).items()}
         found[level.name] = (level / "curve.csv").read_bytes()
     return found
+
+
+def test_files_name_a_tied_tensor_once_and_may_have_a_pooler(task):
+    said = {"model_type": "bert", "vocab_size": task.vocabulary, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2,
+            "intermediate_size": 8}  # fmt: skip
+    net = encoder(task, said)
+    own = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    decoder, words = "cls.predictions.decoder.weight", "bert.embeddings.word_embeddings.weight"
+    there = {n: t + 1 for n, t in own.items() if n != decoder} | {"bert.pooler.dense.weight": torch.ones(8, 8), "classifier.bias": torch.ones(2)}
+    found = net.from_file(there, own)
+    assert found.keys() == own.keys() and torch.equal(found[decoder], found[words]) and torch.equal(found[words], own[words] + 1)
+    bare = {n.removeprefix("bert."): t for n, t in there.items() if n.startswith("bert.")}
+    found = net.from_file(bare, own)
+    assert found.keys() == own.keys() and torch.equal(found[decoder], own[words] + 1)
+    assert torch.equal(found["cls.predictions.bias"], own["cls.predictions.bias"])
+
+
+@pytest.mark.slow
+def test_a_net_of_hidden_words_is_exported_read_by_the_library_and_goes_on_as_another_task(lottery, tmp_path, monkeypatch):
+    """A folder for transformers, which a run begins with; the mask of each task trains on the other."""
+    from lottery.machine.libraries import opened
+
+    (tmp_path / "text.txt").write_text("\n".join(line(n) for n in range(130)))
+    lines = (f"{n}\t{1 + n % 3 if n % 2 else -1}\tthe {SUBJECTS[n % 2]} door\r\n" for n in range(90))
+    (tmp_path / "reviews.txt").write_text("".join(lines), newline="")
+    few = ["train.length=1ep", "train.batch_size=16", "host.progress=none", "host.threads=1", "data=.", "prune.include=[*.layer.*]"]
+    assert lottery("run", *WORDS, *few, "name=first", "levels=0") == 0
+    assert lottery("export", "first", "level=0", "as=folder", "to=net/") == 0
+    net = opened("transformers", "hf", "here").AutoModelForMaskedLM.from_pretrained("net", local_files_only=True)
+    trained = load_file(next(tmp_path.glob("outputs/first/*/replicate_0/level_00/end.safetensors")))
+    assert all(torch.equal(t, trained[f"weights/{n}"]) for n, t in net.state_dict().items())
+    data = {
+        "words": ["dataset=masked_text", "dataset.path=text.txt", "dataset.validation=0.2", "dataset.test=0.2", "dataset.length=24"],
+        "reviews": ["dataset=reviews", "dataset.path=reviews.txt", "dataset.validation=10", "dataset.length=24"],
+    }
+    start = [*few, "model=bert", "model.path=net", "levels=1"]
+    for name, own in data.items():
+        assert lottery("run", *own, *start, f"name={name}") == 0
+    for name, own in data.items():
+        for other in data:
+            (place,) = tmp_path.glob(f"outputs/{other}/*")
+            ticket = ["rewind=ticket", f"rewind.path={place}", "rewind.level=1", "rewind.output=fresh"]
+            assert lottery("run", *own, *start, *ticket, f"name={other}_{name}") == 0
+            mask, there = (load_file(next(tmp_path.glob(f"outputs/{n}/*/replicate_0/level_01/mask.safetensors"))) for n in (other, f"{other}_{name}"))
+            assert all(torch.equal(mask[n], there[n]) for n in mask)
+    assert lottery("plot", "figure=transfer", "words_words", "words_reviews", "reviews_words", "reviews_reviews", "to=t.png") == 0
