@@ -184,11 +184,26 @@ def chosen(words: Iterable[str], places: Sequence[Path]) -> dict[str, list[str]]
 
 def usual_model(dataset: str) -> str:
     """Return the model taken for a data set of that name where none is typed; "" if unknown."""
-    named = re.compile(rf"(?m)^name: {re.escape(dataset)}$")
-    for path in sorted((defaults.conf_dir() / "dataset").glob("*.yaml")):
-        if named.search(path.read_text()):
-            return (brought(defaults.conf_dir() / "run.yaml") | brought(path))["model"][0]
+    for path in options("dataset", dataset):
+        return (brought(defaults.conf_dir() / "run.yaml") | brought(path))["model"][0]
     return ""
+
+
+def usual_dataset(model: str) -> str:
+    """Return a data set that takes a model of that name by default, and no file; "" for none."""
+    found = []
+    for path in sorted((defaults.conf_dir() / "dataset").glob("*.yaml")):
+        own = brought(path).get("model", [])
+        if own and not re.search(r"(?m)^path:", path.read_text()):
+            found += [path.stem for each in options("model", model) if each.stem == own[0]]
+    return min(found, key=len, default="")
+
+
+def options(group: str, name: str) -> list[Path]:
+    """Return the files of a group of ours whose component has that name."""
+    named = re.compile(rf"(?m)^name: {re.escape(name)}$")
+    files = sorted((defaults.conf_dir() / group).glob("*.yaml"))
+    return [path for path in files if named.search(path.read_text())]
 
 
 def brought(path: Path | None) -> dict[str, list[str]]:

@@ -5,7 +5,7 @@ import traceback
 import torch
 from torch import nn
 
-from lottery.config.settings import usual_model
+from lottery.config.settings import usual_dataset, usual_model
 from lottery.errors import UsageError
 from lottery.nets.taking import channels_last_, taken
 from lottery.storage.tensors import load_optimizer_
@@ -94,11 +94,12 @@ def build(parts: Parts, task: Task, seed: int = 0) -> nn.Module:
     except AttributeError as error:
         if error.obj is not task or own_code(error, task):
             raise
-        wanted = WANTED.get(str(error.name), error.name)
-        usual = usual_model(parts.dataset_name)
+        asked, wanted = parts.model_settings["name"], WANTED.get(str(error.name), error.name)
+        model, dataset = usual_model(parts.dataset_name), usual_dataset(asked)
+        fitting = [f"model={model}"] * bool(model) + [f"dataset={dataset}"] * bool(dataset)
+        todo = f"type {' or '.join(fitting)}" if fitting else f"choose a model of {task.world}"
         raise UsageError(
-            f"model={parts.model_settings['name']} asks for {wanted}, and this dataset has "
-            f"{task.world}; {f'type model={usual}' if usual else f'choose a model of {task.world}'}"
+            f"model={asked} asks for {wanted}, and this dataset has {task.world}; {todo}"
         ) from error
 
 
