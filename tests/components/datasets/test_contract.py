@@ -14,7 +14,7 @@ from lottery.config import build as config
 from lottery.tasks.images.augmentation import ImageOptions
 
 YAMLS = sorted((config.conf_dir() / "dataset").glob("*.yaml"))
-MADE = ("digits", "masked_docs", "numbers", "phrases", "python_docs", "synthetic", "xor")  # without a file below root
+MADE = ("digits", "masked_docs", "masked_phrases", "numbers", "phrases", "python_docs", "synthetic", "xor")  # without a file below root
 
 
 def read(path):
