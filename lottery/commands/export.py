@@ -115,6 +115,7 @@ def described(level: Level, folder: Path, branch: str, weights: str) -> Portable
 
     import torch
 
+    from lottery.config.defaults import said_of
     from lottery.exchange import finding
     from lottery.machine.version import __version__
     from lottery.results import retyped
@@ -138,6 +139,7 @@ def described(level: Level, folder: Path, branch: str, weights: str) -> Portable
         "result": {k: v for k, v in level.manifest["result"].items() if math.isfinite(v)},
         "metrics": [metric.data() for metric in run.metrics],
         "measured_by": run.record.get("measured_by", {}),
+        "said": said_of("model", run.choices.get("model", "")),
         "choices": run.choices,
         "command": public(retyped.alone(run)),
         "sweep": public(typed) if retyped.of_sweep(typed) else None,
@@ -145,6 +147,8 @@ def described(level: Level, folder: Path, branch: str, weights: str) -> Portable
     }
     settings = read_settings(folder)
     about |= {key: settings[key] for key in PARTS}
+    if start := run.record.get("start"):
+        about["began_with"] = start
     return replace(found, about=about | found.about)
 
 

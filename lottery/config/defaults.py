@@ -5,6 +5,7 @@ each option that run.json names, parts before the whole, an experiment last.
 """
 
 import dataclasses
+import itertools
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ from lottery.config.identity import flat, normalised
 from lottery.config.schema import Config
 from lottery.storage.yamls import decoded, parse
 
+OTHER = re.compile(r"\$\{oc\.select:([\w.]+),(\w+)\}")  # a setting, and what counts where it is not
 PACKAGE = Path(__file__).parent.parent
 ENVIRONMENT = re.compile(r'\$\{oc\.env:(\w+),"([^"]*)"\}')
 NEEDED = ("model", "dataset", "train", "start", "prune", "schedule", "rewind")  # one of each group
@@ -61,8 +63,14 @@ def changed(
     known = flat(defaults)
     whole = [key for key, value in known.items() if value == {}]  # open: rates of layers
     mine = flat(dict(settings), whole=whole)
-    found = {key: (value, known.get(key, ABSENT)) for key, value in mine.items()}
+    found = {key: (value, referred(known.get(key, ABSENT), mine)) for key, value in mine.items()}
     return {key: pair for key, pair in found.items() if not same(*pair)}
+
+
+def referred(default: Any, settings: Mapping[str, Any]) -> Any:
+    """Return a default that is what another setting is, if there is one, as settings say it."""
+    match = OTHER.fullmatch(default) if isinstance(default, str) else None
+    return settings.get(match[1], parse(match[2])) if match else default
 
 
 def composed(choices: Mapping[str, str], places: Sequence[Path] = ()) -> dict[str, Any]:
@@ -81,6 +89,14 @@ def option(group: str, name: str, places: Sequence[Path] = ()) -> dict[str, Any]
     """Return what the yaml file of an option sets; None where conf/ has none of this name."""
     path = file_of(group, name, places)
     return contents(path) if path else None
+
+
+def said_of(group: str, name: str) -> str:
+    """Return what the comment at the top of an option's yaml says; "" where there is none."""
+    path = file_of(group, name)
+    lines = path.read_text(errors="replace").splitlines() if path else []
+    said = itertools.takewhile(lambda line: line.startswith("# "), lines)
+    return " ".join(line.removeprefix("# ") for line in said if not line.startswith("# @"))
 
 
 def file_of(group: str, name: str, places: Sequence[Path] = ()) -> Path | None:

@@ -7,12 +7,12 @@ import yaml
 
 from lottery.exchange.transfer import OPTION
 from lottery.terms.metric import Measured, metrics_of
-from lottery.wording.text import printable
+from lottery.wording.text import in_markdown, printable, started
 
 KEYS = (
     "world", "input_shape", "outputs", "inputs", "weights", "step", "density", "kept", "total",
-    "level", "branch", "model", "dataset", "data", "train", "prune", "schedule", "rewind", "run",
-    "key", "result", "metrics", "measured_by", "files", "command", "sweep", "versions",
+    "level", "branch", "began_with", "model", "dataset", "data", "train", "prune", "schedule",
+    "rewind", "run", "key", "result", "metrics", "measured_by", "files", "command", "sweep", "versions",
 )  # fmt: skip
 AT = {"start": "before training, at the rewind point (step {step})", "end": "after training"}
 
@@ -26,7 +26,7 @@ CARD = """---
 ## What it is
 
 A sparse {model}: of the {total:,} weights that could be pruned, {kept:,} are kept and the others
-are exactly 0 (density {density:.6g}). The weights are those {when}.
+are exactly 0 (density {density:.6g}). The weights are those {when}.{said}
 
 | | |
 |---|---|
@@ -35,7 +35,7 @@ are exactly 0 (density {density:.6g}). The weights are those {when}.
 ## How it was trained
 
 Level {level}{branch} of the run {run} (method {method}, rewind {rewind}), made with lottery
-{lottery} and torch {torch}. {command}
+{lottery} and torch {torch}.{began} {command}
 
 All settings are in config.json.
 
@@ -50,7 +50,7 @@ program = torch.export.load("model.pt2")  # weights and code
 outputs = program.module()({called}){shape}
 ```
 
-With a net of your own that has the same parameters, and lottery installed:
+{library}With a net of your own that has the same parameters, and lottery installed:
 
 ```python
 import lottery
@@ -65,6 +65,17 @@ mask = lottery.load_ticket(model, ".")  # the weights are in place; mask: name -
 - `model.pt2`: the net as a program of torch.export, the number of examples free
 - `config.json`: every setting
 {files}"""
+
+LIBRARY = """With {name} and the tokenizer beside it:
+
+```python
+from transformers import AutoTokenizer, {kind}
+
+net = {kind}.from_pretrained(".", local_files_only=True)
+words = AutoTokenizer.from_pretrained(".", local_files_only=True)
+```
+
+"""
 
 SPLITS = ("test", "val", "train")  # in the order of the table
 
@@ -81,10 +92,11 @@ def card(about: dict[str, Any]) -> str:
     """Return README.md: YAML for the hub, then what this is, how it was made, how to use it."""
     chosen = about["choices"]
     model, dataset = chosen.get("model", about["model"]["name"]), about["dataset"]["name"]
-    images = "input_shape" in about
+    images, library = "input_shape" in about, about.get("library")
+    tag = "image-classification" if images else library and library["tag"]
     front = {
-        "library_name": "pytorch",
-        **({"pipeline_tag": "image-classification"} if images else {}),
+        "library_name": library["name"] if library else "pytorch",
+        **({"pipeline_tag": tag} if tag else {}),
         "tags": ["lottery-ticket", "pruning", "sparse", printable(model)],
         "datasets": [printable(dataset)],
     }
@@ -95,6 +107,9 @@ def card(about: dict[str, Any]) -> str:
         dataset=word(dataset),
         percent=100 * about["density"],
         when=AT[about["weights"]].format(step=about["step"]),
+        said=f"\n\nOf the dense model: {in_markdown(about['said'])}" if about.get("said") else "",
+        began=began(about),
+        library=LIBRARY.format(**library) if library else "",
         table=reached(about),
         method=word(chosen.get("prune", "?")),
         **{key: about[key] for key in ("kept", "total", "density", "level")},
@@ -111,6 +126,13 @@ def card(about: dict[str, Any]) -> str:
         shape=f"  # [N, {about['outputs']}]" if images else "",
         files="".join(f"- {code(name)}: of the data set\n" for name in about.get("files", ())),
     )
+
+
+def began(about: dict[str, Any]) -> str:
+    """Return which file the weights of step 0 are from; "" where they were drawn."""
+    source = about.get("began_with")
+    text = in_markdown(started(source)) if source else ""
+    return f" {text[:1].upper()}{text[1:]}." if text else ""
 
 
 def images_in_words(about: dict[str, Any], spread: dict[str, Any]) -> str:

@@ -222,6 +222,7 @@ def folder(source: Source) -> Files:
     settings = cards.settings(about)
     if config := getattr(source.net, "config_file", None):
         settings = config() | {"lottery": settings}
+        about = about | {"library": source.net.library}
     weights, masks = tickets.FOLDER
     return {
         weights: tickets.sealed(ticket.weights, about | {"names": list(ticket.weights)}),

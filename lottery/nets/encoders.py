@@ -1,5 +1,6 @@
 """Build nets that read words, as transformers makes them, from what their config says."""
 
+import inspect
 import json
 from collections.abc import Mapping
 from functools import partial
@@ -17,10 +18,10 @@ from lottery.wording.text import first_line, printable
 
 CONFIG = "config.json"
 LARGEST = 10_000_000  # bytes of a config
-KINDS = {  # what a task wants an answer to -> the class of transformers
-    "sentence": "AutoModelForSequenceClassification",
-    "words": "AutoModelForMaskedLM",
-    "span": "AutoModelForQuestionAnswering",
+KINDS = {  # what a task wants an answer to -> the class of transformers, the hub's word for it
+    "sentence": ("AutoModelForSequenceClassification", "text-classification"),
+    "words": ("AutoModelForMaskedLM", "fill-mask"),
+    "span": ("AutoModelForQuestionAnswering", "question-answering"),
 }
 OLD = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
 
@@ -67,7 +68,7 @@ def encoder(task: Any, said: Mapping[str, Any], **settings: Any) -> nn.Module:
     """
     vocabulary, longest, answer = task.vocabulary, task.longest, task.answer
     library = opened()
-    kind = str(said["model_type"])
+    kind, (of_library, tag) = str(said["model_type"]), KINDS[answer]
     own = {k: v for k, v in said.items() if k not in ("model_type", "auto_map", "num_labels")}
     others = ("id2label", "label2id", "architectures", "lottery")
     own = {k: v for k, v in own.items() if k not in others}
@@ -76,7 +77,7 @@ def encoder(task: Any, said: Mapping[str, Any], **settings: Any) -> nn.Module:
         made = library.AutoConfig.for_model(kind, **own | settings, num_labels=labels)
         made.problem_type = None
         made.use_cache = False
-        net: nn.Module = getattr(library, KINDS[answer]).from_config(made)
+        net: nn.Module = getattr(library, of_library).from_config(made)
     except Exception as error:  # noqa: BLE001 (whatever the library raises for a config)
         raise UsageError(
             f"model.path: transformers makes no net for {answer}s of model_type {kind} "
@@ -95,6 +96,7 @@ def encoder(task: Any, said: Mapping[str, Any], **settings: Any) -> nn.Module:
             f"type dataset.length={places}"
         )
     named_by(net)
+    net.library = {"name": "transformers", "kind": of_library, "tag": tag}  # type: ignore[assignment]
     return net
 
 
@@ -125,11 +127,24 @@ def named_by(net: nn.Module) -> None:
     net.config_file = config_file  # type: ignore[assignment]
     net.behind = partial(behind, prefix=prefix)  # type: ignore[assignment]
     net.from_file = from_file  # type: ignore[assignment]
+    net.signal = signal  # type: ignore[assignment]
 
 
 def behind(name: str, prefix: str) -> bool:
     """Say whether a parameter stands behind the encoder, as the pooler does, too."""
     return not name.startswith(prefix) or ".pooler." in name
+
+
+def signal(net: Any, length: int) -> tuple[Tensor | None, ...]:
+    """Return what a net is called with for one text of ones, in place of its embeddings' output.
+
+    Raises UsageError for a net that takes none.
+    """
+    names = list(inspect.signature(net.forward).parameters)
+    if "inputs_embeds" not in names:
+        raise UsageError("a signal of ones cannot stand for pieces: this net takes no vectors")
+    width = net.get_input_embeddings().weight.shape[1]
+    return (*[None] * names.index("inputs_embeds"), torch.ones(1, length, width))
 
 
 def scores(net: nn.Module, given: Any, made: Any) -> Tensor:

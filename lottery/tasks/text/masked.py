@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from lottery.errors import UsageError
 from lottery.storage.store import tensor_digest
 from lottery.tasks.images.examples import in_batches
-from lottery.tasks.text.padding import MULTIPLE, by_length, in_order, lengths, padded
+from lottery.tasks.text.padding import MULTIPLE, by_length, in_order, lengths, padded, signal_of
 from lottery.tasks.text.perplexity import PERPLEXITY, perplexity
 from lottery.tasks.text.wordpieces import Pieces, Vocabulary, paragraphs_of, tokenizer_of
 from lottery.terms import seeds
@@ -185,6 +185,9 @@ class Masked:
 
     def inputs(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         return batch["input_ids"], batch["attention_mask"], batch["token_type_ids"]
+
+    def signal(self, model: nn.Module) -> tuple[Tensor | None, ...]:
+        return signal_of(model, self.usual)
 
     @cached_property
     def usual(self) -> int:

@@ -19,7 +19,7 @@ from lottery.errors import UsageError
 from lottery.storage.store import tensor_digest
 from lottery.tasks.images.examples import in_batches, pick_examples, rank_in_class
 from lottery.tasks.text.measures import MEASURES, OF_NUMBERS, by_chance
-from lottery.tasks.text.padding import MULTIPLE, by_length, in_order, lengths, padded
+from lottery.tasks.text.padding import MULTIPLE, by_length, in_order, lengths, padded, signal_of
 from lottery.tasks.text.wordpieces import Pieces, Vocabulary, pieces_of, tokenizer_of
 from lottery.terms import seeds
 from lottery.terms.metric import Metric
@@ -64,6 +64,7 @@ class Sentences:
 
     world: ClassVar[str] = "text"
     answer: ClassVar[str] = "sentence"  # what a pre-trained net is to get: one answer a sentence
+    free_axes: ClassVar[tuple[int, ...]] = (1,)  # the length that sentences are filled up to
 
     splits: dict[str, Split]
     outputs: int  # K
@@ -210,6 +211,9 @@ class Sentences:
 
     def inputs(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         return batch["input_ids"], batch["attention_mask"], batch["token_type_ids"]
+
+    def signal(self, model: nn.Module) -> tuple[Tensor | None, ...]:
+        return signal_of(model, self.usual)
 
     @cached_property
     def usual(self) -> int:
