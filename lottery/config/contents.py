@@ -21,7 +21,7 @@ from lottery.wording.text import near, printable
 
 LEVEL = re.compile(r"level_0*(\d+)(?:_(\w+))?")
 INSIDE = "model.safetensors"  # of a folder of the Hugging Face hub, or of ours
-KNOWN = {"start": INSIDE, "model": "config.json"}  # what says a path and a sha256 -> its file
+KNOWN = {"model": "config.json", "start": INSIDE}  # what says a path and a sha256 -> its file
 
 WANTED = {
     "start": "a file of weights, start.path=net.safetensors",

@@ -145,9 +145,14 @@ CHOICES: dict[str, dict[str, Answer]] = {  # words of a group that may be severa
         "wrn wide_resnet wideresnet": ("wide resnets are several", [("model=wrn16_8", ""), ("model=wrn28_10", "")]),
         "mobilenet": ("mobilenets are several", [("model=mobilenet_v1", ""), ("model=torchvision model.net=mobilenet_v2", "")]),
         "densenet": ("densenets are several", [("model=densenet40", "for CIFAR"), ("model=torchvision model.net=densenet121", "")]),
-        "bert gpt gpt2 lstm gru rnn unet llama t5 distilbert roberta wav2vec gcn": (
-            "these are nets for images; docs/add-a-model.md adds one of your own", [("", "")]
+        "bert_base bert_large bert_base_uncased bert_base_cased bert_large_uncased roberta roberta_base electra albert": (
+            "which BERT it is says a folder", [("model=bert model.path=FOLDER", "as transformers saves it"), ("model=bert_tiny", "from nothing")]
         ),
+        "sentence_transformers sbert all_minilm_l6_v2 all_minilm": ("it is one out of a package", [("model=minilm", "")]),
+        "gpt gpt2 gru rnn unet llama t5 distilbert wav2vec gcn": (
+            "there is no such net here; docs/add-a-model.md adds one of your own", [("", "")]
+        ),
+        "lstm": ("it is for texts", [("model=lstm_lm dataset=python_docs", "")]),
         "deit deit_tiny deit_small deit_base deit_tiny_patch16_224 deit_small_patch16_224 deit_base_patch16_224 vit_tiny vit_small "
         "vit_tiny_patch16_224 vit_small_patch16_224 vit_base_patch16_224 beit cait crossvit": (
             "timm has it", [("model=timm model.net=deit_tiny_patch16_224", "or another name there"), ("model=vit", "for small images")]
@@ -162,6 +167,11 @@ CHOICES: dict[str, dict[str, Answer]] = {  # words of a group that may be severa
         "kmnist emnist qmnist stl10 flowers food101 pets cub cars caltech101 places365 coco celeba svhn_extra usps flowers102": (
             "this one is not brought; its pictures can be a folder", [("dataset=image_folder dataset.path=DIR", "")]
         ),
+        "sst2 sst_2 cola mrpc qqp stsb sts_b mnli qnli rte wnli": (
+            "GLUE is one data set of nine tasks", [("dataset=glue dataset.task=sst2 dataset.path=FOLDER", "")]
+        ),
+        "imdb sst sst5 yelp ag_news amazon tweets csv tsv jsonl sentences": ("sentences of your own are a table", [("dataset=text dataset.path=FILE", "")]),
+        "nli snli paws pairs": ("pairs of sentences of your own are a table", [("dataset=text_pairs dataset.path=FILE", "")]),
         "random noise": ("made-up images are one data set", [("dataset=synthetic", "")]),
     },
     "schedule": {
