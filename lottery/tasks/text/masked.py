@@ -52,6 +52,7 @@ class Masked:
 
     world: ClassVar[str] = "text"
     answer: ClassVar[str] = "words"  # what a pre-trained net is to get: an answer each piece
+    free_axes: ClassVar[tuple[int, ...]] = (1,)  # the length that texts are filled up to
     metrics: ClassVar[tuple[Metric, ...]] = (ACCURACY, PERPLEXITY)
 
     splits: dict[str, Pieces]

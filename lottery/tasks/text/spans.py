@@ -70,6 +70,7 @@ class Spans:
 
     world: ClassVar[str] = "text"
     answer: ClassVar[str] = "span"  # what a pre-trained net is to get: a begin and an end
+    free_axes: ClassVar[tuple[int, ...]] = (1,)  # the length that windows are filled up to
     metrics: ClassVar[tuple[Metric, ...]] = (F1, EXACT)
     chance: ClassVar[float | None] = None
 

@@ -275,7 +275,7 @@ def test_a_net_of_hidden_words_is_exported_read_by_the_library_and_goes_on_as_an
     """A folder for transformers, which a run begins with; the mask of each task trains on the other."""
     from lottery.machine.libraries import opened
 
-    (tmp_path / "text.txt").write_text("\n".join(line(n) for n in range(130)))
+    (tmp_path / "text.txt").write_text("\n".join(line(n) if n % 9 else f"{line(2)} {line(5)}" for n in range(130)))  # of two lengths in eights
     lines = (f"{n}\t{1 + n % 3 if n % 2 else -1}\tthe {SUBJECTS[n % 2]} door\r\n" for n in range(90))
     (tmp_path / "reviews.txt").write_text("".join(lines), newline="")
     few = ["train.length=1ep", "train.batch_size=16", "host.progress=none", "host.threads=1", "data=.", "prune.include=[*.layer.*]"]
