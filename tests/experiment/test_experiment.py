@@ -391,7 +391,7 @@ def test_a_ticket_from_elsewhere_is_fitted_once_a_level_and_hashed_once(run, tmp
     folder = run("levels=1")
     fits, hashes = [], []
     fitted, digest = transfer.fitted, store.tensor_digest
-    monkeypatch.setattr(transfer, "fitted", lambda *w: (fits.append(1), fitted(*w))[1])
+    monkeypatch.setattr(transfer, "fitted", lambda *w, **k: (fits.append(1), fitted(*w, **k))[1])
     monkeypatch.setattr(store, "tensor_digest", lambda *w: (hashes.append(1), digest(*w))[1])
     counts = []
     for levels in (1, 3):

@@ -15,7 +15,7 @@ WORDS = {
                "train.optimizer.lr=0.5", "levels=2", "host.threads=1", "host.progress=none"],
     "rows": ["dataset=rows", "train=digits", "model=row_net", "train.batch_size=12", "train.length=3ep",
              "train.optimizer.lr=0.05", "levels=2", "host.threads=1", "host.progress=none"],
-    "phrases": ["dataset=phrases", "train=digits", "model=attends", "train.batch_size=10", "train.length=3ep",
+    "couplets": ["dataset=couplets", "train=digits", "model=attends", "train.batch_size=10", "train.length=3ep",
                 "levels=1", "host.threads=1", "host.progress=none"],
 }  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 `chains`: words of a made-up language, in dict batches, for a recurrent net that goes on where the
 batch before ended (a memory); its metric is perplexity, lower is better, replicates averaged by
-logarithms. `rows`: a regression on rows of numbers, judged by the relative error. `phrases`: padded
+logarithms. `rows`: a regression on rows of numbers, judged by the relative error. `couplets`: padded
 words in a dataclass, examples along the second axis, for an attention net that gives a dict; its
 metrics are higher-is-better and no shares. The fixture `foreign` of tests/worlds/conftest.py installs
 them, with their models, as entry points.
@@ -355,8 +355,8 @@ class Phrases:
         return Padded(words, torch.ones(number, self.length, dtype=torch.bool), torch.arange(number) % 3)
 
 
-def phrases(root: Path) -> Phrases:
-    """Return a task of phrases."""
+def couplets(root: Path) -> Phrases:
+    """Return a task of couplets."""
     draw = seeds.generator("phrases")
 
     def some(number):
@@ -388,7 +388,7 @@ def attends(task) -> nn.Module:
 YAML = {
     "dataset/chains": "name: chains\nvocabulary: 12\nwords: 480\nlength: 6\nwidth: 8\n",
     "dataset/rows": "name: rows\nexamples: 60\nfeatures: 5\n",
-    "dataset/phrases": "name: phrases\n",
+    "dataset/couplets": "name: couplets\n",
     "model/word_net": "name: word_net\n",
     "model/attends": "name: attends\n",
     "model/row_net": "name: row_net\nwidth: 8\n",

@@ -266,8 +266,9 @@ def test_an_embedding_alone_may_be_pruned_without_a_signal_through_it(foreign):
     assert "a signal passes by all that its mask has" in str(record["warnings"])
 
 
+@pytest.mark.slow
 def test_padded_phrases_in_a_dataclass_and_a_net_that_gives_a_dict(foreign):
-    folder = foreign.run("phrases", "name=one", "branch=[shuffle,reinit]")
+    folder = foreign.run("couplets", "name=one", "branch=[shuffle,reinit]")
     first, last = table(folder / "metrics.csv")
     assert float(last["test_bleu"]) == pytest.approx(50 * (1 + float(last["test_matthews"])))
     assert float(last["macs"]) == float(first["macs"]) > 7 * (768 + 256 + 2 * 512) + 48  # and T x T products
@@ -275,13 +276,13 @@ def test_padded_phrases_in_a_dataclass_and_a_net_that_gives_a_dict(foreign):
     for form in ("torch", "folder"):  # whose examples lie along the second axis
         assert "read back" in foreign.said("export", "one", "level=1", f"as={form}")
     again = torch.export.load(folder / "export_level_01_torch.pt2").module()
-    data = worlds.phrases(None)
+    data = worlds.couplets(None)
     for number in (1, 5):
         assert again(*data.inputs(data.example(number)))["logits"].shape == (number, 3)
     assert "dense" in foreign.said("bench", "one", "level=1", "repeats=2", "warm=1")
     for words in (["prune=snip", "prune.criterion.per_class=0"], ["prune=wanda"], ["prune/structure=filter"]):
-        foreign.run("phrases", *words)
-    line = foreign.said("run", *foreign.words("phrases", "prune=synflow"), code=2)
+        foreign.run("couplets", *words)
+    line = foreign.said("run", *foreign.words("couplets", "prune=synflow"), code=2)
     assert line.count("\n") == 1 and "this dataset's task names none (signal)" in line
 
 
