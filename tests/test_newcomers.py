@@ -80,6 +80,9 @@ def test_every_command_of_an_answer_can_be_typed(lottery, capsys, monkeypatch, t
     (tmp_path / "DIR/experiment/mine.yaml").write_text("# @package _global_\nlevels: 1\n")
     for name in ("net", "x", "resnet18"):  # which somebody has, or `lottery import` makes first
         (tmp_path / f"{name}.safetensors").write_bytes(b"")
+    (tmp_path / "FOLDER").mkdir()
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        (tmp_path / "FOLDER" / name).write_bytes(b"{}")
     for command, habit in list(typed.items())[::every]:
         if command[0] in ("run", "plan") and "--help" not in command:
             assert read(shlex.join(command)) == list(command), habit
