@@ -12,7 +12,8 @@ from lottery.wording.text import in_markdown, printable, started
 KEYS = (
     "world", "input_shape", "outputs", "inputs", "weights", "step", "density", "kept", "total",
     "level", "branch", "began_with", "model", "dataset", "data", "train", "prune", "schedule",
-    "rewind", "run", "key", "result", "metrics", "measured_by", "files", "command", "sweep", "versions",
+    "rewind", "run", "key", "result", "metrics", "measured_by", "files", "command", "sweep",
+    "versions",
 )  # fmt: skip
 AT = {"start": "before training, at the rewind point (step {step})", "end": "after training"}
 

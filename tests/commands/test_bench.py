@@ -23,6 +23,7 @@ def bench(lottery, capsys):
     return call
 
 
+@pytest.mark.slow
 def test_an_unstructured_level(run, bench):
     """64 of 80 weights: 51 of 64 and 13 of 16, or whatever the scores say, and 8 biases."""
     folder = run("levels=1", "prune/allocation=uniform")

@@ -51,6 +51,7 @@ def job(number=0, dense="a", **settings):
     return Job(composed, Path("nowhere"), dense, Path("no.log"), 1)
 
 
+@pytest.mark.slow
 def test_a_sweep_with_workers_ends_as_one_after_the_other(tiny, lottery, shell, tmp_path, capsys):
     """Two methods share a dense net, and a third job cannot be."""
     words = ["run", "-m", *tiny, "prune=imp,random,early", "levels=1", "train.length=2ep"]

@@ -274,6 +274,7 @@ def test_of_a_loss_plus_is_better_too(fabricate, said):
 
 
 @EVERY
+@pytest.mark.slow
 def test_figures_are_drawn_in_the_unit_of_the_metric(told, metric):
     runs = Runs(tuple(told(metric)))
     drawn = draw("accuracy", runs)

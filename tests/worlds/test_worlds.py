@@ -189,6 +189,7 @@ def test_a_task_without_its_verbs_is_refused(foreign, monkeypatch):
     assert "dataset=rows: its Rows has no weight" in line and line.count("\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("world", ["chains", pytest.param("rows", marks=pytest.mark.slow)])
 def test_every_command_knows_what_to_do(foreign, world):
     first = foreign.run(world, "name=one", "rewind=step", "rewind.to=7it", "branch=[shuffle]")
