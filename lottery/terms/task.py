@@ -23,6 +23,14 @@ class Picks(TypedDict, total=False):
     by_class: bool  # class by class, else mixed
 
 
+def refuse_classes(picks: Picks, what: str) -> None:
+    """Raise UsageError where a criterion asks for examples by class of what has none."""
+    wanted = ((picks.get("per_class"), "per_class=0"), (picks.get("by_class"), "halves=false"))
+    for asked, word in wanted:
+        if asked:
+            raise UsageError(f"prune.criterion: {what} no classes; type prune.criterion.{word}")
+
+
 def zero_sum(device: torch.device) -> Tensor:
     """Return a scalar 0 to add losses to: float64 where the device has it (mps has not)."""
     dtype = torch.float32 if device.type == "mps" else torch.float64

@@ -38,23 +38,6 @@ def task(**settings):
     return found.prepare(batch_size=4, device=torch.device("cpu"))
 
 
-def bits(folder):
-    """Return what a run's levels are, to the bit."""
-    found = {}
-    for level in sorted(folder.glob("level_*")):
-        for name in ("end.safetensors", "ticket.safetensors", "mask.safetensors"):
-            for key, tensor in load_file(level / name).items():
-                found[level.name, name, key] = tensor
-        found[level.name, "curve"] = (level / "curve.csv").read_bytes()
-    return found
-
-
-def same(a, b):
-    return a.keys() == b.keys() and all(
-        torch.equal(a[key], b[key]) if isinstance(a[key], torch.Tensor) else a[key] == b[key] for key in a
-    )
-
-
 @pytest.mark.parametrize("world", METRIC)
 def test_a_run_says_what_it_measured(foreign, world):
     folder = foreign.run(world)
@@ -113,7 +96,7 @@ def test_what_needs_channels_says_so(foreign):
 @pytest.mark.parametrize(
     "at", [20, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2, 7, 19, 38, 57, 58, 64, 100, 150))]
 )
-def test_a_run_that_was_stopped_ends_with_the_same_bits(foreign, monkeypatch, at):
+def test_a_run_that_was_stopped_ends_with_the_same_bits(foreign, bits, monkeypatch, at):
     """The step is taken up with what the task remembered, whether it was told to stop or fell."""
     whole = bits(foreign.run("chains", "name=whole", "rewind=step", "rewind.to=7it", "branch=[shuffle]"))
     for path in foreign.outputs.glob("store/*"):  # else the levels would be shared
@@ -138,7 +121,7 @@ def test_a_run_that_was_stopped_ends_with_the_same_bits(foreign, monkeypatch, at
         signals.forget()
         assert foreign.lottery("run", *words) == 0
         (folder,) = foreign.outputs.glob(f"{how}/*/replicate_0")
-        assert same(bits(folder), whole)
+        assert bits(folder) == whole
         for path in foreign.outputs.glob("store/*"):
             path.rename(foreign.outputs / f"{how}-{path.name}")
 

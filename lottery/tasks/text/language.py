@@ -17,7 +17,7 @@ from lottery.tasks.text.corpora import Paragraphs
 from lottery.tasks.text.perplexity import PERPLEXITY, perplexity
 from lottery.terms import seeds
 from lottery.terms.metric import Metric
-from lottery.terms.task import Picks, zero_sum
+from lottery.terms.task import Picks, refuse_classes, zero_sum
 from lottery.wording.text import first_line
 
 Batch = dict[str, Any]  # tokens and following, int64 [B, T]; chunk, where it is of a stream
@@ -151,11 +151,7 @@ class Language:
 
     def scoring_batches(self, generator: torch.Generator, **picks: Unpack[Picks]) -> list[Batch]:
         """Return rows of the training text, each with a memory that begins anew."""
-        for asked, word in (("per_class", "per_class=0"), ("by_class", "halves=false")):
-            if picks.get(asked):
-                raise UsageError(
-                    f"prune.criterion: words have no classes; type prune.criterion.{word}"
-                )
+        refuse_classes(picks, "words have")
         text = self.splits["train"]
         every = (len(text) - 1) // self.bptt
         picked = torch.randperm(every, generator=generator)[: picks.get("size") or every]

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Self, TypedDict, Unpack
+from typing import ClassVar, NamedTuple, Self, TypedDict, Unpack
 
 import torch
 import torch.nn.functional as F
@@ -18,12 +18,13 @@ from torch import Tensor, nn
 from lottery.errors import UsageError
 from lottery.storage.store import tensor_digest
 from lottery.tasks.images.examples import in_batches
-from lottery.tasks.text.padding import MULTIPLE, by_length, in_order, lengths, padded, signal_of
+from lottery.tasks.text.padding import by_length, in_order, lengths, padded
 from lottery.tasks.text.perplexity import PERPLEXITY, perplexity
+from lottery.tasks.text.pieced import Pieced, check_lengths
 from lottery.tasks.text.wordpieces import Pieces, Vocabulary, paragraphs_of, tokenizer_of
 from lottery.terms import seeds
 from lottery.terms.metric import ACCURACY, Metric
-from lottery.terms.task import Picks, zero_sum
+from lottery.terms.task import Picks, refuse_classes, zero_sum
 
 Batch = dict[str, Tensor]  # int64 [B, T]: input_ids, attention_mask, token_type_ids, labels
 SEEN = -100  # the label of a place that is not asked for
@@ -42,37 +43,25 @@ class MaskedOptions(TypedDict):
     share: float
 
 
+class Split(NamedTuple):
+    """A split in pieces; nothing else is asked of it."""
+
+    pieces: Pieces
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Masked:
+class Masked(Pieced):
     """Texts of which some pieces are hidden; a net gives scores [B, T, V].
 
     Which are hidden, and how, follows from (seed, "mask", epoch, example), in evaluation from the
     example alone. Marks, padding and pieces that the vocabulary does not know never are.
     """
 
-    world: ClassVar[str] = "text"
     answer: ClassVar[str] = "words"  # what a pre-trained net is to get: an answer each piece
-    free_axes: ClassVar[tuple[int, ...]] = (1,)  # the length that texts are filled up to
     metrics: ClassVar[tuple[Metric, ...]] = (ACCURACY, PERPLEXITY)
 
-    splits: dict[str, Pieces]
-    tokenizer: str  # its JSON
-    longest: int  # pieces, at most, of a text
-    window: int  # batches whose texts are parted by length together
+    splits: dict[str, Split]
     share: float  # of the pieces that are asked for
-    fingerprint: str
-    batch_size: int = 0
-    device: torch.device = torch.device("cpu")
-
-    @cached_property
-    def words(self) -> Vocabulary:
-        """What the tokenizer says of its pieces."""
-        return Vocabulary.of(self.tokenizer)
-
-    @property
-    def vocabulary(self) -> int:
-        """V, how many pieces there are."""
-        return self.words.size
 
     @cached_property
     def ordinary(self) -> Tensor:
@@ -90,28 +79,20 @@ class Masked:
     @property
     def chance(self) -> float:
         """The share of the piece that most often stands in the training text."""
-        counts = self.splits["train"].ids.bincount(minlength=self.vocabulary).cpu()[self.ordinary]
+        ids = self.splits["train"].pieces.ids
+        counts = ids.bincount(minlength=self.vocabulary).cpu()[self.ordinary]
         return int(counts.max()) / int(counts.sum())
 
-    @property
-    def files(self) -> dict[str, bytes]:
-        """What a net of it needs beside its weights."""
-        return {"tokenizer.json": self.tokenizer.encode()}
-
-    @property
-    def steps_per_epoch(self) -> int:
-        return -(-self.size("train") // self.batch_size)
-
-    def size(self, split: str) -> int:
-        return len(self.splits[split].ends) if split in self.splits else 0
-
     def prepare(self, *, batch_size: int, device: torch.device) -> Self:
-        there = {name: Pieces(*(t.to(device) for t in p)) for name, p in self.splits.items()}
+        there = {
+            name: Split(Pieces(*(t.to(device) for t in split.pieces)))
+            for name, split in self.splits.items()
+        }
         return replace(self, splits=there, batch_size=batch_size, device=device)
 
     def batch(self, split: str, rows: Tensor, words: tuple[int | str, ...]) -> Batch:
         """Return texts with some pieces hidden, as `words` and the numbers of the texts draw it."""
-        made = padded(self.splits[split], rows, self.words.padding)
+        made = padded(self.splits[split].pieces, rows, self.words.padding)
         ids = made["input_ids"].cpu()
         may = self.may[ids] & made["attention_mask"].bool().cpu()
         given, labels = ids.clone(), torch.full_like(ids, SEEN)
@@ -128,7 +109,7 @@ class Masked:
 
     def batches(self, split: str, epoch: int, seed: int, start: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch; train is shuffled, the others come by their length."""
-        sizes = lengths(self.splits[split])
+        sizes = lengths(self.splits[split].pieces)
         if split == "train":
             draw = seeds.generator(seed, "order", epoch)
             parts = in_order(sizes, self.batch_size, self.window, draw)
@@ -163,50 +144,24 @@ class Masked:
 
     def scoring_batches(self, generator: torch.Generator, **picks: Unpack[Picks]) -> list[Batch]:
         """Return `size` training texts, or all, with pieces hidden; they have no classes."""
-        for asked, word in (("per_class", "per_class=0"), ("by_class", "halves=false")):
-            if picks.get(asked):
-                raise UsageError(
-                    f"prune.criterion: words have no classes; type prune.criterion.{word}"
-                )
+        refuse_classes(picks, "words have")
         every = self.size("train")
         picked = torch.randperm(every, generator=generator)[: picks.get("size") or every]
         seed = int(torch.randint(2**62, (), generator=generator))
         parts = in_batches(picked.to(self.device), picks.get("batch") or self.batch_size)
         return [self.batch("train", rows, (seed, "mask", "scoring")) for rows in parts]
 
-    def count(self, batch: Batch) -> int:
-        return len(batch["labels"])
-
     def weight(self, batch: Batch) -> int:
         """Return the hidden places."""
         return int((batch["labels"] != SEEN).sum())
 
-    def cut(self, batch: Batch, start: int, stop: int) -> Batch:
-        return {name: tensor[start:stop] for name, tensor in batch.items()}
-
-    def inputs(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        return batch["input_ids"], batch["attention_mask"], batch["token_type_ids"]
-
-    def signal(self, model: nn.Module) -> tuple[Tensor | None, ...]:
-        return signal_of(model, self.usual)
-
-    @cached_property
-    def usual(self) -> int:
-        """The pieces of a training text in the mean, as batches count them."""
-        pieces = self.splits["train"]
-        return -(-len(pieces.ids) // (len(pieces.ends) * MULTIPLE)) * MULTIPLE
-
     def example(self, number: int) -> Batch:
         """Return texts of the usual length, without padding, every seventh piece hidden."""
-        ids = torch.arange(number * self.usual).view(number, -1) % self.vocabulary
-        asked = (torch.arange(self.usual) % EVERY == 1).expand_as(ids)
-        made = {
-            "input_ids": ids.masked_fill(asked, self.words.hidden),
-            "attention_mask": torch.ones_like(ids),
-            "token_type_ids": torch.zeros_like(ids),
-            "labels": ids.masked_fill(~asked, SEEN),
-        }
-        return {name: tensor.to(self.device) for name, tensor in made.items()}
+        made = self.made_up(number)
+        ids = made["input_ids"]
+        asked = (torch.arange(self.usual, device=self.device) % EVERY == 1).expand_as(ids)
+        hidden = ids.masked_fill(asked, self.words.hidden)
+        return made | {"input_ids": hidden, "labels": ids.masked_fill(~asked, SEEN)}
 
 
 def hidden(places: Tensor, share: float, draw: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -230,7 +185,12 @@ def masked(
     the training text alone. Numbers are kept below `root`, if there is one. Raises UsageError for
     options that cannot be, and for a split without words.
     """
-    check_options(**options)
+    check_lengths(options["window"], options["length"])
+    if not 0 < options["share"] <= 1:
+        raise UsageError(
+            f"dataset.share={options['share']:g} is a share of the pieces, above 0 and up to 1; "
+            "type dataset.share=0.15"
+        )
     lines = {name: [p for p in part if p.strip()] for name, part in paragraphs.items()}
     tokenizer = tokenizer_of(options["tokenizer"], options["pieces"], lines["train"])
     words = Vocabulary.of(tokenizer)
@@ -241,10 +201,11 @@ def masked(
         )
     splits = {}
     for name, part in lines.items():
-        splits[name] = paragraphs_of(root, part, tokenizer, options["length"], words.marks)
-        if not len(splits[name].ends):
+        pieces = paragraphs_of(root, part, tokenizer, options["length"], words.marks)
+        splits[name] = Split(pieces)
+        if not len(pieces.ends):
             raise UsageError(f"dataset: the {name} text has no word that the tokenizer knows")
-    tensors = {f"{n} {f}": t for n, p in splits.items() for f, t in p._asdict().items()}
+    tensors = {f"{n} {f}": t for n, s in splits.items() for f, t in s.pieces._asdict().items()}
     asked = [options["length"], options["window"], options["share"]]
     said = json.dumps(["masked", tensor_digest(tensors), tokenizer, asked])
     return Masked(
@@ -255,22 +216,3 @@ def masked(
         share=options["share"],
         fingerprint=hashlib.sha256(said.encode()).hexdigest(),
     )
-
-
-def check_options(**options: Unpack[MaskedOptions]) -> None:
-    """Raise UsageError for a length, a window or a share that cannot be."""
-    if options["window"] < 1:
-        raise UsageError(
-            f"dataset.window={options['window']} is below 1, which parts no texts by length; type "
-            "dataset.window=1"
-        )
-    if options["length"] < MULTIPLE:
-        raise UsageError(
-            f"dataset.length={options['length']}: with its marks a text has more pieces; type "
-            "dataset.length=128"
-        )
-    if not 0 < options["share"] <= 1:
-        raise UsageError(
-            f"dataset.share={options['share']:g} is a share of the pieces, above 0 and up to 1; "
-            "type dataset.share=0.15"
-        )

@@ -1,11 +1,8 @@
 """Put texts of word pieces side by side, filled up to one length, and in an order."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
-from lottery.errors import UsageError
 from lottery.tasks.text.wordpieces import Pieces
 
 MULTIPLE = 8  # of which a batch's length is one
@@ -49,13 +46,3 @@ def in_order(sizes: Tensor, batch: int, window: int, draw: torch.Generator) -> t
 def by_length(sizes: Tensor, batch: int) -> tuple[Tensor, ...]:
     """Return the rows of a split in batches of about one length."""
     return torch.split(sizes.argsort(stable=True), batch)
-
-
-def signal_of(model: Any, length: int) -> tuple[Tensor | None, ...]:
-    """Return a signal of ones for a net that takes one; raises UsageError for another."""
-    if not hasattr(model, "signal"):
-        raise UsageError(
-            "a signal of ones cannot stand for numbers of pieces: this net takes no vectors in "
-            "their place (model.signal)"
-        )
-    return model.signal(model, length)  # type: ignore[no-any-return]

@@ -7,7 +7,6 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self, TypedDict, Unpack
 
@@ -19,11 +18,12 @@ from lottery.errors import UsageError
 from lottery.storage.store import tensor_digest
 from lottery.tasks.images.examples import in_batches, pick_examples, rank_in_class
 from lottery.tasks.text.measures import MEASURES, OF_NUMBERS, by_chance
-from lottery.tasks.text.padding import MULTIPLE, by_length, in_order, lengths, padded, signal_of
-from lottery.tasks.text.wordpieces import Pieces, Vocabulary, pieces_of, tokenizer_of
+from lottery.tasks.text.padding import by_length, in_order, lengths, padded
+from lottery.tasks.text.pieced import Pieced, check_lengths
+from lottery.tasks.text.wordpieces import Pieces, pieces_of, tokenizer_of
 from lottery.terms import seeds
 from lottery.terms.metric import Metric
-from lottery.terms.task import Picks, zero_sum
+from lottery.terms.task import Picks, refuse_classes, zero_sum
 
 Batch = dict[str, Tensor]  # int64 [B, T]: input_ids, attention_mask, token_type_ids; labels [B]
 EVALUATION_BATCH = 128  # a constant: the last digits of a loss depend on it
@@ -59,22 +59,14 @@ class Split(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Sentences:
+class Sentences(Pieced):
     """Sentences that a net gives scores [B, K], or with K = 1 and `rated` a number each."""
 
-    world: ClassVar[str] = "text"
     answer: ClassVar[str] = "sentence"  # what a pre-trained net is to get: one answer a sentence
-    free_axes: ClassVar[tuple[int, ...]] = (1,)  # the length that sentences are filled up to
 
     splits: dict[str, Split]
     outputs: int  # K
     measured: tuple[str, ...]  # names of metrics
-    tokenizer: str  # its JSON
-    longest: int  # pieces of a sentence, at most
-    window: int  # batches whose sentences are parted by length together
-    fingerprint: str
-    batch_size: int = 0
-    device: torch.device = torch.device("cpu")
     label_smoothing: float = 0.0
 
     @property
@@ -89,28 +81,6 @@ class Sentences:
     @property
     def chance(self) -> float:
         return by_chance(self.measured[0], self.splits["train"].labels)
-
-    @cached_property
-    def words(self) -> Vocabulary:
-        """What the tokenizer says of its pieces."""
-        return Vocabulary.of(self.tokenizer)
-
-    @property
-    def vocabulary(self) -> int:
-        """How many pieces there are."""
-        return self.words.size
-
-    @property
-    def files(self) -> dict[str, bytes]:
-        """What a net of it needs beside its weights."""
-        return {"tokenizer.json": self.tokenizer.encode()}
-
-    @property
-    def steps_per_epoch(self) -> int:
-        return -(-self.size("train") // self.batch_size)
-
-    def size(self, split: str) -> int:
-        return len(self.splits[split].labels) if split in self.splits else 0
 
     def prepare(
         self, *, batch_size: int, device: torch.device, label_smoothing: float = 0.0
@@ -187,12 +157,8 @@ class Sentences:
         """
         labels = self.splits["train"].labels.cpu()
         each, by_class = picks.get("per_class", 0), picks.get("by_class", False)
-        if self.rated and (each or by_class):
-            word = "per_class=0" if each else "halves=false"
-            raise UsageError(
-                f"prune.criterion: the labels are numbers, no classes; type prune.criterion.{word}"
-            )
         if self.rated:
+            refuse_classes(picks, "labels that are numbers have")
             labels = torch.zeros(len(labels), dtype=torch.int64)
         rows = pick_examples(
             labels, self.outputs, generator, picks.get("size", 0), each, by_class
@@ -200,38 +166,13 @@ class Sentences:
         size = picks.get("batch") or self.batch_size
         return [self.batch("train", some) for some in in_batches(rows, size)]
 
-    def count(self, batch: Batch) -> int:
-        return len(batch["labels"])
-
     def weight(self, batch: Batch) -> int:
         return len(batch["labels"])
 
-    def cut(self, batch: Batch, start: int, stop: int) -> Batch:
-        return {name: tensor[start:stop] for name, tensor in batch.items()}
-
-    def inputs(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        return batch["input_ids"], batch["attention_mask"], batch["token_type_ids"]
-
-    def signal(self, model: nn.Module) -> tuple[Tensor | None, ...]:
-        return signal_of(model, self.usual)
-
-    @cached_property
-    def usual(self) -> int:
-        """The pieces of a sentence in the mean of the training split, as batches count them."""
-        pieces, labels = self.splits["train"]
-        return -(-len(pieces.ids) // (len(labels) * MULTIPLE)) * MULTIPLE
-
     def example(self, number: int) -> Batch:
         """Return sentences of the usual length, without padding, of all classes in turn."""
-        ids = torch.arange(number * self.usual).view(number, -1) % self.vocabulary
         labels = torch.arange(number) % self.outputs
-        made = {
-            "input_ids": ids,
-            "attention_mask": torch.ones_like(ids),
-            "token_type_ids": torch.zeros_like(ids),
-            "labels": labels.float() if self.rated else labels,
-        }
-        return {name: tensor.to(self.device) for name, tensor in made.items()}
+        return self.made_up(number, labels=labels.float() if self.rated else labels)
 
 
 def sentences(
@@ -248,7 +189,7 @@ def sentences(
     options that cannot be.
     """
     splits = split_up(rows, measured[0] in OF_NUMBERS, **options)
-    check_options(**options)
+    check_lengths(options["window"], options["length"])
     train = (text for pair in splits["train"].texts for text in pair)
     tokenizer = tokenizer_of(options["tokenizer"], options["pieces"], train)
     number = torch.float32 if measured[0] in OF_NUMBERS else torch.int64
@@ -275,20 +216,6 @@ def sentences(
         window=options["window"],
         fingerprint=hashlib.sha256(words.encode()).hexdigest(),
     )
-
-
-def check_options(**options: Unpack[TextOptions]) -> None:
-    """Raise UsageError for a length that holds no sentence, and for no window."""
-    if options["window"] < 1:
-        raise UsageError(
-            f"dataset.window={options['window']} is below 1, which parts no sentences by length; "
-            "type dataset.window=1"
-        )
-    if options["length"] < MULTIPLE:
-        raise UsageError(
-            f"dataset.length={options['length']}: with its marks a sentence has more pieces; type "
-            "dataset.length=128"
-        )
 
 
 def split_up(

@@ -8,7 +8,6 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any, ClassVar, NamedTuple, Self, TypedDict, Unpack
 
 import torch
@@ -20,11 +19,12 @@ from lottery.storage.store import tensor_digest
 from lottery.tasks.images.examples import in_batches
 from lottery.tasks.text import answers
 from lottery.tasks.text.padding import MULTIPLE, by_length, in_order, lengths, padded
+from lottery.tasks.text.pieced import Pieced, check_lengths
 from lottery.tasks.text.questions import Question, set_apart
-from lottery.tasks.text.wordpieces import Pieces, Vocabulary, opened, tokenizer_of
+from lottery.tasks.text.wordpieces import Pieces, opened, tokenizer_of
 from lottery.terms import seeds
 from lottery.terms.metric import Metric
-from lottery.terms.task import Picks, zero_sum
+from lottery.terms.task import Picks, refuse_classes, zero_sum
 
 Batch = dict[str, Tensor]  # int64 [B, T]: input_ids, attention_mask, token_type_ids; spans [B, 2]
 F1 = Metric("f1", unit="share", tolerance=0.005)
@@ -62,50 +62,20 @@ class Windows(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Spans:
+class Spans(Pieced):
     """Questions about texts; a net gives scores [B, T, 2], of each piece as first and as last.
 
     An example is a window. The answer to a question is the best span of all its windows.
     """
 
-    world: ClassVar[str] = "text"
     answer: ClassVar[str] = "span"  # what a pre-trained net is to get: a begin and an end
-    free_axes: ClassVar[tuple[int, ...]] = (1,)  # the length that windows are filled up to
     metrics: ClassVar[tuple[Metric, ...]] = (F1, EXACT)
     chance: ClassVar[float | None] = None
 
     splits: dict[str, Windows]
     questions: dict[str, list[Question]]
-    tokenizer: str  # its JSON
-    longest: int  # pieces of a window, with its question
     most: int  # pieces of an answer
     best: int  # begins, and ends, of which the best span is taken
-    window: int  # batches whose windows are parted by length together
-    fingerprint: str
-    batch_size: int = 0
-    device: torch.device = torch.device("cpu")
-
-    @cached_property
-    def words(self) -> Vocabulary:
-        """What the tokenizer says of its pieces."""
-        return Vocabulary.of(self.tokenizer)
-
-    @property
-    def vocabulary(self) -> int:
-        """How many pieces there are."""
-        return self.words.size
-
-    @property
-    def files(self) -> dict[str, bytes]:
-        """What a net of it needs beside its weights."""
-        return {"tokenizer.json": self.tokenizer.encode()}
-
-    @property
-    def steps_per_epoch(self) -> int:
-        return -(-self.size("train") // self.batch_size)
-
-    def size(self, split: str) -> int:
-        return len(self.splits[split].of) if split in self.splits else 0
 
     def prepare(self, *, batch_size: int, device: torch.device) -> Self:
         there = {
@@ -183,44 +153,18 @@ class Spans:
 
     def scoring_batches(self, generator: torch.Generator, **picks: Unpack[Picks]) -> list[Batch]:
         """Return `size` windows of the training split, or all; they have no classes."""
-        for asked, word in (("per_class", "per_class=0"), ("by_class", "halves=false")):
-            if picks.get(asked):
-                raise UsageError(
-                    f"prune.criterion: questions have no classes; type prune.criterion.{word}"
-                )
+        refuse_classes(picks, "questions have")
         every = self.size("train")
         picked = torch.randperm(every, generator=generator)[: picks.get("size") or every]
         parts = in_batches(picked.to(self.device), picks.get("batch") or self.batch_size)
         return [self.batch("train", rows) for rows in parts]
 
-    def count(self, batch: Batch) -> int:
-        return len(batch["spans"])
-
     def weight(self, batch: Batch) -> int:
         return len(batch["spans"])
 
-    def cut(self, batch: Batch, start: int, stop: int) -> Batch:
-        return {name: tensor[start:stop] for name, tensor in batch.items()}
-
-    def inputs(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        return batch["input_ids"], batch["attention_mask"], batch["token_type_ids"]
-
-    @cached_property
-    def usual(self) -> int:
-        """The pieces of a training window in the mean, as batches count them."""
-        pieces = self.splits["train"].pieces
-        return -(-len(pieces.ids) // (len(pieces.ends) * MULTIPLE)) * MULTIPLE
-
     def example(self, number: int) -> Batch:
         """Return windows of the usual length, without padding."""
-        ids = torch.arange(number * self.usual).view(number, -1) % self.vocabulary
-        made = {
-            "input_ids": ids,
-            "attention_mask": torch.ones_like(ids),
-            "token_type_ids": torch.zeros_like(ids),
-            "spans": torch.arange(2 * number).view(number, 2) % self.usual,
-        }
-        return {name: tensor.to(self.device) for name, tensor in made.items()}
+        return self.made_up(number, spans=torch.arange(2 * number).view(number, 2) % self.usual)
 
 
 def best_span(scores: Tensor, inside: Tensor, best: int, most: int) -> tuple[int, int]:
@@ -324,12 +268,8 @@ def spans(read: Mapping[str, list[Question]], **options: Unpack[SpanOptions]) ->
 
 def check_options(**options: Unpack[SpanOptions]) -> None:
     """Raise UsageError for numbers below 1, and for windows with no room beside a question."""
-    for key in ("stride", "question", "answer", "best", "window"):
+    for key in ("stride", "question", "answer", "best"):
         if options[key] < 1:  # type: ignore[literal-required]
             raise UsageError(f"dataset.{key}={options[key]} is below 1; type dataset.{key}=1")  # type: ignore[literal-required]
-    if options["length"] < options["question"] + MULTIPLE:
-        raise UsageError(
-            f"dataset.length={options['length']}: beside a question of "
-            f"dataset.question={options['question']} pieces there is no room for a text; type "
-            f"dataset.length={6 * options['question']}"
-        )
+    question = options["question"]
+    check_lengths(options["window"], options["length"], question + MULTIPLE, 6 * question)

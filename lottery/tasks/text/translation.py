@@ -16,7 +16,7 @@ from lottery.tasks.text.perplexity import PERPLEXITY, perplexity
 from lottery.tasks.text.vocabulary import BEGIN, END, PAD, SPECIAL, Vocabulary
 from lottery.terms import seeds
 from lottery.terms.metric import Metric
-from lottery.terms.task import Picks, zero_sum
+from lottery.terms.task import Picks, refuse_classes, zero_sum
 from lottery.terms.trees import first
 
 Batch = dict[str, Tensor]  # source [B, S], given [B, T] and, a token later, wanted [B, T]; int64
@@ -209,11 +209,7 @@ class Translation:
 
     def scoring_batches(self, generator: torch.Generator, **picks: Unpack[Picks]) -> list[Batch]:
         """Return training pairs, each batch of like lengths."""
-        for name, off in (("per_class", "per_class=0"), ("by_class", "halves=false")):
-            if picks.get(name):
-                raise UsageError(
-                    f"prune.criterion: lines have no classes; type prune.criterion.{off}"
-                )
+        refuse_classes(picks, "lines have")
         every = self.splits["train"].lengths
         drawn = torch.randperm(len(every), generator=generator)[: picks.get("size") or len(every)]
         rows = drawn[every[drawn].argsort(stable=True)]

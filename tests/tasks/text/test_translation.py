@@ -262,18 +262,8 @@ def test_a_run_names_its_metrics_and_is_the_net_of_its_data(lottery, capsys, tmp
     assert "asks for words, and this dataset has images" in capsys.readouterr().err
 
 
-def bits(folder):
-    """Return what a run's levels are, to the bit."""
-    found = {}
-    for level in sorted(folder.glob("level_*")):
-        for name in ("end.safetensors", "mask.safetensors"):
-            found |= {(level.name, name, key): t.numpy().tobytes() for key, t in load_file(level / name).items()}
-        found[level.name] = (level / "curve.csv").read_bytes()
-    return found
-
-
 @pytest.mark.parametrize("at", [5, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 19))])
-def test_ten_steps_killed_at_each_end_with_the_same_bits(lottery, tmp_path, monkeypatch, cut, once, at):
+def test_ten_steps_killed_at_each_end_with_the_same_bits(bits, lottery, tmp_path, monkeypatch, cut, once, at):
     words = ["run", *WORDS, "levels=1", "checkpoint_every=1it", "prune.include=[*,embedding]"]
     once("numbers", lambda: lottery(*words))
     (folder,) = tmp_path.glob("outputs/*/*/replicate_0")
