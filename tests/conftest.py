@@ -22,6 +22,7 @@ for name in [n for n in os.environ if n in SET_HERE or n.startswith(SET_FOR) and
     del os.environ[name]
 
 import torch  # noqa: E402
+from safetensors.torch import load_file  # noqa: E402
 
 from lottery import cli  # noqa: E402
 from lottery.machine import signals  # noqa: E402
@@ -130,6 +131,22 @@ def once(tmp_path, tmp_path_factory):
     return call
 
 
+@pytest.fixture
+def bits():
+    """Return a function of a run's folder: what its levels and branches are, to the bit."""
+
+    def call(folder):
+        found = {}
+        for path in sorted(folder.glob("level_*/*.safetensors")):
+            for key, tensor in load_file(path).items():
+                found[path.parent.name, path.name, key] = tensor.numpy().tobytes()
+        for path in folder.glob("level_*/curve.csv"):
+            found[path.parent.name, path.name, ""] = path.read_bytes()
+        return found
+
+    return call
+
+
 class CutError(BaseException):
     """The process is gone."""
 
@@ -180,6 +197,8 @@ sys.path.insert(0, str(ZOO))  # for --import-mode=importlib: `import zoo`
 class Zoo:
     """Runs nets of tests/nets/zoo.py as those of an installed package: see there."""
 
+    ASKED = {"tied_embedding": ['prune.include=["*",embedding]']}  # an embedding is pruned if it is
+
     def __init__(self, lottery, folder, capsys, path):
         self.lottery, self.path, self.capsys = lottery, path, capsys
         self.outputs = folder / "outputs"
@@ -187,7 +206,7 @@ class Zoo:
 
     def words(self, net, *overrides):
         """Return what follows `lottery run`."""
-        own = [word for word in TINY if not word.startswith("model")]
+        own = [word for word in TINY if not word.startswith("model")] + self.ASKED.get(net, [])
         return ["--config-dir", str(self.path / "conf"), *own, f"model={net}", *overrides]
 
     def __call__(self, net, *overrides, code=0, command=("run",)):

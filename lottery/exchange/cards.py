@@ -93,7 +93,7 @@ def card(about: dict[str, Any]) -> str:
     """Return README.md: YAML for the hub, then what this is, how it was made, how to use it."""
     chosen = about["choices"]
     model, dataset = chosen.get("model", about["model"]["name"]), about["dataset"]["name"]
-    images, library = "input_shape" in about, about.get("library")
+    images, library = "input_shape" in about, about.get("opens_with")
     tag = "image-classification" if images else library and library["tag"]
     front = {
         "library_name": library["name"] if library else "pytorch",

@@ -222,7 +222,7 @@ def folder(source: Source) -> Files:
     settings = cards.settings(about)
     if config := getattr(source.net, "config_file", None):
         settings = config() | {"lottery": settings}
-        about = about | {"library": source.net.library}
+        about = about | {"opens_with": source.net.opens_with}
     weights, masks = tickets.FOLDER
     return {
         weights: tickets.sealed(ticket.weights, about | {"names": list(ticket.weights)}),

@@ -96,7 +96,7 @@ def encoder(task: Any, said: Mapping[str, Any], **settings: Any) -> nn.Module:
             f"type dataset.length={places}"
         )
     named_by(net)
-    net.library = {"name": "transformers", "kind": of_library, "tag": tag}  # type: ignore[assignment]
+    net.opens_with = {"name": "transformers", "kind": of_library, "tag": tag}  # type: ignore[assignment]
     return net
 
 

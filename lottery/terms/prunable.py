@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 import torch
@@ -52,7 +52,8 @@ class Layer:
     """A parameter that may be pruned; tied, it is that of the first module of the table.
 
     `names` are all names of the parameter and of the modules that hold it, for patterns. `asked`
-    are embeddings, and what a model leaves out by itself: it may have patterns of names as `asked`.
+    are embeddings, also those that are an output layer as well, and what a model leaves out by
+    itself: it may have patterns of names as `asked`.
     """
 
     weight: nn.Parameter
@@ -60,10 +61,11 @@ class Layer:
     kind: Kind
     names: tuple[str, ...]
     left: tuple[str, ...] = ()  # patterns of what is pruned if asked alone
+    embeds: bool = False
 
     @property
     def asked(self) -> bool:
-        return self.kind.asked or any(fnmatchcase(n, p) for p in self.left for n in self.names)
+        return self.embeds or any(fnmatchcase(n, p) for p in self.left for n in self.names)
 
     @property
     def groups(self) -> int:
@@ -86,12 +88,12 @@ def layers(model: nn.Module) -> dict[str, Layer]:
                     continue  # complex, without an order to prune by, or without any number
                 own = (f"{path}.{name}".lstrip("."), path)
                 known = found.get(id(weight))
+                names = tuple(dict.fromkeys((*known.names, *own))) if known else own
+                embeds = kind.asked or (known is not None and known.embeds)
                 if known is None or (known.kind.asked and not kind.asked):
-                    names = (*known.names, *own) if known else own
-                    found[id(weight)] = Layer(weight, module, kind, names, left)
+                    found[id(weight)] = Layer(weight, module, kind, names, left, embeds)
                 else:
-                    both = tuple(dict.fromkeys((*known.names, *own)))
-                    found[id(weight)] = Layer(weight, known.module, known.kind, both, left)
+                    found[id(weight)] = replace(known, names=names, embeds=embeds)
     return {n: found[id(p)] for n, p in model.named_parameters() if id(p) in found}
 
 

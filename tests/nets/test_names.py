@@ -74,7 +74,7 @@ def test_heads_are_found_wherever_they_are_defined(net, found):
         (zoo.weight_norm, ["head.weight"], ["a.parametrizations.weight.original0"]),
         (zoo.spectral_norm, ["head.weight", "b.parametrizations.weight.original"], []),
         (zoo.bare, ["a.weight", "head.weight"], ["matrix", "every.0"]),
-        (zoo.tied_embedding, ["embedding.weight", "hidden.weight", "head.weight"], []),
+        (zoo.tied_embedding, ["hidden.weight", "head.weight"], ["embedding.weight"]),
     ],
 )
 def test_the_table_says_what_is_pruned_and_what_is_left(net, masked, left):
@@ -88,3 +88,6 @@ def test_an_embedding_is_pruned_where_a_pattern_names_it():
     net = torch.nn.Sequential(torch.nn.Embedding(4, 3), torch.nn.Linear(3, 2))
     assert list(masks.dense(net)) == ["1.weight"]
     assert list(masks.dense(net, ["*", "0"])) == ["0.weight", "1.weight"]
+    tied = taken(zoo.tied_embedding(Task), Task)  # by either of its names
+    for pattern in ("embedding", "words"):
+        assert "embedding.weight" in masks.dense(tied, ["*", pattern])

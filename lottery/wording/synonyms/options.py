@@ -146,16 +146,16 @@ CHOICES: dict[str, dict[str, Answer]] = {  # words of a group that may be severa
         "mobilenet": ("mobilenets are several", [("model=mobilenet_v1", ""), ("model=torchvision model.net=mobilenet_v2", "")]),
         "densenet": ("densenets are several", [("model=densenet40", "for CIFAR"), ("model=torchvision model.net=densenet121", "")]),
         "bert_base bert_large bert_base_uncased bert_base_cased bert_large_uncased roberta roberta_base electra albert": (
-            "which BERT it is says a folder", [("model=bert model.path=FOLDER", "as transformers saves it"), ("model=bert_tiny", "from nothing")]
+            "which BERT it is says a folder", [("model=bert model.path=FOLDER dataset=phrases", "as transformers saves it"), ("dataset=phrases", "a small one from nothing")]
         ),
-        "sentence_transformers sbert all_minilm_l6_v2 all_minilm": ("it is one out of a package", [("model=minilm", "")]),
+        "sentence_transformers sbert all_minilm_l6_v2 all_minilm": ("it is one out of a package", [("model=minilm dataset=phrases", "or another data set of sentences")]),
         "gpt gpt2 gru rnn unet llama t5 distilbert wav2vec gcn": (
             "there is no such net here; docs/add-a-model.md adds one of your own", [("", "")]
         ),
         "lstm": ("it is for texts", [("model=lstm_lm dataset=python_docs", "")]),
         "deit deit_tiny deit_small deit_base deit_tiny_patch16_224 deit_small_patch16_224 deit_base_patch16_224 vit_tiny vit_small "
         "vit_tiny_patch16_224 vit_small_patch16_224 vit_base_patch16_224 beit cait crossvit": (
-            "timm has it", [("model=timm model.net=deit_tiny_patch16_224", "or another name there"), ("model=vit", "for small images")]
+            "timm has it", [("model=timm model.net=deit_tiny_patch16_224 model.patch=4", "or another name there; patches of 4x4 pixels"), ("model=vit", "for small images")]
         ),
         "custom mine my_model mymodel own huggingface hf": (
             "docs/add-a-model.md adds one of your own, in a file and a yaml", [("model=torchvision model.net=resnet50", "or a net of torchvision")]
