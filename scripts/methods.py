@@ -28,6 +28,7 @@ GROUPS = {  # the order in docs/options.md, and what each chooses
     "schedule": "the density of each level",
     "rewind": "what each level starts from",
     "branch": "follow-ups of a finished level, several as `branch=[shuffle,reinit]`",
+    "analysis": "what is asked of finished levels, several as `analysis=[connectivity,stability]`",
     "experiment": "presets: several of the above at once, mostly those of a paper",
     "host": "the machine; never changes what a run is",
     "log": "who else is told while it runs, several as `log=[tensorboard,wandb]`",

@@ -4,6 +4,9 @@ import math
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from lottery.errors import UsageError
 from lottery.terms.metric import Metric
@@ -192,3 +195,24 @@ def filtering(word: str, known: Iterable[str]) -> bool:
     if not match:
         return False
     return match[1] in COLUMNS or match[1] in ALSO or not alike(match[1], known)
+
+
+def sets(word: str, kind: str) -> bool:
+    """Say whether a word is NAME.SETTING=VALUE of an option of a kind, and no filter of runs."""
+    from lottery.config import defaults
+
+    name, dot, _ = word.partition("=")[0].partition(".")
+    return bool(dot) and defaults.file_of(kind, name) is not None
+
+
+def override(nodes: dict[str, dict[str, Any]], words: Iterable[str], command: str) -> None:
+    """Set NAME.SETTING=VALUE in the settings of components that are asked for, in place."""
+    for word in words:
+        key, _, text = word.partition("=")
+        name, _, setting = key.partition(".")
+        if name not in nodes:
+            raise UsageError(f"{command}: {key} is a setting of what is not asked for; add {name}")
+        try:
+            nodes[name][setting] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise UsageError(f"{command}: the value of {key} cannot be read: {text}") from error

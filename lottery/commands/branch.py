@@ -12,12 +12,8 @@ They are logged to where the run was; log=[tensorboard] to there instead, log=[]
 
 import shlex
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from lottery.commands import example, selection, whole_numbers
-from lottery.config import defaults
+from lottery.commands import example, override, selection, sets, whole_numbers
 from lottery.config.identity import run_id
 from lottery.errors import UsageError
 from lottery.results import choice
@@ -28,7 +24,7 @@ KNOWN = {"branch": "", "levels": "", "log": "", "outputs": "outputs"}
 
 def main(arguments: list[str]) -> int:
     """Train the branches on every replicate of the run; return the exit code."""
-    plain = [word for word in arguments if not sets(word)]
+    plain = [word for word in arguments if not sets(word, "branch")]
     words, chosen = selection(plain, __doc__, KNOWN)
     if words is None:
         return 0
@@ -41,7 +37,7 @@ def main(arguments: list[str]) -> int:
     from lottery.results import results
 
     nodes = {name: build.branch(name) for name in chosen["branch"].strip("[]").split(",")}
-    override(nodes, [word for word in arguments if sets(word)])
+    override(nodes, [word for word in arguments if sets(word, "branch")], "branch")
     wanted = whole_numbers(chosen["levels"], "levels", "branch")
     for folder in choice.replicates(Path(chosen["outputs"]), words, "branch"):
         settings = read_settings(folder)
@@ -58,6 +54,7 @@ def main(arguments: list[str]) -> int:
             )
         settings |= {
             "branches": nodes,
+            "analyses": {},
             "branch_levels": wanted or None,
             "levels": done,
             "replicate": int(folder.name.removeprefix("replicate_")),
@@ -71,22 +68,3 @@ def main(arguments: list[str]) -> int:
         name = folder.parents[1].name
         launch.launch(settings, build.parts(settings), name, typed, {}, follow=True)
     return 0
-
-
-def sets(word: str) -> bool:
-    """Say whether a word is NAME.SETTING=VALUE of a branch, and no filter by a run's setting."""
-    name, dot, _ = word.partition("=")[0].partition(".")
-    return bool(dot) and defaults.file_of("branch", name) is not None
-
-
-def override(nodes: dict[str, dict[str, Any]], words: list[str]) -> None:
-    """Set NAME.SETTING=VALUE in the settings of the branches, in place."""
-    for word in words:
-        key, _, value = word.partition("=")
-        name, _, setting = key.partition(".")
-        if name not in nodes:
-            raise UsageError(f"branch: {key} is a setting of a branch that is not asked for")
-        try:
-            nodes[name][setting] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise UsageError(f"branch: the value of {key} cannot be read: {value}") from error

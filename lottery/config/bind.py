@@ -36,6 +36,7 @@ FOLDERS = {
     "branch": "branches",
     "optimizer": "optimizers",
     "lr": "lrs",
+    "analysis": "analyses",
     "log": "loggers",
     "figure": "figures",
 }

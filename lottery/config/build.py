@@ -101,7 +101,8 @@ def parts(settings: dict[str, Any]) -> Parts:
     added = {name: branch(name) for name in SANITY} if settings["sanity"] else {}
     branches = added | settings["branches"]
     schedule = bind("schedule", settings["schedule"], "schedule")
-    levels = settings["branch_levels"]
+    levels, asked = settings["branch_levels"], settings.get("analysis_levels")
+    analyses = settings.get("analyses") or {}  # runs from before have none
     return Parts(
         model=bind("model", settings["model"], "model"),
         model_settings=normalised(of_content(settings["model"])),
@@ -115,9 +116,12 @@ def parts(settings: dict[str, Any]) -> Parts:
         branches={n: bind("branch", b, f"branches.{n}") for n, b in branches.items()},
         branch_settings={name: spelled(node) for name, node in branches.items()},
         branch_levels=None if levels is None else tuple(levels),
+        analyses={n: bind("analysis", a, f"analyses.{n}") for n, a in analyses.items()},
+        analysis_settings={name: spelled(node) for name, node in analyses.items()},
+        analysis_levels=None if asked is None else tuple(asked),
         replicate=settings["replicate"],
         levels=level_count(settings["levels"], schedule),
-        code=code(settings, branches),
+        code=code(settings, branches, analyses),
     )
 
 
@@ -144,7 +148,9 @@ def optimizer(node: dict[str, Any]) -> Callable[..., Any]:
     return bind("optimizer", node, "train.optimizer")
 
 
-def code(settings: dict[str, Any], branches: dict[str, Any]) -> dict[str, str]:
+def code(
+    settings: dict[str, Any], branches: dict[str, Any], analyses: dict[str, Any]
+) -> dict[str, str]:
     """Return the source hashes of the components that come from other packages, by their place."""
     train, prune = settings["train"], settings["prune"]
     nodes = {kind: settings[kind] for kind in ("model", "dataset", "schedule", "rewind")}
@@ -154,6 +160,8 @@ def code(settings: dict[str, Any], branches: dict[str, Any]) -> dict[str, str]:
     found = {kind: code_of(kind, node["name"], kind) for kind, node in nodes.items()}
     for name, node in branches.items():
         found[f"branch {name}"] = code_of("branch", node["name"], f"branches.{name}")
+    for name, node in analyses.items():
+        found[f"analysis {name}"] = code_of("analysis", node["name"], f"analyses.{name}")
     return {place: sha for place, sha in found.items() if sha is not None}
 
 

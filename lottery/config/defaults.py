@@ -26,7 +26,8 @@ NEEDED = ("model", "dataset", "train", "start", "prune", "schedule", "rewind")  
 FIRST = ("experiment", *NEEDED)  # in a line
 OPTION = re.compile(r"\w[\w./-]{0,99}")
 UNSAID = ("host=local", "start=init")  # in a line
-LISTS = {"branches": "branch", "loggers": "log"}  # settings by name -> the group they come from
+# settings by name -> the group they come from
+LISTS = {"branches": "branch", "analyses": "analysis", "loggers": "log"}
 ABSENT = "not set"
 CONFIG_DIR = ("--config-dir", "-cd")  # names a folder of the user's own options
 

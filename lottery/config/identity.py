@@ -18,8 +18,10 @@ NOT_IDENTITY = (
     "outputs",
     "data",
     "branches",
+    "analyses",
     "loggers",
     "branch_levels",
+    "analysis_levels",
     "sanity",
     "strict",
 )

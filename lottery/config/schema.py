@@ -65,8 +65,10 @@ class Config:
     rewind: dict[str, Any] = field(default_factory=dict)
     start: dict[str, Any] = field(default_factory=dict)
     branches: dict[str, Any] = field(default_factory=dict)
+    analyses: dict[str, Any] = field(default_factory=dict)
     loggers: dict[str, Any] = field(default_factory=dict)
     branch_levels: list[int] | None = None
+    analysis_levels: list[int] | None = None
     sanity: bool = False
     strict: bool = False
     host: Host = field(default_factory=Host)

@@ -16,7 +16,7 @@ from lottery.config.identity import OF_SWEEP, flat
 from lottery.storage.yamls import parse
 from lottery.wording.spelling import plain
 
-OPEN = ("branches", "loggers")  # settings by name, which come from groups
+OPEN = ("branches", "analyses", "loggers")  # settings by name, which come from groups
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Known:
         first = {group: names[0] for group, names in self.choices.items() if names}
         found = flat(defaults.composed(first, self.places))
         for group, names in self.choices.items():
-            for name in names[1:] if group not in ("branch", "log") else ():
+            for name in names[1:] if group not in defaults.LISTS.values() else ():
                 node = defaults.option(group, name, self.places) or {}
                 found = flat({group.replace("/", "."): node}) | found
         for key, group in defaults.LISTS.items():

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from lottery.errors import DivergedError, UsageError
+from lottery.experiment.analyses import check_analyses
 from lottery.experiment.run import Run
 from lottery.experiment.timetable import (
     check_branches,
@@ -47,6 +48,7 @@ def validate(run: Run) -> None:
         check_pruning(run, model)
     del model
     check_branches(run)
+    check_analyses(run)
     warn_of_last_rate(run)
     warn_of_draws(run)
 

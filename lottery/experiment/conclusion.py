@@ -8,6 +8,7 @@ from typing import Any
 from lottery.errors import DamagedError, DiskError
 from lottery.experiment.run import LockedRun, Run
 from lottery.experiment.tables import read_rows
+from lottery.results.analyses import texts
 from lottery.results.folders import lost, runs_in
 from lottery.results.results import branch_tables, branches, level_table, number, sound
 from lottery.results.sanity import POSITIONS, judge, sanity_table
@@ -74,10 +75,13 @@ def closing(locked: LockedRun, rows: list[dict[str, Any]], follow: bool) -> str:
     """
     run, metric = locked.run, locked.run.task.metrics[0]
     tables = [level_table(rows, metric)]
-    if follow:
+    if follow and run.parts.branches:
         made = branches(run.folder)
         made = made[made["branch"].isin([*run.parts.branches])]
         tables = list(branch_tables(rows[:1], made, metric))
+    if run.parts.analyses:
+        tables = [] if follow else tables
+        tables += texts([run.folder], [*run.parts.analyses])
     counts = ", ".join(f"{number} {how}" for how, number in locked.counts.items())
     return "\n\n".join([*tables, f"levels: {counts}\n{near(run.folder)}"])
 

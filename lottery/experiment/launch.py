@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from lottery.config.identity import run_folder
+from lottery.experiment.analyses import run_analyses
 from lottery.experiment.checks import validate
 from lottery.experiment.life import life
 from lottery.experiment.logbook import boards_of
@@ -51,6 +52,7 @@ def launch(
         check_space(run)
         with life(run, settings, command, choices or {}, follow, boards) as locked:
             run_levels(locked)
+            run_analyses(locked)
     return Ran(folder, locked.counts, time.monotonic() - clock)
 
 

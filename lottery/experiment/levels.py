@@ -71,13 +71,23 @@ def obtain(
     `follows` is what the manifest says of a branch. What a rewind or a branch has done to a tied
     tensor under the mask's name is done under every name.
     """
+    trainings = locked.run.settled.trainings
+    after = len(trainings) - trainings.index((index, branch)) - 1
+    return shelved(locked, index, ticket, place(index, branch), branch, after, **follows)
+
+
+def shelved(
+    locked: LockedRun, index: int, ticket: Ticket, name: str, said: str, after: int, **entry: str
+) -> Level:
+    """Return what a ticket of a level was trained to, as the run's manifest has it by `name`.
+
+    `said` is what people are told that it is, `after` how many trainings are to come.
+    """
     run = locked.run
     ticket = replace(ticket, weights=whole(run, ticket))
     shelf = Shelf(run.outputs, key_of(run, ticket))
-    name = place(index, branch)
     density = masks.kept(ticket.mask) / masks.total(ticket.mask)
-    after = len(run.settled.trainings) - run.settled.trainings.index((index, branch)) - 1
-    run.watch.level(index, density, after * (ticket.span.stop - ticket.span.start), branch)
+    run.watch.level(index, density, after * (ticket.span.stop - ticket.span.start), said)
 
     def waiting() -> None:
         run.watch.say(f"{name}: another run is training this very level; waiting to share it")
@@ -91,7 +101,7 @@ def obtain(
         level = Level(run, index, shelf)
         check_environment(locked, level)
         links.link(run.folder / name, shelf.path)
-        locked.ledger.note(name, key=shelf.key, **follows)
+        locked.ledger.note(name, key=shelf.key, **entry)
     shared = level.manifest["trained_by"] != run.identity
     locked.counts["shared" if shared else "already there" if found else "trained"] += 1
     return level

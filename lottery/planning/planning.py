@@ -1,22 +1,23 @@
 """Say what a run would train, share and find there, before anything is written."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from lottery.config import build
 from lottery.errors import DamagedError, DiskError, UsageError
+from lottery.experiment.analyses import foreseen
 from lottery.experiment.cost import Cost, masked, scoring, seen
 from lottery.experiment.levels import current
 from lottery.experiment.run import Run
 from lottery.planning.forecast import Kept, kept_counts
-from lottery.planning.names import Names
+from lottery.planning.names import Names, hashed
 from lottery.planning.planned import SHARED, THERE, TRAIN, Plan, Planned
 from lottery.results.folders import run_folders
+from lottery.storage.records import analysed, place, position, read_record, whose
 from lottery.storage.records import levels as entries_of
-from lottery.storage.records import place, position, read_record, whose
 from lottery.storage.settings import read_settings
 from lottery.storage.store import Shelf
 from lottery.terms import mask as masks
@@ -54,6 +55,7 @@ class Planner:
             leaves = run.settled.wanted(index)
             found.rows.append(self.settle(run, row, names.level(index), leaves, shelf))
             found.rows += self.branches(names, found.rows[-1], entries, shelf)
+        found.rows += self.analyses(names, found.rows, entries)
         return found
 
     def trusted(self, run: Run) -> bool:
@@ -96,6 +98,32 @@ class Planner:
             )  # fmt: skip
             name = names.branch(level.index, branch, settings)
             yield self.settle(run, row, name, set(), shelf)
+
+    def analyses(
+        self, names: Names, rows: Sequence[Planned], entries: dict[str, Any]
+    ) -> list[Planned]:
+        """Return what analyses would train, each once."""
+        run, levels = names.run, {row.index: row for row in rows if not row.branch}
+        found = []
+        for one in foreseen(run):
+            level, ticket = levels[one.level], one.ticket
+            span = (ticket.span.start, ticket.span.stop)
+            name = names.level(one.level)
+            if one.control or ticket.order or ticket.span != level.span:
+                name = hashed(name, one.control, ticket.order, span)
+            if one.control and not ticket.order:
+                settings = build.spelled(build.branch(one.control))
+                name = names.branch(one.level, one.control, settings)
+            there = analysed(one.level, one.analysis, one.word)
+            shelf = current(run.outputs, entries.get(there, {}))
+            row = replace(
+                level, branch=f"{one.analysis} {one.word.replace('_', ' ')}", what=TRAIN, by="",
+                span=ticket.span, examples=seen(run, ticket.span),
+                evaluated=evaluated(run, ticket.span), scored=Cost(), replayed=0,
+            )  # fmt: skip
+            if shelf is not None or name not in self.known:  # else it is there for another reason
+                found.append(self.settle(run, row, name, set(), shelf))
+        return found
 
     def settle(
         self, run: Run, row: Planned, name: str, leaves: set[int], shelf: Shelf | None

@@ -19,7 +19,10 @@ from lottery.wording.text import near, outputs_word
 ELSEWHERE = ("outputs", "data", "host", "loggers")  # of a machine, and of no number of the run
 SAME_BITS = ("data", "host.threads", "host.deterministic")  # of those, on the same machine
 LEFT_OUT = ("rewind", "schedule", "start")  # what a ticket stands for
-OF_THE_RUN = ("name", "levels", "branches", "branch_levels", "sanity", "strict")
+OF_THE_RUN = (
+    "name", "levels", "branches", "branch_levels", "analyses", "analysis_levels", "sanity",
+    "strict",
+)  # fmt: skip
 PLAIN = re.compile(r"[\w./:+%@-]+", re.ASCII)  # what hydra takes as text without quotes
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from lottery.config import defaults
 from lottery.errors import DamagedError, DiskError, UsageError
 from lottery.progress import pulse
-from lottery.results import results, sanity
+from lottery.results import analyses, results, sanity
 from lottery.results.facts import Facts, number
 from lottery.results.filters import shortened
 from lottery.results.folders import lost, runs_in
@@ -54,6 +54,7 @@ def sections(run: Facts, layers: str, correction: str = "holm") -> Iterator[str]
         yield "\n  ".join(["where the levels come from", *origins(run)]) + "\n"
         yield from costs(levels.to_dict("records"))
     yield from branches(run, levels)
+    yield from (f"{text}\n" for text in analyses.texts([run.folder]))
     yield from verdicts(run, correction)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from lottery.errors import DamagedError, DiskError, UsageError
-from lottery.results import measures, overlaps, results
+from lottery.results import analyses, measures, overlaps, results
 from lottery.results.choice import choose
 from lottery.results.facts import WHOSE, Facts, columns, reached, recorded, spokesman
 from lottery.results.folders import lost
@@ -188,6 +188,20 @@ class Runs:
 
         return self._all("overlaps", rows_of)
 
+    @property
+    def analyses(self) -> list[str]:
+        """The tables that analyses have left, by name: connectivity, connectivity_line, ..."""
+        return list(dict.fromkeys(name for each in self.folders for name in analyses.found(each)))
+
+    def analysis(self, name: str) -> pd.DataFrame:
+        """Return what an analysis found: a row a level and whatever it tells apart there.
+
+        settings (in words), mask (ticket, or a control), the numbers that its docs name, and key,
+        the level's in the store. Empty where no run has it.
+        """
+        found = self._all(name, lambda folder: analyses.rows(folder, name))
+        return found if len(found) else pd.DataFrame(columns=[*WHOSE, "level", "settings"])
+
     @cached_property
     def curves(self) -> pd.DataFrame:
         """A row an evaluation: curve.csv of every level and branch.
@@ -218,7 +232,7 @@ class Runs:
                 tables.append(table.rename(columns={c: f"own_{c}" for c in WHOSE if c in table}))
                 whose += [facts.whose] * len(table)
         if not tables:
-            return empty(which, self.metrics)
+            return empty(which, self.metrics) if which in EMPTY else pd.DataFrame()
         return pd.concat([pd.DataFrame(whose), joined(tables)], axis=1)
 
 

@@ -29,11 +29,19 @@ LONGEST_OWNER = 64 * 1024  # bytes; it holds the command as it was typed
 KEY = re.compile(r"[0-9a-f]{32}")
 SCORING = "scoring_"
 PLACE = re.compile(r"level_(\d{2,})(?:_(\w+))?")
+ANALYSES = "analyses"  # the folder of what analyses found, and of what they trained for that
+ANALYSED = re.compile(rf"{ANALYSES}/\w+")
+FINDINGS = re.compile(rf"{ANALYSES}/([A-Za-z]\w*)-[0-9a-f]{{16}}\.csv")
 
 
 def place(level: int, branch: str = "") -> str:
     """Return what a level, or a branch of it, is called in a run's folder and manifest."""
     return f"level_{level:02d}" + (f"_{branch}" if branch else "")
+
+
+def analysed(level: int, analysis: str, word: str) -> str:
+    """Return what a training of an analysis is called in a run's manifest."""
+    return f"{ANALYSES}/{place(level, analysis)}_{word}"
 
 
 def scoring(level: int, kind: str = "") -> str:
@@ -161,7 +169,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise DamagedError(f"{path} is damaged (it is no manifest of a run)")
     for place, entry in levels.items():
         key = entry.get("key") if isinstance(entry, dict) else None
-        if not PLACE.fullmatch(place) or not isinstance(key, str) or not KEY.fullmatch(key):
+        known = PLACE.fullmatch(place) or ANALYSED.fullmatch(place)
+        if not known or not isinstance(key, str) or not KEY.fullmatch(key):
             raise DamagedError(f"{path} is damaged ({place!r} is no level of the store)")
     for name, sums in files.items():
         if not isinstance(sums, list) or not all(isinstance(each, str) for each in sums):

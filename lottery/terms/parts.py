@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from lottery.terms.analysis import Finished, Rows
 from lottery.terms.mask import Mask, Scores
 from lottery.terms.step import Span, Step
 from lottery.terms.task import Task
@@ -74,6 +75,9 @@ class Parts:
     branches: dict[str, Callable[..., Ticket]]
     branch_settings: dict[str, str]  # as they stand in branches.csv
     branch_levels: tuple[int, ...] | None
+    analyses: dict[str, Callable[[Finished], Rows]]
+    analysis_settings: dict[str, str]  # as they stand in what it finds
+    analysis_levels: tuple[int, ...] | None
     replicate: int
     levels: int
     code: dict[str, str] = field(default_factory=dict)  # component of another package -> `code_of`

@@ -12,6 +12,8 @@ from typing import Any
 
 from lottery.errors import DamagedError, LotteryError
 from lottery.storage.records import (
+    ANALYSED,
+    ANALYSES,
     CHECKPOINT,
     KEY,
     MANIFEST,
@@ -150,6 +152,8 @@ class Replicate:
     def links(self) -> dict[str, str | None]:
         """Place -> key of the level that its link names; None where it is no link of ours."""
         found = [e.name for e in look(self.path) if position(e.name)]
+        inside = (f"{ANALYSES}/{e.name}" for e in look(self.path / ANALYSES))
+        found += [name for name in inside if ANALYSED.fullmatch(name)]
         return {name: pointed(self.path / name) for name in found}
 
     @property

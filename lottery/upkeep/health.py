@@ -13,6 +13,7 @@ from typing import Any
 from lottery.errors import DiskError, LotteryError
 from lottery.storage.records import (
     CORRUPT,
+    FINDINGS,
     MANIFEST,
     OWNER,
     RUN,
@@ -266,7 +267,8 @@ def damaged_config(run: Replicate, identity: Callable[[Path], str]) -> list[Find
 
 def damaged_table(run: Replicate, name: str, known: Any, fast: bool) -> list[Finding]:
     """Return what is wrong with a file that a run's manifest vouches for."""
-    if "/" in name or "\0" in name or not isinstance(known, list):
+    plain = "/" not in name and "\0" not in name
+    if not (plain or FINDINGS.fullmatch(name)) or not isinstance(known, list):
         return [Finding(run.path / MANIFEST, f"names a file {name!r}", again(run))]
     what = unlike(run.path / name, known, fast)
     if what == "is missing" and run.state != "done":  # the manifest goes first, and a kill may come
@@ -328,7 +330,8 @@ def leads_to_store(run: Replicate, place: str) -> bool:
     """Say whether a link leads into the store, whatever its last word is."""
     if kind(run.path / place) != "link":
         return True
-    target = os.path.normpath(run.path / os.readlink(run.path / place))
+    link = run.path / place
+    target = os.path.normpath(link.parent / os.readlink(link))
     return os.path.dirname(target) == os.path.normpath(run.path.parents[2] / "store")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from lottery.wording.text import outputs_word
 
 OUTPUTS = "outputs="
-RECORDED = ("run", "branch")  # the commands that leave a run
+RECORDED = ("run", "branch", "analyze")  # the commands that leave a run
 EXPANDED = "$`\\!;|&<>(){}"  # what a shell obeys outside of quotes
 
 

@@ -211,7 +211,7 @@ def test_the_branch_command_adds_to_a_finished_run(run, lottery, capsys):
         ([], "name one run and a branch"),
         (["branch=shuffle", "levels=9"], "has 2 finished pruned levels"),
         (["branch=shuffle", "levels=x"], "levels=x are no whole numbers"),
-        (["branch=shuffle", "reinit.scope=x"], "of a branch that is not asked for"),
+        (["branch=shuffle", "reinit.scope=x"], "of what is not asked for"),
         (["branch=shuffle", "shuffle.scop=x"], "shuffle has no setting 'scop'; did you mean 'scope'?"),
         (["branch=shuffle", "shuffle.scope=x"], "neither layerwise nor globally"),
         (["branch=shuffle", "depth=3"], "no run has 'depth'"),

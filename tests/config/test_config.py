@@ -13,7 +13,7 @@ from lottery.tasks.images.outline import Outline
 CONF = build.conf_dir()
 GROUPS = {
     "model": "model", "dataset": "dataset", "schedule": "schedule", "rewind": "rewind",
-    "start": "start", "branch": "branch", "train/optimizer": "optimizer", "train/lr": "lr",
+    "start": "start", "branch": "branch", "analysis": "analysis", "train/optimizer": "optimizer", "train/lr": "lr",
     "prune/structure": "structure", "prune/allocation": "allocation", "prune/update": "update",
     "log": "log", "figure": "figure",
 }  # fmt: skip
@@ -81,7 +81,7 @@ def test_every_top_level_knob_is_in_run_yaml():
     import dataclasses
 
     knobs = {f.name for f in dataclasses.fields(schema.Config)}
-    groups = {"model", "dataset", "train", "prune", "schedule", "rewind", "start", "branches", "loggers", "host"}
+    groups = {"model", "dataset", "train", "prune", "schedule", "rewind", "start", "branches", "analyses", "loggers", "host"}
     assert set(read(CONF / "run.yaml")) - {"defaults", "hydra"} == knobs - groups
 
 

@@ -69,6 +69,15 @@ class Material:
     def curves(self) -> pd.DataFrame:
         return self._table("curves")
 
+    @property
+    def analyses(self) -> list[str]:
+        """The tables that analyses of the runs have left, by name."""
+        return self._runs.analyses
+
+    def analysis(self, name: str) -> pd.DataFrame:
+        """Return what an analysis found, under all settings; empty where no run has it."""
+        return self._with_series(self._runs.analysis(name), name)
+
     def mask(self, row: Mapping[Any, Any]) -> dict[str, np.ndarray]:
         """Return the mask that a level ended with: layer -> bools, True = kept."""
         from lottery.terms.kept import mask_of
@@ -124,7 +133,11 @@ class Material:
         """Return a table with the series of each row in front; what is left out is noted."""
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", LEFT_OUT)
-            table: pd.DataFrame = getattr(self._runs, which).copy()
+            table: pd.DataFrame = getattr(self._runs, which)
+        return self._with_series(table, which)
+
+    def _with_series(self, table: pd.DataFrame, which: str) -> pd.DataFrame:
+        table = table.copy()
         for line in self._runs.left_out.get(which, []):  # warned of but once
             self.note(line)
         series = [self._labels[of] for of in zip(table["name"], table["id"], strict=True)]

@@ -52,6 +52,15 @@ class Source(Protocol):
     @property
     def curves(self) -> pd.DataFrame: ...
 
+    @property
+    def analyses(self) -> list[str]:
+        """The tables that analyses of the runs have left, by name."""
+        ...
+
+    def analysis(self, name: str) -> pd.DataFrame:
+        """Return what an analysis found, under all settings; empty where no run has it."""
+        ...
+
     def mask(self, row: Mapping[Any, Any]) -> dict[str, np.ndarray]:
         """Return the mask of the level that a row of a table is of: layer -> bools, True = kept."""
         ...

@@ -8,13 +8,23 @@ from typing import Any
 import pandas as pd
 
 from lottery.errors import DamagedError, DiskError, LotteryError, UsageError
-from lottery.results import sanity, tidy
+from lottery.results import analyses, sanity, tidy
 from lottery.results.comparison import Group, gathered
 from lottery.results.facts import Facts
 from lottery.results.plotting import drawing
 from lottery.results.reports import controls, costs, findings, provenance, tables
 from lottery.results.reports.findings import Reached
-from lottery.results.reports.sheets import Part, Picture, Section, filled, kept, several
+from lottery.results.reports.sheets import (
+    Column,
+    Part,
+    Picture,
+    Section,
+    Table,
+    filled,
+    kept,
+    several,
+    words,
+)
 from lottery.results.reports.tiles import tiles
 from lottery.results.tidy import Runs
 from lottery.wording import text as wording
@@ -94,6 +104,7 @@ def part(
         *layers(runs, facts, draw),
         *cost(runs, draw),
         *beside(member, tolerance, draw),
+        *analysed(member, problems),
         *(learning(member, anchor, problems) if figures else ()),
         *overlaps(member, masks),
         *provenance.sections(facts),
@@ -216,6 +227,21 @@ def beside(
         drawn = []
     some = [controls.branch_table(runs.branches, runs.levels, member.by.metric)]
     yield Section("branches", "Branches", pictures=drawn, tables=some, open=not judged)
+
+
+def analysed(member: Member, problems: Problems) -> Iterator[Section]:
+    """Yield what analyses found of the levels."""
+    made = []
+    try:
+        for title, (heads, rows, right) in analyses.of_config(member.runs.folders):
+            columns = [Column(head, numeric=head in right) for head in heads]
+            cells = [[words(text) for text in row] for row in rows]
+            made.append(Table(title, columns, cells))
+    except (DamagedError, DiskError) as error:
+        problems.append(f"What analyses found is left out: {error}")
+    if made:
+        said = "Means over replicates, and half of a 95 % interval."
+        yield Section("analyses", "Analyses", words=[said], tables=made)
 
 
 def learning(member: Member, anchor: str, problems: Problems) -> Iterator[Section]:

@@ -1,0 +1,79 @@
+"""Ask finished levels what they are: connectivity, stability, movement, sharpness.
+
+usage: lottery analyze RUN... analysis=NAME[,NAME...] [levels=0,3] [NAME.SETTING=VALUE...]
+                       [outputs=DIR]
+
+RUN is a path, an id or a name, as `lottery ls` shows it, or filters (prune=imp state=done); of each
+all replicates, without /replicate_K or replicate=K.
+levels are those that are asked, 0 the dense one; by default all that are finished. The settings of
+an analysis are in conf/analysis/NAME.yaml:
+lottery analyze RUN analysis=connectivity connectivity.points=10
+What it needs is trained, and kept in the store; what it finds lies in analyses/ in the folder of
+the run, and asked again it is there. `lottery run ... analysis=[NAME]` asks at the end of a run.
+"""
+
+import shlex
+from pathlib import Path
+
+from lottery.commands import example, override, selection, sets, whole_numbers
+from lottery.config.identity import run_id
+from lottery.errors import UsageError
+from lottery.results import choice
+from lottery.storage.settings import read_settings
+from lottery.wording.text import near
+
+KNOWN = {"analysis": "", "levels": "", "outputs": "outputs"}
+
+
+def main(arguments: list[str]) -> int:
+    """Analyse every replicate of the runs; return the exit code."""
+    plain = [word for word in arguments if not sets(word, "analysis")]
+    words, chosen = selection(plain, __doc__, KNOWN)
+    if words is None:
+        return 0
+    if not words or not chosen["analysis"]:
+        typed = example(words, chosen, "analyze")
+        asked = chosen["analysis"] or "connectivity"
+        raise UsageError(f"analyze: name runs and an analysis: {typed} analysis={asked}")
+    from lottery.config import build
+    from lottery.experiment import launch
+    from lottery.results import analyses, results
+
+    names = chosen["analysis"].strip("[]").split(",")
+    nodes = {name: build.option("analysis", name) for name in names}
+    override(nodes, [word for word in arguments if sets(word, "analysis")], "analyze")
+    wanted = whole_numbers(chosen["levels"], "levels", "analyze")
+    folders = choice.choose(Path(chosen["outputs"]), words, "analyze")
+    if not folders:
+        raise UsageError(f"analyze: no run is called {shlex.join(words)}; lottery ls lists them")
+    for folder in folders:
+        settings = read_settings(folder)
+        if run_id(settings) != folder.parent.name:
+            raise UsageError(
+                f"analyze: {folder}/config.yaml is not what this run was made with (edited, or of "
+                "another version of lottery); its levels would be trained anew"
+            )
+        done = len(results.metrics(folder)) - 1
+        if done < 0 or max(wanted, default=0) > done:
+            raise UsageError(
+                f"analyze: {folder} has {done + 1} finished levels, counted from 0; give some of "
+                "them as levels=0,1 or let the run go on first"
+            )
+        settings |= {
+            "branches": {},
+            "analyses": nodes,
+            "analysis_levels": wanted or None,
+            "levels": done,
+            "replicate": int(folder.name.removeprefix("replicate_")),
+            "outputs": str(folder.parents[2]),
+            "sanity": False,
+        }
+        typed = shlex.join(["lottery", "analyze", *arguments])
+        name = folder.parents[1].name
+        launch.launch(settings, build.parts(settings), name, typed, {}, follow=True)
+    for base in dict.fromkeys(folder.parent for folder in folders):
+        several = [folder for folder in folders if folder.parent == base]
+        if len(several) > 1:
+            tables = "\n\n".join(analyses.texts(several, names))
+            print(f"\n{len(several)} replicates of {near(base)}\n\n{tables}")
+    return 0

@@ -1,0 +1,1 @@
+"""Ask of finished levels what they are: one file a component."""

@@ -1,0 +1,112 @@
+"""What an analysis found, against density, the step that nets begin at, or the place on a line."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lottery.errors import UsageError
+from lottery.results import analyses
+from lottery.results.plotting import charts, endings, strokes, trends
+from lottery.results.plotting.source import Chart, Source
+
+AXES = {"density": "weights kept (%)", "step": "rewind step", "alpha": "way from net to net"}
+WHOSE = ("model", "dataset", "method")  # what tells runs that differ in their rewind step as well
+
+
+def analysis(
+    runs: Source, *, of: str, x: str, y: str, mask: list[str], layer: str, density: list[float],
+    mark: float | None, ylim: list[float],
+) -> Chart:  # fmt: skip
+    """Draw the column `y` of what the analysis `of` found: mean and 95 % interval over replicates.
+
+    A line is a run, or for x=step and alpha a density, and a mask. `mark` is a value that a thin
+    line shows. Raises UsageError where the runs have no such analysis, for columns that it has not,
+    and for what was found under several settings.
+    """
+    if x not in AXES:
+        raise UsageError(f"analysis: x={x} is none of {', '.join(AXES)}")
+    table = runs.analysis(of)
+    if not len(table):
+        there = ", ".join(runs.analyses) or "none"
+        lack = f"these runs have no analysis '{of}' (there are: {there})"
+        if of in runs.analyses:
+            lack = f"what these runs have of '{of}' is damaged or empty"
+        again = f"lottery analyze RUN analysis={of.partition('_')[0]}"
+        raise UsageError(f"analysis: {lack}; to make it: {again}")
+    trends.few(table, "settings", "analysis", most=1)
+    trends.need(table, y, "analysis", "y")
+    trends.need(table, x, "analysis", "x")
+    if "layer" in table:
+        table = chosen(table, "layer", [layer])
+    if mask:
+        table = chosen(table, "mask", mask)
+    if density:
+        far = [(np.log(table["density"]) - math.log(each)).abs() for each in density]
+        table = table[np.logical_or.reduce([each == each.min() for each in far])]
+    same = [c for c in ("key", "replicate", "mask", "step", "alpha", "layer") if c in table]
+    table = table.assign(line=lines(table, x)).dropna(subset=[x, y])
+    table = table.drop_duplicates([*same, "line"])  # a level that runs share
+    trends.few(table, "line", "analysis")
+    by = ["line", "level"] if x == "density" else ["line", x]
+    means = trends.summary(table, by, list(dict.fromkeys([x, "density", y])))
+    means = means.loc[:, ~means.columns.duplicated()].sort_values(["line", x], kind="stable")
+    drawn = means.copy()
+    metric = runs.metrics[0]
+    scale = metric.scale if analyses.measured(y) else 1
+    for column in (y, f"{y}_low", f"{y}_high"):
+        drawn[column] *= scale
+    drawn["density"] *= 100
+    figure = Figure()
+    axes = figure.subplots()
+    prepare(axes, drawn, x)
+    names = strokes.counted(drawn)
+    ends = strokes.draw_lines(axes, drawn, x, y, charts.looks(list(names)), names)
+    if mark is not None:
+        axes.axhline(scale * mark, color=charts.INK, linewidth=0.5, alpha=0.5, zorder=1)
+    axes.set_ylabel(y.replace("_", " ") + " (%)" * analyses.percent(y, metric))
+    limits(axes, ylim, drawn[y].min() >= 0)
+    endings.name_lines(figure, axes, ends)
+    return figure, means
+
+
+def chosen(table: pd.DataFrame, column: str, wanted: Sequence[str]) -> pd.DataFrame:
+    """Return the rows with some words in a column; raises UsageError for one that no row has."""
+    there = list(table[column].unique()) if column in table else []
+    if unknown := [word for word in wanted if word not in there]:
+        raise UsageError(
+            f"analysis: no row has {column}={unknown[0]} (there are: {', '.join(there) or 'none'})"
+        )
+    return table[table[column].isin(wanted)]
+
+
+def lines(table: pd.DataFrame, x: str) -> "pd.Series[str]":
+    """Return which line each row is on, in the words in which they differ."""
+    kept = (100 * table["density"]).map(lambda share: f"{charts.short(share)} %")
+    table = table.assign(kept=kept)
+    whose = ("series",) if x == "density" else (*WHOSE, "kept")
+    parts = [c for c in (*whose, "mask") if c in table and table[c].nunique() > 1]
+    return table[parts].agg(" ".join, axis=1) if parts else table["series"]
+
+
+def prepare(axes: Axes, table: pd.DataFrame, x: str) -> None:
+    """Make the axis of x."""
+    if x == "density":
+        charts.logarithmic(axes, "x", table[x], flip=True)
+    elif x == "step":
+        charts.thousands(axes.xaxis)
+    axes.set_xlabel(AXES[x])
+
+
+def limits(axes: Axes, ylim: Sequence[float], from_zero: bool) -> None:
+    """Let y go from 0 where nothing is below, or between the ends that are asked for."""
+    if len(ylim) == 2 and all(map(math.isfinite, ylim)):
+        axes.set_ylim(*ylim)
+    elif ylim:
+        raise UsageError(f"ylim: {list(ylim)} are not two numbers, as in ylim=[0,10]")
+    elif from_zero:
+        axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+        axes.set_ylim(bottom=0.0)

@@ -1,0 +1,346 @@
+"""Ask finished levels what a run's analyses ask: what they need is trained, what they find is kept.
+
+What an analysis finds lies in analyses/NAME-KEY.csv, a file for each of its settings. A row says of
+which level it is by that level's key in the store, so that only levels without rows are asked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from lottery.config import build
+from lottery.config.bind import bind
+from lottery.errors import DamagedError, UsageError
+from lottery.experiment.chain import Chain
+from lottery.experiment.level import Level
+from lottery.experiment.levels import current, shelved
+from lottery.experiment.settled import Settled, Wish
+from lottery.machine import signals
+from lottery.nets.graph import evaluating
+from lottery.nets.taking import channels_last_
+from lottery.storage import disk
+from lottery.storage.checkpoints import set_aside
+from lottery.storage.files import digest
+from lottery.storage.records import ANALYSES, analysed, checked, place
+from lottery.storage.tables import table
+from lottery.terms import mask as masks
+from lottery.terms import seeds
+from lottery.terms.copying import load_
+from lottery.terms.kept import FORMAT
+from lottery.terms.mask import Mask
+from lottery.terms.metric import Metric
+from lottery.terms.step import Step
+from lottery.terms.task import Task
+from lottery.terms.task_checks import measures
+from lottery.terms.ticket import State, States, Ticket
+from lottery.training.loop import precision
+from lottery.training.start import build as new_net
+from lottery.wording.settings import named
+
+if TYPE_CHECKING:
+    from lottery.experiment.run import LockedRun, Run
+
+WHOSE = ("level", "density", "settings")  # columns in front of every row; `key` stands last
+
+
+def run_analyses(locked: LockedRun) -> None:
+    """Ask every finished level that is to be analysed, and keep what comes out."""
+    run = locked.run
+    for name in run.parts.analyses:
+        kept = Findings(locked, name)
+        for index in kept.wanted:
+            signals.leave_if_asked()
+            looked = kept.looked(index)
+            if looked.level.shelf.key not in kept.asked:
+                kept.add(looked, run.parts.analyses[name](looked))
+
+
+@dataclass
+class Findings:
+    """What one analysis found of the levels of a run, and the files that hold it."""
+
+    locked: LockedRun
+    name: str
+    rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # by word; "" is the table
+    asked: set[str] = field(default_factory=set)  # keys of levels
+
+    def __post_init__(self) -> None:
+        entries = self.locked.ledger.levels
+        there = {entries[place(index)]["key"] for index in self.indices}
+        for name in self.locked.ledger.files:
+            folder, _, file = name.partition("/")
+            stem, _, key = file.removesuffix(".csv").rpartition("-")
+            word = stem.removeprefix(self.name).removeprefix("_")
+            if folder != ANALYSES or key != self.key or not stem.startswith(self.name):
+                continue
+            try:
+                data = checked(self.locked.run.folder, name) or b""
+            except DamagedError as error:
+                aside = set_aside(self.locked.run.folder / name)
+                what = str(error).partition(";")[0]
+                said = f"{what}; it is kept as {aside.name}, and made again"
+                self.locked.run.watch.warn(said, "damage")
+                continue
+            read = csv.DictReader(io.StringIO(data.decode()))
+            every = ({column: cell(text) for column, text in row.items()} for row in read)
+            self.rows[word] = [row for row in every if row["key"] in there]
+        self.asked = {row["key"] for row in self.rows.get("", [])}
+
+    @cached_property
+    def indices(self) -> list[int]:
+        """The levels that are finished."""
+        run, entries = self.locked.run, self.locked.ledger.levels
+        every = range(run.parts.levels + 1)
+        return [n for n in every if current(run.outputs, entries.get(place(n), {}))]
+
+    @property
+    def wanted(self) -> list[int]:
+        """The levels that are asked for."""
+        some = self.locked.run.parts.analysis_levels
+        return [index for index in self.indices if some is None or index in some]
+
+    @cached_property
+    def key(self) -> str:
+        """What the rows of a level follow from besides that level and its ticket."""
+        run = self.locked.run
+        made_of = {
+            "format": FORMAT,
+            "analysis": self.name,
+            "settings": run.parts.analysis_settings[self.name],
+            "code": run.parts.code.get(f"analysis {self.name}"),
+            "dense": self.locked.ledger.levels[place(0)]["key"],
+            "replicate": run.parts.replicate,
+        }
+        return digest(json.dumps(made_of, sort_keys=True).encode())[:16]
+
+    def looked(self, index: int) -> Looked:
+        """Return a level as the analysis sees it."""
+        return Looked(self.locked, self.name, self.level(index), self.level(0), self.before(index))
+
+    def level(self, index: int) -> Level:
+        run, entries = self.locked.run, self.locked.ledger.levels
+        shelf = current(run.outputs, entries[place(index)])
+        if shelf is None:
+            raise UsageError(f"{run.folder}: level {index} is gone; type the run's command again")
+        return Level(run, index, shelf)
+
+    def before(self, index: int) -> Level:
+        """Return the level that was pruned to this one."""
+        return self.level(max(index - 1, 0))
+
+    def add(self, looked: Looked, found: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+        """Keep the rows of a level, in the order of levels."""
+        level, run = looked.level, self.locked.run
+        share = masks.kept(level.ticket.mask) / masks.total(level.ticket.mask)
+        head = dict(zip(WHOSE, (level.index, share, run.parts.analysis_settings[self.name])))
+        for word, rows in found.items():
+            made = [{**head, **row, "key": level.shelf.key} for row in rows]
+            every = [*self.rows.get(word, []), *made]
+            self.rows[word] = sorted(every, key=lambda row: int(row["level"]))
+        self.asked.add(level.shelf.key)
+        files = {self.file(word): table(rows) for word, rows in self.rows.items() if rows}
+        if files:
+            disk.make_folder(run.folder / ANALYSES)
+        self.locked.ledger.write_files(files)
+        run.watch.tables()
+
+    def file(self, word: str) -> str:
+        return f"{ANALYSES}/{self.name}{f'_{word}' if word else ''}-{self.key}.csv"
+
+
+def cell(text: str) -> Any:
+    """Return the number that a cell of a table holds, where it is written the same again."""
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            if str(kind(text)) == text:
+                return kind(text)
+    return text
+
+
+@dataclass
+class Looked:
+    """A finished level as an analysis sees it (`terms.analysis.Finished`)."""
+
+    locked: LockedRun
+    analysis: str
+    level: Level
+    first: Level
+    before: Level
+
+    @property
+    def run(self) -> Run:
+        return self.locked.run
+
+    @property
+    def index(self) -> int:
+        return self.level.index
+
+    @property
+    def task(self) -> Task:
+        return self.run.task
+
+    @property
+    def metric(self) -> Metric:
+        return self.run.task.metrics[0]
+
+    @property
+    def ticket(self) -> Ticket:
+        return self.level.ticket
+
+    @property
+    def mask(self) -> Mask:
+        return self.level.mask
+
+    @property
+    def end(self) -> State:
+        return self.level.end
+
+    @property
+    def dense(self) -> Looked:
+        return Looked(self.locked, self.analysis, self.first, self.first, self.first)
+
+    def step(self, at: str) -> Step:
+        return self.run.settled.step(at)
+
+    def state(self, step: Step) -> State:
+        return self.level.state(step)
+
+    def control(self, branch: str) -> Ticket:
+        chain = Chain(self.locked, self.index, self.first, self.before)
+        draw = seeds.generator("branch", branch, self.index, self.run.parts.replicate)
+        return control(branch, self.ticket, chain, draw)
+
+    def train(self, ticket: Ticket, word: str) -> State:
+        signals.leave_if_asked()
+        name = analysed(self.index, self.analysis, word)
+        disk.make_folder(self.run.folder / ANALYSES)
+        said = f"{self.analysis} {word.replace('_', ' ')}"
+        return shelved(self.locked, self.index, ticket, name, said, 0).end
+
+    def net(self, weights: Mapping[str, Tensor]) -> nn.Module:
+        net = new_net(self.run.parts, self.task)
+        load_(net, weights)
+        net.to(self.task.device)
+        if getattr(self.task, "channels_last", False):
+            channels_last_(net)
+        return net.eval()
+
+    def measure(self, net: nn.Module, split: str) -> dict[str, float]:
+        signals.leave_if_asked()
+        with precision(self.run.parts.recipe, self.task.device), evaluating(net):
+            found = measures(self.task, self.task.evaluate(net, split), split)
+        return found | {"error": self.metric.error_of(found[self.metric.name], found["loss"])}
+
+    def draw(self, *words: int | str) -> torch.Generator:
+        here = ("analysis", self.analysis, self.index, self.run.parts.replicate)
+        return seeds.generator(*here, *words)
+
+    def advance(self, said: str) -> None:
+        signals.leave_if_asked()
+        self.run.watch.say(f"level {self.index}: {self.analysis}: {said}")
+
+
+def control(name: str, level: Ticket, states: States, draw: torch.Generator) -> Ticket:
+    """Return the ticket of a branch of a level, with the settings of its yaml."""
+    return bind("branch", build.branch(name), f"branches.{name}")(level, states, draw)  # type: ignore[no-any-return]
+
+
+class Enough(Exception):  # noqa: N818 (no error: it went as far as it was to go)
+    """The analysis takes its settings, and has said what it trains."""
+
+
+class Foreseen:
+    """A level that is not there yet: it notes what an analysis would train of it.
+
+    Its states are the initial net. What is asked of a net, or of the data, ends it.
+    """
+
+    def __init__(self, settled: Settled, index: int) -> None:
+        self.settled, self.index = settled, index
+        self.task, self.metric = settled.task, settled.task.metrics[0]
+        start = settled.first
+        self.ticket = Ticket(start.state.weights, start.dense, settled.span(index))
+        self.mask, self.end = start.dense, State(settled.length, start.state.weights)
+        self.trained: list[tuple[str, Ticket]] = []
+        self.controls: dict[int, str] = {}  # whose mask it is, by the object's number
+
+    @property
+    def dense(self) -> Foreseen:
+        return Foreseen(self.settled, 0)
+
+    def step(self, at: str) -> Step:
+        return self.settled.step(at)
+
+    def state(self, step: Step) -> State:
+        return State(step, self.end.weights)
+
+    def control(self, branch: str) -> Ticket:
+        made = control(branch, self.ticket, Wish(self.settled), seeds.generator(branch))
+        made = replace(made, mask=dict(made.mask))  # an object of its own
+        self.controls[id(made.mask)] = branch
+        return made
+
+    def train(self, ticket: Ticket, word: str) -> State:
+        self.trained.append((word, ticket))
+        return self.end
+
+    def draw(self, *words: int | str) -> torch.Generator:
+        return seeds.generator(*words)
+
+    def advance(self, said: str) -> None:
+        raise Enough
+
+    def net(self, weights: Mapping[str, Tensor]) -> nn.Module:
+        raise Enough
+
+    def measure(self, net: nn.Module, split: str) -> dict[str, float]:
+        raise Enough
+
+
+class Training(NamedTuple):
+    """What an analysis would train of a level."""
+
+    analysis: str
+    level: int
+    word: str
+    ticket: Ticket
+    control: str  # whose mask it has; "" for the level's own
+
+
+def foreseen(run: Run) -> Iterator[Training]:
+    """Yield what the analyses of a run would train.
+
+    Raises UsageError for settings that an analysis does not take.
+    """
+    some = run.parts.analysis_levels
+    for name, ask in run.parts.analyses.items():
+        for index in range(run.parts.levels + 1):
+            if some is None or index in some:
+                level = Foreseen(run.settled, index)
+                with named(f"analyses.{name}"), contextlib.suppress(Enough):
+                    ask(level)
+                for word, ticket in level.trained:
+                    whose = level.controls.get(id(ticket.mask), "")
+                    yield Training(name, index, word, ticket, whose)
+
+
+def check_analyses(run: Run) -> None:
+    """Raise UsageError for levels that are none, and for settings that an analysis refuses."""
+    there, some = run.parts.levels, run.parts.analysis_levels
+    if run.parts.analyses and some and not 0 <= min(some) <= max(some) <= there:
+        raise UsageError(
+            f"analysis_levels={list(some)}: this run has the levels 0 to {there}; type "
+            f"analysis_levels=[{there}], or null for all of them"
+        )
+    for _ in foreseen(run):
+        pass

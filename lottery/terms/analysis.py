@@ -1,0 +1,90 @@
+"""Say what an analysis gets, a finished level, and what it returns: rows."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from lottery.terms.mask import Mask
+from lottery.terms.metric import Metric
+from lottery.terms.step import Step
+from lottery.terms.task import Task
+from lottery.terms.ticket import State, Ticket
+
+Row = dict[str, Any]  # column -> number or word
+Rows = Mapping[str, Sequence[Row]]  # "" -> what people read; another word -> what stands behind it
+
+
+class Finished(Protocol):
+    """A trained level as an analysis sees it: tensors on the CPU, nets on the run's device.
+
+    Whatever is random follows from `draw`; what is trained goes through the store.
+    """
+
+    @property
+    def index(self) -> int: ...
+    @property
+    def task(self) -> Task: ...
+    @property
+    def metric(self) -> Metric:
+        """What runs of this task are judged by."""
+        ...
+
+    @property
+    def ticket(self) -> Ticket:
+        """What the level was trained from."""
+        ...
+
+    @property
+    def mask(self) -> Mask:
+        """The mask that it ended with; of level 0 the dense one."""
+        ...
+
+    @property
+    def end(self) -> State:
+        """The state at the end of its training."""
+        ...
+
+    @property
+    def dense(self) -> "Finished":
+        """Level 0 of the same run."""
+        ...
+
+    def step(self, at: str) -> Step:
+        """Return the step that `at` names, as 500it, 2ep or 0.1 do."""
+        ...
+
+    def state(self, step: Step) -> State:
+        """Return the state of this level's training at a step; what nobody kept is replayed."""
+        ...
+
+    def control(self, branch: str) -> Ticket:
+        """Return the ticket of a branch of this level, with the settings of its yaml.
+
+        Raises UsageError for a name that is none, and for a branch that cannot be made of it.
+        """
+        ...
+
+    def train(self, ticket: Ticket, word: str) -> State:
+        """Return the end of a ticket's training, from the store or trained now.
+
+        `word` tells it from what else the analysis trains of this level.
+        """
+        ...
+
+    def net(self, weights: Mapping[str, Tensor]) -> nn.Module:
+        """Return the model with these weights, in evaluation mode."""
+        ...
+
+    def measure(self, net: nn.Module, split: str) -> dict[str, float]:
+        """Return loss, metrics and `error` (`Metric.error_of`) of a net over a split."""
+        ...
+
+    def draw(self, *words: int | str) -> torch.Generator:
+        """Return a generator for this replicate, level and analysis."""
+        ...
+
+    def advance(self, said: str) -> None:
+        """Tell people what is being done."""
+        ...
