@@ -66,7 +66,10 @@ def norm(weights: Mapping[str, Tensor], mask: Mask) -> float:
 
 def angle(one: Mapping[str, Tensor], other: Mapping[str, Tensor], mask: Mask) -> float:
     """Return the angle between two vectors of kept weights in degrees; NaN where one is 0."""
-    sizes = norm(one, mask) * norm(other, mask)
-    if not sizes:
+    sizes = norm(one, mask), norm(other, mask)
+    if not all(sizes):
         return math.nan
-    return math.degrees(math.acos(max(-1.0, min(1.0, dot(one, other, mask) / sizes))))
+    a, b = ({n: v[n] / size for n in mask} for v, size in zip((one, other), sizes, strict=True))
+    opposite = {name: -vector for name, vector in b.items()}
+    apart, together = norm(less(a, b, mask), mask), norm(less(a, opposite, mask), mask)
+    return math.degrees(2 * math.atan2(apart, together))  # exact near 0, unlike an arc cosine
