@@ -2,6 +2,7 @@
 
 usage: lottery compare [RUN...] [FILTER...] [against=RUN] [metric=test_accuracy]
                        [tolerance=0.005] [near=0.02] [every=false] [correction=holm|none]
+                       [layout=long|wide|ranks] [at=0.5,0.2,0.1]
                        [format=table|csv|json|markdown|latex] [outputs=DIR]
 
 The replicates of a config are one group; runs and filters are named as for `lottery ls`, and the
@@ -21,6 +22,11 @@ out, and said, unless every=true. Means stand with half of their 95 % interval
 replicate. p is that of a two-sided paired t-test. Of many levels some would seem to beat or to fall
 below by chance, so p is corrected over the levels of a config that are shown (Holm);
 correction=none takes each for itself.
+
+layout=wide is the table of a paper: methods as rows, densities as columns (those of `at`, or all
+that runs have in common), the best mean of each in bold where the format has bold. layout=ranks
+orders the runs at one density, and says between which ranks each may be, by tests of all pairs.
+  lottery compare dataset=digits layout=wide at=0.5,0.2,0.1 format=latex
 """
 
 from __future__ import annotations
@@ -39,8 +45,9 @@ if TYPE_CHECKING:
     from lottery.results.comparison import Group
 
 KNOWN = {"against": "", "metric": "test", "tolerance": "", "near": "0.02",
-         "every": "false", "correction": "holm", "format": "table",
+         "every": "false", "correction": "holm", "format": "table", "layout": "long", "at": "",
          "outputs": "outputs"}  # fmt: skip
+LAYOUTS = ("long", "wide", "ranks")
 FEW = 6  # densities that are named in a line
 MOST_WARNINGS = 5  # of a group
 WARNED = "warned: "
@@ -67,6 +74,13 @@ def main(arguments: list[str]) -> int:
     facts = [group.facts for group in some]
     column = measures.resolved(chosen["metric"], facts, "compare", "metric")
     check(some, column)
+    layout = one_of(chosen, "layout", LAYOUTS, "compare")
+    at = wanted(chosen["at"])
+    if layout != "long":
+        laid_out(layout, some, column, at, near, first, correction, format)
+        return 0
+    if at:
+        raise UsageError("compare: at= is for layout=wide and layout=ranks; add one of them")
     rows = comparison.compare(some, column, allowed, first, near, every, correction)
     if not rows:
         reached = "; ".join(f"{g.ident}: {densities(g)}" for g in some)
@@ -93,6 +107,56 @@ def main(arguments: list[str]) -> int:
         parts = list(tables(some, settings, rows, first, every, most))
         print(formats.page(parts, rule, format))
     return 0
+
+
+def wanted(text: str) -> list[float]:
+    """Return the densities of at=; raises UsageError for what is none."""
+    found = []
+    for word in filter(None, text.strip("[]").split(",")):
+        try:
+            density = float(word)
+        except ValueError:
+            density = 0.0
+        if not 0 < density <= 1:
+            raise UsageError(f"compare: at={text}: {word} is no density; type at=0.5,0.2,0.1")
+        found.append(density)
+    return found
+
+
+def laid_out(
+    layout: str, some: Sequence[Group], column: str, at: list[float], near: float, first: int,
+    correction: str, format: str,
+) -> None:  # fmt: skip
+    """Print the table of a paper, or the ranks at a density."""
+    from lottery.results import comparison, formats, wide_tables
+    from lottery.results.comparison_tables import measure
+
+    metric, said = measure(some, column), notes(some, first)
+    title = f"{column.replace('_', ' ')}{' in %' if metric and metric.percent else ''}"
+    if layout == "wide":
+        table = wide_tables.wide(some, column, at, near, first)
+        rows = wide_tables.flat(table, column)
+        laid = wide_tables.paper_table(table, metric)
+        said = iter([*wide_tables.remarks(table, metric, format), *said])
+    else:
+        common = comparison.common(some, first, near)
+        there = [some[min(p)].density(p[min(p)]) for p in common]
+        if len(at) > 1:
+            raise UsageError(f"compare: layout=ranks is of one density; type at={min(at):g}")
+        density = at[0] if at else min(there, default=1.0)
+        rows = wide_tables.ranks(some, column, density, near, correction)
+        laid = wide_tables.rank_table(some, rows)
+        title += f" at density {density:.4g}"
+        tests = "paired t-tests of all pairs" + ", Holm" * (correction == "holm")
+        said = iter([f"between: the ranks that {tests} leave to a run", *said])
+    remarks = list(said)
+    if format == "csv":
+        print(formats.comma_separated(rows))
+        print(*map(printable, remarks), sep="\n", file=sys.stderr)
+    elif format == "json":
+        print(formats.as_json({"rows": rows, "notes": remarks}))
+    else:
+        print(formats.page([(title, laid)], remarks, format))
 
 
 def grouped(outputs: Path, folders: Sequence[Path], word: str) -> tuple[list[Group], int]:

@@ -1,7 +1,7 @@
 """List the runs under outputs/, a line each.
 
 usage: lottery ls [RUN...] [FILTER...] [sort=[-]COLUMN[,...]] [columns=COLUMN[,...]]
-                  [format=table|csv|json|markdown|latex] [outputs=DIR]
+                  [group=replicate] [format=table|csv|json|markdown|latex] [outputs=DIR]
 
 RUN is a name or a part of one, the start of an id, or a path (of a run, or of a folder of runs); *
 stands for anything. FILTER keeps
@@ -16,6 +16,7 @@ accuracy, or perplexity (test_perplexity) of text; sort= puts the worst first, s
   lottery ls train.batch_size=64 sort=density,-test    by a setting; sorted by two columns
   lottery ls columns=name,id,test,train.length         what is shown: columns and settings
   lottery ls format=csv                                every column, in full precision
+  lottery ls group=replicate                           a line a config, means over its replicates
 
 columns: name id replicate model dataset method (also: prune) rewind levels levels_asked density
 val_accuracy (val) test_accuracy (test) state started (age) ended seconds left warnings folder.
@@ -27,19 +28,20 @@ else, the settings in which they differ are columns, too.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lottery.commands import one_of, selection
 from lottery.errors import UsageError
+from lottery.terms.metric import Metric
 from lottery.wording.spelling import suggestion
 from lottery.wording.text import printable
 
 if TYPE_CHECKING:
     from lottery.results.facts import Facts
 
-KNOWN = {"sort": "", "columns": "", "format": "table", "outputs": "outputs"}
+KNOWN = {"sort": "", "columns": "", "group": "", "format": "table", "outputs": "outputs"}
 FIRST = ("name", "id", "replicate", "model", "dataset", "method", "rewind")
 LAST = ("levels", "density", "val", "test", "state", "age", "left", "warnings")
 NUMBERS = ("rep", "levels", "density", "age", "left", "seconds")  # heads that end on the right
@@ -61,6 +63,12 @@ def main(arguments: list[str]) -> int:
     outputs = Path(chosen["outputs"])
     runs = ordered(choice.chosen(outputs, words, "ls", KNOWN), chosen["sort"])
     columns = asked(runs, chosen["columns"])
+    if chosen["group"]:
+        one_of(chosen, "group", ("replicate",), "ls")
+        if columns:
+            raise UsageError("ls: group=replicate has columns of its own; leave columns= out")
+        print(by_config(runs, chosen["sort"], format) if runs else none_there(outputs))
+        return 0
     settings = [] if columns else telling(runs)
     if format in ("csv", "json"):
         rows = [exact(run, columns) if columns else run.row | exact(run, settings) for run in runs]
@@ -80,6 +88,59 @@ def main(arguments: list[str]) -> int:
         if len(settings) > MOST:
             print(f"{len(settings) - MOST} more settings differ: lottery compare shows them")
     return 0
+
+
+def by_config(runs: Sequence[Facts], sort: str, format: str) -> str:
+    """Return a line a config, with means over its replicates; sorted by those where they are asked.
+
+    What was measured goes from the worst to the best, as in `ordered`.
+    """
+    from lottery.results import formats, grouped
+    from lottery.results.order import telling
+
+    settings = telling(list(runs))
+    rows = grouped.grouped(runs, settings)
+    metrics = {run.metric.name: run.metric for run in runs}
+    for word in reversed([w for w in sort.split(",") if w]):
+        split = word.removeprefix("-")
+        if split in ("val", "test"):
+            def standing(row: dict[str, Any], split: str = split) -> tuple[str, float]:
+                return row["metric"], metrics[row["metric"]].gain(row[split], 0.0)
+
+            there = [row for row in rows if row[split] == row[split]]
+            lacking = [row for row in rows if row[split] != row[split]]
+            rows = sorted(there, key=standing, reverse=word.startswith("-")) + lacking
+    if format == "csv":
+        return formats.comma_separated(rows)
+    if format == "json":
+        return formats.as_json(rows)
+    cells = [grouped.for_people(row, metrics[row["metric"]]) for row in rows]
+    more = [{k: str(row[k]) for k in settings[:MOST]} for row in rows]
+    shown = [{**cell, **own} for cell, own in zip(cells, more, strict=True)]
+    if len(metrics) > 1:
+        for one, row in zip(shown, rows, strict=True):
+            label = metrics[row["metric"]].label
+            one |= {split: f"{label} {one[split]}" for split in ("val", "test") if one[split]}
+    usual = "{model}_{dataset}_{method}"
+    named = any(c["name"] != usual.format(**c).replace("/", "-") for c in cells)
+    heads = ["name"] * named + ["id", "model", "dataset", "method", "rewind", *settings[:MOST]]
+    heads += ["replicates", "levels", "density", "val", "test", "state"]
+    heads = [head for head in heads if any(cell[head] for cell in shown)]
+    lines = [[printable(cell[head]) for head in heads] for cell in shown]
+    titles = {split: titled(split, metrics.values()) for split in ("val", "test")}
+    heads = [titles.get(head, head) for head in heads]
+    if format in ("markdown", "latex"):
+        lay = formats.markdown if format == "markdown" else formats.latex
+        return lay(heads, lines, NUMBERS)
+    return fitted(heads, lines, ("replicates", *NUMBERS), room=formats.room())
+
+
+def titled(split: str, metrics: Iterable[Metric]) -> str:
+    """Return the head of a column of means: test acc, test perplexity, test of several."""
+    from lottery.results.results import heads
+
+    every = list(metrics)
+    return heads(every[0])[split == "test"] if len(every) == 1 else split
 
 
 def ordered(runs: list[Facts], sort: str) -> list[Facts]:

@@ -8,7 +8,7 @@ import shlex
 import shutil
 import sys
 import unicodedata
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Any
 
 from lottery.storage.tables import table
@@ -19,6 +19,7 @@ PIECES = re.compile(  # words, those of a command in the midst of text together
     r"\S*\blottery [a-z]+(?: [^\s;,()]*[=/.0-9-][^\s;,()]*)*\S*|\S+"
 )
 SHORTEST, CUT = 24, "…"  # places that words keep; the head in place of columns without room
+BEST = "\N{BLACK RIGHT-POINTING SMALL TRIANGLE}"  # before a cell that is bold where there is bold
 FORMATS = ("table", "csv", "json", "markdown", "latex")
 
 
@@ -101,16 +102,23 @@ def shortened(text: str, most: int) -> str:
 def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[str] = ()) -> str:
     """Return cells as a table of Markdown."""
     rules = ["---:" if head in {*right} else "---" for head in heads]
-    lines = [[in_markdown(c) for c in row] for row in (heads, rules, *rows)]
+    lines = [[bold(in_markdown, c, "**{}**") for c in row] for row in (heads, rules, *rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def latex(heads: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[str] = ()) -> str:
     """Return cells as a tabular of LaTeX with the rules of the package booktabs."""
     columns = "".join("r" if head in {*right} else "l" for head in heads)
-    lines = [" & ".join(map(in_latex, line)) + r" \\" for line in [heads, *rows]]
+    cells = [[bold(in_latex, c, r"\textbf{{{}}}") for c in line] for line in [heads, *rows]]
+    lines = [" & ".join(line) + r" \\" for line in cells]
     body = [r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"]
     return "\n".join([rf"\begin{{tabular}}{{{columns}}}", *body, r"\end{tabular}"])
+
+
+def bold(escaped: Callable[[str], str], cell: str, form: str) -> str:
+    """Return a cell, escaped, in bold where it is marked so."""
+    plain = escaped(cell.removeprefix(BEST))
+    return form.format(plain) if cell.startswith(BEST) else plain
 
 
 def page(

@@ -444,3 +444,75 @@ def test_a_replicate_without_a_sound_record_is_named_and_renames_no_group(fabric
     problems = gather.gather(runs.folders, 0.005).problems
     assert all(any(f"replicate_{k}" in line for line in problems) for k in (0, 2, 3, 7, 8))
     assert "replicate_3" in " ".join(Material(runs).notes)  # which plot says, and captions
+
+
+@pytest.fixture
+def three(fabricate, two):
+    """Of A and B, and C: as B, but one replicate short and sparser."""
+    a, b = two
+    own = {"choices": {"prune": "snip"}, "config": {"prune.criterion": {"name": "snip"}}}
+    c = [(0.95, 0.90), (0.96, 0.92)]
+    for k in range(2):
+        fabricate("lenet_300_100_digits_snip", "cccccccccc", replicate=k, test=c[k], **own)
+    return a, b, c
+
+
+def test_the_table_of_a_paper_has_the_means_of_each_density(three, compare):
+    a, b, c = three
+    rows = {row["method"]: row for row in csv.DictReader(io.StringIO(compare("layout=wide", "at=0.64,0.8", "format=csv")))}
+    assert [*rows] == ["imp", "random", "snip"]
+    for name, table in zip(rows, (a, b, c), strict=True):
+        for level, density in enumerate(("1", "0.8", "0.64")):
+            values = [row[level] for row in table if len(row) > level]
+            assert float(rows[name][f"{density}_n"]) == len(values)
+            if values:
+                assert float(rows[name][density]) == pytest.approx(sum(values) / len(values))
+                reach = oracle.t.ppf(0.975, len(values) - 1) * oracle.sem(values)
+                assert float(rows[name][f"{density}_high"]) == pytest.approx(sum(values) / len(values) + reach)
+    text = compare("layout=wide", "at=0.8,0.64")
+    assert "snip has no level near 0.64 (it has: 1, 0.8)" in text and "▸98.03" in text
+    heads = next(line for line in text.splitlines() if line.startswith("method"))
+    assert heads.split() == ["method", "dense", "80", "%", "64", "%"]
+    assert "95.00 ± 0.00" not in text and "(n=2)" in text  # where replicates differ, each says how many
+
+
+def test_the_best_is_bold_where_there_is_bold(two, compare):
+    markdown = compare("layout=wide", "format=markdown")
+    latex = compare("layout=wide", "format=latex")
+    assert "| **98.03 ± 2.61** |" in markdown and r"\textbf{98.03 $\pm$ 2.61}" in latex and r"\toprule" in latex
+    assert markdown.count("**9") == latex.count(r"\textbf{9") == 2  # of two densities; never of dense nets
+    assert "bold: the highest mean" in markdown and "▸" not in markdown + latex
+
+
+def test_ranks_are_those_that_no_test_excludes(three, compare):
+    a, b, c = three
+    (first, second, third) = csv.DictReader(io.StringIO(compare("layout=ranks", "at=0.8", "format=csv")))
+    assert [row["method"] for row in (first, second, third)] == ["imp", "random", "snip"]
+    told = oracle.ttest_rel([r[1] for r in a], [r[1] for r in b]).pvalue < 0.05  # the others share two replicates
+    assert [(int(r["rank_low"]), int(r["rank_high"])) for r in (first, second, third)] == [(1, 3 - told), (1 + told, 3), (1, 3)]
+    gap = [x[1] - y[1] for x, y in zip(b, a, strict=True)]
+    assert float(second["difference"]) == pytest.approx(sum(gap) / 3)
+    assert "between" in compare("layout=ranks", "at=0.8")
+
+
+def test_ranks_of_what_less_of_is_better(fabricate, compare):
+    """The lowest loss is first, and one that is surely lower is surely first."""
+    for k in range(4):
+        fabricate(ident="aaaaaaaaaa", replicate=k, test=(0.9, 0.8), test_loss=(0.5, 0.1 + 0.001 * k))
+        fabricate("lenet_300_100_digits_random", "bbbbbbbbbb", replicate=k, test=(0.9, 0.9), test_loss=(0.5, 0.3 + 0.002 * k), **RANDOM)
+    rows = list(csv.DictReader(io.StringIO(compare("layout=ranks", "metric=test_loss", "format=csv"))))
+    assert [(r["method"], r["rank_low"], r["rank_high"]) for r in rows] == [("imp", "1", "1"), ("random", "2", "2")]
+    assert float(rows[1]["difference"]) < 0
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["layout=broad"], "long, wide, ranks"), (["layout=wide", "at=0,5"], "is no density; type at="), (["at=0.8"], "add one of them"),
+        (["layout=wide", "at=0.01"], "no run has a level near"), (["layout=ranks", "at=0.8,0.64"], "type at=0.64"),
+        (["layout=ranks", "at=0.3"], "another at="), (["layout=ranks", "metric=kept"], "no end of kept is better"),
+    ],
+)  # fmt: skip
+def test_a_layout_that_cannot_be_is_refused_in_a_line(two, compare, words, says):
+    line = compare(*words, code=2)
+    assert says in line and line.count("\n") == 1

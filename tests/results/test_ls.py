@@ -311,3 +311,24 @@ def test_no_two_rows_look_the_same(fabricate, lottery, capsys, tmp_path):
         assert lottery("ls", *words) == 0
         rows = capsys.readouterr().out.splitlines()
         assert len(rows) == len(set(rows)) and len(rows) > 3, words
+
+
+def test_replicates_are_one_line_with_their_mean(fabricate, lottery, capsys):
+    import csv
+    import io
+
+    for k, (test, state) in enumerate([((0.9, 0.8), "done"), ((0.9, 0.9), "done"), ((0.9,), "stopped")]):
+        fabricate(ident="aaaaaaaaaa", replicate=k, test=test, record={"state": state})
+    fabricate("lenet_300_100_digits_random", "bbbbbbbbbb", test=(0.9, 0.95), choices={"prune": "random"})
+    capsys.readouterr()
+    assert lottery("ls", "group=replicate", "sort=-test", "format=csv") == 0
+    first, second = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert (first["method"], second["method"]) == ("random", "imp") and second["replicates"] == "3"
+    assert float(second["test"]) == pytest.approx((0.8 + 0.9 + 0.9) / 3) and second["state"] == "2 done, 1 stopped"
+    assert (second["levels"], second["levels_most"]) == ("0", "1")
+    assert lottery("ls", "group=replicate") == 0
+    text = capsys.readouterr().out
+    assert "86.67 ± " in text and "0 to 1" in text
+    for words, says in ((["group=config"], "replicate"), (["group=replicate", "columns=name"], "leave columns= out")):
+        assert lottery("ls", *words) == 2
+        assert says in capsys.readouterr().err
