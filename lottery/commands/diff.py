@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from lottery.experiment.differences import Kept, Parting
 
 KNOWN = {"levels": "", "replay": "false", "outputs": "outputs"}
+LAST = 10**6  # after any level
 PARTED = 1  # the exit code
 SEEDS = ("replicate",)
 BITS = ("host.device", "host.threads", "host.deterministic")
@@ -191,10 +192,10 @@ def walk(one: Side, other: Side, wanted: list[int]) -> tuple[str, Parting] | Non
 
 
 def order_of(place: str) -> tuple[int, str]:
-    """Return level and branch of a place; a level comes before its branches."""
+    """Return level and branch of a place; a level comes before its branches, analyses come last."""
     from lottery.storage.records import position
 
-    return position(place) or (0, place)
+    return position(place) or (LAST, place)
 
 
 def same_place(one: Side, other: Side, place: str) -> bool:

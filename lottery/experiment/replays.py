@@ -41,6 +41,7 @@ class Replay:
         self.training.lowered = self.kept.shelf.manifest()["lowered"]
         self.start, self.stop = ticket.span.start, ticket.span.stop
         self.loop = steps(self.training, self.stop)
+        run.watch.begin(0, self.stop - self.start, run.task)
         with threads(self.threads):
             set_rate_(self.training, self.start)
             self.row()

@@ -36,6 +36,10 @@ class Tables:
 
     def write(self) -> None:
         """Write metrics.csv, layers.csv and branches.csv: a row for every level there is."""
+        self.locked.ledger.write_files(self.made())
+
+    def made(self) -> dict[str, bytes]:
+        """Return the tables by the names of their files."""
         run, entries = self.run, self.locked.ledger.levels
         levels, branches, layers = [], [], []
         before: Shelf | None = None
@@ -55,8 +59,7 @@ class Tables:
             layers += layer_rows(index, manifest, shared)
             before = shelf
         tables = {"metrics.csv": levels, "layers.csv": layers, "branches.csv": branches}
-        files = {name: table(rows) for name, rows in tables.items() if rows}
-        self.locked.ledger.write_files(files)
+        return {name: table(rows) for name, rows in tables.items() if rows}
 
     def overlap(self, one: Shelf, other: Shelf) -> dict[str, tuple[float, float]]:
         """Return overlap and overlap by chance of two masks, a layer; {} where layers differ."""

@@ -213,7 +213,22 @@ def unlike(path: Path, known: list[Any], fast: bool, digits: int = 64) -> str:
 
 
 def damaged_run(run: Replicate, identity: Callable[[Path], str], fast: bool) -> list[Finding]:
-    """Return what is wrong with a run: its records, its config, its tables, its levels."""
+    """Return what is wrong with a run: records, config, tables, levels and the links to these."""
+    found = damaged_records(run, identity, fast)
+    try:
+        manifest = run.manifest()
+    except (LotteryError, OSError):
+        return found
+    fix = "lottery doctor --repair" + outputs_word(run.path.parents[2])
+    wrong = [(place, what) for place, what in wrong_links(run) if what != COPIED]
+    found += [Finding(run.path / place, what, fix) for place, what in wrong]
+    extra = run.links.keys() - manifest["levels"].keys() if run.state == "done" else set()
+    what = "the run's manifest names no such level"
+    return found + [Finding(run.path / place, what, rm(run.path / place)) for place in extra]
+
+
+def damaged_records(run: Replicate, identity: Callable[[Path], str], fast: bool) -> list[Finding]:
+    """Return what is wrong with a run but for its links: records, config, tables, levels."""
     found = damaged_config(run, identity)
     if run.record.get("state") in ("damaged", UNREAD):
         what = reason(LotteryError(str(run.record.get("error"))))
@@ -233,12 +248,7 @@ def damaged_run(run: Replicate, identity: Callable[[Path], str], fast: bool) -> 
         if not Shelved(store / entry["key"]).complete and kind(run.path / place) != "folder":
             what = f"its level {entry['key']} is not in the store: it has to be trained again"
             found.append(Finding(run.path / place, what, again(run)))
-    fix = "lottery doctor --repair" + outputs_word(run.path.parents[2])
-    wrong = [(place, what) for place, what in wrong_links(run) if what != COPIED]
-    found += [Finding(run.path / place, what, fix) for place, what in wrong]
-    extra = run.links.keys() - manifest["levels"].keys() if run.state == "done" else set()
-    what = "the run's manifest names no such level"
-    return found + [Finding(run.path / place, what, rm(run.path / place)) for place in extra]
+    return found
 
 
 def key_of(run: Replicate, place: str) -> str:
