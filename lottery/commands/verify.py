@@ -21,6 +21,7 @@ from pathlib import Path
 
 from lottery.commands import selection, whole
 from lottery.errors import DamagedError, LotteryError, UsageError
+from lottery.storage.packs import packed
 from lottery.wording.text import near, printable
 
 KNOWN = {"level": "last", "outputs": "outputs"}
@@ -60,6 +61,10 @@ def verify(folder: Path, asked: str) -> int:
     if wrong:
         print("  tables  not looked at, since files are damaged")
         return DAMAGED
+    pack = packed(folder.parents[2])
+    if pack == "tables":
+        print("  tables  not made again: this pack has no masks (lottery pack with=masks)")
+        return 0
     try:
         forged = list(tables(folder))
     except LotteryError as error:
@@ -68,7 +73,9 @@ def verify(folder: Path, asked: str) -> int:
         tell("tables", forged, "they are what the levels in the store say")
         if forged:
             return DAMAGED
-    if asked == "none":
+    if pack == "masks" and asked != "none":
+        print("  level   not trained again: this pack has no weights (lottery pack with=weights)")
+    if pack == "masks" or asked == "none":
         return 0
     return level(folder, asked)
 

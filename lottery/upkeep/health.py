@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lottery.errors import DiskError, LotteryError
+from lottery.storage.packs import left_out, packed
 from lottery.storage.records import (
     CORRUPT,
     FINDINGS,
@@ -178,7 +179,7 @@ def damaged_level(shelf: Shelved, command: str, fast: bool) -> list[Finding]:
     return [
         Finding(shelf.path / name, what, "" if what.startswith(UNREADABLE) else then)
         for name, what in wrong
-        if what
+        if what and not (what == "is missing" and left_out(shelf.path.parents[1], name))
     ]
 
 
@@ -289,7 +290,10 @@ def damaged_table(run: Replicate, name: str, known: Any, fast: bool) -> list[Fin
 def wrong_links(run: Replicate) -> list[tuple[str, str]]:
     """Return place and fault of every link of a run that is not as its manifest says."""
     found = []
+    pack = bool(packed(run.path.parents[2]))  # which has no links
     for place, entry in run.manifest()["levels"].items():
+        if not kind(run.path / place) and pack:
+            continue
         if not kind(run.path / place):
             found.append((place, "the link is missing"))
         elif kind(run.path / place) == "folder":
