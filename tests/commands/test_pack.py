@@ -34,7 +34,7 @@ def test_every_looking_command_reads_a_pack(ran, lottery, tmp_path, capsys):
     assert (tmp_path / "pack.zip").stat().st_size < whole / 2  # of a net of 84 weights
     said = {}
     for words in (["ls"], ["ls", "group=replicate", "format=csv"], ["compare", "one", "format=csv"], ["compare", "layout=wide"],
-                  ["show", "one", "replicate=1"], ["plot", "figure=accuracy", "to=a.png"], ["plot", "figure=curves", "to=a.png"],
+                  ["show", "one", "replicate=1"], ["plot", "figure=accuracy", "to=a.png"], ["plot", "figure=curves", "to=b.png"],
                   ["report", "to=a.html"], ["doctor"], ["verify"]):  # fmt: skip
         for outputs in (ran, theirs):
             assert lottery(*words, f"outputs={outputs}") == 0, (words, capsys.readouterr())
