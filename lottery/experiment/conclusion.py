@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,8 @@ def conclude(locked: LockedRun, follow: bool) -> None:
     """
     run = locked.run
     verdicts, sweep = judged(run), run.watch.sweep
-    if sweep is not None and verdicts:  # the last replicate's say; its summary prints them
-        sweep.verdicts[near(run.folder.parent)] = verdicts
+    if sweep is not None and (said := [verdicts] * bool(verdicts) + [*found_over(run)]):
+        sweep.verdicts[near(run.folder.parent)] = "\n\n".join(said)  # the last replicate's stay
     rows = read_rows(locked)
     if sweep is not None and sweep.tabled:
         print(printable(f"{sweep.job or run.folder.name}: {in_a_line(locked, rows)}"))
@@ -36,6 +37,13 @@ def conclude(locked: LockedRun, follow: bool) -> None:
         sweep.tabled = True
     elif verdicts:
         print(f"\n{verdicts}")
+
+
+def found_over(run: Run) -> Iterator[str]:
+    """Yield what a run's analyses found over the replicates of its config that are sound."""
+    if names := [*run.parts.analyses]:
+        folders = [folder for folder in runs_in(run.folder.parent) if readable(run, folder)]
+        yield from texts(folders, names)
 
 
 def judged(run: Run) -> str:

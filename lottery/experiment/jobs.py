@@ -15,7 +15,7 @@ from lottery.config.composed import Composed
 from lottery.errors import LockedError, LotteryError, Stopped, UsageError
 from lottery.machine import signals
 from lottery.progress.sweep import Ran, Sweep, clock
-from lottery.storage.records import busy, locked
+from lottery.storage.records import ANALYSES, busy, locked
 from lottery.wording.text import near, printable
 
 if TYPE_CHECKING:
@@ -157,19 +157,26 @@ class Jobs:
 
 
 def verdicts(bases: Iterable[Path]) -> dict[str, str]:
-    """Return the verdicts on configs over their replicates, where there are some, by folder."""
+    """Return verdicts and what analyses found over replicates, where there are some, by folder."""
     found: dict[str, str] = {}
-    judged = sorted(base for base in bases if (base / "sanity.csv").exists())
+    judged = sorted(
+        base
+        for base in bases
+        if (base / "sanity.csv").exists() or any(base.glob(f"*/{ANALYSES}/*.csv"))
+    )
     if not judged:
         return found
+    from lottery.results.analyses import texts
     from lottery.results.facts import Facts
     from lottery.results.folders import runs_in
     from lottery.results.sanity import judge, sanity_table
 
     for base in judged:
         folders = runs_in(base)
-        if rows := judge(folders):
-            found[near(base)] = sanity_table(rows, Facts(folders[0]).metric)
+        rows = judge(folders)
+        said = [sanity_table(rows, Facts(folders[0]).metric)] if rows else []
+        if said := [*said, *texts(folders)]:
+            found[near(base)] = "\n\n".join(said)
     return found
 
 

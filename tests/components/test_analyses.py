@@ -354,7 +354,11 @@ def test_what_was_trained_for_it_is_in_use(lottery, ran, capsys):
 @pytest.mark.slow
 def test_tables_of_many_runs_have_what_was_found(lottery, tiny, tmp_path, capsys):
     words = ["schedule.keep=0.5", "replicate=0,1,2", "name=many", "analysis=[stability]"]
-    assert lottery("run", "-m", *tiny, *words) == 0
+    for workers in (1, 2):
+        capsys.readouterr()
+        assert lottery("run", "-m", *tiny, *words, f"host.workers={workers}") == 0
+        summary = capsys.readouterr().out.partition("sweep: 3 of 3")[2]
+        assert "analysis stability" in summary and " n  mask" in summary  # over the replicates
     runs = product.load(tmp_path / "outputs")
     assert runs.analyses == ["stability"]
     found = runs.analysis("stability")
