@@ -167,7 +167,12 @@ def code(
 
 def spelled(node: dict[str, Any]) -> str:
     """Return a component and its settings in words: shuffle scope=layerwise."""
-    return " ".join([str(node["name"]), *(f"{k}={v}" for k, v in node.items() if k != "name")])
+
+    def said(value: Any) -> str:
+        return f"[{','.join(map(str, value))}]" if isinstance(value, list) else str(value)
+
+    words = (f"{k}={said(v)}" for k, v in node.items() if k != "name")
+    return " ".join([str(node["name"]), *words])
 
 
 def check_sanity(prune: dict[str, Any]) -> None:

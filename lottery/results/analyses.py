@@ -9,7 +9,7 @@ import pandas as pd
 from lottery.errors import DamagedError
 from lottery.results import stats
 from lottery.results.facts import Facts, recorded
-from lottery.results.formats import aligned
+from lottery.results.formats import aligned, numeral
 from lottery.results.results import read_table
 from lottery.storage.records import FINDINGS, read_manifest
 from lottery.terms.metric import LOSS, SPLITS, Metric
@@ -111,8 +111,9 @@ def laid(table: pd.DataFrame, metric: Metric) -> Laid:
         value = row[column]
         if column in numbers:
             half = row[f"{column}{HALF}"]
-            reach = "" if pd.isna(half) else f" \N{PLUS-MINUS SIGN} {shown(column, half, metric)}"
-            return shown(column, value, metric) + reach
+            wide = 2 * half
+            reach = f" \N{PLUS-MINUS SIGN} {shown(column, half, wide, metric)}"
+            return shown(column, value, wide, metric) + ("" if pd.isna(half) else reach)
         return f"{value:.4f}" if column == "density" else printable(str(value))
 
     heads = {c: c.replace("_", " ") + " %" * percent(c, metric) for c in columns}
@@ -132,10 +133,10 @@ def percent(column: str, metric: Metric) -> bool:
     return measured(column) and metric.percent
 
 
-def shown(column: str, value: float, metric: Metric) -> str:
-    """Return a number for people."""
-    if measured(column):
+def shown(column: str, value: float, wide: float, metric: Metric) -> str:
+    """Return a number for people, as sure as its interval is `wide`; NaN for none."""
+    if measured(column) and metric.in_points:
         return metric.shown(value)
     if pd.isna(value):
         return ""
-    return f"{value:,.0f}" if abs(value) >= LARGE else f"{value:.4g}"
+    return f"{value:,.0f}" if abs(value) >= LARGE else numeral(value, wide)

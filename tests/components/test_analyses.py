@@ -368,7 +368,7 @@ def test_tables_of_many_runs_have_what_was_found(lottery, tiny, tmp_path, capsys
     assert lottery("analyze", "many", "analysis=stability") == 0
     said = capsys.readouterr().out
     mean = found[(found["level"] == 2) & (found["mask"] == "random")]["order_distance"].mean()
-    assert "3 replicates of" in said and f"{mean:.4g} ±" in said
+    assert "3 replicates of" in said and f" {mean:.3f} ± " in said
     assert lottery("plot", "figure=analysis", "of=stability", "y=order_distance", "to=a.png") == 0
     drawn = pd.read_csv("a.csv")
     assert drawn["replicates"].tolist() == [3] * 5
