@@ -10,21 +10,19 @@ import contextlib
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from lottery.config import build
-from lottery.config.bind import bind
 from lottery.errors import DamagedError, UsageError
 from lottery.experiment.chain import Chain
+from lottery.experiment.foreseen import control
 from lottery.experiment.level import Level
 from lottery.experiment.levels import current, shelved
-from lottery.experiment.settled import Settled, Wish
 from lottery.machine import signals
 from lottery.nets.graph import evaluating
 from lottery.nets.taking import channels_last_
@@ -42,10 +40,9 @@ from lottery.terms.metric import Metric
 from lottery.terms.step import Step
 from lottery.terms.task import Task
 from lottery.terms.task_checks import measures
-from lottery.terms.ticket import State, States, Ticket
+from lottery.terms.ticket import State, Ticket
 from lottery.training.loop import precision
 from lottery.training.start import build as new_net
-from lottery.wording.settings import named
 
 if TYPE_CHECKING:
     from lottery.experiment.run import LockedRun, Run
@@ -248,99 +245,3 @@ class Looked:
     def advance(self, said: str) -> None:
         signals.leave_if_asked()
         self.run.watch.say(f"level {self.index}: {self.analysis}: {said}")
-
-
-def control(name: str, level: Ticket, states: States, draw: torch.Generator) -> Ticket:
-    """Return the ticket of a branch of a level, with the settings of its yaml."""
-    return bind("branch", build.branch(name), f"branches.{name}")(level, states, draw)  # type: ignore[no-any-return]
-
-
-class Enough(Exception):  # noqa: N818 (no error: it went as far as it was to go)
-    """The analysis takes its settings, and has said what it trains."""
-
-
-class Foreseen:
-    """A level that is not there yet: it notes what an analysis would train of it.
-
-    Its states are the initial net. What is asked of a net, or of the data, ends it.
-    """
-
-    def __init__(self, settled: Settled, index: int) -> None:
-        self.settled, self.index = settled, index
-        self.task, self.metric = settled.task, settled.task.metrics[0]
-        start = settled.first
-        self.ticket = Ticket(start.state.weights, start.dense, settled.span(index))
-        self.mask, self.end = start.dense, State(settled.length, start.state.weights)
-        self.trained: list[tuple[str, Ticket]] = []
-        self.controls: dict[int, str] = {}  # whose mask it is, by the object's number
-
-    @property
-    def dense(self) -> Foreseen:
-        return Foreseen(self.settled, 0)
-
-    def step(self, at: str) -> Step:
-        return self.settled.step(at)
-
-    def state(self, step: Step) -> State:
-        return State(step, self.end.weights)
-
-    def control(self, branch: str) -> Ticket:
-        made = control(branch, self.ticket, Wish(self.settled), seeds.generator(branch))
-        made = replace(made, mask=dict(made.mask))  # an object of its own
-        self.controls[id(made.mask)] = branch
-        return made
-
-    def train(self, ticket: Ticket, word: str) -> State:
-        self.trained.append((word, ticket))
-        return self.end
-
-    def draw(self, *words: int | str) -> torch.Generator:
-        return seeds.generator(*words)
-
-    def advance(self, said: str) -> None:
-        raise Enough
-
-    def net(self, weights: Mapping[str, Tensor]) -> nn.Module:
-        raise Enough
-
-    def measure(self, net: nn.Module, split: str) -> dict[str, float]:
-        raise Enough
-
-
-class Training(NamedTuple):
-    """What an analysis would train of a level."""
-
-    analysis: str
-    level: int
-    word: str
-    ticket: Ticket
-    control: str  # whose mask it has; "" for the level's own
-
-
-def foreseen(run: Run) -> Iterator[Training]:
-    """Yield what the analyses of a run would train.
-
-    Raises UsageError for settings that an analysis does not take.
-    """
-    some = run.parts.analysis_levels
-    for name, ask in run.parts.analyses.items():
-        for index in range(run.parts.levels + 1):
-            if some is None or index in some:
-                level = Foreseen(run.settled, index)
-                with named(f"analyses.{name}"), contextlib.suppress(Enough):
-                    ask(level)
-                for word, ticket in level.trained:
-                    whose = level.controls.get(id(ticket.mask), "")
-                    yield Training(name, index, word, ticket, whose)
-
-
-def check_analyses(run: Run) -> None:
-    """Raise UsageError for levels that are none, and for settings that an analysis refuses."""
-    there, some = run.parts.levels, run.parts.analysis_levels
-    if run.parts.analyses and some and not 0 <= min(some) <= max(some) <= there:
-        raise UsageError(
-            f"analysis_levels={list(some)}: this run has the levels 0 to {there}; type "
-            f"analysis_levels=[{there}], or null for all of them"
-        )
-    for _ in foreseen(run):
-        pass

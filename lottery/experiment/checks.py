@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from lottery.errors import DivergedError, UsageError
-from lottery.experiment.analyses import check_analyses
+from lottery.experiment.foreseen import check_analyses
 from lottery.experiment.run import Run
 from lottery.experiment.timetable import (
     check_branches,

@@ -8,8 +8,8 @@ from typing import Any
 
 from lottery.config import build
 from lottery.errors import DamagedError, DiskError, UsageError
-from lottery.experiment.analyses import foreseen
 from lottery.experiment.cost import Cost, masked, scoring, seen
+from lottery.experiment.foreseen import foreseen
 from lottery.experiment.levels import current
 from lottery.experiment.run import Run
 from lottery.planning.forecast import Kept, kept_counts
