@@ -276,8 +276,8 @@ def test_a_full_disk_is_exit_5_and_the_run_goes_on_afterwards(tmp_path, tiny, sh
 
 @pytest.mark.parametrize(
     ("name", "code"),
-    [("SIGINT", 130), ("SIGTERM", 143)]
-    + [pytest.param(name, 75, marks=pytest.mark.slow) for name in ("SIGUSR1", "SIGUSR2")],
+    [("SIGINT", 130)]
+    + [pytest.param(name, code, marks=pytest.mark.slow) for name, code in (("SIGTERM", 143), ("SIGUSR1", 75), ("SIGUSR2", 75))],
 )
 def test_a_signal_saves_and_says_how_to_go_on(tmp_path, tiny, name, code):
     words = [*tiny, "train.length=1000000it", "checkpoint_every=10it", "evaluate_every=1000it"]

@@ -360,6 +360,7 @@ def test_the_short_name_is_that_of_a_sweep_alone(tiny, lottery, capsys):
     assert "host.workers" not in capsys.readouterr().err  # it was meant for the readers of a data set
 
 
+@pytest.mark.slow
 def test_python_runs_a_sweep_with_workers_too(tiny, lottery, monkeypatch):
     """What waits for workers is run, and none is left out in silence."""
     import lottery as face
