@@ -13,6 +13,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -26,7 +27,7 @@ from lottery.experiment.levels import current, shelved
 from lottery.machine import signals
 from lottery.nets.graph import evaluating
 from lottery.nets.taking import channels_last_
-from lottery.storage import disk
+from lottery.storage import disk, records
 from lottery.storage.checkpoints import set_aside
 from lottery.storage.files import digest
 from lottery.storage.records import ANALYSES, analysed, checked, place
@@ -37,6 +38,7 @@ from lottery.terms.copying import load_
 from lottery.terms.kept import FORMAT
 from lottery.terms.mask import Mask
 from lottery.terms.metric import Metric
+from lottery.terms.parts import Parts
 from lottery.terms.step import Step
 from lottery.terms.task import Task
 from lottery.terms.task_checks import measures
@@ -109,16 +111,7 @@ class Findings:
     @cached_property
     def key(self) -> str:
         """What the rows of a level follow from besides that level and its ticket."""
-        run = self.locked.run
-        made_of = {
-            "format": FORMAT,
-            "analysis": self.name,
-            "settings": run.parts.analysis_settings[self.name],
-            "code": run.parts.code.get(f"analysis {self.name}"),
-            "dense": self.locked.ledger.levels[place(0)]["key"],
-            "replicate": run.parts.replicate,
-        }
-        return digest(json.dumps(made_of, sort_keys=True).encode())[:16]
+        return key_of(self.locked.run.parts, self.name, self.locked.ledger.levels)
 
     def looked(self, index: int) -> Looked:
         """Return a level as the analysis sees it."""
@@ -152,7 +145,41 @@ class Findings:
         run.watch.tables()
 
     def file(self, word: str) -> str:
-        return f"{ANALYSES}/{self.name}{f'_{word}' if word else ''}-{self.key}.csv"
+        return file_of(self.name, self.key, word)
+
+
+def key_of(parts: Parts, name: str, levels: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return what an analysis' rows follow from besides their level, given a run's manifest."""
+    made_of = {
+        "format": FORMAT,
+        "analysis": name,
+        "settings": parts.analysis_settings[name],
+        "code": parts.code.get(f"analysis {name}"),
+        "dense": levels[place(0)]["key"],
+        "replicate": parts.replicate,
+    }
+    return digest(json.dumps(made_of, sort_keys=True).encode())[:16]
+
+
+def file_of(name: str, key: str, word: str = "") -> str:
+    """Return the file of what an analysis found, in a run's folder."""
+    return f"{ANALYSES}/{name}{f'_{word}' if word else ''}-{key}.csv"
+
+
+def answered(folder: Path, parts: Parts) -> bool:
+    """Say whether a run has what all its analyses find of its pruned levels, as they are now.
+
+    Raises LotteryError for what is damaged.
+    """
+    levels = records.levels(folder)
+    some = parts.analysis_levels
+    wanted = [n for n in range(1, parts.levels + 1) if some is None or n in some]
+    keys = {levels[place(n)]["key"] for n in wanted if place(n) in levels}
+    for name in parts.analyses:
+        data = checked(folder, file_of(name, key_of(parts, name, levels))) or b""
+        if not keys <= {row["key"] for row in csv.DictReader(io.StringIO(data.decode()))}:
+            return False
+    return True
 
 
 def cell(text: str) -> Any:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lottery.errors import LotteryError
+from lottery.experiment.analyses import answered
 from lottery.experiment.dense import in_order
 from lottery.experiment.levels import current
 from lottery.experiment.single import Single
@@ -85,7 +86,8 @@ def finished(job: Single) -> bool:
         record = read_run(job.folder)
         then, now = record.get("code", {}), job.parts.code
         same = now.items() <= (now | then).items()
-        return bool(record.get("state") == "done" and same and has(job, wanted))
+        done = record.get("state") == "done" and same and has(job, wanted)
+        return bool(done and answered(job.folder, job.parts))
     return False
 
 

@@ -312,6 +312,21 @@ def test_the_plan_counts_what_will_be_trained(lottery, tiny, capsys):
     assert line == "0"
 
 
+def test_a_queue_hands_in_a_run_whose_analysis_is_not_there(lottery, tiny, ran, capsys):
+    words = [*tiny, "name=one", "schedule.keep=0.5", "rewind=step", "rewind.to=2it"]
+
+    def handed_in(*more):
+        capsys.readouterr()
+        lottery("submit", *words, *more, "--print")
+        return "model=lenet_300_100" in capsys.readouterr().out
+
+    assert not handed_in() and handed_in("analysis=[movement]")
+    assert lottery("analyze", "one", "analysis=movement", "levels=1") == 0
+    assert handed_in("analysis=[movement]") and not handed_in("analysis=[movement]", "analysis_levels=[1]")
+    assert lottery("analyze", "one", "analysis=movement") == 0
+    assert not handed_in("analysis=[movement]")
+
+
 @pytest.mark.slow
 def test_a_kill_in_between_loses_no_level_that_was_asked(lottery, ran, monkeypatch):
     words = ["analyze", "one", f"analysis={','.join(NAMES)}", *QUICK]
