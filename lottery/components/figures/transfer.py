@@ -18,6 +18,7 @@ from lottery.storage.replicates import replicates
 from lottery.wording.text import MINUS
 
 MOST = 12  # sources, and targets
+LETTERS = 36  # of names side by side, that have room below a matrix
 CELL, WORDS = 0.42, 1.0  # inches of a row, and of the words around the matrix
 WHOSE = ["name", "id", "replicate"]
 YS = ("test", "val", "best_test", "best_val")
@@ -194,10 +195,11 @@ def drawn(table: pd.DataFrame, sources: list[str], targets: list[str]) -> Figure
     units = dict(
         zip(table["target"], table["metric"] + table["scale"].map({100: " (%)"}).fillna(""))
     )
+    turned = len(across) * max(map(len, (*across, *units.values()))) > LETTERS
     axes.set_xticks(
         np.arange(len(across)) + 0.5,
         [f"{name}\n{units[name]}" for name in across],
-        rotation=45 if len(across) > 4 else 0, ha="right" if len(across) > 4 else "center",
+        rotation=45 if turned else 0, ha="right" if turned else "center",
     )  # fmt: skip
     axes.set_yticks(np.arange(len(down)) + 0.5, down)
     axes.set(xlabel="trained on", ylabel="mask of")
@@ -205,5 +207,5 @@ def drawn(table: pd.DataFrame, sources: list[str], targets: list[str]) -> Figure
     bar.outline.set_visible(False)
     bar.set_label("from chance to dense", fontsize=7)
     figure.suptitle("change to the target's dense net; + is better", fontsize=7)
-    figure.set_figheight(CELL * len(down) + WORDS + 0.4 * (len(across) > 4))
+    figure.set_figheight(CELL * len(down) + WORDS + 0.6 * turned)
     return figure
