@@ -11,13 +11,16 @@ from pathlib import Path
 import torch
 
 from lottery.errors import UsageError
+from lottery.tasks.text.encoding import decoded, typed
 from lottery.terms import seeds
-from lottery.wording.text import some
+from lottery.wording.text import printable, some
 
 Paragraphs = dict[str, list[str]]  # train, val and test -> lines, empty ones too
 
 NAMES = {"train": ("train",), "val": ("valid", "val", "dev"), "test": ("test",)}
-ARCHIVES = {b"PK\x03\x04": "unzip", b"\x1f\x8b": "gunzip", b"BZh": "bunzip2", b"\xfd7zXZ": "unxz"}
+LONG = 500  # letters of a line that can be broken
+USUAL = "dataset.validation=0.1 dataset.test=0.1"
+WIDER = (0.2, 0.3, 0.33)  # shares to try where those asked for leave a split without a line
 UNDERLINE = re.compile(r"\s*([^\w\s])\1{2,}\s*")  # of a heading; says nothing
 
 
@@ -34,14 +37,15 @@ def text_of(root: Path, path: str, validation: float, test: float) -> Paragraphs
     place = root / Path(path).expanduser()
     if not place.exists():
         here = Path(path)
-        hint = f"; type dataset.path={here.resolve()}" if here.exists() else ""
-        raise UsageError(
-            f"dataset.path: there is no {place}{hint or ', a text file or a folder with three'}"
-        )
+        near = f"type {typed(f'dataset.path={here.resolve()}')}" if here.exists() else ""
+        hint = near or "give a text, or a folder with three: dataset.path=FILE"
+        raise UsageError(f"dataset.path: there is no {printable(place)}; {hint}")
     if place.is_dir():
         return {split: lines_of(file) for split, file in three(place).items()}
     if not place.is_file():
-        raise UsageError(f"dataset.path: {place} is no file; name a text, or a folder with three")
+        raise UsageError(
+            f"dataset.path: {printable(place)} is no file; name a text, or a folder with three"
+        )
     return cut(lines_of(place), str(place), validation, test)
 
 
@@ -54,13 +58,14 @@ def three(folder: Path) -> dict[str, Path]:
         if not fitting:
             there = some([p.name for p in files]) or "no file"
             raise UsageError(
-                f"dataset.path: {folder} has no text with {' or '.join(words)} in its name (it "
-                f"has: {there}); for one text that is cut in three give the file itself"
+                f"dataset.path: {printable(folder)} has no text with {' or '.join(words)} in "
+                f"its name (it has: {there}); for one text that is cut in three give the file "
+                "itself"
             )
         if len(fitting) > 1:
             raise UsageError(
-                f"dataset.path: {folder} has several files with {' or '.join(words)} in their "
-                f"names, {some([p.name for p in fitting])}; keep one"
+                f"dataset.path: {printable(folder)} has several files with {' or '.join(words)} in "
+                f"their names, {some([p.name for p in fitting])}; keep one"
             )
         found[split] = fitting[0]
     return found
@@ -69,20 +74,14 @@ def three(folder: Path) -> dict[str, Path]:
 def lines_of(file: Path) -> list[str]:
     """Return the lines of a UTF-8 text file; raises UsageError for one that is none, or empty."""
     try:
-        data = file.read_bytes()
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        way = next((w for head, w in ARCHIVES.items() if data.startswith(head)), None)
-        todo = f"unpack it: {way} {file}" if way else f"iconv -f LATIN1 -t UTF-8 {file} > NEW"
-        raise UsageError(
-            f"dataset.path: {file} is no text in UTF-8 (byte {error.start}); {todo}"
-        ) from error
+        text = decoded(file.read_bytes(), file)
     except OSError as error:
-        raise UsageError(f"dataset.path: {file} cannot be read ({error.strerror})") from error
-    if "\0" in text:
-        raise UsageError(f"dataset.path: {file} is no text: it has zero bytes")
+        raise UsageError(
+            f"dataset.path: {printable(file)} cannot be read ({error.strerror}); type: "
+            f"ls -l {typed(file)}"
+        ) from error
     if not text.strip():
-        raise UsageError(f"dataset.path: {file} has no words")
+        raise UsageError(f"dataset.path: {printable(file)} has no words; give a text that has")
     lines = text.replace("\r\n", "\n").split("\n")
     return lines if lines[-1] else lines[:-1]
 
@@ -91,24 +90,47 @@ def shares(validation: float, test: float) -> None:
     """Raise UsageError for shares of a text that leave nothing to train on."""
     for name, share in (("validation", validation), ("test", test)):
         if not 0 < share < 1:
-            raise UsageError(f"dataset.{name}={share:g} is a share of the text, between 0 and 1")
+            raise UsageError(
+                f"dataset.{name}={share:g} is a share of the text, between 0 and 1; type "
+                f"dataset.{name}=0.1"
+            )
     if validation + test >= 1:
-        raise UsageError("dataset.validation and dataset.test leave nothing to train on")
+        raise UsageError(
+            f"dataset.validation={validation:g} and dataset.test={test:g} leave nothing to train "
+            f"on; type {USUAL}"
+        )
 
 
 def cut(lines: list[str], name: str, validation: float, test: float) -> Paragraphs:
     """Return the lines of one text in three: test at the end, validation before it."""
     shares(validation, test)
+    found = thirds(lines, validation, test)
+    if (lacking := bare(found)) is None:
+        return found
+    broken = [line[at : at + LONG] for line in lines for at in range(0, len(line) or 1, LONG)]
+    wider = next((share for share in WIDER if bare(thirds(lines, share, share)) is None), None)
+    if bare(thirds(broken, validation, test)) is None:
+        todo = f"break long ones: fold -s -w {LONG} {typed(name)} > NEW"
+    elif wider is not None:
+        todo = f"type dataset.validation={wider} dataset.test={wider}"
+    else:
+        todo = "it is too short: give a longer text, dataset.path=FILE"
+    raise UsageError(
+        f"dataset.path: {printable(name)} has too few lines to be cut in three ({len(lines)}; "
+        f"none is left for {lacking}); {todo}"
+    )
+
+
+def thirds(lines: list[str], validation: float, test: float) -> Paragraphs:
+    """Return lines in three, of which one may have none."""
     ends = list(itertools.accumulate(len(line) + 1 for line in lines))
     first, last = (bisect(ends, ends[-1] * (1 - share)) for share in (validation + test, test))
-    found = {"train": lines[:first], "val": lines[first:last], "test": lines[last:]}
-    for split, own in found.items():
-        if not any(line.strip() for line in own):
-            raise UsageError(
-                f"dataset.path: {name} has too few lines to be cut in three ({len(lines)}; "
-                f"none is left for {split}); break long ones: fold -s -w 500 {name} > NEW"
-            )
-    return found
+    return {"train": lines[:first], "val": lines[first:last], "test": lines[last:]}
+
+
+def bare(found: Paragraphs) -> str | None:
+    """Return the first split without a word; None where each has some."""
+    return next((s for s, own in found.items() if not any(map(str.strip, own))), None)
 
 
 def python_topics() -> dict[str, list[str]]:

@@ -222,7 +222,7 @@ def recalled(held: Mapping[str, Tensor]) -> Any:
 def language(paragraphs: Paragraphs, **options: Unpack[LanguageOptions]) -> Language:
     """Return the task of a text; its vocabulary is that of the training split."""
     if options["bptt"] < 1:
-        raise UsageError(f"dataset.bptt={options['bptt']} is below 1")
+        raise UsageError(f"dataset.bptt={options['bptt']} is below 1; type dataset.bptt=35")
 
     def lines(split: str) -> Iterator[list[str]]:
         return of_words.stream(paragraphs[split], options["tokens"], options["lowercase"])
@@ -231,5 +231,8 @@ def language(paragraphs: Paragraphs, **options: Unpack[LanguageOptions]) -> Lang
     splits = {name: of_words.numbers(lines(name), words) for name in paragraphs}
     for name, text in splits.items():
         if len(text) < 2:
-            raise UsageError(f"dataset: the {name} split is one word; it takes two to predict one")
+            raise UsageError(
+                f"dataset: the {name} split is one word; it takes two to predict one: give a "
+                "longer text, or a larger share of it"
+            )
     return Language(splits=splits, words=words, bptt=options["bptt"], shift=options["shift"])

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from lottery.errors import UsageError
 from lottery.tasks.text.corpora import NAMES, lines_of
+from lottery.tasks.text.encoding import typed
 from lottery.tasks.text.translation import Pair
-from lottery.wording.text import some
+from lottery.wording.text import printable, some
 
 ENGLISH = "en"
 
@@ -23,10 +24,10 @@ def pairs_of(root: Path, path: str, languages: list[str]) -> dict[str, list[Pair
     folder = root / Path(path).expanduser()
     if not folder.is_dir():
         here = Path(path).expanduser()
-        near = f"type dataset.path={here.resolve()}" if here.is_dir() else ""
+        near = f"type {typed(f'dataset.path={here.resolve()}')}" if here.is_dir() else ""
         what = "is no folder" if folder.exists() else "is not there"
         hint = near or "give a folder with train.en, train.de and so on"
-        raise UsageError(f"dataset.path: {folder} {what}; {hint}")
+        raise UsageError(f"dataset.path: {printable(folder)} {what}; {hint}")
     if languages and len({*languages}) != 2 or len(languages) > 2:
         raise UsageError(
             f"dataset.languages=[{','.join(languages)}]: these are source and target, two of the "
@@ -57,8 +58,8 @@ def found(folder: Path, names: list[str]) -> tuple[str, str]:
         there = f"these: {some(names)}" if names else "no file"
         todo = f"; type dataset.languages=[{','.join(endings[:2])}]" if len(endings) > 2 else ""
         raise UsageError(
-            f"dataset.path: {folder} has not two training files, such as train.en and train.de, "
-            f"but {there}{todo}"
+            f"dataset.path: {printable(folder)} has not two training files, such as train.en and "
+            f"train.de, but {there}{todo}"
         )
     if ENGLISH in endings[1:]:
         endings.reverse()
@@ -70,7 +71,8 @@ def side(folder: Path, files: dict[str, Path], names: tuple[str, ...], language:
     for name in names:
         if (file := files.get(f"{name}.{language}")) is not None:
             return file
+    wanted = " or ".join(f"{name}.{language}" for name in names)
     raise UsageError(
-        f"dataset.path: {folder} has no {' or '.join(f'{name}.{language}' for name in names)}; "
+        f"dataset.path: {printable(folder)} has no {wanted}; "
         "it takes train, val and test in both languages (dataset.languages=[source,target])"
     )

@@ -37,7 +37,7 @@ def vocabulary(lines: Iterable[list[str]], least: int) -> tuple[str, ...]:
     Words of one frequency are in order of the alphabet; the sign for all others comes first.
     """
     if least < 1:
-        raise UsageError(f"dataset.min_count={least} is below 1")
+        raise UsageError(f"dataset.min_count={least} is below 1; type dataset.min_count=1")
     counts: Counter[str] = Counter()
     for line in lines:
         counts.update(line)

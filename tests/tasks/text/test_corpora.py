@@ -1,6 +1,8 @@
 """Texts of the user's and of Python: what is a line, a word, a split, and what is refused."""
 
+import gzip
 import re
+import subprocess
 
 import pytest
 
@@ -100,22 +102,27 @@ def test_the_fingerprint_is_of_content_and_of_options(tmp_path, monkeypatch):
 
 LONG = "a b c a b c\n" * 9
 REFUSED = {  # what lies there and what is asked -> what the line says
-    "nothing": ({}, {}, "there is no .*here, a text file or a folder with three"),
+    "nothing": ({}, {}, "there is no .*here; give a text, or a folder with three: dataset.path=FILE"),
     "no path": ({}, {"path": ""}, "name a text"),
     "a device": ({}, {"path": "/dev/zero"}, "/dev/zero is no file"),
     "an empty folder": ({"here/.keep": ""}, {}, "no text with train in its name .it has: no file.*give the file itself"),
     "no test": ({"here/train.txt": LONG, "here/dev.txt": LONG}, {}, "no text with test in its name .it has: dev.txt, train.txt"),
     "two of one": ({"here/train.txt": LONG, "here/train.raw": LONG}, {}, "several files with train in their names, train.raw, train.txt; keep one"),
     "empty": ({"here/train": " \n\n", "here/val": LONG, "here/test": LONG}, {}, "train has no words"),
-    "latin": ({"here": b"caf\xe9\n" * 9}, {}, r"no text in UTF-8 \(byte 3\); iconv -f LATIN1 -t UTF-8 .*here > NEW"),
-    "an archive": ({"here": b"\x1f\x8b\x08\0\0"}, {}, "unpack it: gunzip .*here"),
-    "zeros": ({"here": b"a\0b"}, {}, "it has zero bytes"),
-    "one line": ({"here": "a b " * 99}, {}, "too few lines to be cut in three .1; none is left for .*fold -s"),
-    "all is test": ({"here": LONG}, {"test": 0.8, "validation": 0.2}, "leave nothing to train on"),
-    "no share": ({"here": LONG}, {"test": 20}, "dataset.test=20 is a share of the text"),
+    "latin": ({"here": b"caf\xe9\n" * 9}, {}, r"no text in UTF-8 \(byte 3\); type: iconv -f LATIN1 -t UTF-8 .*here > NEW"),
+    "windows": ({"here": "a é\n".encode("utf-16")}, {}, r"no text in UTF-8 \(byte 0\); type: iconv -f UTF-16 -t UTF-8 .*here > NEW"),
+    "wide": ({"here": "a b\n".encode("utf-16-be")}, {}, "zero bytes; type: iconv -f UTF-16BE -t UTF-8 .*here > NEW"),
+    "an archive": ({"here": b"\x1f\x8b\x08\0\0"}, {}, "unpack it: gunzip < .*here > NEW"),
+    "a zip": ({"here": b"PK\x03\x04\0\0\x0a"}, {}, "unpack it: unzip .*here, then give dataset.path"),
+    "zeros": ({"here": b"a\0b cde"}, {}, "it has zero bytes; give a text"),
+    "one line": ({"here": "a b " * 1999}, {}, "too few lines to be cut in three .1; none is left for .*fold -s -w 500 .*here > NEW"),
+    "one short line": ({"here": "a b " * 99}, {}, "too few lines to be cut in three .1; none is left for train.; it is too short: give a longer text, dataset.path=FILE"),
+    "few lines": ({"here": "a b\n" * 4}, {"validation": 0.1, "test": 0.1}, "none is left for val.; type dataset.validation=0.2 dataset.test=0.2"),
+    "all is test": ({"here": LONG}, {"test": 0.8, "validation": 0.2}, "leave nothing to train on; type dataset.validation=0.1 dataset.test=0.1"),
+    "no share": ({"here": LONG}, {"test": 20}, "dataset.test=20 is a share of the text.*type dataset.test=0.1"),
     "rare words": ({"here": LONG}, {"min_count": 99}, "min_count=99 leaves 0 words of 4; type dataset.min_count=1"),
-    "no count": ({"here": LONG}, {"min_count": 0}, "min_count=0 is below 1"),
-    "no bptt": ({"here": LONG}, {"bptt": 0}, "bptt=0 is below 1"),
+    "no count": ({"here": LONG}, {"min_count": 0}, "min_count=0 is below 1; type dataset.min_count=1"),
+    "no bptt": ({"here": LONG}, {"bptt": 0}, "bptt=0 is below 1; type dataset.bptt=35"),
     "no tokens": ({"here": LONG}, {"tokens": "letters"}, "dataset.tokens: there is no 'letters'.*choose from blanks, words"),
 }  # fmt: skip
 
@@ -129,6 +136,26 @@ def test_what_is_no_text_is_told_in_a_line(tmp_path, case):
     with pytest.raises(UsageError, match=line) as caught:
         made(tmp_path, **changed)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("case", ["latin", "windows", "wide", "an archive", "one line", "few lines"])
+def test_what_is_typed_then_works(tmp_path, monkeypatch, case):
+    files, _, _ = REFUSED[case]
+    data = "".join(f"one more caf\xe9 {n}\n" for n in range(99))
+    data = {"latin": data.encode("latin-1"), "windows": data.encode("utf-16"), "wide": data.encode("utf-16-le"), "an archive": gzip.compress(data.encode())}.get(case) or files["here"].encode()
+    (folder := tmp_path / "a folder").mkdir()
+    (folder / "my text.txt").write_bytes(data)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError) as caught:
+        corpora.text_of(folder, "my text.txt", 0.1, 0.1)
+    *_, typed = str(caught.value).split("; ")
+    if case == "few lines":
+        shares = [float(word.partition("=")[2]) for word in typed.removeprefix("type ").split()]
+        assert all(corpora.text_of(folder, "my text.txt", *shares).values())
+        return
+    subprocess.run(typed.partition(": ")[2], shell=True, check=True)
+    (made,) = tmp_path.glob("NEW*")
+    assert all(corpora.text_of(tmp_path, made.name, 0.1, 0.1).values())
 
 
 def test_a_text_of_the_folder_that_one_is_in_is_pointed_at(tmp_path, monkeypatch):
