@@ -5,9 +5,10 @@ from typing import NamedTuple, Unpack
 
 from lottery.errors import UsageError
 from lottery.storage.installed import place
+from lottery.tasks.text.labels import rows_by_split
 from lottery.tasks.text.measures import OF_NUMBERS
 from lottery.tasks.text.sentences import Sentences, TextOptions, sentences
-from lottery.tasks.text.tables import Columns, examples, rows_by_split
+from lottery.tasks.text.tables import Columns, examples
 from lottery.wording.settings import choose
 from lottery.wording.text import printable
 
@@ -55,5 +56,6 @@ def glue(root: Path, *, task: str, path: str, **options: Unpack[TextOptions]) ->
     rows, classes = rows_by_split(
         {split: examples(file, form.columns) for split, file in files.items()},
         form.metrics[0] in OF_NUMBERS,
+        own=False,
     )
     return sentences(root, rows, classes, form.metrics, **options)

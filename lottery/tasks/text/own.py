@@ -7,9 +7,10 @@ import torch
 
 from lottery.errors import UsageError
 from lottery.storage.installed import place
+from lottery.tasks.text.labels import rows_by_split
 from lottery.tasks.text.measures import MEASURES, OF_NUMBERS
 from lottery.tasks.text.sentences import Rows, Sentences, TextOptions, sentences
-from lottery.tasks.text.tables import Columns, examples, rows_by_split, tables_in
+from lottery.tasks.text.tables import Columns, examples, tables_in
 from lottery.terms import seeds
 from lottery.wording.settings import choose
 

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,8 @@ from typing import Any, NamedTuple
 from lottery.errors import UsageError
 from lottery.storage import disk
 from lottery.storage.files import read_plain
-from lottery.tasks.text.sentences import Rows
+from lottery.tasks.text.encoding import decoded
+from lottery.tasks.text.labels import Row
 from lottery.wording.settings import hint
 from lottery.wording.text import first_line, printable
 
@@ -20,6 +20,8 @@ LARGEST = 4_000_000_000  # bytes of a file
 SPARED = 0.01  # share of the rows that may be short of a column
 SPLITS = {"train": ("train",), "val": ("valid", "val"), "test": ("test", "dev")}
 ENDS = (".tsv", ".csv", ".jsonl", ".json", ".txt")
+
+Line = tuple[int, list[Any]]  # the number of a row's first line, from 1, and its cells
 
 
 class Columns(NamedTuple):
@@ -47,40 +49,54 @@ def content(path: Path, setting: str, wanted: str) -> bytes:
     return data
 
 
-def examples(path: Path, columns: Columns) -> list[tuple[tuple[str, ...], str]]:
+def examples(path: Path, columns: Columns) -> list[Row]:
     """Return the texts and the label of each row of a table, as words.
 
-    Rows short of a column are left out, with a warning; raises UsageError where they are many, and
-    for a table without such columns.
+    Rows short of a column or a label are left out, with a warning; raises UsageError where they are
+    many, and for a table without such columns.
     """
     wanted = "give a table of text: TSV, CSV or JSONL"
-    data = content(path, "dataset.path", wanted)
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UsageError(
-            f"dataset.path: {printable(path)} is no text in UTF-8 (byte {error.start}); type: "
-            f"iconv -f LATIN1 -t UTF-8 {path} > NEW"
-        ) from error
-    lines = of_json(text, path) if path.suffix in (".jsonl", ".json") else of_cells(text, path)
-    names = [str(cell) for cell in lines[0]] if columns.named else []
-    body = lines[1:] if columns.named else lines
+    text = decoded(content(path, "dataset.path", wanted), path)
+    objects = path.suffix in (".jsonl", ".json")
+    lines = of_json(text, path) if objects else of_cells(text, path)
+    named = objects or columns.named  # objects always have names
+    names = [str(cell) for cell in lines[0][1]] if named and lines else []
+    body = lines[1:] if named else lines
+    if not body:
+        raise UsageError(f"dataset.path: {printable(path)} has no rows; {wanted} that has")
     places = [place(c, names, path) for c in (*columns.texts, columns.label)]
     found = []
-    for cells in body:
-        if len(cells) > max(places) and all(cells[at] is not None for at in places):
-            *texts, label = (str(cells[at]).strip() for at in places)
-            found.append((tuple(texts), label))
+    for number, cells in body:
+        if len(cells) <= max(places) or any(cells[at] is None for at in places):
+            continue
+        odd = next((at for at in places if isinstance(cells[at], list | dict)), None)
+        if odd is not None:
+            kind = "a list" if isinstance(cells[odd], list) else "an object"
+            raise UsageError(
+                f"dataset.path: {printable(path)}, line {number}: {printable(names[odd])} is "
+                f"{kind}, where a text, a number, true or false is wanted; write it as a text"
+            )
+        *texts, label = (str(cells[at]).strip() for at in places)
+        if label:
+            found.append(Row(tuple(texts), label, number))
     lost = len(body) - len(found)
     if not found or lost > SPARED * len(body):
         raise UsageError(
-            f"dataset.path: {printable(path)}: {lost} of {len(body)} rows lack a column of "
+            f"dataset.path: {printable(path)}: {lost} of {len(body)} rows {lacks(lost)} of "
             f"{', '.join((*columns.texts, columns.label))}; {wanted} that has them"
         )
     if lost:
-        print(f"lottery: warning: {printable(path)}: {lost} rows lack a column, and are left out",
-              file=sys.stderr)  # fmt: skip
+        print(
+            f"lottery: warning: {printable(path)}: {lost} row{'s'[lost == 1 :]} {lacks(lost)}, and "
+            f"{'is' if lost == 1 else 'are'} left out",
+            file=sys.stderr,
+        )
     return found
+
+
+def lacks(number: int) -> str:
+    """Say that so many rows are short of a cell."""
+    return f"lack{'s'[number != 1 :]} a column"
 
 
 def place(column: str, names: Sequence[str], path: Path) -> int:
@@ -95,27 +111,39 @@ def place(column: str, names: Sequence[str], path: Path) -> int:
     )
 
 
-def of_cells(text: str, path: Path) -> list[list[Any]]:
+def of_cells(text: str, path: Path) -> list[Line]:
     """Return the rows of a table: CSV as it is quoted, else apart by tabs, quotes as they are."""
     if path.suffix != ".csv":
-        return [line.rstrip("\r").split("\t") for line in text.split("\n") if line.strip()]
+        lines = enumerate(text.split("\n"), 1)
+        return [(n, line.rstrip("\r").split("\t")) for n, line in lines if line.strip()]
+    before = csv.field_size_limit(len(text) + 1)  # a cell may be as long as the file
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    found: list[Line] = []
+    number = 1
     try:
-        return [row for row in csv.reader(io.StringIO(text, newline="")) if row]
+        for row in reader:
+            if row:
+                found.append((number, row))
+            number = reader.line_num + 1
     except csv.Error as error:
         raise UsageError(
-            f"dataset.path: {printable(path)} is no CSV ({first_line(error)}); write quotes in a "
-            "cell twice, or give a TSV"
+            f"dataset.path: {printable(path)} is no CSV: the row of line {number} has a quote that "
+            f"does not end its cell ({first_line(error)}); write quotes in a cell twice, or give a "
+            "TSV"
         ) from error
+    finally:
+        csv.field_size_limit(before)
+    return found
 
 
-def of_json(text: str, path: Path) -> list[list[Any]]:
-    """Return the rows of JSONL, the names of their keys first."""
-    found: list[dict[str, Any]] = []
+def of_json(text: str, path: Path) -> list[Line]:
+    """Return the rows of JSONL, the names of their keys first; numbers are as they are spelled."""
+    found: list[tuple[int, dict[str, Any]]] = []
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:
-            said = json.loads(line)
+            said = json.loads(line, parse_int=str, parse_float=str, parse_constant=str)
             if not isinstance(said, dict):
                 raise ValueError("it is no object")
         except (ValueError, RecursionError) as error:
@@ -123,9 +151,14 @@ def of_json(text: str, path: Path) -> list[list[Any]]:
                 f"dataset.path: {printable(path)}, line {number}: {first_line(error)}; each line "
                 "of JSONL is an object"
             ) from error
-        found.append(said)
-    names = list(dict.fromkeys(key for row in found for key in row))
-    return [names, *([row.get(name) for name in names] for row in found)]
+        found.append((number, {key: spelled(value) for key, value in said.items()}))
+    names = list(dict.fromkeys(key for _, row in found for key in row))
+    return [(0, names), *((number, [row.get(name) for name in names]) for number, row in found)]
+
+
+def spelled(value: Any) -> Any:
+    """Return true and false as JSON has them, and anything else as it is."""
+    return ("false", "true")[value] if isinstance(value, bool) else value
 
 
 def tables_in(path: Path) -> dict[str, Path]:
@@ -148,51 +181,3 @@ def tables_in(path: Path) -> dict[str, Path]:
                 "is cut in two give the file itself"
             )
     return found
-
-
-def as_labels(words: dict[str, list[str]], rated: bool) -> tuple[dict[str, list[float]], list[str]]:
-    """Return labels as numbers by split, and the classes in their order; numbers have none.
-
-    Classes are those of the training split: whole numbers by their size, words by the alphabet.
-    Raises UsageError for a label that is none of them, or no number where one is wanted.
-    """
-    if rated:
-        return {split: [number(word) for word in some] for split, some in words.items()}, []
-    every = sorted(set(words["train"]))
-    if all(word.lstrip("-").isdecimal() for word in every):
-        every.sort(key=int)
-    if not 2 <= len(every) <= max(2, len(words["train"]) // 2):
-        raise UsageError(
-            f"dataset.label: the training rows have {len(every)} different labels; choose another "
-            "column, or type dataset.rated=true where labels are numbers"
-        )
-    at = {word: n for n, word in enumerate(every)}
-    for split, some in words.items():
-        if other := next((word for word in some if word not in at), None):
-            raise UsageError(
-                f"dataset.label: the {split} rows have '{printable(other)[:40]}', and the training "
-                f"rows {printable(', '.join(every[:8]))}"
-            )
-    return {split: [float(at[word]) for word in some] for split, some in words.items()}, every
-
-
-def number(word: str) -> float:
-    """Return a label that is a number; raises UsageError for another."""
-    try:
-        found = float(word)
-    except ValueError:
-        found = math.nan
-    if not math.isfinite(found):
-        raise UsageError(
-            f"dataset.label: '{printable(word)[:40]}' is no number; type dataset.rated=false"
-        )
-    return found
-
-
-def rows_by_split(
-    tables: dict[str, list[tuple[tuple[str, ...], str]]], rated: bool
-) -> tuple[dict[str, Rows], int]:
-    """Return examples by split, and the number of classes; 1 where labels are numbers."""
-    labels, classes = as_labels({s: [label for _, label in t] for s, t in tables.items()}, rated)
-    rows = {split: Rows([texts for texts, _ in t], labels[split]) for split, t in tables.items()}
-    return rows, len(classes) or 1

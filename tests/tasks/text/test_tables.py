@@ -14,6 +14,8 @@ from lottery.components.datasets.text_pairs import text_pairs
 from lottery.config import build
 from lottery.errors import UsageError
 from lottery.tasks.text import grammar
+from lottery.tasks.text.labels import Row, rows_by_split
+from lottery.tasks.text.tables import Columns, examples
 
 OPTIONS = {"tokenizer": "learned", "pieces": 200, "length": 32, "window": 1, "validation": 0.25, "split_seed": 0, "subsample": 0}
 OWN = {"label": "label", "header": True, "rated": False, "metric": "auto", "test": 0.25} | OPTIONS
@@ -99,13 +101,20 @@ def test_a_folder_has_a_table_a_split_and_dev_is_the_test(tmp_path):
 BAD = [
     ("absent.tsv", "", {}, "is not there"),
     ("e.tsv", "  \n", {}, "is empty"),
-    ("h.tsv", "sentence\tlabel\n", {}, "0 of 0 rows"),
+    ("h.tsv", "sentence\tlabel\n", {}, "h.tsv has no rows; give a table"),
     ("c.tsv", "sentnce\tlabel\na\t1\n", {}, "no column 'sentence'; did you mean sentnce?"),
     ("n.tsv", "a\t1\n", {"header": False}, "type its number"),
     ("s.tsv", "sentence\tlabel\n" + "a\n" * 9 + "a\t1\n", {}, "9 of 10 rows lack a column"),
-    ("l.tsv", "sentence\tlabel\n" + "".join(f"a\tb{n}\n" for n in range(9)), {}, "9 different labels"),
-    ("o.tsv", "sentence\tlabel\n" + "a\tyes\n" * 9, {}, "1 different labels"),
-    ("r.tsv", "sentence\tlabel\n" + "a\tyes\n" * 9, {"rated": True}, "'yes' is no number"),
+    ("l.tsv", "sentence\tlabel\n" + "".join(f"a\tb{n}\n" for n in range(9)), {}, "9 different labels; choose another column: dataset.label=NAME$"),
+    ("o.tsv", "sentence\tlabel\n" + "a\tyes\n" * 9, {}, "1 different label; choose another"),
+    ("r.tsv", "sentence\tlabel\n" + "a\tyes\n" * 9, {"rated": True}, r"'yes' .line 2 of the training rows. is no number, .* 8 other rows; choose another column"),
+    ("k.tsv", "sentence\tlabel\n" + "a\t\n" + "a\t1\n" * 9, {}, "1 of 10 rows lacks a column"),
+    ("q.csv", 'sentence,label\na,1\n\n"b,2\nc,1\n', {}, "the row of line 4 has a quote that does not end"),
+    ("y.csv", 'sentence,label\na,1\n"b" c,2\n', {}, "the row of line 3 has a quote"),
+    ("d.tsv", "sentence\tlabel\n" + "a\t--1\nb\t2\n" * 9 + "c\t--2\n" * 9 + "c\t³\n" * 20, {"test": 1.0}, "type a share"),
+    ("a.jsonl", '{"sentence": "a", "label": 1, "more": []}\n\n{"sentence": ["a"], "label": 1}', {}, "line 3: sentence is a list"),
+    ("b.jsonl", '{"sentence": "a", "label": {}}', {}, "line 1: label is an object"),
+    ("g.jsonl", '{"sentence": "a", "label": 1}', {"header": False, "sentence": "0"}, "no column '0'.*choose from sentence, label"),
     ("j.jsonl", '{"sentence": "a"\n', {}, "line 1"),
     ("f.tsv", "sentence\tlabel\n" + "a\t1\nb\t2\nc\t3\n" * 9, {"metric": "f1"}, "of two classes"),
     ("m.tsv", "sentence\tlabel\n" + "a\t1\nb\t2\n" * 9, {"metric": "pearson"}, "type dataset.metric=auto"),
@@ -123,6 +132,62 @@ def test_a_bad_table_is_one_line(tmp_path, name, written, changes, said):
     with pytest.raises(UsageError, match=said) as caught:
         text(tmp_path, path=name, **ONE | changes)
     assert "\n" not in str(caught.value)
+
+
+def labels(*rows, rated=False):
+    """Return the classes of the rows of a train and of a test table, by as_rows of words."""
+    parts = {split: [Row(("a",), word, n) for n, word in enumerate(words.split(), 2)] for split, words in zip(("train", "test"), rows, strict=False)}
+    found, number = rows_by_split(parts, rated)
+    return [found[split].labels for split in parts], number
+
+
+def test_a_whole_number_is_one_class_however_it_is_written():
+    assert labels("10 2.0 02 10.0 -1 -1. 1e1 +2", "10.00 -01") == ([[2, 1, 1, 2, 0, 0, 2, 1], [2, 0]], 3)
+    assert labels("true True true True", "True") == ([[1, 0, 1, 0], [0]], 2)
+    assert labels("--1 -1 --1 -1 ² ²") == ([[0, 1, 0, 1, 2, 2]], 3)
+    big = "12345678901234567"
+    assert labels(f"{big} {big}8 {big}8 {big}.0")[1] == 2
+
+
+SENDS = [  # labels of train and test, whether rated -> what is said
+    ("1 2 nan 1 2", "1", True, r"'nan' \(line 4 of the training rows\) is no number; take the row out"),
+    ("1 2 1 2", "1 x inf", True, r"'x' \(line 3 of the test rows\) is no number, nor is that of 1 other row; take them out"),
+    ("a b a b", "a", True, "type dataset.rated=false"),
+    ("a b c 1", "a", True, "choose another column: dataset.label=NAME"),
+    ("1 2 3 4.5", "1", False, "4 different labels; choose another column: dataset.label=NAME, or type dataset.rated=true"),
+    ("1 2 nan 4", "1", False, r"or take out 'nan' \(line 4 of the training rows\) and type dataset.rated=true"),
+    ("1 1 1 1", "1", False, "1 different label; choose another column: dataset.label=NAME$"),
+    ("a b a b", "a c", False, r"'c' \(line 3 of the test rows\) is none of the labels of the training rows, a, b; take the row out"),
+    ("1 2 1 2", "1.0 1.5", False, r"'1.5' \(line 3 of the test rows\) is none"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("train", "test", "rated", "said"), SENDS)
+def test_no_label_sends_in_a_circle(train, test, rated, said):
+    with pytest.raises(UsageError, match=said):
+        labels(train, test, rated=rated)
+    if "type dataset.rated=" in said and not said.startswith("or"):
+        labels(train, test, rated=not rated)
+
+
+def test_glue_has_no_column_to_choose(tmp_path):
+    for name in ("train", "dev"):
+        (tmp_path / f"{name}.tsv").write_text("sentence\tlabel\na\t1\na\t1\n")
+    with pytest.raises(UsageError, match="^dataset.path: the training rows have 1 different label; give the files as") as caught:
+        glue(tmp_path, task="sst2", path=".", **OPTIONS)
+    assert "dataset.label" not in str(caught.value)
+
+
+def test_cells_are_read_as_they_are(tmp_path, capsys):
+    long = "long " * 40_000  # above csv's own limit
+    (tmp_path / "t.csv").write_text(f'sentence,label\nan 8" screen,yes\n"{long}",no\n"two\nlines",yes\nempty, \n' + "a,no\n" * 100)
+    rows = examples(tmp_path / "t.csv", Columns(("sentence",), "label"))
+    assert [(row.line, row.label) for row in rows[:4]] == [(2, "yes"), (3, "no"), (4, "yes"), (7, "no")]
+    assert rows[0].texts == ('an 8" screen',) and len(rows[1].texts[0]) == len(long) - 1
+    assert capsys.readouterr().err == f"lottery: warning: {tmp_path}/t.csv: 1 row lacks a column, and is left out\n"
+    (tmp_path / "t.jsonl").write_text('{"s": true, "l": 1.0}\n{"s": 1.50, "l": false}\n{"s": "a", "l": NaN, "x": [1]}\n')
+    rows = examples(tmp_path / "t.jsonl", Columns(("s",), "l"))
+    assert [(*row.texts, row.label) for row in rows] == [("true", "1.0"), ("1.50", "false"), ("a", "NaN")]
 
 
 def test_another_encoding_and_a_folder_without_tables_are_told(tmp_path):
