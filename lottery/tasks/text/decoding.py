@@ -47,21 +47,22 @@ def speaker(net: Any) -> Speaker:
 
 
 @torch.no_grad()
-def greedy(net: nn.Module, source: Tensor, longest: int) -> Tensor:
+def greedy(net: nn.Module, source: Tensor, longest: Tensor | int) -> Tensor:
     """Return for each source [B, S] what comes of the likeliest token at each place, [B, L].
 
-    int64, without BEGIN and END, PAD after the last token; L is at most `longest`.
+    int64, without BEGIN and END, PAD after the last token. A line has at most `longest` tokens,
+    which is one number or that of each line, [B]; L is at most the largest.
     """
-    said = speaker(net)
+    said, limits = speaker(net), limits_of(source, longest)
     state = said.begin(source)
     words = torch.full_like(source[:, 0], BEGIN)
     going = torch.ones_like(words, dtype=torch.bool)
     told: list[Tensor] = []
-    while len(told) < longest:
+    for length in range(int(limits.max())):
         scores, state = said.advance(words, state)
         scores[:, [PAD, BEGIN]] = NEVER
         words = scores.argmax(1)
-        going = going & (words != END)
+        going = going & (words != END) & (length < limits)
         if not bool(going.any()):
             break
         words = words.where(going, PAD)
@@ -70,40 +71,55 @@ def greedy(net: nn.Module, source: Tensor, longest: int) -> Tensor:
 
 
 @torch.no_grad()
-def beam_search(net: nn.Module, source: Tensor, longest: int, width: int, penalty: float) -> Tensor:
+def beam_search(
+    net: nn.Module, source: Tensor, longest: Tensor | int, width: int, penalty: float
+) -> Tensor:
     """Return the likeliest line for each source [B, S] of those that a beam finds, as `greedy`.
 
     `width` lines are followed at a time; those that have ended are ranked by
     log p / ((5 + length) / 6) ** penalty, END counted (Wu et al. 2016, eq. 14, without coverage).
     It ends where none that goes on can rank higher. Where no line ends it is the likeliest that
-    does not.
+    does not. What a source gets is settled by itself alone, whatever others stand beside it.
     """
-    said, number = speaker(net), len(source)
+    said, number, limits = speaker(net), len(source), limits_of(source, longest)
+    most = int(limits.max())
+    largest = [lengthy(limit + 1, penalty) for limit in limits.tolist()]
     lines = torch.arange(number, device=source.device)[:, None]
     state = mapped(said.begin(source), lambda t: t.repeat_interleave(width, 0))
     words = source.new_full((number * width,), BEGIN)
     alive = torch.full((number, width), NEVER, device=source.device)  # log p of those that go on
     alive[:, 0] = 0.0  # they are all one, at first
     told = source.new_empty(number, width, 0)
+    bounds = alive.new_tensor(largest)
     best = torch.full_like(alive[:, 0], NEVER)  # the rank of the best that has ended
-    found = source.new_full((number, longest), PAD)
-    for length in range(1, longest + 2):
+    found = source.new_full((number, most), PAD)
+    settled = torch.zeros_like(best, dtype=torch.bool)
+    for length in range(1, most + 2):
         scores, state = said.advance(words, state)
         grown = F.log_softmax(scores.float(), -1).view(number, width, -1) + alive[:, :, None]
         grown[..., [PAD, BEGIN]] = NEVER
         top, which = (grown[..., END] / lengthy(length, penalty)).max(1)
-        better = top > best
+        better = (top > best) & ~settled
         best = top.where(better, best)
-        found = filled(told[lines[:, 0], which], longest).where(better[:, None], found)
+        found = filled(told[lines[:, 0], which], most).where(better[:, None], found)
         grown[..., END] = NEVER
         alive, place = grown.flatten(1).topk(width)  # the likeliest first
-        if length > longest or bool((alive[:, 0] / lengthy(longest + 1, penalty) <= best).all()):
+        ends = ((length > limits) | (alive[:, 0] / bounds <= best)) & ~settled
+        endless = ends & (best == NEVER)
+        found = filled(told[:, 0], most).where(endless[:, None], found)
+        settled = settled | ends
+        if bool(settled.all()):
             break
         beam = place // grown.shape[2]
         told = torch.cat([told[lines, beam], (place % grown.shape[2])[:, :, None]], 2)
         state = picked(state, (lines * width + beam).flatten())
         words = told[:, :, -1].flatten()
-    return found.where((best > NEVER)[:, None], filled(told[:, 0], longest))
+    return found
+
+
+def limits_of(source: Tensor, longest: Tensor | int) -> Tensor:
+    """Return the most tokens that the line of each source may have, int64 [B]."""
+    return torch.as_tensor(longest, device=source.device).expand(len(source))
 
 
 def lengthy(length: int, penalty: float) -> float:

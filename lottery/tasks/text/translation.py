@@ -194,11 +194,15 @@ class Translation:
         return {"loss": loss, "perplexity": perplexity(loss), self.judge.metric.name: score}
 
     def translated(self, model: nn.Module, split: str, number: int) -> list[str]:
-        """Return what a net in evaluation mode makes of the first so many lines of a split."""
+        """Return what a net in evaluation mode makes of the first so many lines of a split.
+
+        A line has at most `MORE` tokens more than its own source, whatever stands beside it.
+        """
         said = [""] * number
+        own = self.splits[split].source.lengths + 1  # END counted
         for rows in self.sorted_rows(split, number):
             source = self.splits[split].source.padded(rows, after=END).to(self.device)
-            longest = source.shape[1] + MORE
+            longest = own[rows] + MORE
             if self.beam == 1:
                 found = greedy(model, source, longest)
             else:
@@ -281,7 +285,10 @@ def translation(
     least = {"tokens": 0, "sentences": 0, "beam": 1, "penalty": 0}
     for name, value in {"longest": longest, **options}.items():
         if not value >= least.get(name, 0):  # type: ignore[operator]
-            raise UsageError(f"dataset.{name}={value:g} is below {least.get(name, 0)}")
+            raise UsageError(
+                f"dataset.{name}={value:g} is below {least.get(name, 0)}; type "
+                f"dataset.{name}={least.get(name, 0)}"
+            )
     made = {
         name: Split(pairs, *(Lines.of(words.numbers(side)) for side in zip(*pairs, strict=True)))
         for name, pairs in splits.items()

@@ -95,6 +95,23 @@ def test_what_comes_to_no_end_stops_at_the_longest():
         assert found.tolist() == [[4] * 5] * 2
 
 
+@pytest.mark.parametrize("width", [1, 3])
+@pytest.mark.parametrize("seed", range(4))
+def test_each_line_has_a_limit_of_its_own(seed, width):
+    """What ends within it, what does not, and what has nothing to say: as each would be alone."""
+
+    def told(net, source, longest):
+        return greedy(net, source, longest) if width == 1 else beam_search(net, source, longest, width, 0.6)
+
+    for net, source in ((Table(seed), torch.tensor([[3], [4], [5]])), (Endless(), torch.tensor([[4], [5], [3]]))):
+        limits = torch.tensor([1, LONGEST, 2])
+        together = told(net, source, limits)
+        for row, limit in enumerate(limits.tolist()):
+            alone = bare(told(net, source[row : row + 1], limit)[0])
+            assert bare(together[row]) == alone and len(alone) <= limit
+        assert not isinstance(net, Endless) or [len(bare(line)) for line in together] == limits.tolist()
+
+
 @pytest.mark.parametrize("pre_norm", [True, False])
 def test_a_net_that_goes_on_says_what_it_would_say_anew(pre_norm):
     torch.manual_seed(0)

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -15,7 +16,7 @@ from lottery.errors import UsageError
 from lottery.nets import counting
 from lottery.pruning import scoring
 from lottery.tasks.text.lines import Lines, cut
-from lottery.tasks.text.translation import Translation
+from lottery.tasks.text.translation import Split, Translation
 from lottery.tasks.text.vocabulary import BEGIN, END, PAD, UNKNOWN
 from lottery.terms import mask as masks
 from lottery.terms import seeds
@@ -89,6 +90,35 @@ def test_an_epoch_has_every_pair_once_in_batches_of_like_lengths(tokens):
         assert tail == two[start:]
     assert next(task.batches("train", 1, 4))["wanted"].tolist() != two[0]
     assert [task.count(b) for b in task.batches("val", 0, 0)] == [12] and task.size("dev") == 0
+
+
+class Endless(torch.nn.Module):
+    """A net that has learned nothing and never says that a line ends."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def begin(self, source):
+        return self.net.begin(source)
+
+    def advance(self, words, state):
+        scores, state = self.net.advance(words, state)
+        return scores.index_fill(1, torch.tensor([END]), -math.inf), state
+
+
+@pytest.mark.parametrize("beam", [1, 3])
+@pytest.mark.parametrize("ends", [True, False])
+def test_what_a_line_becomes_depends_on_no_other(net, beam, ends):
+    """Alone, and beside longer ones: a line has at most 50 tokens more than its own source."""
+    net.eval()
+    said, task = net if ends else Endless(net), made(beam=beam)
+    split = task.splits["train"]
+    together = task.translated(said, "train", 6)
+    for row, pair in enumerate(split.pairs[:6]):
+        alone = Split([pair], split.source.picked([row]), split.target.picked([row]))
+        assert replace(task, splits={"train": alone}).translated(said, "train", 1) == [together[row]]
+    assert len(set(split.source.lengths[:6].tolist())) > 1
 
 
 def test_the_loss_is_the_mean_over_target_tokens(task, net):
