@@ -21,7 +21,14 @@ from lottery.tasks.images.examples import in_batches
 from lottery.tasks.text.padding import by_length, in_order, lengths, padded
 from lottery.tasks.text.perplexity import PERPLEXITY, perplexity
 from lottery.tasks.text.pieced import Pieced, check_lengths
-from lottery.tasks.text.wordpieces import Pieces, Vocabulary, paragraphs_of, tokenizer_of
+from lottery.tasks.text.wordpieces import (
+    LEARNED,
+    SETTING,
+    Pieces,
+    Vocabulary,
+    paragraphs_of,
+    tokenizer_of,
+)
 from lottery.terms import seeds
 from lottery.terms.metric import ACCURACY, Metric
 from lottery.terms.task import Picks, refuse_classes, zero_sum
@@ -204,7 +211,12 @@ def masked(
         pieces = paragraphs_of(root, part, tokenizer, options["length"], words.marks)
         splits[name] = Split(pieces)
         if not len(pieces.ends):
-            raise UsageError(f"dataset: the {name} text has no word that the tokenizer knows")
+            other = "give a text with letters of the training text: dataset.path=FILE"
+            own = options["tokenizer"] == LEARNED
+            raise UsageError(
+                f"dataset: the {name} text has no word that the tokenizer knows; "
+                f"{other if own else f'type {SETTING}={LEARNED}'}"
+            )
     tensors = {f"{n} {f}": t for n, s in splits.items() for f, t in s.pieces._asdict().items()}
     asked = [options["length"], options["window"], options["share"]]
     said = json.dumps(["masked", tensor_digest(tensors), tokenizer, asked])

@@ -20,13 +20,14 @@ from lottery.tasks.images.examples import in_batches, pick_examples, rank_in_cla
 from lottery.tasks.text.measures import MEASURES, OF_NUMBERS, by_chance
 from lottery.tasks.text.padding import by_length, in_order, lengths, padded
 from lottery.tasks.text.pieced import Pieced, check_lengths
-from lottery.tasks.text.wordpieces import Pieces, pieces_of, tokenizer_of
+from lottery.tasks.text.wordpieces import LEARNED, SETTING, Pieces, pieces_of, tokenizer_of
 from lottery.terms import seeds
 from lottery.terms.metric import Metric
 from lottery.terms.task import Picks, refuse_classes, zero_sum
 
 Batch = dict[str, Tensor]  # int64 [B, T]: input_ids, attention_mask, token_type_ids; labels [B]
 EVALUATION_BATCH = 128  # a constant: the last digits of a loss depend on it
+USUAL = 0.1  # share of the training examples that are set apart for validation
 
 
 class TextOptions(TypedDict):
@@ -200,6 +201,7 @@ def sentences(
         )
         for name, part in splits.items()
     }
+    refuse_bare(made)
     tensors = {
         f"{name} {field}": tensor
         for name, split in made.items()
@@ -218,32 +220,45 @@ def sentences(
     )
 
 
+def refuse_bare(made: Mapping[str, Split]) -> None:
+    """Raise UsageError for sentences without a piece: empty ones, of a tokenizer without marks."""
+    for name, split in made.items():
+        if number := int((lengths(split.pieces) < 1).sum()):
+            have = "1 sentence has" if number == 1 else f"{number} sentences have"
+            raise UsageError(
+                f"dataset: in the {name} split {have} no word piece, since the tokenizer puts no "
+                f"marks around; take the empty ones out, or type {SETTING}={LEARNED}"
+            )
+
+
 def split_up(
     rows: Mapping[str, Rows], rated: bool, **options: Unpack[TextOptions]
 ) -> dict[str, Rows]:
-    """Return train, test and, where there is one, val, which is taken out of train."""
+    """Return train, test and, where there is one, val: its own rows, or some taken out of train."""
     train, seed, few = rows["train"], options["split_seed"], options["subsample"]
-    share = options["validation"]
-    number = round(share * len(train.labels)) if share < 1 else int(share)
+    share, every = options["validation"], len(rows["train"].labels)
     for key in ("validation", "subsample"):
         if options[key] < 0:  # type: ignore[literal-required]
             raise UsageError(f"dataset.{key}={options[key]:g} is below 0; type dataset.{key}=0")  # type: ignore[literal-required]
-    if "val" in rows and number:
+    number = 0 if "val" in rows else set_apart(share, every)
+    if number >= every or few > every - number:
+        kept = every - (number if number < every else set_apart(USUAL, every))
+        todo = [f"dataset.validation={USUAL}"] * (number >= every)
+        todo += [f"dataset.subsample={kept}"] * (few > kept)
         raise UsageError(
-            f"dataset.validation={share:g}: this data set has its own validation split; type "
-            "dataset.validation=0"
+            f"dataset: there are {every} training sentences, of which dataset.validation={share:g} "
+            f"and dataset.subsample={few} ask for more; type {' '.join(todo)}"
         )
-    if number >= len(train.labels) or few > len(train.labels) - number:
-        raise UsageError(
-            f"dataset: there are {len(train.labels)} training sentences, of which "
-            f"dataset.validation={share:g} and dataset.subsample={few} ask for more; type smaller "
-            "numbers"
-        )
-    order = torch.randperm(len(train.labels), generator=seeds.generator(seed, "validation"))
+    order = torch.randperm(every, generator=seeds.generator(seed, "validation"))
     found = {**rows, "train": train.picked(order[number:].sort().values.tolist())}
     if number:
         found["val"] = train.picked(order[:number].sort().values.tolist())
     return {**found, "train": fewer(found["train"], few, rated, seed)} if few else found
+
+
+def set_apart(share: float, every: int) -> int:
+    """Return how many of so many examples a share is, or the number that it is itself."""
+    return round(share * every) if share < 1 else int(share)
 
 
 def fewer(rows: Rows, number: int, rated: bool, seed: int) -> Rows:

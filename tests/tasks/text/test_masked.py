@@ -215,8 +215,16 @@ def test_a_tokenizer_that_hides_nothing_is_one_line(tmp_path):
     with pytest.raises(UsageError, match=r"no piece that hides another"):
         text(tokenizer=str(tmp_path))
     (tmp_path / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "nothing"]))
-    with pytest.raises(UsageError, match="train text has no word that the tokenizer knows"):
+    with pytest.raises(UsageError, match="train text has no word that the tokenizer knows; type dataset.tokenizer=learned"):
         text(tokenizer=str(tmp_path))
+
+
+def test_a_split_of_unknown_words_is_told_each_time(tmp_path, capsys):
+    """What was kept of it is none of the damaged."""
+    for _ in range(2):
+        with pytest.raises(UsageError, match="^dataset: the test text has no word that the tokenizer knows; give a text with letters"):
+            masked(tmp_path, {"train": ["a b a b"], "test": ["ξ ω"]}, **OPTIONS)
+    assert capsys.readouterr().err == ""
 
 
 def test_topics_of_python_and_nothing_below_the_data_folder(tmp_path):

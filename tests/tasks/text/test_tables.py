@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 
 import pytest
 import torch
@@ -13,8 +14,9 @@ from lottery.components.datasets.text import text
 from lottery.components.datasets.text_pairs import text_pairs
 from lottery.config import build
 from lottery.errors import UsageError
-from lottery.tasks.text import grammar
+from lottery.tasks.text import grammar, wordpieces
 from lottery.tasks.text.labels import Row, rows_by_split
+from lottery.tasks.text.sentences import rows_of, sentences
 from lottery.tasks.text.tables import Columns, examples
 
 OPTIONS = {"tokenizer": "learned", "pieces": 200, "length": 32, "window": 1, "validation": 0.25, "split_seed": 0, "subsample": 0}
@@ -176,6 +178,36 @@ def test_glue_has_no_column_to_choose(tmp_path):
     with pytest.raises(UsageError, match="^dataset.path: the training rows have 1 different label; give the files as") as caught:
         glue(tmp_path, task="sst2", path=".", **OPTIONS)
     assert "dataset.label" not in str(caught.value)
+
+
+def test_a_table_of_its_own_is_the_validation_split(tmp_path):
+    for name, number in (("train", 12), ("val", 4), ("test", 7)):
+        (tmp_path / f"{name}.tsv").write_text("sentence\tlabel\n" + "".join(f"{name} w{n}\t{n % 2}\n" for n in range(number)))
+    for share in (0.1, 0, 3):
+        task = text(tmp_path, path=str(tmp_path), **ONE | {"validation": share})
+        assert [task.size(split) for split in ("train", "val", "test")] == [12, 4, 7]
+
+
+@pytest.mark.parametrize(("validation", "subsample"), [(40, 0), (40, 14), (0.5, 8), (0, 99)])
+def test_numbers_that_are_too_large_are_answered_with_some_that_are_not(tmp_path, validation, subsample):
+    (tmp_path / "t.tsv").write_text("sentence\tlabel\n" + "a\t1\nb\t2\n" * 9)  # 14 to train on
+    with pytest.raises(UsageError, match="ask for more; type dataset") as caught:
+        text(tmp_path, path="t.tsv", **ONE | {"validation": validation, "subsample": subsample})
+    typed = dict(re.findall(r"dataset\.(\w+)=(\S+)", str(caught.value).rpartition("type")[2]))
+    said = {key: float(value) if "." in value else int(value) for key, value in typed.items()}
+    assert text(tmp_path, path="t.tsv", **ONE | {"validation": validation, "subsample": subsample} | said).size("train") > 0
+
+
+@pytest.mark.parametrize("root", [True, False])
+def test_an_empty_sentence_without_marks_is_told_each_time(tmp_path, root):
+    plain = json.loads(wordpieces.learned(["a b"], 20)) | {"post_processor": None}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(plain))
+    rows = {split: rows_of([("a b",), ("",), ("b",)], [0, 1, 0]) for split in ("train", "test")}
+    options = OPTIONS | {"validation": 0, "tokenizer": str(tmp_path)}
+    for _ in range(2):
+        with pytest.raises(UsageError, match="^dataset: in the train split 1 sentence has no word piece.*type dataset.tokenizer=learned"):
+            sentences(tmp_path if root else None, rows, 2, ("accuracy",), **options)
+    assert sentences(None, rows, 2, ("accuracy",), **options | {"tokenizer": "learned"}).size("train") == 3
 
 
 def test_cells_are_read_as_they_are(tmp_path, capsys):
