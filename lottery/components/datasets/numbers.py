@@ -19,6 +19,7 @@ from lottery.tasks.text.translation import (
 from lottery.tasks.text.vocabulary import Parts
 from lottery.terms import seeds
 
+USUAL = 500  # pairs
 DIGITS = len(str(MOST)) - 1
 
 
@@ -38,7 +39,7 @@ def numbers(
     """
     for name, value in (("examples", examples), ("validation", validation), ("test", test)):
         if value < 1:
-            raise UsageError(f"dataset.{name}={value} is below 1")
+            raise UsageError(f"dataset.{name}={value} is below 1; type dataset.{name}={USUAL}")
     asked = examples + validation + test
     if asked > MOST // 10:
         raise UsageError(

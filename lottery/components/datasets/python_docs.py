@@ -17,7 +17,7 @@ def python_docs(
 ) -> Language:
     """Return the next words of `pydoc_data.topics`, cut in splits by topic.
 
-    About 90,000 words; the text differs between versions of Python, and so does the fingerprint.
+    About 80,000 words; the text differs between versions of Python, and so does the fingerprint.
     Reads nothing below `root`.
     """
     return language(by_topic(python_topics(), validation, test, split_seed), **options)

@@ -22,7 +22,7 @@ class BytePairs:
         if size < BYTES + len(SPECIAL):
             raise UsageError(
                 f"dataset.vocabulary={size} is below {BYTES + len(SPECIAL)}: bytes and special "
-                "tokens alone are as many"
+                "tokens alone are as many; type dataset.vocabulary=8000"
             )
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads outlive no fork
         library = opened("tokenizers", "translate", "dataset.vocabulary")

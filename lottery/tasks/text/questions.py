@@ -102,14 +102,16 @@ def set_apart(
         by_text.setdefault(question.text, []).append(at)
     groups = list(by_text.values())
     chosen: set[int] = set()
-    for n in torch.randperm(len(groups), generator=seeds.generator(seed, "validation")).tolist():
+    order = torch.randperm(len(groups), generator=seeds.generator(seed, "validation")).tolist()
+    for n in order:
         if len(chosen) >= number:
             break
         chosen.update(groups[n])
     if len(chosen) == len(every):
+        most = len(every) - len(groups[order[-1]])  # all texts but the last
         raise UsageError(
             f"dataset.validation={number}: whole texts with so many questions leave none of "
-            f"{len(every)} to train on; type dataset.validation={len(every) // 10}"
+            f"{len(every)} to train on; type dataset.validation={most}"
         )
     kept = [q for at, q in enumerate(every) if at not in chosen]
     return kept, [q for at, q in enumerate(every) if at in chosen]

@@ -59,8 +59,8 @@ SETTINGS = {"examples": 30, "validation": 5, "test": 5, "split_seed": 0, "tokens
 
 @pytest.mark.parametrize(
     ("setting", "said"),
-    [({"examples": 0}, "examples=0 is below 1"), ({"test": 10**7}, "type at most 1000000"), ({"tokens": -1}, "tokens=-1 is below 0"),
-     ({"beam": 0}, "beam=0 is below 1"), ({"sentences": -2}, "sentences=-2 is below 0"), ({"penalty": float("nan")}, "penalty=nan is below 0")],
+    [({"examples": 0}, "examples=0 is below 1; type dataset.examples=500"), ({"test": 10**7}, "type at most 1000000"), ({"tokens": -1}, "tokens=-1 is below 0; type dataset.tokens=0"),
+     ({"beam": 0}, "beam=0 is below 1; type dataset.beam=1"), ({"sentences": -2}, "sentences=-2 is below 0"), ({"penalty": float("nan")}, "penalty=nan is below 0")],
 )  # fmt: skip
 def test_what_cannot_be_is_told(setting, said):
     with pytest.raises(UsageError, match=said):

@@ -79,7 +79,7 @@ REFUSED = {
     "empty": ({"val_en": ""}, {}, "val.en has no words"),
     "one side": ({"val_en": "a\n\n", "val_de": "\nb\n"}, {}, "no line of .*val.en has words on both sides"),
     "latin": ({"train_de": b"gr\xfc\xdfe\n" * 3}, {}, "no text in UTF-8.*iconv"),
-    "few": ({}, {"vocabulary": 100}, "vocabulary=100 is below 260"),
+    "few": ({}, {"vocabulary": 100}, "vocabulary=100 is below 260.*; type dataset.vocabulary=8000"),
     "long": ({}, {"longest": 1}, "type dataset.longest=0"),
 }  # fmt: skip
 

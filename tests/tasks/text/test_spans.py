@@ -11,6 +11,7 @@ from torch import nn
 from lottery.components.datasets.squad import squad
 from lottery.errors import UsageError
 from lottery.tasks.text import answers
+from lottery.tasks.text.questions import Question, set_apart
 from lottery.tasks.text.spans import best_span
 from lottery.terms import seeds
 
@@ -206,6 +207,19 @@ def test_folders_and_options_that_cannot_be_are_one_line(tmp_path):
         with pytest.raises(UsageError, match=said) as caught:
             squad(tmp_path, path=path, **OPTIONS | changed)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("sizes", [(3,), (2, 2), (1, 5, 2)])
+def test_the_number_to_set_apart_that_is_advised_works(sizes):
+    every = [Question(f"text {n}", "What?", ((0, 4),)) for n, size in enumerate(sizes) for _ in range(size)]
+    for seed in range(4):
+        with pytest.raises(UsageError, match="leave none") as caught:
+            set_apart(every, len(every), seed)
+        number = int(str(caught.value).rpartition("type dataset.validation=")[2])
+        train, val = set_apart(every, number, seed)
+        assert train and len(val) == number
+        with pytest.raises(UsageError, match="leave none"):
+            set_apart(every, number + 1, seed)
 
 
 @pytest.mark.slow
