@@ -12,6 +12,7 @@ from lottery.nets import attention_heads
 from lottery.nets.channels import cut
 from lottery.nets.counting import forward
 from lottery.nets.graph import Graph, evaluating, trace
+from lottery.nets.labels import UnfollowedError
 from lottery.terms import mask as masks
 from lottery.terms import seeds
 from lottery.terms.copying import copied
@@ -46,9 +47,12 @@ def compact(model: nn.Module, mask: Mask, task: Task) -> nn.Module:
     heads = without_heads(model, mask)
     try:
         net = trace(model, task)
-    except UsageError:
+    except UnfollowedError as error:
         if not heads:
-            raise
+            raise UsageError(
+                f"compact: {error.why}, so none can be cut off; type as=folder or as=onnx for "
+                "lottery export, which write the net whole"
+            ) from error
         tensors = heads
     else:
         tensors = sliced(model, net, remaining(net, model, mask), heads)

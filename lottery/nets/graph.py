@@ -34,6 +34,7 @@ from lottery.nets.labels import (
     numbers,
     of_numbers,
     outside,
+    recurrent,
     reduced,
     same,
     shadowed,
@@ -46,6 +47,8 @@ from lottery.terms.copying import copied
 from lottery.terms.prunable import layers
 from lottery.terms.task import Task
 from lottery.terms.trees import mapped
+
+RECURRENT = (nn.RNNBase, nn.RNNCellBase)
 
 
 @dataclass(frozen=True)
@@ -88,9 +91,11 @@ def trace(model: nn.Module, task: Task) -> Graph:
     try:
         with evaluating(model), torch.no_grad(), follower:
             result = model(*labels)
-    except UsageError:
-        raise
-    except Exception as error:  # noqa: BLE001 (the net's own code looks at what it is given)
+    except Exception as error:  # the net's own code looks at what it is given
+        if again := looped(model):
+            raise again from error
+        if isinstance(error, UsageError):
+            raise
         reason = next(iter(str(error).splitlines()), "")
         told = reason if isinstance(error, RuntimeError) else f"{type(error).__name__}: {reason}"
         raise unknown(told) from error
@@ -100,6 +105,14 @@ def trace(model: nn.Module, task: Task) -> Graph:
         for label in numbers(output):
             follower.ties.unite(OUTSIDE, label)
     return follower.graph()
+
+
+def looped(model: nn.Module) -> UsageError | None:
+    """Return the error for a net with a recurrent layer, whose own code says nothing of it."""
+    for name, module in model.named_modules():
+        if isinstance(module, RECURRENT):
+            return recurrent(type(module).__name__, name)
+    return None
 
 
 @contextmanager

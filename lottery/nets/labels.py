@@ -53,12 +53,26 @@ class Labels(Tensor):
     """An activation of one example that holds, for each entry, the number of its channel."""
 
 
-def unknown(what: str) -> UsageError:
+class UnfollowedError(UsageError):
+    """The channels of a net cannot be followed; it is made of why not."""
+
+    @property
+    def why(self) -> str:
+        return str(self.args[0])
+
+    def __str__(self) -> str:
+        return f"prune: {self.why}; choose prune/structure=filter, or another model"
+
+
+def unknown(what: str) -> UnfollowedError:
     """Return the error for an operation that mixes channels, or might."""
-    return UsageError(
-        f"prune: channels cannot be followed through '{what}' of this net; choose "
-        "prune/structure=filter, or another model"
-    )
+    return UnfollowedError(f"channels cannot be followed through '{what}' of this net")
+
+
+def recurrent(kind: str, name: str) -> UnfollowedError:
+    """Return the error for a layer whose channels come back to it."""
+    article, where = "a" if kind.startswith("GRU") else "an", f" ({name})" * bool(name)
+    return UnfollowedError(f"channels cannot be followed through {article} {kind}{where}")
 
 
 def found(value: Any) -> Iterator[Tensor]:

@@ -22,7 +22,7 @@ from lottery.wording.settings import named as saying
 
 WANTED = {  # what a model asks a task for -> in words
     "input_shape": "images", "outputs": "images", "vocabulary": "words", "features": "features",
-    "actions": "actions", "classes": "classes", "padding": "lines of words",
+    "actions": "actions", "classes": "classes", "bptt": "next words", "padding": "lines of words",
     "answer": "sentences", "longest": "sentences", "nets": "many nets at once",
 }  # fmt: skip
 

@@ -6,6 +6,7 @@ import zoo
 
 from lottery.errors import UsageError
 from lottery.nets import graph
+from lottery.nets.compact import compact
 from lottery.nets.heads import heads
 from lottery.nets.taking import taken
 from lottery.tasks.images.outline import Outline
@@ -50,6 +51,15 @@ def test_a_net_whose_channels_cannot_be_followed_is_refused_in_a_line(net):
     with pytest.raises(UsageError, match="channels cannot be followed") as refusal:
         graph.trace(taken(net(Task), Task), Task)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(("net", "kind"), [(zoo.lstm, "an LSTM"), (zoo.gru, "a GRU"), (zoo.rnn_bidirectional, "an RNN"), (zoo.gru_cell, "a GRUCell")])
+def test_a_recurrent_layer_is_named_and_what_writes_its_net_whole(net, kind):
+    made = taken(net(Task), Task)
+    with pytest.raises(UsageError, match=rf"^prune: channels cannot be followed through {kind} \(cell\); choose prune/structure=filter"):
+        graph.trace(made, Task)
+    with pytest.raises(UsageError, match=rf"through {kind} \(cell\), so none can be cut off; type as=folder or as=onnx for lottery export"):
+        compact(made, {}, Task)
 
 
 @pytest.mark.parametrize(

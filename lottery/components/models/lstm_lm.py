@@ -22,9 +22,12 @@ def lstm_lm(
     With `tied` the output layer's weight is the embedding (Press & Wolf 2017); `auto` ties where
     their widths are equal.
     """
+    task.bptt  # noqa: B018 (texts without next words are refused first)
     at_least(1, embedding=embedding, hidden=hidden, layers=layers)
     if not 0 <= dropout < 1:
-        raise UsageError(f"model.dropout: {dropout} is no share in [0, 1)")
+        raise UsageError(
+            f"model.dropout: {dropout:g} is no share in [0, 1); type model.dropout=0.5"
+        )
     if tied not in TIES:
         raise UsageError(f"model.tied: '{tied}' is none of {', '.join(TIES)}")
     if tied == "yes" and embedding != hidden:

@@ -254,14 +254,27 @@ def test_exact_counts_of_lstm_embedding_and_output_layer(lottery, place, tmp_pat
 
 
 @pytest.mark.slow
-def test_an_exported_folder_has_the_words_by_their_numbers(lottery, place, tmp_path):
+def test_an_exported_folder_has_the_words_by_their_numbers(lottery, place, tmp_path, capsys):
     assert lottery("run", *place, "levels=1") == 0
+    capsys.readouterr()
+    assert lottery("export", "lstm_lm_wikitext_imp", "level=1", "as=dense") == 2
+    line = capsys.readouterr().err
+    assert "channels cannot be followed through an LSTM (lstm.0)" in line and "type as=folder or as=onnx" in line and line.count("\n") == 1
     for how in ("folder", "onnx"):
         assert lottery("export", "lstm_lm_wikitext_imp", "level=1", f"as={how}", f"to={tmp_path / how}") == 0
     words = (tmp_path / "folder" / "vocabulary.txt").read_text().split()
     assert words[0] == "<unk>" and set(words[1:]) == {"<eos>", *(f"w{n}" for n in range(7))}
     program = torch.export.load(tmp_path / "folder" / "model.pt2").module()
     assert program(torch.arange(15).view(3, 5) % 9)[0].shape == (3, 5, 9)
+
+
+@pytest.mark.parametrize("dataset", ["phrases", "masked_phrases", "numbers"])
+def test_what_has_no_next_words_is_refused_in_a_line(lottery, capsys, dataset):
+    assert lottery("run", f"dataset={dataset}", "dataset.examples=60", "dataset.validation=20", "dataset.test=20", "model=lstm_lm") == 2
+    line = capsys.readouterr().err
+    assert "model=lstm_lm asks for next words, and this dataset has " in line and line.count("\n") == 1
+    usual = "transformer_tiny" if dataset == "numbers" else "bert_tiny"
+    assert line.endswith(f"; type model={usual} or dataset=python_docs\n")
 
 
 @pytest.mark.parametrize("tied", ["yes", "no"])
