@@ -53,9 +53,11 @@ def with_content_of(settings: dict[str, Any], part: str, name: str) -> dict[str,
         return {**settings, part: {**node, "sha256": typed.lower()}}
     if "sha256" not in node or typed is not None or node.get("path") is None:
         return settings
-    there = place(str(node["path"]), f"{part}.path")
+    own = node["path"] != (settings.get("model") or {}).get("path")
+    setting = f"{part}.path" if own else "model.path"  # the folder of a net is named there alone
+    there = place(str(node["path"]), setting)
     try:
-        known = {digest_of(there, part)}
+        known = {digest_of(there, part, setting)}
     except UsageError:
         known = set(begun(settings, part, settings["name"] or name))
         if len(known) != 1:
@@ -77,9 +79,12 @@ def begun(settings: dict[str, Any], part: str, name: str) -> Iterator[str]:
                 yield str(content)
 
 
-def file_in(path: Path, part: str = "start") -> Path:
-    """Return the file that a path names for a part; raises UsageError where there is none."""
-    inside, setting = KNOWN[part], f"{part}.path"
+def file_in(path: Path, part: str = "start", setting: str = "") -> Path:
+    """Return the file that a path names for a part; raises UsageError where there is none.
+
+    `setting` is the one that was typed, where it is not that of the part itself.
+    """
+    inside, setting = KNOWN[part], setting or f"{part}.path"
     if path.is_file() or (path / inside).is_file():
         return path if path.is_file() else path / inside
     refuse_run(path, Path("outputs"), part)
@@ -90,7 +95,10 @@ def file_in(path: Path, part: str = "start") -> Path:
             f"to={shlex.quote(str(path / inside))} masks=zeros, then the same command"
         )
     if path.is_dir():
-        raise UsageError(f"{setting}: {printable(path)} has no {inside}; give {WANTED[part]}")
+        wanted = WANTED[setting.removesuffix(".path")]
+        if setting != f"{part}.path":
+            wanted += ", or type start=init for weights that are drawn"
+        raise UsageError(f"{setting}: {printable(path)} has no {inside}; give {wanted}")
     raise UsageError(
         f"{setting}: {printable(path)} is not there; to go on put it back (what is there of runs "
         f"that began with such a file: lottery ls {LISTED[part]}), or give another file"
@@ -113,9 +121,9 @@ def refuse_run(path: Path, outputs: Path, part: str = "start") -> None:
     )
 
 
-def digest_of(path: Path, part: str = "start") -> str:
+def digest_of(path: Path, part: str = "start", setting: str = "") -> str:
     """Return the sha256 of the file that a path names; raises UsageError, DiskError."""
-    file = file_in(path, part)
+    file = file_in(path, part, setting)
     with touching(file, "read"):
         about = file.stat()
         return read(file, about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino)

@@ -60,6 +60,12 @@ def config_in(folder: Path, sha256: str | None = None) -> dict[str, Any]:
     return said
 
 
+def check_dropout(share: float) -> None:
+    """Raise UsageError for a dropout that is none."""
+    if not 0 <= share < 1:
+        raise UsageError(f"model.dropout: {share:g} is no share in [0, 1); type model.dropout=0.1")
+
+
 def encoder(task: Any, said: Mapping[str, Any], **settings: Any) -> nn.Module:
     """Return a net for the answer that a task wants, its weights drawn as its config says.
 

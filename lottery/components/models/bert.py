@@ -24,5 +24,6 @@ def bert(task: Any, *, path: str | None, sha256: str | None, dropout: float | No
         )
     changed = {}
     if dropout is not None:
+        encoders.check_dropout(dropout)
         changed = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
     return encoders.encoder(task, encoders.config_in(place(path, "model.path"), sha256), **changed)

@@ -14,8 +14,13 @@ def bert_tiny(
 ) -> nn.Module:
     """Return a BERT with so many layers, its weights drawn from N(0, std^2), in BERT 0.02."""
     at_least(1, layers=layers, heads=heads, width=width)
+    at_least(0, std=std)
+    encoders.check_dropout(dropout)
     if width % heads:
-        raise UsageError(f"model.width={width} is no multiple of model.heads={heads}")
+        raise UsageError(
+            f"model.width={width} is no multiple of model.heads={heads}; type "
+            f"model.width={-(-width // heads) * heads}"
+        )
     said = {
         "model_type": "bert",
         "vocab_size": task.vocabulary,

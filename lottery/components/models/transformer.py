@@ -41,7 +41,9 @@ def transformer(
             f"model.width={math.ceil(width / (2 * heads)) * 2 * heads}"
         )
     if not 0 <= dropout < 1:
-        raise UsageError(f"model.dropout: {dropout:g} is not from 0 to below 1")
+        raise UsageError(
+            f"model.dropout: {dropout:g} is not from 0 to below 1; type model.dropout=0.1"
+        )
     model = Transformer(
         task.vocabulary, task.padding, width, (encoder, decoder), heads, hidden, dropout, pre_norm
     )

@@ -10,8 +10,10 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from lottery.components.datasets.phrases import phrases
+from lottery.components.models.bert import bert
 from lottery.components.models.bert_tiny import bert_tiny
 from lottery.config import build
+from lottery.errors import UsageError
 from lottery.terms import mask as masks
 from lottery.terms.parts import Pruning
 
@@ -97,6 +99,35 @@ def test_a_reinit_is_drawn_as_the_config_says_and_shuffled_weights_are_the_same_
     there = set(dense[name].flatten().tolist())
     assert set(moved[name][moved[name] != 0].tolist()) < there
     assert len(set(fresh[name][fresh[name] != 0].tolist()) & there) < 20  # by accident
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [({"dropout": 1.0}, "^model.dropout: 1 is no share"), ({"dropout": -0.1}, "^model.dropout: -0.1 is no share"), ({"dropout": float("nan")}, "^model.dropout"),
+     ({"std": -1.0}, "^model.std: -1.0 is too small"), ({"heads": 3}, "type model.width=9$")],
+)  # fmt: skip
+def test_a_setting_that_cannot_be_is_told_by_its_name(task, tmp_path, changed, said):
+    with pytest.raises(UsageError, match=said):
+        bert_tiny(task, **{"layers": 1, "width": 8, "heads": 2, "dropout": 0.0, "std": 0.1} | changed)
+    if "dropout" in changed:
+        (tmp_path / "config.json").write_text(json.dumps(net_of(task).config_file()))
+        with pytest.raises(UsageError, match=said):
+            bert(task, path=str(tmp_path), sha256=None, **changed)
+
+
+def test_a_folder_without_weights_is_told_by_the_name_that_was_typed(lottery, tmp_path, capsys, task):
+    (tmp_path / "net").mkdir()
+    (tmp_path / "net" / "config.json").write_text(json.dumps(net_of(task).config_file()))
+    words = [*SMALL[:4], "model=bert", "dataset.tokenizer=learned", "dataset.pieces=120", "levels=0", "train.length=1it", "evaluate_every=end", "host.progress=none"]
+    assert lottery("run", *words, "model.path=net") == 2
+    line = capsys.readouterr().err
+    assert line.startswith("lottery: model.path: ") and "net has no model.safetensors; give the folder of a net" in line
+    assert line.endswith("model.path=FOLDER, or type start=init for weights that are drawn\n")
+    assert lottery("run", *words, "model.path=net", "start=init") == 0
+    capsys.readouterr()
+    (tmp_path / "other").mkdir()
+    assert lottery("run", *words, "model.path=net", "start=pretrained", "start.path=other") == 2
+    assert capsys.readouterr().err.startswith("lottery: start.path: ")
 
 
 def test_a_bin_is_refused_with_the_command_that_converts_it(lottery, tmp_path, capsys, task):
