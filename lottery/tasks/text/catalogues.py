@@ -14,8 +14,9 @@ from pathlib import Path
 
 from lottery.errors import UsageError
 from lottery.storage.files import read_plain
+from lottery.tasks.text.corpora import shares
 from lottery.tasks.text.translation import Pair
-from lottery.wording.text import first_line, some
+from lottery.wording.text import first_line, printable, some
 
 ORDERS = {b"\xde\x12\x04\x95": "<", b"\x95\x04\x12\xde": ">"}  # what a file begins with
 LARGEST = 100_000_000  # bytes of a catalogue
@@ -96,19 +97,19 @@ def messages(root: Path, path: str, language: str, names: bool) -> list[Pair]:
     stderr is told. Raises UsageError where there is none.
     """
     if not re.fullmatch(r"\w+([.@-]\w+)*", language):
-        raise UsageError(f"dataset.language={language} is no language, such as de or pt_BR")
+        raise UsageError(f"dataset.language={language} is no language; type dataset.language=de")
     folder = root / Path(path).expanduser()
     if not folder.is_dir():
         raise UsageError(
-            f"dataset.path: {folder} is no folder; give one that has "
+            f"dataset.path: {printable(folder)} is no folder; give one that has "
             f"{language}/LC_MESSAGES/*.mo below, such as /usr/share/locale"
         )
     files, languages = files_of(folder, language, names)
     if not files:
         there = f" (there are {some(sorted(languages))})" if languages else ""
         raise UsageError(
-            f"dataset.path: there is no {language}/LC_MESSAGES/*.mo below {folder}{there}; "
-            "choose another dataset.language, or install programs with their translations"
+            f"dataset.path: there is no {language}/LC_MESSAGES/*.mo below {printable(folder)}"
+            f"{there}; choose another dataset.language, or install programs with their translations"
         )
     said: defaultdict[str, Counter[str]] = defaultdict(Counter)
     broken = []
@@ -135,11 +136,7 @@ def by_hash(pairs: list[Pair], validation: float, test: float) -> dict[str, list
     Letters alone count, small ones, so that lines that differ by a sign are in one split; what a
     pair belongs to does not depend on others. Within a split the order is that of the hashes.
     """
-    for name, share in (("validation", validation), ("test", test)):
-        if not 0 < share < 1:
-            raise UsageError(f"dataset.{name}={share:g} is a share of the pairs, between 0 and 1")
-    if validation + test >= 1:
-        raise UsageError("dataset.validation and dataset.test leave nothing to train on")
+    shares(validation, test, "pairs")
     found: dict[str, list[tuple[bytes, Pair]]] = {"train": [], "val": [], "test": []}
     for pair in pairs:
         letters = "".join(filter(str.isalpha, pair[0].lower()))

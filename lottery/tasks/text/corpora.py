@@ -86,12 +86,12 @@ def lines_of(file: Path) -> list[str]:
     return lines if lines[-1] else lines[:-1]
 
 
-def shares(validation: float, test: float) -> None:
-    """Raise UsageError for shares of a text that leave nothing to train on."""
+def shares(validation: float, test: float, whole: str = "text") -> None:
+    """Raise UsageError for shares of a text, or of pairs, that leave nothing to train on."""
     for name, share in (("validation", validation), ("test", test)):
         if not 0 < share < 1:
             raise UsageError(
-                f"dataset.{name}={share:g} is a share of the text, between 0 and 1; type "
+                f"dataset.{name}={share:g} is a share of the {whole}, between 0 and 1; type "
                 f"dataset.{name}=0.1"
             )
     if validation + test >= 1:

@@ -20,7 +20,9 @@ def pairs_of(root: Path, path: str, languages: list[str]) -> dict[str, list[Pair
     long on both sides, empty or no text.
     """
     if not path:
-        raise UsageError("dataset.path: name the folder of train.en, train.de and so on")
+        raise UsageError(
+            "dataset.path: give the folder of train.en, train.de and so on: dataset.path=FOLDER"
+        )
     folder = root / Path(path).expanduser()
     if not folder.is_dir():
         here = Path(path).expanduser()
@@ -41,13 +43,16 @@ def pairs_of(root: Path, path: str, languages: list[str]) -> dict[str, list[Pair
         one, other = map(lines_of, sides)
         if len(one) != len(other):
             raise UsageError(
-                f"dataset.path: {sides[0]} has {len(one)} lines and {sides[1].name} {len(other)}; "
-                "line n of one is to be line n of the other"
+                f"dataset.path: {printable(sides[0])} has {len(one)} lines and {sides[1].name} "
+                f"{len(other)}; give files of which line n of one is line n of the other"
             )
         pairs = [(a.strip(), b.strip()) for a, b in zip(one, other, strict=True)]
         splits[split] = [(a, b) for a, b in pairs if a and b]
         if not splits[split]:
-            raise UsageError(f"dataset.path: no line of {sides[0]} has words on both sides")
+            raise UsageError(
+                f"dataset.path: no line of {printable(sides[0])} has words on both sides; give a "
+                "text that has"
+            )
     return splits
 
 

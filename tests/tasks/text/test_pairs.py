@@ -65,7 +65,7 @@ def test_lines_are_pairs_and_english_comes_first(tmp_path):
 
 BOTH = {f"{split}_{language}": "one two\n" * 3 for split in ("train", "val", "test") for language in ("en", "de")}
 REFUSED = {
-    "no path": ({}, {"path": ""}, "name the folder"),
+    "no path": ({}, {"path": ""}, "give the folder"),
     "nothing": ({}, {"path": "gone"}, "gone is not there; give a folder with train.en"),
     "a file": ({}, {"path": "pairs/note"}, "note is no folder"),
     "an empty folder": (dict.fromkeys(BOTH), {}, "two training files, such as train.en and train.de, but"),
@@ -205,7 +205,7 @@ def test_splits_follow_the_source_alone():
 @pytest.mark.parametrize(
     ("changed", "said"),
     [({"path": "gone"}, "gone is no folder"), ({"language": "fr"}, r"there is no fr/LC_MESSAGES/\*.mo below .*there are de"),
-     ({"language": "../x"}, "is no language"), ({"test": 3}, "test=3 is a share"), ({"test": 0.5, "validation": 0.5}, "nothing to train on"),
+     ({"language": "../x"}, "is no language; type dataset.language=de"), ({"test": 3}, "test=3 is a share of the pairs.*type dataset.test=0.1"), ({"test": 0.5, "validation": 0.5}, "nothing to train on; type dataset.validation=0.1 dataset.test=0.1"),
      ({}, "too few pairs of lines .1")],
 )  # fmt: skip
 def test_catalogues_that_cannot_be_are_told(tmp_path, changed, said):
