@@ -21,7 +21,7 @@ COMMANDS: dict[str, Answer] = {  # {rest} is what stood behind, {run} that or RU
         "what may go is shown; with --yes behind it goes", [("clean run={run}", "")]
     ),
     "gc cleanup tidy": ("what may go is shown; with --yes behind it goes", [("clean", "")]),
-    "verify check validate fsck health diagnose env repair fix lint freeze whoami": (
+    "check validate fsck health diagnose env repair fix lint freeze whoami": (
         "what is there is checked, and what it runs on", [("doctor", "")]
     ),
     "simulate preview estimate cost time try": ("a plan says what would be done", [("plan {rest}", "")]),
