@@ -27,19 +27,21 @@ KNOWN = {"analysis": "", "levels": "", "outputs": "outputs"}
 
 def main(arguments: list[str]) -> int:
     """Analyse every replicate of the runs; return the exit code."""
+    typed_as, arguments = arguments, [word.removeprefix("analyses.") for word in arguments]
     plain = [word for word in arguments if not sets(word, "analysis")]
     words, chosen = selection(plain, __doc__, KNOWN)
     if words is None:
         return 0
-    if not words or not chosen["analysis"]:
+    if not words or not chosen["analysis"].strip("[], "):
         typed = example(words, chosen, "analyze")
-        asked = chosen["analysis"] or "connectivity"
+        asked = chosen["analysis"].strip("[], ") or "connectivity"
         raise UsageError(f"analyze: name runs and an analysis: {typed} analysis={asked}")
     from lottery.config import build
     from lottery.experiment import launch
     from lottery.results import analyses, results
 
-    names = chosen["analysis"].strip("[]").split(",")
+    words_of = chosen["analysis"].strip("[]").split(",")
+    names = list(dict.fromkeys(name.strip() for name in words_of if name.strip()))
     nodes = {name: build.option("analysis", name) for name in names}
     override(nodes, [word for word in arguments if sets(word, "analysis")], "analyze")
     wanted = whole_numbers(chosen["levels"], "levels", "analyze")
@@ -68,7 +70,7 @@ def main(arguments: list[str]) -> int:
             "outputs": str(folder.parents[2]),
             "sanity": False,
         }
-        typed = shlex.join(["lottery", "analyze", *arguments])
+        typed = shlex.join(["lottery", "analyze", *typed_as])
         name = folder.parents[1].name
         launch.launch(settings, build.parts(settings), name, typed, {}, follow=True)
     for base in dict.fromkeys(folder.parent for folder in folders):

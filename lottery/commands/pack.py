@@ -109,6 +109,7 @@ def read(path: Path) -> bytes:
 
 def zipped(to: Path, files: dict[str, bytes], about: bytes) -> int:
     """Write a zip, whole or not at all; return its size."""
+    disk.make_folder(to.absolute().parent)
     temporary = disk.beside(to)
     try:
         with disk.touching(to), zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as pack:

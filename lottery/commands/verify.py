@@ -11,7 +11,8 @@ Bits need not be the same on another machine, with another torch or other thread
 where they part and what is another here. Writes nothing into a run; a state in the middle of a
 level that nobody kept is replayed, and kept in the store.
 
-exit codes: 0 all of it is so, 1 a level came out with other bits, 4 something is damaged or forged
+exit codes: 0 all of it is so, 1 a level came out with other bits, 2 there is no such level, or it
+cannot be trained again here, 4 something is damaged or forged
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from lottery.wording.text import near, printable
 KNOWN = {"level": "last", "outputs": "outputs"}
 MOST = 8  # lines of one kind
 OTHER_BITS, DAMAGED = 1, DamagedError.code
+WORST = (DAMAGED, OTHER_BITS, UsageError.code)  # of several runs
 
 
 def main(arguments: list[str]) -> int:
@@ -48,10 +50,10 @@ def main(arguments: list[str]) -> int:
     for number, folder in enumerate(folders):
         print("\n" * bool(number) + printable(near(folder)))
         codes.append(verify(folder, asked))
-    bad = [code for code in codes if code]
+    bad = sorted((code for code in codes if code), key=WORST.index)
     if len(folders) > 1:
         print(f"\n{len(codes) - len(bad)} of {len(codes)} runs are as they should be")
-    return max(bad, default=0)
+    return bad[0] if bad else 0
 
 
 def verify(folder: Path, asked: str) -> int:

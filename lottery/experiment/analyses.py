@@ -82,18 +82,26 @@ class Findings:
             word = stem.removeprefix(self.name).removeprefix("_")
             if folder != ANALYSES or key != self.key or not stem.startswith(self.name):
                 continue
-            try:
-                data = checked(self.locked.run.folder, name) or b""
-            except DamagedError as error:
-                aside = set_aside(self.locked.run.folder / name)
-                what = str(error).partition(";")[0]
-                said = f"{what}; it is kept as {aside.name}, and made again"
-                self.locked.run.watch.warn(said, "damage")
-                continue
+            data = self.read(name)
+            if data is None:  # all that this analysis found is made again
+                self.rows.clear()
+                return
             read = csv.DictReader(io.StringIO(data.decode()))
             every = ({column: cell(text) for column, text in row.items()} for row in read)
             self.rows[word] = [row for row in every if row["key"] in there]
         self.asked = {row["key"] for row in self.rows.get("", [])}
+
+    def read(self, name: str) -> bytes | None:
+        """Return a file of findings; None where it is gone, or damaged and set aside."""
+        folder = self.locked.run.folder
+        try:
+            return checked(folder, name)
+        except DamagedError as error:
+            aside = set_aside(folder / name)
+            what = str(error).partition(";")[0]
+            said = f"{what}; it is kept as {aside.name}, and made again"
+            self.locked.run.watch.warn(said, "damage")
+        return None
 
     @cached_property
     def indices(self) -> list[int]:
@@ -135,7 +143,8 @@ class Findings:
         head = dict(zip(WHOSE, (level.index, share, run.parts.analysis_settings[self.name])))
         for word, rows in found.items():
             made = [{**head, **row, "key": level.shelf.key} for row in rows]
-            every = [*self.rows.get(word, []), *made]
+            others = (row for row in self.rows.get(word, []) if row["key"] != level.shelf.key)
+            every = [*others, *made]
             self.rows[word] = sorted(every, key=lambda row: int(row["level"]))
         self.asked.add(level.shelf.key)
         files = {self.file(word): table(rows) for word, rows in self.rows.items() if rows}
@@ -242,7 +251,7 @@ class Looked:
     def control(self, branch: str) -> Ticket:
         chain = Chain(self.locked, self.index, self.first, self.before)
         draw = seeds.generator("branch", branch, self.index, self.run.parts.replicate)
-        return control(branch, self.ticket, chain, draw)
+        return control(self.analysis, branch, self.ticket, chain, draw)
 
     def train(self, ticket: Ticket, word: str) -> State:
         signals.leave_if_asked()

@@ -23,9 +23,21 @@ if TYPE_CHECKING:
     from lottery.experiment.run import Run
 
 
-def control(name: str, level: Ticket, states: States, draw: torch.Generator) -> Ticket:
-    """Return the ticket of a branch of a level, with the settings of its yaml."""
-    return bind("branch", build.branch(name), f"branches.{name}")(level, states, draw)  # type: ignore[no-any-return]
+def control(
+    analysis: str, name: str, level: Ticket, states: States, draw: torch.Generator
+) -> Ticket:
+    """Return the ticket of a branch of a level, with the settings of its yaml.
+
+    Raises UsageError, in the terms of the analysis, for one that cannot be.
+    """
+    branch = bind("branch", build.branch(name), f"branches.{name}")
+    try:
+        return branch(level, states, draw)  # type: ignore[no-any-return]
+    except UsageError as error:
+        said = str(error).partition(";")[0].removeprefix(f"branch {name}: ")
+        raise UsageError(
+            f"control {name}: {said}; type analyses.{analysis}.controls=[]"
+        ) from error
 
 
 class Enough(Exception):  # noqa: N818 (no error: it went as far as it was to go)
@@ -38,8 +50,8 @@ class Foreseen:
     Its states are the initial net. What is asked of a net, or of the data, ends it.
     """
 
-    def __init__(self, settled: Settled, index: int) -> None:
-        self.settled, self.index = settled, index
+    def __init__(self, settled: Settled, index: int, analysis: str) -> None:
+        self.settled, self.index, self.analysis = settled, index, analysis
         self.task, self.metric = settled.task, settled.task.metrics[0]
         start = settled.first
         self.ticket = Ticket(start.state.weights, start.dense, settled.span(index))
@@ -49,7 +61,7 @@ class Foreseen:
 
     @property
     def dense(self) -> Foreseen:
-        return Foreseen(self.settled, 0)
+        return Foreseen(self.settled, 0, self.analysis)
 
     def step(self, at: str) -> Step:
         return self.settled.step(at)
@@ -58,10 +70,11 @@ class Foreseen:
         return State(step, self.end.weights)
 
     def control(self, branch: str) -> Ticket:
-        made = control(branch, self.ticket, Wish(self.settled), seeds.generator(branch))
-        made = replace(made, mask=dict(made.mask))  # an object of its own
-        self.controls[id(made.mask)] = branch
-        return made
+        draw = seeds.generator(branch)
+        found = control(self.analysis, branch, self.ticket, Wish(self.settled), draw)
+        found = replace(found, mask=dict(found.mask))  # an object of its own
+        self.controls[id(found.mask)] = branch
+        return found
 
     def train(self, ticket: Ticket, word: str) -> State:
         self.trained.append((word, ticket))
@@ -99,7 +112,7 @@ def foreseen(run: Run) -> Iterator[Training]:
     for name, ask in run.parts.analyses.items():
         for index in range(run.parts.levels + 1):
             if some is None or index in some:
-                level = Foreseen(run.settled, index)
+                level = Foreseen(run.settled, index, name)
                 with named(f"analyses.{name}"), contextlib.suppress(Enough):
                     ask(level)
                 for word, ticket in level.trained:

@@ -78,7 +78,8 @@ def on_record(
     spent = record["seconds"]
     try:
         yield
-        record["state"] = before.get("state", "done") if follow else "done"
+        short = follow and run.parts.levels < before.get("levels_asked", 0)
+        record["state"] = before.get("state", "done") if short else "done"
     except (KeyboardInterrupt, GeneratorExit):  # the latter: between `with` and body
         record |= {"state": "stopped", "error": "interrupted at once, by a second signal"}
         raise
@@ -91,6 +92,9 @@ def on_record(
             record |= {"state": "failed", "error": f"{type(error).__name__}: {error}"}
         raise
     finally:
+        if follow and before.get("state") == "done":  # what is added to a run takes nothing from it
+            record["state"] = "done"
+            record.pop("error", None)
         run.watch.close()
         run.watch.keep = None
         record |= {"seconds": spent + time.monotonic() - clock, "ended": records.now()}

@@ -16,9 +16,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from lottery.errors import DamagedError
+from lottery.errors import DamagedError, LotteryError, UsageError
 from lottery.storage import disk, locks
 from lottery.storage.files import digest, read_plain
+from lottery.storage.packs import left_out, packed
 from lottery.storage.records import MANIFEST, read_signed, signed
 
 LONGEST_HEADER = 16 * 2**20  # bytes of names and shapes
@@ -83,6 +84,15 @@ class Shelf:
         where = shlex.quote(str(self.path))
         return f"to train this level again: rm -r {where}, then type the same command"
 
+    def missing(self, path: Path) -> LotteryError:
+        """Return the error for a file that is not there; of a pack, that it was left out."""
+        if left_out(self.path.parents[1], path.name):
+            return UsageError(
+                f"{path} was left out of this pack ({packed(self.path.parents[1])}); ask for one "
+                "with it: lottery pack with=weights"
+            )
+        return self.damaged(path, "it is missing")
+
     def damaged(self, path: Path, why: str) -> DamagedError:
         return DamagedError(f"{path} is damaged ({why}); {self.hint()}")
 
@@ -108,7 +118,7 @@ class Shelf:
             if digest(data) != self.manifest()["files"].get(name):
                 raise ValueError("its checksum is wrong")
         except FileNotFoundError as error:
-            raise self.damaged(path, "it is missing") from error
+            raise self.missing(path) from error
         except OSError as error:
             raise disk.refused(path, "read", error) from error
         except ValueError as error:

@@ -57,6 +57,9 @@ def test_what_can_be_verified_is_as_much_as_was_packed(ran, lottery, tmp_path, c
     assert ("what the levels in the store say" in said) == (kept != "tables")
     assert ("the same bits came out" in said) == (kept == "weights")
     assert lottery("doctor", "outputs=theirs") == 0
+    for words in (["analyze", "one", "analysis=movement"], ["export", "one", "level=1", "to=ticket.safetensors"]):
+        assert lottery(*words, "outputs=theirs") == (0 if kept == "weights" else 2)
+        assert ("was left out of this pack" in capsys.readouterr().err) == (kept != "weights")
     if kept != "tables":
         assert lottery("plot", "figure=overlap", "between=levels", "outputs=theirs", "to=a.png") == 0
     (path,) = tmp_path.glob("theirs/one/*/replicate_0/metrics.csv")
@@ -65,7 +68,7 @@ def test_what_can_be_verified_is_as_much_as_was_packed(ran, lottery, tmp_path, c
 
 
 def test_a_pack_is_made_whole_and_replaces_nothing(ran, lottery, tmp_path, capsys, monkeypatch):
-    assert lottery("pack", "to=a.zip") == 0
+    assert lottery("pack", "to=a.zip") == 0 and lottery("pack", "to=new/folder/a.zip") == 0
     before = (tmp_path / "a.zip").read_bytes()
     for words, says in ((["to=a.zip"], "is there already"), (["with=all"], "tables, masks, weights"), (["nobody"], "nobody")):
         assert lottery("pack", *words) == 2

@@ -16,7 +16,6 @@ import lottery as product
 from lottery.components.analyses.connectivity import between, estimate_, instability
 from lottery.components.analyses.sharpness import hessian, hutchinson, lanczos
 from lottery.config import build
-from lottery.errors import UsageError
 from lottery.experiment import analyses
 from lottery.machine import signals
 from lottery.storage import records
@@ -88,7 +87,7 @@ def test_instability_is_that_of_every_net_on_the_line(lottery, ran):
 
 
 def test_masks_are_trained_from_the_steps_that_are_asked_for(lottery, ran):
-    words = ["connectivity.points=2", "connectivity.steps=[0it,4it]", "levels=0,2"]
+    words = ["connectivity.points=3", "connectivity.steps=[0it,4it]", "levels=0,2"]
     assert lottery("analyze", "one", "analysis=connectivity", *words) == 0
     found = table(ran, "connectivity")
     assert found[["level", "step"]].to_numpy().tolist() == [[0, 0], [0, 4], [2, 0], [2, 4]]
@@ -280,7 +279,7 @@ def test_asked_again_it_is_there_and_another_setting_is_another_file(lottery, ra
     assert "levels: 0 trained" in said and f"analysis {name}" in said
     assert {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in ran.glob("analyses/*.csv")} == before
     if asked:
-        other = asked[0].replace("points=3", "points=2").replace("examples=20", "examples=10")
+        other = asked[0].replace("points=3", "points=4").replace("examples=20", "examples=10")
         assert lottery("analyze", "one", f"analysis={name}", other, *asked[1:]) == 0
         assert before.keys() < {*ran.glob("analyses/*.csv")}
 
@@ -398,7 +397,12 @@ def test_tables_of_many_runs_have_what_was_found(lottery, tiny, tmp_path, capsys
         (["analysis=[connectivity]", "analyses.connectivity.points=1"], "type analyses.connectivity.points=30"),
         (["analysis=[connectivity]", "analyses.connectivity.order=0"], "connectivity.order=1"),
         (["analysis=[connectivity]", "analyses.connectivity.batchnorm=no"], "interpolated, estimated"),
-        (["analysis=[connectivity]", "analyses.connectivity.splits=[best]"], "none of train, val and test"),
+        (["analysis=[connectivity]", "analyses.connectivity.splits=[best]"], "none of train, val, test; type analyses.connectivity.splits=[train,val,test]"),
+        (["analysis=[connectivity]", "analyses.connectivity.splits=[]"], "none is named"),
+        (["analysis=[connectivity]", "analyses.connectivity.splits=[val]", "dataset.validation=0"], "val is none of train, test"),
+        (["analysis=[connectivity]", "analyses.connectivity.points=2"], "points=30"),
+        (["analysis=[sharpness]", "analyses.sharpness.probes=-3"], "probes=-3 is below 0"),
+        (["analysis=[sharpness]", "analyses.sharpness.examples=-1"], "examples=-1 is below 0"),
         (["analysis=[connectivity]", "analyses.connectivity.steps=[99ep]"], "99ep"),
         (["analysis=[connectivity]", "analyses.connectivity.controls=[shufle]"], "shuffle"),
         (["analysis=[stability]", "analyses.stability.order=0"], "analyses.stability.order=1"),
@@ -444,8 +448,70 @@ def test_a_damaged_table_of_an_analysis_is_named(lottery, ran, capsys):
     assert path.read_bytes() == good
 
 
-def test_an_unknown_word_for_a_split_is_refused():
-    from lottery.components.analyses.connectivity import connectivity
+@pytest.mark.parametrize("what", ["connectivity-", "connectivity_line-"])
+@pytest.mark.parametrize("gone", [True, False])
+def test_what_is_damaged_or_gone_is_made_again_once(lottery, ran, what, gone):
+    """The table, or what stands behind it: both are made again, and no row stands there twice."""
+    words = ["analyze", "one", "analysis=connectivity", "connectivity.points=3"]
+    assert lottery(*words) == 0
+    before = {p.name: p.read_bytes() for p in ran.glob("analyses/*.csv")}
+    (path,) = ran.glob(f"analyses/{what}*.csv")
+    path.unlink() if gone else path.write_bytes(path.read_bytes() + b"x")
+    assert lottery(*words) == 0
+    assert {p.name: p.read_bytes() for p in ran.glob("analyses/*.csv")} == before
+    assert lottery("verify", "one", "level=none") == 0
 
-    with pytest.raises(UsageError, match="none of train"):
-        connectivity(None, points=3, steps=[], controls=[], splits=["x"], batchnorm="estimated", order=1, stable=0.02)
+
+def test_a_control_on_another_order_is_held_against_one_more(lottery, ran):
+    assert lottery("analyze", "one", "analysis=stability", "stability.controls=[reorder]", "levels=1") == 0
+    found = table(ran, "stability").set_index("mask")
+    assert found.loc["reorder", "order_distance"] > 0
+    assert found.loc["ticket", "order_distance"] > 0
+
+
+def test_a_finished_run_stays_done_whatever_an_analysis_meets(lottery, ran, capsys):
+    shelf = ran.parents[2] / "store" / records.levels(ran)["level_01"]["key"]
+    good = (shelf / "mask.safetensors").read_bytes()
+    (shelf / "mask.safetensors").write_bytes(good[:-1] + b"?")
+    assert lottery("analyze", "one", "analysis=sharpness", "sharpness.examples=20") == 4
+    assert records.read_run(ran)["state"] == "done"
+    (shelf / "mask.safetensors").write_bytes(good)
+    assert lottery("analyze", "one", "analysis=sharpness", "sharpness.examples=20") == 0
+    assert records.read_run(ran)["state"] == "done"
+
+
+def test_names_are_taken_with_blanks_and_settings_as_run_has_them(lottery, ran, capsys):
+    assert lottery("analyze", "one", "analysis=connectivity, movement", "analyses.connectivity.points=3", "levels=1") == 0
+    assert "points=3" in capsys.readouterr().out
+    for words in (["analysis=[]"], ["analysis=,"]):
+        assert lottery("analyze", "one", *words) == 2
+        assert "analysis=connectivity" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("rewind", ["finetune", "lr"])
+def test_levels_that_begin_with_trained_weights(lottery, tiny, tmp_path, capsys, rewind):
+    """What cannot be asked of them is told with what to type; what is, is no row of zeros."""
+    words = [*tiny, "name=two", "schedule.keep=0.5", f"rewind={rewind}"]
+    assert lottery("run", *words, "analysis=[stability]") == 2
+    line = capsys.readouterr().err
+    assert "type analyses.stability.controls=[]" in line and line.count("\n") == 1
+    assert lottery("run", *words, "analysis=[stability,movement]", "analyses.stability.controls=[]") == 0
+    (folder,) = tmp_path.glob("outputs/two/*/replicate_0")
+    found = table(folder, "movement")
+    assert found["kept_moved"].isna().all() == (rewind == "finetune") and (found["ticket_moved"] > 0).all()
+
+
+def test_replicates_count_once_at_each_place_of_a_figure(lottery, tiny, tmp_path, capsys):
+    """Configs that rewind elsewhere share nets, and are not averaged with each other."""
+    words = ["schedule.keep=0.5", "replicate=0,1", "rewind=step", "rewind.to=0it,3it", "name=many", "levels=1"]
+    asked = ["analysis=[connectivity]", "analyses.connectivity.points=3", "analyses.connectivity.steps=[0it,3it]"]
+    assert lottery("run", "-m", *tiny, *words, *asked) == 0
+    for x, more in (("step", []), ("density", []), ("alpha", ["of=connectivity_line", "y=test_error"]), ("alpha", ["of=connectivity_line", "y=test_error", "density=[0.5]"])):
+        assert lottery("plot", "figure=analysis", "many", f"x={x}", *more, f"to={x}{len(more)}.png") == 0
+        drawn = pd.read_csv(f"{x}{len(more)}.csv")
+        assert drawn["replicates"].eq(2).all() and not drawn.duplicated(["line", x]).any(), drawn
+    assert lottery("analyze", "many", "analysis=connectivity", "connectivity.points=4") == 0
+    capsys.readouterr()
+    assert lottery("plot", "figure=analysis", "many", "to=c.png") == 2
+    (word,) = re.findall(r"type (settings=\[.*\])", capsys.readouterr().err)
+    assert lottery("plot", "figure=analysis", "many", word, "to=c.png") == 0

@@ -29,31 +29,34 @@ def connectivity(
 
     The instability of Frankle et al. 2020: the largest error at `points` places on the line, its
     ends included, minus the mean error of the ends. The first net is the level's own where `steps`
-    is empty; else the level's mask is trained from each of these steps of the dense net. The
-    running statistics of BatchNorm are `interpolated` like the weights, or `estimated` anew at
-    every place by an epoch of training data. Raises UsageError for fewer than two places, order 0
-    and unknown words.
+    is empty; else the level's mask is trained from each of these steps of the dense net to its end.
+    The running statistics of BatchNorm are `interpolated` like the weights, or `estimated` anew at
+    every place by an epoch of training data. Raises UsageError for fewer than three places, order
+    0, splits that the task has not, and unknown words.
     """
-    if points < 2 or order < 1:
+    if points < 3 or order < 1:
         raise UsageError(
-            f"analyses.connectivity: points={points} and order={order} are to be 2 and 1 at least; "
+            f"analyses.connectivity: points={points} and order={order} are to be 3 and 1 at least; "
             "type analyses.connectivity.points=30 analyses.connectivity.order=1"
         )
     if batchnorm not in WAYS:
         raise UsageError(
-            f"analyses.connectivity.batchnorm={batchnorm} is none of {', '.join(WAYS)}"
+            f"analyses.connectivity.batchnorm={batchnorm} is none of {', '.join(WAYS)}; type "
+            f"analyses.connectivity.batchnorm={WAYS[0]}"
         )
-    if unknown := [split for split in splits if split not in ("train", "val", "test")]:
+    there = [split for split in ("train", "val", "test") if level.task.size(split)]
+    if not splits or (lacking := [split for split in splits if split not in there]):
+        what = f"{lacking[0]} is none of {', '.join(there)}" if splits else "none is named"
         raise UsageError(
-            f"analyses.connectivity.splits: {unknown[0]} is none of train, val and test"
+            f"analyses.connectivity.splits: {what}; type "
+            f"analyses.connectivity.splits=[{','.join(there)}]"
         )
-    there = [split for split in splits if level.task.size(split)]
     pairs: dict[tuple[str, int], list[Ends]] = {}
     for name, ticket in tickets(level, steps, controls):
         start = f"{name}_{ticket.span.start}it" if steps or name != "ticket" else name
         pairs[name, ticket.span.start] = [
             level.train(copy, f"{start}_order_{copy.order}").weights
-            for copy in (ticket, replace(ticket, order=order))
+            for copy in (ticket, replace(ticket, order=ticket.order + order))
         ]
     rows, line = [], []
     for (name, step), ends in pairs.items():
@@ -65,11 +68,11 @@ def connectivity(
             if batchnorm == "estimated":
                 estimate_(net, level)
             row: Row = {"alpha": alpha}
-            for split in there:
+            for split in splits:
                 each = level.measure(net, split)
                 row |= {f"{split}_{key}": each[key] for key in ("error", "loss")}
             found.append(row)
-        rows.append(head | instability(found, there, stable))
+        rows.append(head | instability(found, splits, stable))
         line += [head | row for row in found]
     return {"": rows, "line": line}
 
@@ -79,16 +82,17 @@ def tickets(level: Finished, steps: list[str], controls: list[str]) -> Iterator[
     own = level.ticket
     if not steps:
         yield "ticket", own
-    for at in steps:
+    stop = level.dense.ticket.span.stop
+    for at in dict.fromkeys(steps):
         step = level.step(at)
-        if not 0 <= step.iteration < own.span.stop:
+        if not 0 <= step.iteration < stop:
             raise UsageError(
-                f"analyses.connectivity.steps: {at} is not before the end of training, step "
-                f"{own.span.stop}"
+                f"analyses.connectivity.steps: {at} is not before the end of training, step {stop}"
+                "; type analyses.connectivity.steps=[0it,1ep]"
             )
         state = level.dense.state(step)
-        yield "ticket", ticket_of(state, own.mask, Span(step.iteration, own.span.stop))
-    for name in controls if level.index else ():
+        yield "ticket", ticket_of(state, own.mask, Span(step.iteration, stop))
+    for name in dict.fromkeys(controls) if level.index else ():
         yield name, level.control(name)
 
 

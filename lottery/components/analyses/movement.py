@@ -1,3 +1,5 @@
+import math
+
 import torch
 from torch import Tensor
 
@@ -12,11 +14,13 @@ def movement(level: Finished) -> Rows:
     A row a layer, and one of all: the mean of |change| from the ticket's rewind point to the end of
     level 0, that as a share of the mean |weight| at the rewind point, and the share of weights
     whose sign changes; of kept, of pruned weights, and of the kept ones in the ticket's own
-    training (Frankle & Carbin 2019, appendix F; Zhou et al. 2019). Level 0 has no row.
+    training (Frankle & Carbin 2019, appendix F; Zhou et al. 2019). Level 0 has no row; where a
+    level begins at the end of the dense net nothing of that training is left, so that it is NaN.
     """
     if not level.index:
         return {"": []}
     ticket, dense = level.ticket, level.dense
+    over = ticket.span.start >= dense.ticket.span.stop
     begun = dense.state(level.step(f"{ticket.span.start}it")).weights
     ended, own = dense.end.weights, level.end.weights
     parts: dict[str, list[tuple[Tensor, Tensor]]] = {}
@@ -34,7 +38,11 @@ def movement(level: Finished) -> Rows:
         word: (torch.cat([a for a, _ in each]), torch.cat([b for _, b in each]))
         for word, each in parts.items()
     }
-    return {"": [*rows, {"layer": WHOLE} | moved(whole)]}
+    rows.append({"layer": WHOLE} | moved(whole))
+    if over:
+        of_dense = [column for column in rows[0] if column.startswith(("kept_", "pruned_"))]
+        rows = [row | dict.fromkeys(of_dense, math.nan) for row in rows]
+    return {"": rows}
 
 
 def moved(pairs: dict[str, tuple[Tensor, Tensor]]) -> Row:

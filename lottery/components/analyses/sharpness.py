@@ -22,12 +22,16 @@ def sharpness(
     parameters, as the mean over `examples` training examples (0 = all), `batch` at a time.
     Eigenvalues by Lanczos with full reorthogonalisation from a random direction, `iterations`
     Hessian-vector products (Pearlmutter 1994); the trace by Hutchinson's estimate of `probes`
-    vectors of signs, with its standard error. Raises UsageError for numbers below 1.
+    vectors of signs, with its standard error. Raises UsageError for numbers below 1, of probes and
+    examples below 0.
     """
-    for name, value in (("eigenvalues", eigenvalues), ("iterations", iterations), ("batch", batch)):
-        if value < 1:
+    least = {"eigenvalues": 1, "iterations": 1, "batch": 1, "probes": 0, "examples": 0}
+    given = (eigenvalues, iterations, batch, probes, examples)
+    for (name, low), value in zip(least.items(), given, strict=True):
+        if value < low:
             raise UsageError(
-                f"analyses.sharpness.{name}={value} is below 1; type analyses.sharpness.{name}=20"
+                f"analyses.sharpness.{name}={value} is below {low}; type "
+                f"analyses.sharpness.{name}=20"
             )
     level.advance(f"{iterations} and {probes} products with the Hessian")
     product, kept = hessian(level, examples, batch)

@@ -27,11 +27,12 @@ def stability(level: Finished, *, controls: list[str], order: int) -> Rows:
         )
     dense = level.dense.end.weights
     asked: dict[str, Ticket] = {"ticket": level.ticket}
-    asked |= {name: level.control(name) for name in controls if level.index}
+    asked |= {name: level.control(name) for name in dict.fromkeys(controls) if level.index}
     rows: list[Row] = []
     for name, ticket in asked.items():
         one = level.train(ticket, f"{name}_order_{ticket.order}").weights
-        other = level.train(replace(ticket, order=order), f"{name}_order_{order}").weights
+        copy = replace(ticket, order=ticket.order + order)
+        other = level.train(copy, f"{name}_order_{copy.order}").weights
         begun, mask = ticket.weights, ticket.mask
         size = norm(dense, mask)
         row: Row = {"mask": name, "step": ticket.span.start}

@@ -19,13 +19,14 @@ WHOSE = ("model", "dataset", "method")  # what tells runs that differ in their r
 
 def analysis(
     runs: Source, *, of: str, x: str, y: str, mask: list[str], layer: str, density: list[float],
-    mark: float | None, ylim: list[float],
+    settings: list[str], mark: float | None, ylim: list[float],
 ) -> Chart:  # fmt: skip
     """Draw the column `y` of what the analysis `of` found: mean and 95 % interval over replicates.
 
-    A line is a run, or for x=step and alpha a density, and a mask. `mark` is a value that a thin
-    line shows. Raises UsageError where the runs have no such analysis, for columns that it has not,
-    and for what was found under several settings.
+    A line is a config, or for x=step and alpha a density, and a mask. `settings` are words that
+    those of the analysis are to have, as points=30; `mark` is a value that a thin line shows.
+    Raises UsageError where the runs have no such analysis, for columns that it has not, and for
+    what was found under several settings.
     """
     if x not in AXES:
         raise UsageError(f"analysis: x={x} is none of {', '.join(AXES)}")
@@ -37,7 +38,7 @@ def analysis(
             lack = f"what these runs have of '{of}' is damaged or empty"
         again = f"lottery analyze RUN analysis={of.partition('_')[0]}"
         raise UsageError(f"analysis: {lack}; to make it: {again}")
-    trends.few(table, "settings", "analysis", most=1)
+    table = of_settings(table, settings)
     trends.need(table, y, "analysis", "y")
     trends.need(table, x, "analysis", "x")
     if "layer" in table:
@@ -47,9 +48,8 @@ def analysis(
     if density:
         far = [(np.log(table["density"]) - math.log(each)).abs() for each in density]
         table = table[np.logical_or.reduce([each == each.min() for each in far])]
-    same = [c for c in ("key", "replicate", "mask", "step", "alpha", "layer") if c in table]
-    table = table.assign(line=lines(table, x)).dropna(subset=[x, y])
-    table = table.drop_duplicates([*same, "line"])  # a level that runs share
+    table = table.dropna(subset=[x, y])
+    table = told_apart(table, x)
     trends.few(table, "line", "analysis")
     by = ["line", "level"] if x == "density" else ["line", x]
     means = trends.summary(table, by, list(dict.fromkeys([x, "density", y])))
@@ -83,13 +83,48 @@ def chosen(table: pd.DataFrame, column: str, wanted: Sequence[str]) -> pd.DataFr
     return table[table[column].isin(wanted)]
 
 
-def lines(table: pd.DataFrame, x: str) -> "pd.Series[str]":
-    """Return which line each row is on, in the words in which they differ."""
+def of_settings(table: pd.DataFrame, wanted: Sequence[str]) -> pd.DataFrame:
+    """Return what was found under settings with some words; raises UsageError for several."""
+    fits = [all(word in text.split() for word in wanted) for text in table["settings"]]
+    found = table[fits]
+    there = list((found if len(found) else table)["settings"].unique())
+    if len(there) > 1 or not len(found):
+        words = [set(text.split()) for text in there]
+        first = sorted(words[0] - set.union(*words[1:])) if len(words) > 1 else sorted(words[0])
+        which = "with these settings" if wanted and not len(found) else "under several settings"
+        raise UsageError(
+            f"analysis: it was asked {which} ({'; '.join(there[:4])}); type settings=[{first[0]}]"
+        )
+    return found
+
+
+def told_apart(table: pd.DataFrame, x: str) -> pd.DataFrame:
+    """Return rows with their line, in the words in which they differ; each replicate once a place.
+
+    What configs share, as a dense net, is one row. Raises UsageError where a place still has
+    several of one replicate.
+    """
+    numbers = [c for c in table.select_dtypes("number") if c not in ("replicate", "density")]
+    same = [c for c in (*numbers, "mask", "layer", "replicate") if c in table]
     kept = (100 * table["density"]).map(lambda share: f"{charts.short(share)} %")
     table = table.assign(kept=kept)
-    whose = ("series",) if x == "density" else (*WHOSE, "kept")
-    parts = [c for c in (*whose, "mask") if c in table and table[c].nunique() > 1]
-    return table[parts].agg(" ".join, axis=1) if parts else table["series"]
+    if "step" in table:
+        table["begins"] = table["step"].map("{:g}it".format)
+    parts = ["series"] if x == "density" else [*WHOSE, "kept", *["begins"] * (x == "alpha")]
+    parts.append("mask")
+    for more in ((), ("series",)) if x == "step" else ((), ("begins",), ("begins", "series")):
+        words = dict.fromkeys([*parts, *more])
+        some = [c for c in words if c in table and table[c].nunique() > 1]
+        line = table[some].agg(" ".join, axis=1) if some else table["series"].iloc[0]
+        found = table.assign(line=line)
+        found = found.drop_duplicates([*same, "line"])
+        place = ["line", "level", x, "replicate"] if x == "density" else ["line", x, "replicate"]
+        if not found.duplicated(place).any():
+            return found
+    raise UsageError(
+        "analysis: several runs of one replicate stand at one place; name runs, or narrow: "
+        f"{trends.narrower(table)}"
+    )
 
 
 def prepare(axes: Axes, table: pd.DataFrame, x: str) -> None:
