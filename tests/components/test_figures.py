@@ -771,7 +771,7 @@ def test_units_that_see_no_square_image():
             as_images(np.zeros((5, inputs)), channels)
 
 
-@pytest.mark.parametrize("name", figures())
+@pytest.mark.parametrize("name", [name for name in figures() if name != "analysis"])
 def test_nothing_to_draw_is_one_line(name, tmp_path, imp):
     with pytest.raises(UsageError, match="there is no run to draw"):
         draw(name, Runs(()))
