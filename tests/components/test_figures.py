@@ -40,12 +40,12 @@ TINY = [
 ]  # fmt: skip
 LENET = ["model=lenet_300_100", "model.hidden=[4]"]
 T = {2: 12.706205, 3: 4.302653}  # 97.5 % of Student's t, by the number of values
+ASKING = ("sensitivity", "analysis")  # for a setting that differs, and for an analysis
 SOME = [
     n if n in ("accuracy", "layers") else pytest.param(n, marks=pytest.mark.slow)
     for n in figures()
-    if n != "sensitivity"
+    if n not in ASKING
 ]
-ASKING = ("sensitivity", "analysis")  # for a setting that differs, and for an analysis
 ANY = [name for name in figures() if name not in ASKING]
 ONE_EXPERIMENT = {"curves", "layers", "weights", "filters"}
 
@@ -771,7 +771,7 @@ def test_units_that_see_no_square_image():
             as_images(np.zeros((5, inputs)), channels)
 
 
-@pytest.mark.parametrize("name", [name for name in figures() if name != "analysis"])
+@pytest.mark.parametrize("name", figures())
 def test_nothing_to_draw_is_one_line(name, tmp_path, imp):
     with pytest.raises(UsageError, match="there is no run to draw"):
         draw(name, Runs(()))
