@@ -25,6 +25,7 @@ def unpacked(tmp_path, name="pack.zip"):
     return tmp_path / "theirs"
 
 
+@pytest.mark.slow
 def test_every_looking_command_reads_a_pack(ran, lottery, tmp_path, capsys):
     assert lottery("pack") == 0
     assert "2 runs" in capsys.readouterr().out and "without masks and weights" not in (ran / "one").name
@@ -88,6 +89,7 @@ def test_a_damaged_level_is_not_packed(ran, lottery, capsys):
     assert "curve.csv is damaged" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_what_is_no_pack_is_damaged_where_files_are_missing(ran, lottery, tmp_path, capsys):
     """A pack.json that says nonsense excuses nothing."""
     shutil.copytree(ran, tmp_path / "theirs", symlinks=True)

@@ -70,6 +70,7 @@ def test_a_number_that_was_forged_with_its_checksum_is_named(ran, verify):
     assert "every checksum is right" in said and "metrics.csv: row 3, test_accuracy: it says '0.95'" in said
 
 
+@pytest.mark.slow
 def test_weights_that_were_forged_with_all_checksums_come_out_otherwise(ran, verify):
     shelf = shelf_of(ran, "level_02")
     tensors = load_file(shelf / "end.safetensors")
@@ -106,6 +107,7 @@ def test_a_ticket_that_was_not_pruned_so_is_named(ran, verify, lottery):
     assert "its ticket does not follow from the levels before: mask" in said and "gives again all that was kept" in said
 
 
+@pytest.mark.slow
 def test_a_folder_by_mail_without_links_is_verified(ran, verify, tmp_path):
     shutil.copytree(tmp_path / "outputs", tmp_path / "mail", symlinks=True)
     for link in (tmp_path / "mail").rglob("level_*"):

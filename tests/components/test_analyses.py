@@ -311,6 +311,7 @@ def test_the_plan_counts_what_will_be_trained(lottery, tiny, capsys):
     assert line == "0"
 
 
+@pytest.mark.slow
 def test_a_queue_hands_in_a_run_whose_analysis_is_not_there(lottery, tiny, ran, capsys):
     words = [*tiny, "name=one", "schedule.keep=0.5", "rewind=step", "rewind.to=2it"]
 
@@ -448,6 +449,7 @@ def test_a_damaged_table_of_an_analysis_is_named(lottery, ran, capsys):
     assert path.read_bytes() == good
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["connectivity-", "connectivity_line-"])
 @pytest.mark.parametrize("gone", [True, False])
 def test_what_is_damaged_or_gone_is_made_again_once(lottery, ran, what, gone):
@@ -480,6 +482,7 @@ def test_a_finished_run_stays_done_whatever_an_analysis_meets(lottery, ran, caps
     assert records.read_run(ran)["state"] == "done"
 
 
+@pytest.mark.slow
 def test_names_are_taken_with_blanks_and_settings_as_run_has_them(lottery, ran, capsys):
     assert lottery("analyze", "one", "analysis=connectivity, movement", "analyses.connectivity.points=3", "levels=1") == 0
     assert "points=3" in capsys.readouterr().out
@@ -501,6 +504,7 @@ def test_levels_that_begin_with_trained_weights(lottery, tiny, tmp_path, capsys,
     assert found["kept_moved"].isna().all() == (rewind == "finetune") and (found["ticket_moved"] > 0).all()
 
 
+@pytest.mark.slow
 def test_replicates_count_once_at_each_place_of_a_figure(lottery, tiny, tmp_path, capsys):
     """Configs that rewind elsewhere share nets, and are not averaged with each other."""
     words = ["schedule.keep=0.5", "replicate=0,1", "rewind=step", "rewind.to=0it,3it", "name=many", "levels=1"]
