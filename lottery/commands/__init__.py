@@ -216,3 +216,22 @@ def override(nodes: dict[str, dict[str, Any]], words: Iterable[str], command: st
             nodes[name][setting] = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise UsageError(f"{command}: the value of {key} cannot be read: {text}") from error
+
+
+def as_made(folder: Path, command: str) -> dict[str, Any]:
+    """Return the settings of a run that a command adds to, where they are those it was made with.
+
+    Raises UsageError for a config.yaml that is another than the folder's.
+    """
+    from lottery.config.identity import run_id
+    from lottery.storage.settings import read_settings
+
+    settings = read_settings(folder)
+    if run_id(settings) != folder.parent.name:
+        raise UsageError(
+            f"{command}: {folder}/config.yaml is not what this run was made with (edited, or of "
+            "another version of lottery); its levels would be trained anew"
+        )
+    number = int(folder.name.removeprefix("replicate_"))
+    own = {"replicate": number, "outputs": str(folder.parents[2])}
+    return settings | own | {"branches": {}, "analyses": {}, "sanity": False}

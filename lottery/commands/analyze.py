@@ -15,11 +15,9 @@ the run, and asked again it is there. `lottery run ... analysis=[NAME]` asks at 
 import shlex
 from pathlib import Path
 
-from lottery.commands import example, override, selection, sets, whole_numbers
-from lottery.config.identity import run_id
+from lottery.commands import as_made, example, override, selection, sets, whole_numbers
 from lottery.errors import UsageError
 from lottery.results import choice
-from lottery.storage.settings import read_settings
 from lottery.wording.text import near
 
 KNOWN = {"analysis": "", "levels": "", "outputs": "outputs"}
@@ -49,12 +47,7 @@ def main(arguments: list[str]) -> int:
     if not folders:
         raise UsageError(f"analyze: no run is called {shlex.join(words)}; lottery ls lists them")
     for folder in folders:
-        settings = read_settings(folder)
-        if run_id(settings) != folder.parent.name:
-            raise UsageError(
-                f"analyze: {folder}/config.yaml is not what this run was made with (edited, or of "
-                "another version of lottery); its levels would be trained anew"
-            )
+        settings = as_made(folder, "analyze")
         done = len(results.metrics(folder)) - 1
         if done < 0 or max(wanted, default=0) > done:
             raise UsageError(
@@ -62,13 +55,9 @@ def main(arguments: list[str]) -> int:
                 "them as levels=0,1 or let the run go on first"
             )
         settings |= {
-            "branches": {},
             "analyses": nodes,
             "analysis_levels": wanted or None,
             "levels": done,
-            "replicate": int(folder.name.removeprefix("replicate_")),
-            "outputs": str(folder.parents[2]),
-            "sanity": False,
         }
         typed = shlex.join(["lottery", "analyze", *typed_as])
         name = folder.parents[1].name

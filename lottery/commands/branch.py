@@ -13,11 +13,9 @@ They are logged to where the run was; log=[tensorboard] to there instead, log=[]
 import shlex
 from pathlib import Path
 
-from lottery.commands import example, override, selection, sets, whole_numbers
-from lottery.config.identity import run_id
+from lottery.commands import as_made, example, override, selection, sets, whole_numbers
 from lottery.errors import UsageError
 from lottery.results import choice
-from lottery.storage.settings import read_settings
 
 KNOWN = {"branch": "", "levels": "", "log": "", "outputs": "outputs"}
 
@@ -40,12 +38,7 @@ def main(arguments: list[str]) -> int:
     override(nodes, [word for word in arguments if sets(word, "branch")], "branch")
     wanted = whole_numbers(chosen["levels"], "levels", "branch")
     for folder in choice.replicates(Path(chosen["outputs"]), words, "branch"):
-        settings = read_settings(folder)
-        if run_id(settings) != folder.parent.name:
-            raise UsageError(
-                f"branch: {folder}/config.yaml is not what this run was made with (edited, or of "
-                "another version of lottery); its levels would be trained anew"
-            )
+        settings = as_made(folder, "branch")
         done = len(results.metrics(folder)) - 1
         if done < 1 or max(wanted, default=1) > done:
             raise UsageError(
@@ -54,12 +47,8 @@ def main(arguments: list[str]) -> int:
             )
         settings |= {
             "branches": nodes,
-            "analyses": {},
             "branch_levels": wanted or None,
             "levels": done,
-            "replicate": int(folder.name.removeprefix("replicate_")),
-            "outputs": str(folder.parents[2]),
-            "sanity": False,
         }
         if chosen["log"]:
             names = [name for name in chosen["log"].strip("[]").split(",") if name]

@@ -104,29 +104,35 @@ class Training(NamedTuple):
 
 
 def foreseen(run: Run) -> Iterator[Training]:
-    """Yield what the analyses of a run would train.
-
-    Raises UsageError for settings that an analysis does not take.
-    """
+    """Yield what the analyses of a run would train; raises UsageError as they do."""
     some = run.parts.analysis_levels
-    for name, ask in run.parts.analyses.items():
+    for name in run.parts.analyses:
         for index in range(run.parts.levels + 1):
             if some is None or index in some:
-                level = Foreseen(run.settled, index, name)
-                with named(f"analyses.{name}"), contextlib.suppress(Enough):
-                    ask(level)
-                for word, ticket in level.trained:
-                    whose = level.controls.get(id(ticket.mask), "")
-                    yield Training(name, index, word, ticket, whose)
+                yield from of_level(run, name, index)
+
+
+def of_level(run: Run, name: str, index: int) -> Iterator[Training]:
+    """Yield what an analysis would train of a level; raises UsageError as the analysis does."""
+    level = Foreseen(run.settled, index, name)
+    with named(f"analyses.{name}"), contextlib.suppress(Enough):
+        run.parts.analyses[name](level)
+    for word, ticket in level.trained:
+        yield Training(name, index, word, ticket, level.controls.get(id(ticket.mask), ""))
 
 
 def check_analyses(run: Run) -> None:
-    """Raise UsageError for levels that are none, and for settings that an analysis refuses."""
+    """Raise UsageError for levels that are none, and for settings that an analysis refuses.
+
+    Pruned levels look alike before they are there, so one of them is asked, and the dense one.
+    """
     there, some = run.parts.levels, run.parts.analysis_levels
     if run.parts.analyses and some and not 0 <= min(some) <= max(some) <= there:
         raise UsageError(
             f"analysis_levels={list(some)}: this run has the levels 0 to {there}; type "
             f"analysis_levels=[{there}], or null for all of them"
         )
-    for _ in foreseen(run):
-        pass
+    wanted = range(there + 1) if some is None else some
+    for name in run.parts.analyses:
+        for index in {min(n, 1) for n in wanted}:
+            list(of_level(run, name, index))
