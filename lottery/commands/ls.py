@@ -102,8 +102,8 @@ def by_config(runs: Sequence[Facts], sort: str, format: str) -> str:
     rows = grouped.grouped(runs, settings)
     metrics = {run.metric.name: run.metric for run in runs}
     for word in reversed([w for w in sort.split(",") if w]):
-        split = word.removeprefix("-")
-        if split in ("val", "test"):
+        split, _, measured = word.removeprefix("-").partition("_")
+        if (not measured or measured in metrics) and split in ("val", "test"):
             def standing(row: dict[str, Any], split: str = split) -> tuple[str, float]:
                 return row["metric"], metrics[row["metric"]].gain(row[split], 0.0)
 

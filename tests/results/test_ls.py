@@ -326,6 +326,8 @@ def test_replicates_are_one_line_with_their_mean(fabricate, lottery, capsys):
     assert (first["method"], second["method"]) == ("random", "imp") and second["replicates"] == "3"
     assert float(second["test"]) == pytest.approx((0.8 + 0.9 + 0.9) / 3) and second["state"] == "2 done, 1 stopped"
     assert (second["levels"], second["levels_most"]) == ("0", "1")
+    assert lottery("ls", "group=replicate", "sort=-test_accuracy", "format=csv") == 0  # by means, too
+    assert [row["method"] for row in csv.DictReader(io.StringIO(capsys.readouterr().out))] == ["random", "imp"]
     assert lottery("ls", "group=replicate") == 0
     text = capsys.readouterr().out
     assert "86.67 ± " in text and "0 to 1" in text
