@@ -15,7 +15,7 @@ from hydra._internal.hydra import Hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, OverrideType
 from hydra.types import RunMode
 from omegaconf import Container, DictConfig, OmegaConf, flag_override
 
@@ -80,20 +80,31 @@ class Composer:
 
         The last word on a key counts.
         """
-        config = self.compose(words, RunMode.MULTIRUN)
-        task = list(config.hydra.overrides.task._iter_ex(resolve=False))
+        parser = OverridesParser.create(config_loader=self.loader)
+        typed = parser.parse_overrides(words)
+        config = self.compose([self.opening(word) for word in typed], RunMode.MULTIRUN)
         params = OmegaConf.select(config, TAKEN)
         with own_resolvers(chosen(config)) as filling:
             preset = {} if params is None else Values(filling).of(params, TAKEN)
-        parser = OverridesParser.create(config_loader=self.loader)
-        typed = filter(of_a_sweep, parser.parse_overrides(words))
-        lines = [f"{key}={value}" for key, value in swept(typed, preset).items()]
-        each = parser.parse_overrides([*lines, *map(str, task)])
+        lines = [f"{k}={v}" for k, v in swept(filter(of_a_sweep, typed), preset).items()]
+        task = [str(word.input_line) for word in typed if not of_a_sweep(word)]
+        each = parser.parse_overrides([*lines, *task])
         found = {word.get_key_element(): spread(word) for word in each}
         for key in OF_SWEEP:
             if len(found.get(key, ())) > 1:
                 raise UsageError(f"{key}: the jobs of a sweep share one; give a single value")
         return found
+
+    def opening(self, word: Override) -> str:
+        """Return a word as it is typed; a plain setting as one that may be new.
+
+        What all jobs share is composed without their swept options, and model.hidden may be a
+        setting of just these; each job refuses what none of its options has.
+        """
+        line = str(word.input_line)
+        plain = word.type is OverrideType.CHANGE and not word.is_sweep_override()
+        group = of_a_sweep(word) or self.loader.repository.group_exists(word.key_or_group)
+        return f"++{line}" if plain and not group and not word.package else line
 
     def show(self) -> bool:
         """Print what one of hydra's flags asks for, if any does; say so."""

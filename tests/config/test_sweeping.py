@@ -3,6 +3,7 @@
 import pytest
 
 from lottery.config.compose import compose_each
+from lottery.errors import UsageError
 
 SWEEPS = [
     ["dataset=digits,synthetic", "model=lenet_300_100,resnet20", "prune=imp,gem_miner", "prune.include=[conv*],[x]"],
@@ -30,3 +31,12 @@ def test_the_first_job_is_known_before_the_others_are_composed():
     told = []
     compose_each(["-m", "replicate=0,1"], lambda job: told.append(("job", job.number)), lambda job: told.append(("first", job.number)))
     assert told == [("first", 0), ("job", 0), ("job", 1)]
+
+
+def test_a_setting_may_be_one_of_the_options_that_are_swept_alone():
+    jobs = []  # resnet20, which the data set names, has no model.hidden, and xor_stack no model.init
+    compose_each(["-m", "model=conv2,conv4", "model.hidden=[32]", "model.init=zeros", "prune.include=[a]"], jobs.append)
+    assert [job.filled["model"]["hidden"] for job in jobs] == [[32], [32]]
+    jobs = []
+    with pytest.raises(UsageError, match="model has no setting 'hiden'; did you mean 'hidden'"):
+        compose_each(["-m", "model=conv2,conv4", "model.hiden=[32]"], jobs.append)
