@@ -153,8 +153,8 @@ class Measured:
         elif metric and metric.trials and claim.kind == "better":
             ours, others = (stats.reach(list(v.values()), metric) for v in (mine, theirs))
             row["verdict"] = apart(ours, others, metric.higher)
-        elif metric is None and (len(differences) < 2 or stats.same(differences)):
-            row["verdict"] = HOLDS if mean > 0 else REVERSED  # a count: the same in every replicate
+        elif metric is None and all(map(float.is_integer, differences)) and not low < mean:
+            row["verdict"] = HOLDS if mean > 0 else REVERSED  # a count, the same in all replicates
         elif len(differences) < stats.LEAST:
             row["verdict"] = f"{len(differences)} replicate{'s'[len(differences) < 2:]}: no verdict"
         elif claim.kind in ("as_good", "below"):
