@@ -25,7 +25,7 @@ LOOKING = [
     ["--version"], ["run", "--help"], ["ls"], ["tail", "aaaa"],
     *(pytest.param(words.split(), marks=pytest.mark.slow) for words in (
         "--help", "show aaaa", "compare", "ls format=csv", "show aaaa format=json", "compare format=latex", "doctor", "clean",
-        "plan --help", "plot --help", "diff aaaa bbbb", "report to=x.html", "export --help",
+        "plan --help", "plot --help", "diff aaaa bbbb", "export --help",
         "bench --help", "-sc install=zsh",
     )),
 ]  # fmt: skip
