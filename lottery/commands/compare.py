@@ -3,6 +3,7 @@
 usage: lottery compare [RUN...] [FILTER...] [against=RUN] [metric=test_accuracy]
                        [tolerance=0.005] [near=0.02] [every=false] [correction=holm|none]
                        [layout=long|wide|ranks] [at=0.5,0.2,0.1]
+                       [match=density|cost] [budget=1,2,5,10] [cost=macs]
                        [format=table|csv|json|markdown|latex] [outputs=DIR]
 
 The replicates of a config are one group; runs and filters are named as for `lottery ls`, and the
@@ -27,14 +28,21 @@ layout=wide is the table of a paper: methods as rows, densities as columns (thos
 that runs have in common), the best mean of each in bold where the format has bold. layout=ranks
 orders the runs at one density, and says between which ranks each may be, by tests of all pairs.
   lottery compare dataset=digits layout=wide at=0.5,0.2,0.1 format=latex
+
+match=cost is such a table at equal cost: budgets as columns, in trainings of the dense net of the
+first group, search for the ticket included (macs, macs_kept, steps, examples, seconds or energy).
+It has the level of each density of `at` where the budget pays for it; without `at` the sparsest
+that it pays for and that is no more than the tolerance below dense on the validation split.
+  lottery compare dataset=digits match=cost at=0.2 budget=1,2,5,10
 """
 
 from __future__ import annotations
 
+import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lottery.commands import one_of, selection, share, tolerance, yes
 from lottery.errors import UsageError
@@ -43,10 +51,11 @@ from lottery.wording.text import printable
 
 if TYPE_CHECKING:
     from lottery.results.comparison import Group
+    from lottery.results.comparison_tables import Table
 
 KNOWN = {"against": "", "metric": "test", "tolerance": "", "near": "0.02",
          "every": "false", "correction": "holm", "format": "table", "layout": "long", "at": "",
-         "outputs": "outputs"}  # fmt: skip
+         "match": "density", "budget": "", "cost": "macs", "outputs": "outputs"}  # fmt: skip
 LAYOUTS = ("long", "wide", "ranks")
 FEW = 6  # densities that are named in a line
 MOST_WARNINGS = 5  # of a group
@@ -76,6 +85,13 @@ def main(arguments: list[str]) -> int:
     check(some, column)
     layout = one_of(chosen, "layout", LAYOUTS, "compare")
     at = wanted(chosen["at"])
+    if one_of(chosen, "match", ("density", "cost"), "compare") == "cost":
+        if layout == "ranks":
+            raise UsageError("compare: layout=ranks: ranks are at a density; leave out match=cost")
+        at_cost(chosen, some, column, at, near, first, allowed, format)
+        return 0
+    if chosen["budget"] or chosen["cost"] != KNOWN["cost"]:
+        raise UsageError("compare: budget= and cost= are for match=cost; add it")
     if layout != "long":
         laid_out(layout, some, column, at, near, first, correction, format)
         return 0
@@ -112,7 +128,7 @@ def main(arguments: list[str]) -> int:
 def wanted(text: str) -> list[float]:
     """Return the densities of at=; raises UsageError for what is none."""
     found = []
-    for word in filter(None, text.strip("[]").split(",")):
+    for word in split(text):
         try:
             density = float(word)
         except ValueError:
@@ -123,12 +139,28 @@ def wanted(text: str) -> list[float]:
     return found
 
 
+def split(text: str) -> list[str]:
+    """Return the words of a list with commas."""
+    return [word.strip() for word in text.strip("[]").split(",") if word.strip()]
+
+
+def positive(word: str, text: str) -> float:
+    """Return a budget; raises UsageError for what is none."""
+    try:
+        size = float(word.removesuffix("x"))
+    except ValueError:
+        size = 0.0
+    if not 0 < size < math.inf:
+        raise UsageError(f"compare: budget={text}: {word} is no budget; type budget=1,2,5,10")
+    return size
+
+
 def laid_out(
     layout: str, some: Sequence[Group], column: str, at: list[float], near: float, first: int,
     correction: str, format: str,
 ) -> None:  # fmt: skip
     """Print the table of a paper, or the ranks at a density."""
-    from lottery.results import comparison, formats, wide_tables
+    from lottery.results import comparison, wide_tables
     from lottery.results.comparison_tables import measure
 
     metric, said = measure(some, column), notes(some, first)
@@ -149,14 +181,47 @@ def laid_out(
         title += f" at density {density:.4g}"
         tests = "paired t-tests of all pairs" + ", Holm" * (correction == "holm")
         said = iter([f"between: the ranks that {tests} leave to a run", *said])
-    remarks = list(said)
+    show([(title, laid)], rows, list(said), format)
+
+
+def at_cost(
+    chosen: Mapping[str, str], some: Sequence[Group], column: str, at: list[float], near: float,
+    first: int, allowed: float | None, format: str,
+) -> None:  # fmt: skip
+    """Print what each run makes within budgets: a table a density, or one of what matches dense."""
+    from lottery.results import cost_tables
+    from lottery.results.comparison_tables import measure
+
+    sizes = [positive(word, chosen["budget"]) for word in split(chosen["budget"])]
+    cost = one_of(chosen, "cost", tuple(cost_tables.COSTS), "compare")
+    given = cost_tables.budgets(some, cost, sizes, first, near)
+    tables = [cost_tables.at_density(some, column, given, each) for each in at]
+    tables = tables or [cost_tables.sparsest(some, column, given, allowed)]
+    metric = measure(some, column)
+    what = f"{column.replace('_', ' ')}{' in %' if metric and metric.percent else ''}"
+    parts = [
+        (f"{what} {cost_tables.title(each)}", cost_tables.cost_table(each, given, metric))
+        for each in tables
+    ]
+    rows = [row for each in tables for row in cost_tables.flat(each, given, column)]
+    said = [*cost_tables.remarks(some, tables, given, format, allowed), *notes(some, first)]
+    show(parts, rows, said, format)
+
+
+def show(
+    parts: Sequence[tuple[str, Table]], rows: Sequence[dict[str, Any]], remarks: Sequence[str],
+    format: str,
+) -> None:  # fmt: skip
+    """Print tables and remarks for people, or their rows for programs."""
+    from lottery.results import formats
+
     if format == "csv":
         print(formats.comma_separated(rows))
         print(*map(printable, remarks), sep="\n", file=sys.stderr)
     elif format == "json":
         print(formats.as_json({"rows": rows, "notes": remarks}))
     else:
-        print(formats.page([(title, laid)], remarks, format))
+        print(formats.page(parts, remarks, format))
 
 
 def grouped(outputs: Path, folders: Sequence[Path], word: str) -> tuple[list[Group], int]:

@@ -68,10 +68,18 @@ def named(some: Sequence[Group]) -> list[str]:
 
 def cell(group: Group, column: str, density: float, near: float) -> dict[str, Any] | None:
     """Return what a group reached at its level nearest to a density; None where none is near."""
+    level = nearest(group, density, near)
+    return None if level is None else at_level(group, column, level)
+
+
+def nearest(group: Group, density: float, near: float) -> int | None:
+    """Return the level of a group nearest to a density, within the share `near`; None for none."""
     close = [n for n in group.levels if abs(group.density(n) - density) <= near * density]
-    if not close:
-        return None
-    level = min(close, key=lambda n: abs(group.density(n) - density))
+    return min(close, key=lambda n: abs(group.density(n) - density)) if close else None
+
+
+def at_level(group: Group, column: str, level: int) -> dict[str, Any]:
+    """Return what a group reached at a level: a mean over replicates, and its interval."""
     values = list(group.values(level, column).values())
     mean, low, high = stats.reach(values, group.measure(column))
     found = {"level": level, "density": group.density(level), "replicates": len(values)}
@@ -92,14 +100,19 @@ def paper_table(table: Wide, metric: Metric | None) -> Table:
             if found is None:
                 line.append("")
                 continue
-            text = around(found, metric)
-            if len(numbers) == 1:
-                text = text.partition(f" (n={found['replicates']})")[0]
-                text = text.replace(f"; n={found['replicates']})", ")")
-            text += MARK * found["warned"]
+            text = said(found, metric, alike=len(numbers) == 1)
             marked = metric and density < 1 and found["mean"] == best and len(means) > 1
             line.append(BEST * bool(marked) + text)
     return heads, rows, ()
+
+
+def said(found: dict[str, Any], metric: Metric | None, alike: bool) -> str:
+    """Return a cell for people; how many replicates goes without saying where all are `alike`."""
+    text = around(found, metric)
+    if alike:
+        text = text.partition(f" (n={found['replicates']})")[0]
+        text = text.replace(f"; n={found['replicates']})", ")")
+    return text + (MARK if found["warned"] else "")
 
 
 def head(density: float) -> str:
@@ -111,12 +124,12 @@ def remarks(table: Wide, metric: Metric | None, format: str) -> list[str]:
     """Return how to read a wide table."""
     numbers = sorted({c["replicates"] for row in table.cells for c in row if c})
     over = f"{numbers[0]} replicates" if len(numbers) == 1 else "the replicates (n)"
-    said = [f"mean over {over}" + " and half of its 95 % interval" * (numbers[-1] > 1)]
+    lines = [f"mean over {over}" + " and half of its 95 % interval" * (numbers[-1] > 1)]
     if metric:
         better = "highest" if metric.higher else "lowest"
         mark = "bold:" if format in ("markdown", "latex") else BEST
-        said += [f"{mark} the {better} mean of a density; it may not be told from the next"]
-    return [*said, *(f"note: {line}" for line in table.lacking)]
+        lines += [f"{mark} the {better} mean of a density; it may not be told from the next"]
+    return [*lines, *(f"note: {line}" for line in table.lacking)]
 
 
 def flat(table: Wide, column: str) -> list[dict[str, Any]]:
