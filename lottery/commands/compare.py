@@ -3,7 +3,7 @@
 usage: lottery compare [RUN...] [FILTER...] [against=RUN] [metric=test_accuracy]
                        [tolerance=0.005] [near=0.02] [every=false] [correction=holm|none]
                        [layout=long|wide|ranks] [at=0.5,0.2,0.1]
-                       [match=density|cost] [budget=1,2,5,10] [cost=macs]
+                       [match=density|cost] [budget=1,2,5,10] [cost=macs] [also=start,gap]
                        [format=table|csv|json|markdown|latex] [outputs=DIR]
 
 The replicates of a config are one group; runs and filters are named as for `lottery ls`, and the
@@ -23,6 +23,9 @@ out, and said, unless every=true. Means stand with half of their 95 % interval
 replicate. p is that of a two-sided paired t-test. Of many levels some would seem to beat or to fall
 below by chance, so p is corrected over the levels of a config that are shown (Holm);
 correction=none takes each for itself.
+
+also=start,gap adds columns beside the mean: what the net reached before the level's first step,
+right after pruning (and rewinding), and how much better it does in training than on the test split.
 
 layout=wide is the table of a paper: methods as rows, densities as columns (those of `at`, or all
 that runs have in common), the best mean of each in bold where the format has bold. layout=ranks
@@ -46,6 +49,7 @@ from typing import TYPE_CHECKING, Any
 
 from lottery.commands import one_of, selection, share, tolerance, yes
 from lottery.errors import UsageError
+from lottery.terms.metric import START
 from lottery.wording.spelling import suggestion
 from lottery.wording.text import printable
 
@@ -55,7 +59,8 @@ if TYPE_CHECKING:
 
 KNOWN = {"against": "", "metric": "test", "tolerance": "", "near": "0.02",
          "every": "false", "correction": "holm", "format": "table", "layout": "long", "at": "",
-         "match": "density", "budget": "", "cost": "macs", "outputs": "outputs"}  # fmt: skip
+         "match": "density", "budget": "", "cost": "macs", "also": "",
+         "outputs": "outputs"}  # fmt: skip
 LAYOUTS = ("long", "wide", "ranks")
 FEW = 6  # densities that are named in a line
 MOST_WARNINGS = 5  # of a group
@@ -68,7 +73,7 @@ def main(arguments: list[str]) -> int:
     if words is None:
         return 0
     from lottery.results import choice, comparison, formats, measures, stats
-    from lottery.results.comparison_tables import explained, measure, tables
+    from lottery.results.comparison_tables import beside, explained, measure, tables
     from lottery.results.naming import none_there
 
     format = one_of(chosen, "format", formats.FORMATS, "compare")
@@ -83,16 +88,21 @@ def main(arguments: list[str]) -> int:
     facts = [group.facts for group in some]
     column = measures.resolved(chosen["metric"], facts, "compare", "metric")
     check(some, column)
+    also = [measures.resolved(word, facts, "compare", "also") for word in split(chosen["also"])]
+    for each in also:
+        check(some, each, "also")
     layout = one_of(chosen, "layout", LAYOUTS, "compare")
     at = wanted(chosen["at"])
     if one_of(chosen, "match", ("density", "cost"), "compare") == "cost":
         if layout == "ranks":
             raise UsageError("compare: layout=ranks: ranks are at a density; leave out match=cost")
+        alone_in(also, "match=cost")
         at_cost(chosen, some, column, at, near, first, allowed, format)
         return 0
     if chosen["budget"] or chosen["cost"] != KNOWN["cost"]:
         raise UsageError("compare: budget= and cost= are for match=cost; add it")
     if layout != "long":
+        alone_in(also, f"layout={layout}")
         laid_out(layout, some, column, at, near, first, correction, format)
         return 0
     if at:
@@ -104,6 +114,7 @@ def main(arguments: list[str]) -> int:
             f"compare: these runs have no density in common ({reached}); type every=true to see "
             "each by itself, or near=0.1 to take for one what differs by 10 %"
         )
+    rows = beside(some, rows, also)
     said = [*notes(some, first), *([] if every else alone(some, first, near))]
     settings = comparison.differing(some)
     if format == "csv":
@@ -120,7 +131,7 @@ def main(arguments: list[str]) -> int:
     else:
         rule = [*map(printable, said), *explained(some, rows, allowed)]
         most = formats.room() if format == "table" else None
-        parts = list(tables(some, settings, rows, first, every, most))
+        parts = list(tables(some, settings, rows, first, every, most, also))
         print(formats.page(parts, rule, format))
     return 0
 
@@ -137,6 +148,14 @@ def wanted(text: str) -> list[float]:
             raise UsageError(f"compare: at={text}: {word} is no density; type at=0.5,0.2,0.1")
         found.append(density)
     return found
+
+
+def alone_in(also: Sequence[str], where: str) -> None:
+    """Raise UsageError for columns beside a mean where a table has room for one alone."""
+    if also:
+        raise UsageError(
+            f"compare: {where} has one number a cell, so also= has no place; type metric={also[0]}"
+        )
 
 
 def split(text: str) -> list[str]:
@@ -161,15 +180,16 @@ def laid_out(
 ) -> None:  # fmt: skip
     """Print the table of a paper, or the ranks at a density."""
     from lottery.results import comparison, wide_tables
-    from lottery.results.comparison_tables import measure
+    from lottery.results.comparison_tables import measure, titled, written_as
 
-    metric, said = measure(some, column), notes(some, first)
-    title = f"{column.replace('_', ' ')}{' in %' if metric and metric.percent else ''}"
+    metric, said = written_as(some, column), notes(some, first)
+    title = titled(some, column)
     if layout == "wide":
         table = wide_tables.wide(some, column, at, near, first)
         rows = wide_tables.flat(table, column)
-        laid = wide_tables.paper_table(table, metric)
-        said = iter([*wide_tables.remarks(table, metric, format), *said])
+        ranked = measure(some, column) is not None
+        laid = wide_tables.paper_table(table, metric, ranked)
+        said = iter([*wide_tables.remarks(table, metric, format, ranked), *said])
     else:
         common = comparison.common(some, first, near)
         there = [some[min(p)].density(p[min(p)]) for p in common]
@@ -190,17 +210,17 @@ def at_cost(
 ) -> None:  # fmt: skip
     """Print what each run makes within budgets: a table a density, or one of what matches dense."""
     from lottery.results import cost_tables
-    from lottery.results.comparison_tables import measure
+    from lottery.results.comparison_tables import measure, titled, written_as
 
     sizes = [positive(word, chosen["budget"]) for word in split(chosen["budget"])]
     cost = one_of(chosen, "cost", tuple(cost_tables.COSTS), "compare")
     given = cost_tables.budgets(some, cost, sizes, first, near)
     tables = [cost_tables.at_density(some, column, given, each) for each in at]
     tables = tables or [cost_tables.sparsest(some, column, given, allowed)]
-    metric = measure(some, column)
-    what = f"{column.replace('_', ' ')}{' in %' if metric and metric.percent else ''}"
+    metric, what = written_as(some, column), titled(some, column)
+    ranked = measure(some, column) is not None
     parts = [
-        (f"{what} {cost_tables.title(each)}", cost_tables.cost_table(each, given, metric))
+        (f"{what} {cost_tables.title(each)}", cost_tables.cost_table(each, given, metric, ranked))
         for each in tables
     ]
     rows = [row for each in tables for row in cost_tables.flat(each, given, column)]
@@ -237,7 +257,7 @@ def grouped(outputs: Path, folders: Sequence[Path], word: str) -> tuple[list[Gro
     return comparison.groups(folders), bases.index(wanted[0].parent)
 
 
-def check(some: Sequence[Group], metric: str) -> None:
+def check(some: Sequence[Group], metric: str, option: str = "metric") -> None:
     """Raise UsageError where there is nothing to compare, or no such metric."""
     from lottery.results import comparison
 
@@ -249,11 +269,13 @@ def check(some: Sequence[Group], metric: str) -> None:
     known = comparison.metrics(some)
     hint = suggestion(metric, known) or f" (there are: {', '.join(known)})"
     own, other = (f"{split}_{some[0].facts.metric.name}" for split in ("test", "val"))
-    if metric == own and other in known:
+    if metric.startswith(START):
+        hint = ", which runs of earlier versions did not write down; leave it out"
+    elif metric == own and other in known:
         hint = f"; type metric={other}"
     elif "val_" in metric and other not in known:
         hint = "; there is no validation split (dataset.validation=0)"
-    raise UsageError(f"compare: no run has a number of metric={metric}{hint}")
+    raise UsageError(f"compare: no run has a number of {option}={metric}{hint}")
 
 
 def densities(group: Group) -> str:

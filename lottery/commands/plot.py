@@ -1,11 +1,13 @@
 """Draw a figure of runs for a paper: PNG, SVG or PDF, and the numbers behind it as CSV.
 
 usage: lottery plot figure=NAME [RUN...] [FILTER=VALUE...] [SETTING=VALUE...] [width=WIDTH]
-                    [to=FILE[,FILE...]] [outputs=DIR]
+                    [panels=KEY[,KEY]] [to=FILE[,FILE...]] [outputs=DIR]
 
 RUN is a path, an id or the start of one, or a run's name, and FILTER narrows, as for lottery ls:
 method=imp,random state=done. Without them all runs are drawn.
 WIDTH is column (3.3 in, the default), page (6.75 in) or a number of inches.
+panels=model,dataset draws a panel each, rows and columns by any one or two keys of filters, with
+one legend and width=page by default.
 FILE ends in .png, .svg or .pdf; by default it is plots/NAME.png. The CSV lies beside it.
 """
 
@@ -16,7 +18,7 @@ from lottery.commands import selection
 from lottery.errors import UsageError
 from lottery.wording.text import printable
 
-KNOWN = {"figure": "", "to": "", "outputs": "outputs", "width": "column"}
+KNOWN = {"figure": "", "to": "", "outputs": "outputs", "width": "", "panels": ""}
 FOLDER = Path("plots")
 
 
@@ -50,7 +52,7 @@ def main(arguments: list[str]) -> int:
         raise UsageError(f"plot: {none_there(outputs)}")
     from lottery.results.tidy import Runs
 
-    drawn = draw(name, Runs(folders), typed | {"width": chosen["width"]})
+    drawn = draw(name, Runs(folders), typed | {k: chosen[k] for k in ("width", "panels")})
     for path in paths:  # all of them before the first is written
         drawn.beside(path)
     for note in drawn.notes:
@@ -89,11 +91,11 @@ def select(outputs: Path, words: list[str], name: str, settings: list[str]) -> t
     from lottery.results.choice import choose, is_filter
 
     try:
-        return choose(outputs, words, "plot", [*settings, "width"])
+        return choose(outputs, words, "plot", [*settings, "width", "panels"])
     except UsageError as error:
         typed = [word.partition("=")[0] for word in words if is_filter(word, outputs)]
         if any("." not in key for key in typed) and "did you mean" not in str(error):
-            listed = ", ".join([*settings, "width"])
+            listed = ", ".join([*settings, "width", "panels"])
             raise UsageError(f"{error}; figure={name} has the settings {listed}") from error
         raise
 
@@ -151,9 +153,8 @@ def complete(start: str, words: list[str]) -> list[str]:
     chosen = next((w.partition("=")[2] for w in words if w.startswith("figure=")), "")
     known = components("figure")
     if chosen in known and not start.startswith("figure="):
-        found = [
-            f"{key}=" for key in ("to", "width", "outputs", *defaults(chosen)) if key != "name"
-        ]
+        own = [key for key in defaults(chosen) if key != "name"]
+        found = [f"{key}=" for key in ("to", "width", "panels", "outputs", *own)]
     else:
         found = [f"figure={name}" for name in known]
     return [word for word in found if word.startswith(start)]

@@ -68,6 +68,7 @@ def result(run: Run, ticket: Ticket, training: Training) -> dict[str, Any]:
     found = evaluate(training, "train")
     names = ["loss", *(metric.name for metric in run.task.metrics)]
     best = best_row(training.curve, run.task.metrics[0])
+    first = training.curve[0] if training.curve[0]["step"] == ticket.span.start else {}
     steps = ticket.span.stop - ticket.span.start
     examples = steps / run.task.steps_per_epoch * run.task.size("train")
 
@@ -87,6 +88,7 @@ def result(run: Run, ticket: Ticket, training: Training) -> dict[str, Any]:
         "best_step": best.get("step", math.nan),
         **{f"best_{k}": best.get(k, math.nan) for k in of("val")},
         **{f"best_test_{name}": best.get(f"test_{name}", math.nan) for name in names[1:]},
+        **{f"start_{k}": first.get(k, math.nan) for k in of("val", "test")},
         "rollbacks": len(training.lowered),
         "seconds": training.seconds + training.evaluating,
         "examples_per_second": examples / training.seconds if training.seconds else math.nan,

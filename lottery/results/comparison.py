@@ -80,6 +80,10 @@ class Group:
         found = measures.metric_of(column, self.metrics)
         return found if found is None or tolerance is None else replace(found, tolerance=tolerance)
 
+    def written(self, column: str) -> Metric | None:
+        """Return the metric in whose unit a column is written: also that of a gap."""
+        return measures.written_as(column, self.metrics)
+
     def better(self, column: str) -> Metric | None:
         """Return what says which end of a column is better: its metric, or loss; None for none."""
         found = measured(column, self.metrics)
@@ -121,8 +125,10 @@ def gathered(label: str, folders: Sequence[Path]) -> Group:
     for folder in folders:
         try:
             recorded(folder)
+            facts = Facts(folder)
             for row in level_rows(folder):
-                levels.setdefault(int(row["level"]), {})[Facts(folder).replicate] = row
+                own = row | measures.gaps(row, facts.metrics)
+                levels.setdefault(int(row["level"]), {})[facts.replicate] = own
         except (DamagedError, DiskError, KeyError, TypeError, ValueError) as error:
             damaged[folder] = str(error)
     return Group(label, tuple(folders), dict(sorted(levels.items())), damaged)
@@ -239,13 +245,22 @@ def reached(
 def to_dense(group: Group, level: int, metric: str) -> dict[int, float]:
     """Return the changes of a sparse level to its dense one, by replicate; {} where none is.
 
-    Of a metric or a loss they are above 0 where the sparse one is better.
+    Of a metric or a loss they are above 0 where the sparse one is better. Before training there is
+    none, since the dense net then knows nothing.
     """
     if group.density(level) == 1 or 0 not in group.levels or group.density(0) < 1:
+        return {}
+    if untrained(group, metric):
         return {}
     dense = group.values(0, metric)
     gain = group.gain(metric)
     return {k: gain(v, dense[k]) for k, v in group.values(level, metric).items() if k in dense}
+
+
+def untrained(group: Group, column: str) -> bool:
+    """Say whether a column was measured before the first step of a level."""
+    found = measured(column, group.metrics)
+    return found is not None and found.start
 
 
 def against(

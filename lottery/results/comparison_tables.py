@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from lottery.results import stats
-from lottery.results.comparison import Group
+from lottery.results import measures, stats
+from lottery.results.comparison import Group, untrained
 from lottery.results.facts import Facts
 from lottery.results.filters import shortened
 from lottery.results.formats import CUT, numeral, widths_of
@@ -27,6 +27,7 @@ def tables(
     first: int,
     every: bool,
     most: int | None = None,
+    also: Sequence[str] = (),
 ) -> Iterator[tuple[str, Table]]:
     """Yield what is laid out for people, each under its title: runs, settings, the comparison.
 
@@ -36,10 +37,36 @@ def tables(
     if settings:
         yield "settings that differ", settings_table(some, settings)
     column = str(rows[0]["metric"])
-    metric = measure(some, column)
     place = "at common densities" if len(some) > 1 and not every else "at each density"
-    title = f"{column.replace('_', ' ')}{' in %' if metric and metric.percent else ''} {place}"
-    yield title, results_table(some, rows, first, metric, most)
+    title = f"{titled(some, column)} {place}"
+    yield title, results_table(some, rows, first, written_as(some, column), most, also)
+
+
+def titled(some: Sequence[Group], column: str) -> str:
+    """Return what a column is called over a table: test accuracy in %."""
+    return measures.titled(column, [metric for group in some for metric in group.metrics])
+
+
+def written_as(some: Sequence[Group], column: str) -> Metric | None:
+    """Return the metric in whose unit a column of the groups is written."""
+    return next((m for group in some if (m := group.written(column))), None)
+
+
+def beside(
+    some: Sequence[Group], rows: Sequence[dict[str, Any]], columns: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Return rows of a comparison with the means of other columns at their levels, and the ends."""
+    by_label = {group.label: group for group in some}
+    found = []
+    for row in rows:
+        group = by_label[row["run"]]
+        more: dict[str, float] = {}
+        for column in columns:
+            values = list(group.values(row["level"], column).values())
+            ends = stats.reach(values, group.measure(column))
+            more |= dict(zip((column, f"{column}_low", f"{column}_high"), ends, strict=True))
+        found.append(row | more)
+    return found
 
 
 def measure(some: Sequence[Group], column: str, tolerance: float | None = None) -> Metric | None:
@@ -54,7 +81,7 @@ def explained(
     if len(some) > 1 and not any(group.settings != some[0].settings for group in some):
         yield "no setting that decides the numbers differs"
     metric = measure(some, str(rows[0]["metric"]), tolerance)
-    if metric:
+    if metric and not untrained(some[0], str(rows[0]["metric"])):
         yield from stats.rule(metric)
     if any(not math.isnan(row[key]) for row in rows for key in ("dense_p", "p")):
         yield "p: paired t-test over replicates, two-sided"
@@ -129,10 +156,16 @@ def results_table(
     first: int,
     metric: Metric | None,
     most: int | None = None,
+    also: Sequence[str] = (),
 ) -> Table:
-    """Return a line a density and group: mean, change to dense, verdict, change to the first."""
+    """Return a line a density and group: mean, change to dense, verdict, change to the first.
+
+    Behind the mean stand those of `also`, which the rows have by `beside`.
+    """
     to = stats.change_to(some[0].better(str(rows[0]["metric"])))
-    heads = ["density", "run", "mean", f"{to} dense", "verdict"]
+    others = {column: written_as(some, column) for column in also}
+    asides = [column.replace("_", " ") for column in also]
+    heads = ["density", "run", "mean", *asides, f"{to} dense", "verdict"]
     heads += [f"{to} {some[first].label}", "p"] if len(some) > 1 else []
     cells = []
     for row in rows:
@@ -143,17 +176,27 @@ def results_table(
         if other and row["pairs"] < row["replicates"]:
             other += f" n={row['pairs']}"
         verdict = row["verdict"] if row["density"] < 1 else "(dense)"
-        line = [f"{row['density']:.4g}", row["run"], mean, dense, verdict, other,
+        more = [aside(row, column, unit) for column, unit in others.items()]
+        line = [f"{row['density']:.4g}", row["run"], mean, *more, dense, verdict, other,
                 probability(row["p_adjusted"])]  # fmt: skip
         cells.append(line[: len(heads)])
-    return (*narrowed(heads, cells, most), ())
+    return (*narrowed(heads, cells, most, len(also)), ())
 
 
-def narrowed(heads: list[str], cells: list[list[str]], most: int | None) -> Lines:
+def aside(row: dict[str, Any], column: str, metric: Metric | None) -> str:
+    """Return a mean of another column than the table's, and half of its interval."""
+    ends = zip(("mean", "low", "high"), (column, f"{column}_low", f"{column}_high"), strict=True)
+    one = {"replicates": row["replicates"], **{key: row[name] for key, name in ends}}
+    return BEHIND.sub("", around(one, metric))
+
+
+def narrowed(
+    heads: list[str], cells: list[list[str]], most: int | None, asides: int = 0
+) -> Lines:
     """Return results that take no more than so many places: verdict, p and the mean itself stay.
 
     What goes, as far as it has to: the ends of intervals and how many replicates; the change to
-    dense; that to the first.
+    dense; that to the first. Behind the mean stand so many `asides`, which stay.
     """
 
     def over() -> bool:
@@ -162,7 +205,7 @@ def narrowed(heads: list[str], cells: list[list[str]], most: int | None) -> Line
 
     if over():
         cells = [[BEHIND.sub("", c) if c[:1] != "(" else c for c in line] for line in cells]
-    for place in (3, 4):  # of what is left
+    for place in (3 + asides, 4 + asides):  # of what is left
         if over() and place < len(heads) - 1:
             heads = [*heads[:2], f"mean {CUT}", *heads[3:place], *heads[place + 1 :]]
             cells = [[*line[:place], *line[place + 1 :]] for line in cells]

@@ -151,15 +151,18 @@ def has(group: Group, column: str) -> bool:
     return not group.levels or any(group.values(level, column) for level in group.levels)
 
 
-def cost_table(table: Matched, given: Budgets, metric: Metric | None) -> Table:
-    """Return a table for people; of a column the best mean is marked, or the sparsest level."""
+def cost_table(table: Matched, given: Budgets, metric: Metric | None, ranked: bool) -> Table:
+    """Return a table for people; of a column the best mean is marked, or the sparsest level.
+
+    No mean is where the numbers are not `ranked`: of a gap neither end is better.
+    """
     heads = ["method", *(f"{size:g}x" for size in given.sizes)]
     numbers = {c["replicates"] for row in table.cells for c in row if c}
     rows = [[name] for name in table.names]
     for place in range(len(given.sizes)):
         column = [row[place] for row in table.cells]
         key = "density" if table.density is None else "mean"
-        better = "lower" if table.density is None else metric.better if metric else ""
+        better = "lower" if table.density is None else metric.better if metric and ranked else ""
         there = [c[key] for c in column if c and not math.isnan(c[key])]
         best = EXTREME[better](there, default=math.nan) if better else math.nan
         for line, found in zip(rows, column, strict=True):

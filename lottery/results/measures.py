@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from lottery.errors import UsageError
-from lottery.terms.metric import ACCURACY, BEST, LOSS, SPLITS, Metric, measured
+from lottery.terms.metric import ACCURACY, BEST, LOSS, SPLITS, START, Metric, measured
 
 if TYPE_CHECKING:
     from lottery.results.facts import Facts
 
 CHANGE = "change"  # to the dense net of the same replicate; of another column change_COLUMN
+GAP = "gap"  # of training to test at the end of a level: gap_accuracy, gap_loss
 MOST = 3  # configs of each metric that a line names
 
 
@@ -32,8 +34,50 @@ def metric_of(column: str, metrics: Iterable[Metric]) -> Metric | None:
 
 def column_of(word: str, metric: Metric) -> str:
     """Return the column of a metric that test, val, best_test ... stand for; others as they are."""
-    short = word.removeprefix(f"{CHANGE}_").removeprefix(BEST) in SPLITS
+    plain = word.removeprefix(f"{CHANGE}_")
+    short = plain.removeprefix(BEST).removeprefix(START) in SPLITS or plain == GAP
+    if plain == START.removesuffix("_"):
+        word, short = f"{word}_test", True
     return f"{word}_{metric.name}" if short else word
+
+
+def gap_of(column: str, metrics: Iterable[Metric]) -> Metric | None:
+    """Return the metric, or loss, of which a column is the gap; None for any other column."""
+    name = column.removeprefix(f"{GAP}_")
+    return next((m for m in (*metrics, LOSS) if m.name == name != column), None)
+
+
+def gaps(row: Mapping[str, Any] | Any, metrics: Iterable[Metric]) -> dict[str, Any]:
+    """Return how much better a level, or a table of levels, does in training than on the test set.
+
+    A column gap_NAME each metric, and loss, that both splits have; above 0: training is better.
+    """
+    found = {}
+    for metric in (*metrics, LOSS):
+        train, test = (row.get(f"{split}_{metric.name}") for split in ("train", "test"))
+        if train is not None and test is not None:
+            found[f"{GAP}_{metric.name}"] = metric.gain(train, test)
+    return found
+
+
+def written_as(column: str, metrics: Iterable[Metric]) -> Metric | None:
+    """Return the metric in whose unit a column is written, also where it holds a gap of it."""
+    metrics = tuple(metrics)
+    of = gap_of(column, metrics)
+    if of is None or of is LOSS:
+        return metric_of(column, metrics)
+    return replace(of, mean="plain", trials=0)
+
+
+def titled(column: str, metrics: Iterable[Metric]) -> str:
+    """Return what a column is called over a table: test accuracy in %."""
+    metrics = tuple(metrics)
+    if of := gap_of(column, metrics):
+        order = "training minus test" if of.higher else "test minus training"
+        return f"gap, {order} {of.label}{' in points' * of.in_points}"
+    found = measured(column, metrics)
+    said = found.label if found and found.start else column.replace("_", " ")
+    return said + " in %" * bool(found and found.metric.percent)
 
 
 def resolved(word: str, runs: Sequence[Facts], asked_by: str, option: str) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 from lottery.config import defaults
 from lottery.errors import DamagedError, DiskError, UsageError
 from lottery.progress import pulse
-from lottery.results import analyses, results, sanity
+from lottery.results import analyses, measures, results, sanity
 from lottery.results.facts import Facts, number
 from lottery.results.filters import shortened
 from lottery.results.folders import lost, runs_in
@@ -48,6 +48,7 @@ def sections(run: Facts, layers: str, correction: str = "holm") -> Iterator[str]
     if len(levels):
         table = results.level_table(levels.to_dict("records"), run.metric)
         yield f"levels: {measured(run.metric, run.chance)}\n{table}\n"
+        yield from before_and_after(levels.to_dict("records"), run)
         yield from layer_table(results.read_table(run.folder, "layers.csv"), layers)
         if unmasked := run.record.get("unmasked"):
             yield f"{wording.unmasked(unmasked)}\n"
@@ -56,6 +57,23 @@ def sections(run: Facts, layers: str, correction: str = "holm") -> Iterator[str]
     yield from branches(run, levels)
     yield from (f"{text}\n" for text in analyses.texts([run.folder]))
     yield from verdicts(run, correction)
+
+
+def before_and_after(levels: Sequence[Mapping[Any, Any]], run: Facts) -> Iterator[str]:
+    """Yield what each level reached before its training and after it, and the gap to training."""
+    name, metric = run.metric.name, measures.written_as(f"gap_{run.metric.name}", run.metrics)
+    heads, rows = ["level", "before training", "test", "training", "gap"], []
+    for row in levels:
+        cells = [row.get(f"{split}_{name}") for split in ("start_test", "test", "train")]
+        gap = measures.gaps(row, run.metrics).get(f"gap_{name}")
+        shown = metric.shown(gap, "+", row.get(f"test_{name}")) if metric else ""
+        rows.append([str(row["level"]), *map(run.metric.shown, cells), shown])
+    filled = [i for i in range(len(heads)) if any(row[i] for row in rows)]
+    if filled[1:] not in ([], [2]):
+        heads, rows = [heads[i] for i in filled], [[row[i] for i in filled] for row in rows]
+        unit = " in %" * run.metric.percent
+        said = f"{run.metric.label}{unit} before a level's first step and after its last one"
+        yield f"{said}\n{aligned(heads, rows, heads)}\n"
 
 
 def measured(metric: Metric, chance: float | None) -> str:

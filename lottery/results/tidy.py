@@ -26,7 +26,8 @@ NUMBERS = ("density", "seconds", "left")  # of a run, or NaN
 TIMES = ("started", "ended")
 REACHED = """
     density sparsity compression kept total step epoch {train} {val} {test} best_step {best_val}
-    {best_test} rollbacks seconds examples_per_second effective_density collapsed_layers
+    {best_test} {start_val} {start_test} rollbacks seconds examples_per_second
+    effective_density collapsed_layers
     steps examples macs macs_kept training_macs training_macs_kept energy ticket_steps
     ticket_examples ticket_macs ticket_macs_kept ticket_seconds ticket_energy shared key"""
 EMPTY = {  # the columns of a table in which no run has a row
@@ -147,7 +148,8 @@ class Runs:
 
         level (0 is dense), density, sparsity, compression, kept, total; step and epoch at the end
         of training; loss and accuracy of train, val and test there, and best_* at the step of the
-        lowest validation loss; seconds; shared (trained by another run), key (in the store).
+        lowest validation loss, and start_* before the first step; seconds; shared (trained by
+        another run), key (in the store).
         """
         return self._all("levels", results.metrics)
 
@@ -265,7 +267,8 @@ def empty(which: str, metrics: Sequence[Metric] = (ACCURACY,)) -> pd.DataFrame:
     """Return a table without a row, with the columns and types that it would have."""
     kinds = {**dict.fromkeys(WHOSE, "object"), "replicate": "int64"}
     names = [metric.name for metric in metrics]
-    parts = {s: " ".join(f"{s}_{n}" for n in ("loss", *names)) for s in (*SPLITS, "best_val")}
+    splits = (*SPLITS, "best_val", "start_val", "start_test")
+    parts = {s: " ".join(f"{s}_{n}" for n in ("loss", *names)) for s in splits}
     parts["best_test"] = " ".join(f"best_test_{name}" for name in names)
     for column in EMPTY[which].format(**parts).split():
         kind = "object" if column in results.WORDS else "float64"

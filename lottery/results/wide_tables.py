@@ -87,8 +87,11 @@ def at_level(group: Group, column: str, level: int) -> dict[str, Any]:
     return found | {"mean": mean, "low": low, "high": high}
 
 
-def paper_table(table: Wide, metric: Metric | None) -> Table:
-    """Return the table for people; the best mean of a column is marked, that of dense nets not."""
+def paper_table(table: Wide, metric: Metric | None, ranked: bool = True) -> Table:
+    """Return the table for people; the best mean of a column is marked, that of dense nets not.
+
+    None is where the numbers are not `ranked`: of a gap neither end is better.
+    """
     heads = ["method", *(head(each) for each in table.densities)]
     numbers = {c["replicates"] for row in table.cells for c in row if c}
     rows = [[name] for name in table.names]
@@ -101,7 +104,7 @@ def paper_table(table: Wide, metric: Metric | None) -> Table:
                 line.append("")
                 continue
             text = said(found, metric, alike=len(numbers) == 1)
-            marked = metric and density < 1 and found["mean"] == best and len(means) > 1
+            marked = ranked and metric and density < 1 and found["mean"] == best and len(means) > 1
             line.append(BEST * bool(marked) + text)
     return heads, rows, ()
 
@@ -120,12 +123,14 @@ def head(density: float) -> str:
     return DENSE if density == 1 else f"{100 * density:.4g} %"
 
 
-def remarks(table: Wide, metric: Metric | None, format: str) -> list[str]:
+def remarks(
+    table: Wide, metric: Metric | None, format: str, ranked: bool = True
+) -> list[str]:
     """Return how to read a wide table."""
     numbers = sorted({c["replicates"] for row in table.cells for c in row if c})
     over = f"{numbers[0]} replicates" if len(numbers) == 1 else "the replicates (n)"
     lines = [f"mean over {over}" + " and half of its 95 % interval" * (numbers[-1] > 1)]
-    if metric:
+    if metric and ranked:
         better = "highest" if metric.higher else "lowest"
         mark = "bold:" if format in ("markdown", "latex") else BEST
         lines += [f"{mark} the {better} mean of a density; it may not be told from the next"]

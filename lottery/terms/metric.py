@@ -22,6 +22,7 @@ FIGURES, PLAIN = 4, (1e-4, 1e6)  # that count of a number; sizes that are writte
 LONGEST, LARGEST = 40, 1e300  # characters of a name; size of a chance level
 SPLITS = {"train": "training", "val": "validation", "test": "test"}
 BEST = "best_"  # in front of a column: at the step of early stopping
+START = "start_"  # before the first step of a level: right after pruning, and rewinding if any
 EXTREME = {"higher": max, "lower": min}
 
 
@@ -179,11 +180,13 @@ class Measured:
     metric: Metric
     split: str
     best: bool = False  # at the step of early stopping
+    start: bool = False  # before the first step of training
 
     @property
     def label(self) -> str:
         """The column in words: validation accuracy at early stop."""
-        return f"{SPLITS[self.split]} {self.metric.label}{' at early stop' * self.best}"
+        when = " at early stop" * self.best + " before training" * self.start
+        return f"{SPLITS[self.split]} {self.metric.label}{when}"
 
 
 def metrics_of(record: Mapping[str, Any]) -> tuple[Metric, ...]:
@@ -212,11 +215,12 @@ def chance_of(record: Mapping[str, Any]) -> float | None:
 
 def measured(column: str, metrics: Iterable[Metric]) -> Measured | None:
     """Return what a column such as best_val_accuracy measures; None for one of no metric."""
-    plain = column.removeprefix(BEST)
+    plain = column.removeprefix(BEST).removeprefix(START)
+    before = column.removesuffix(plain)
     split, _, name = plain.partition("_")
-    if split not in SPLITS:
+    if split not in SPLITS or before not in ("", BEST, START):
         return None
     for metric in (*metrics, LOSS):
         if metric.name == name:
-            return Measured(metric, split, plain != column)
+            return Measured(metric, split, before == BEST, before == START)
     return None

@@ -1075,3 +1075,82 @@ def test_transfer_is_the_change_to_the_target_by_the_data_set_of_the_mask(tmp_pa
     with pytest.raises(UsageError, match="in several ways"):
         run("name=again", "train.optimizer.lr=0.07")
         draw("transfer", load(folder))
+
+
+def test_curves_of_several_methods_lie_over_each_other_beside_their_dense_net(both):
+    drawn = draw("curves", both, {"at": 0.25, "y": "test_loss"})
+    assert set(drawn.table["line"]) == {"imp", "random", "dense"}
+    curves = both.curves.merge(both.levels[["id", "replicate", "level", "density"]])
+    for line, own in drawn.table.groupby("line"):
+        method = curves if line == "dense" else curves[curves["method"] == line]
+        method = method[(method["branch"] == "") & (method["level"] == (0 if line == "dense" else 2))]
+        for _, row in own.iterrows():
+            values = method[method["step"] == row["step"]].drop_duplicates("replicate")["test_loss"]
+            assert row["test_loss"] == pytest.approx(fmean(values))
+            reach = T[len(values)] * stdev(values) / len(values) ** 0.5
+            assert row["test_loss_high"] == pytest.approx(fmean(values) + reach)
+    assert len({line.get_color() for line in drawn.figure.axes[0].get_lines()}) == 3
+    at_level = draw("curves", both, {"level": [2], "y": "test_loss"})
+    pd.testing.assert_frame_equal(at_level.table, drawn.table)
+    with pytest.raises(UsageError, match="no run has a level near at=0.9"):
+        draw("curves", both, {"at": 0.9})
+
+
+def test_the_gap_is_drawn_in_points_with_its_dense_nets(imp):
+    drawn = draw("accuracy", imp, {"y": "gap"})
+    levels = imp.levels
+    gaps = levels["train_accuracy"] - levels["test_accuracy"]
+    assert drawn.table["gap_accuracy"].tolist() == pytest.approx(
+        gaps.groupby(levels["level"]).mean().tolist()
+    )
+    axes = drawn.figure.axes[0]
+    assert axes.get_ylabel() == "training minus test accuracy (points)"
+    across = [line.get_ydata() for line in axes.get_lines() if len(set(line.get_ydata())) == 1]
+    assert any(y[0] == pytest.approx(100 * gaps[levels["level"] == 0].mean()) for y in across)
+
+
+def test_what_a_level_reaches_before_training_is_the_first_row_of_its_curve(imp):
+    curves = imp.curves[imp.curves["branch"] == ""]
+    first = curves.sort_values("step").groupby(["replicate", "level"]).first()
+    levels = imp.levels.set_index(["replicate", "level"])
+    for column in ("val_accuracy", "test_accuracy", "test_loss"):
+        assert levels[f"start_{column}"].tolist() == first[column].tolist()
+    assert draw("accuracy", imp, {"y": "start"}).table["start_test_accuracy"].notna().all()
+
+
+def test_panels_have_one_legend_one_look_a_method_and_the_tables_of_each(outputs):
+    runs = load(outputs)
+    drawn = draw("accuracy", runs, panels="model,method")
+    page = drawn.figure
+    assert len(page.legends) == 1 and not any(axes.get_legend() for axes in page.axes)
+    seen = [axes for axes in page.axes if axes.get_visible()]
+    assert len(seen) == len(set(drawn.table["panel"])) < len(page.axes)  # no convnet was random
+    (imp,) = (axes for axes in seen if axes.get_title(loc="left") == "lenet_300_100, imp")
+    alone = draw("accuracy", load(outputs, "model=lenet_300_100", "method=imp")).table
+    own = drawn.table[drawn.table["panel"] == "lenet_300_100, imp"]
+    assert own["test_accuracy"].tolist() == alone["test_accuracy"].tolist()
+    assert len({axes.get_ylim() for axes in seen}) == 1  # of one data set
+    assert imp.get_ylabel() and not imp.get_title(loc="center")
+    by_model = draw("accuracy", runs, panels=["model"]).figure
+    assert by_model.get_figwidth() == pytest.approx(drawing.WIDTHS["page"])
+    first, second = (
+        {line.get_label().split(" (")[0]: line.get_color() for line in axes.get_lines()}
+        for axes in by_model.axes[:2]
+    )
+    assert first["imp"] == second["imp"] != (first | second)["random"]
+    names = [text.get_text() for text in by_model.legends[0].get_texts()]
+    assert len(names) == len(set(names)) and {"imp (n=3)", "imp", "random (n=2)"} <= set(names)
+
+
+@pytest.mark.parametrize(
+    ("name", "keys", "said"),
+    [
+        ("accuracy", "modle", "no run has 'modle'; did you mean 'model'?"),
+        ("accuracy", "model,method,id", "one key, or two: rows and columns"),
+        ("layers", "id", "panels= is for figures of lines on one pair of axes"),
+    ],
+)
+def test_panels_that_cannot_be(outputs, name, keys, said):
+    with pytest.raises(UsageError, match=re.escape(said)):
+        draw(name, load(outputs), panels=keys)
+    draw("accuracy", load(outputs, "method=imp", "model=lenet_300_100"))  # and nothing is left of it

@@ -516,3 +516,39 @@ def test_ranks_of_what_less_of_is_better(fabricate, compare):
 def test_a_layout_that_cannot_be_is_refused_in_a_line(two, compare, words, says):
     line = compare(*words, code=2)
     assert says in line and line.count("\n") == 1
+
+
+def test_right_after_pruning_and_the_gap_stand_beside_the_mean(fabricate, compare):
+    for k in range(2):
+        fabricate(replicate=k, test=(0.9, 0.8), start_test_accuracy=(0.1, 0.5 + 0.1 * k),
+                  train_accuracy=(0.95, 0.81 + 0.02 * k), train_loss=(1.0, 2.0), test_loss=(1.5, 2.0))  # fmt: skip
+    _, row = json.loads(compare("also=start,gap,gap_loss", "format=json"))["rows"]
+    assert row["start_test_accuracy"] == pytest.approx(0.55)
+    assert row["gap_accuracy"] == pytest.approx(0.02)  # (0.01 + 0.03) / 2
+    assert row["gap_loss"] == 0.0
+    assert row["gap_accuracy_high"] == pytest.approx(0.02 + oracle.t.ppf(0.975, 1) * 0.01)
+    line = next(x for x in compare("also=start,gap").splitlines() if x.startswith("0.8"))
+    assert line.split()[2:11] == "80.00 ± 0.00 (n=2) 55.00 ± 63.53 2.00 ±".split()
+    text = compare("metric=gap")
+    assert "gap, training minus test accuracy in points at each density" in text
+    assert "tolerance" not in text and "2.00 ± 12.71 (n=2)" in text and "-3.00 (" in text
+    before = compare("metric=start", "format=json")
+    assert json.loads(before)["rows"][1]["dense_difference"] is None  # a net that knows nothing
+    assert "beats dense" not in compare("metric=start")
+    wide = compare("metric=gap", "layout=wide")
+    assert formats.BEST not in wide and "2.00 ± 12.71" in wide
+
+
+def test_the_gap_of_what_is_better_below_is_above_0_where_training_is_better(fabricate, compare):
+    record = {"metrics": [{"name": "perplexity", "better": "lower", "mean": "log", "tolerance": 0.01}]}
+    fabricate(test=(30.0, 36.0), metric="perplexity", record=record, train_perplexity=(28.0, 31.0))
+    rows = json.loads(compare("metric=gap", "format=json"))["rows"]
+    assert [row["mean"] for row in rows] == [2.0, 5.0]
+    assert "gap, test minus training perplexity" in compare("metric=gap")
+
+
+def test_columns_beside_the_mean_that_are_not_there_or_have_no_place(two, compare):
+    assert "also=start_test_accuracy, which runs of earlier versions" in compare("also=start", code=2)
+    assert "no run has a number of also=gap_accuracy" in compare("also=gap", code=2)
+    assert "type metric=val_accuracy" in compare("also=val", "layout=wide", code=2)
+    assert "type metric=val_accuracy" in compare("also=val", "match=cost", code=2)

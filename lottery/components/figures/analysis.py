@@ -6,7 +6,6 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from lottery.errors import UsageError
 from lottery.results import analyses
@@ -60,8 +59,7 @@ def analysis(
     for column in (y, f"{y}_low", f"{y}_high"):
         drawn[column] *= scale
     drawn["density"] *= 100
-    figure = Figure()
-    axes = figure.subplots()
+    figure, axes = charts.canvas()
     prepare(axes, drawn, x)
     names = strokes.counted(drawn)
     ends = strokes.draw_lines(axes, drawn, x, y, charts.looks(list(names)), names)

@@ -212,8 +212,7 @@ def drawn(
     if not (table[y] < ends_of_y[0]).any():
         interval = [f"{y}_low", f"{y}_high"]
         table[interval] = table[interval].clip(*ends_of_y)
-    figure = Figure()
-    axes = figure.subplots()
+    figure, axes = charts.canvas()
     names = strokes.counted(table)
     styles = charts.looks([name for name in names if name != "dense"])
     if "dense" in names:

@@ -29,7 +29,9 @@ from lottery.results.plotting.looks import DASHES as DASHES
 from lottery.results.plotting.looks import MARKERS as MARKERS
 from lottery.results.plotting.looks import SERIES as SERIES
 from lottery.results.plotting.looks import Look as Look
-from lottery.results.plotting.looks import looks as looks
+from lottery.results.plotting.sheet import SHEET
+from lottery.results.plotting.sheet import canvas as canvas
+from lottery.results.plotting.sheet import looks as looks
 from lottery.terms.metric import LOSS, measured
 
 INK = "#000000"  # text, axes and what is dense; inside a page it takes the colour of the text
@@ -88,8 +90,14 @@ def legend(figure: Figure, axes: Axes) -> None:
     """Put a legend above the axes, where it covers nothing, in as many columns as have room.
 
     The figure grows by the lines of it that are more than two, so that the axes keep their height.
+    A panel has none: the legend of its sheet says it.
     """
-    handles, names = axes.get_legend_handles_labels()
+    if SHEET.get() is None:
+        legend_of(figure, *axes.get_legend_handles_labels())
+
+
+def legend_of(figure: Figure, handles: Sequence[Any], names: Sequence[str]) -> None:
+    """Put a legend of these lines above all axes of a figure; none of no lines."""
     if not handles:
         return
     room = int(figure.get_figwidth() / LETTER)
@@ -102,8 +110,9 @@ def legend(figure: Figure, axes: Axes) -> None:
 
 
 def inches(axes: Axes) -> float:
-    """Return how wide the figure of axes is."""
-    return float(axes.figure.bbox.width / axes.figure.dpi)
+    """Return how wide the figure of axes is, or their panel."""
+    sheet = SHEET.get()
+    return float(axes.figure.bbox.width / axes.figure.dpi) / (sheet.columns if sheet else 1)
 
 
 def logarithmic(

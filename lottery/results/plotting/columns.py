@@ -24,7 +24,7 @@ def metric_in(column: str, metrics: Metrics = CLASSIFICATION) -> Metric | None:
 
 def is_share(column: str, metrics: Metrics = CLASSIFICATION) -> bool:
     """Say whether a column holds shares of 1, which people read as per cent."""
-    if changed(column, metrics):
+    if changed(column, metrics) or gap(column, metrics):
         return False
     metric = metric_in(column, metrics)
     plain = column.removesuffix("_low").removesuffix("_high")
@@ -38,8 +38,21 @@ def changed(column: str, metrics: Metrics = CLASSIFICATION) -> str:
     return column.removeprefix(f"{CHANGE}_") if column.startswith(f"{CHANGE}_") else ""
 
 
+def gap(column: str, metrics: Metrics = CLASSIFICATION) -> Metric | None:
+    """Return the metric, or loss, of which a column holds the gap of training to test."""
+    return measures.gap_of(column.removesuffix("_low").removesuffix("_high"), metrics)
+
+
+def scale(column: str, metrics: Metrics = CLASSIFICATION) -> int:
+    """Return what the values of a column are multiplied by to be drawn."""
+    of = gap(column, metrics)
+    return 100 if is_share(column, metrics) or (of and of.percent) else 1
+
+
 def in_points(column: str, metrics: Metrics = CLASSIFICATION) -> bool:
     """Say whether a column holds differences in points: hundredths of what is best."""
+    if of := gap(column, metrics):
+        return of.in_points and not changed(column, metrics)
     metric = metric_in(column, metrics)
     return bool(changed(column, metrics) and metric and metric.in_points)
 
@@ -81,6 +94,9 @@ def words(column: str, metrics: Metrics = CLASSIFICATION) -> str:
         what = "" if column == CHANGE else f"{name(of, metrics)}: "
         unit = " (points)" if in_points(column, metrics) else ""
         return f"{what}{stats.change_to(found.metric if found else None)} dense{unit}"
+    if gap(column, metrics):
+        said = measures.titled(column, metrics).removeprefix("gap, ")
+        return said.replace(" in points", " (points)")
     return name(column, metrics) + " (%)" * is_share(column, metrics)
 
 
@@ -98,8 +114,8 @@ def in_percent(
     drawn = table.copy()
     for column in dict.fromkeys(columns):
         for each in (column, f"{column}_low", f"{column}_high"):
-            if each in drawn and is_share(column, metrics):
-                drawn[each] = 100 * drawn[each]
+            if each in drawn and scale(column, metrics) != 1:
+                drawn[each] = scale(column, metrics) * drawn[each]
     return drawn
 
 
@@ -108,7 +124,7 @@ def bounds(column: str, metrics: Metrics = CLASSIFICATION) -> tuple[float, float
 
     An interval of Student's t knows nothing of them.
     """
-    if changed(column, metrics):
+    if changed(column, metrics) or gap(column, metrics):
         return (-math.inf, math.inf)
     if metric := metric_in(column, metrics):
         return metric.bounds

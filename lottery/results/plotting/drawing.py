@@ -24,6 +24,7 @@ from lottery.config.defaults import file_of
 from lottery.errors import UsageError
 from lottery.results.plotting import charts, fonts
 from lottery.results.plotting.material import Material
+from lottery.results.plotting.panels import in_panels
 from lottery.results.tidy import Runs
 from lottery.storage import disk
 from lottery.storage.files import read_plain
@@ -147,18 +148,24 @@ def draw(
     """Draw a figure of runs: draw("accuracy", runs, y="change", width="page"), or runs first.
 
     Keywords, or `settings`, are those of conf/figure/NAME.yaml that are to differ; `width` is one
-    of every figure: column, page, or inches. Raises UsageError for a figure or a setting that is
-    not there, and where the runs have nothing to draw.
+    of every figure: column, page, or inches. `panels` names a key or two, "model,dataset": a panel
+    each of their values, rows and columns, under one legend. Raises UsageError for a figure or a
+    setting that is not there, and where the runs have nothing to draw.
     """
     if isinstance(name, Runs):
         name, runs = runs, name
     if not isinstance(name, str) or not isinstance(runs, Runs):
         raise UsageError('draw: give a figure and runs: lottery.draw("accuracy", lottery.load())')
     wanted = dict(settings or {}) | {key: listed(key, value) for key, value in more.items()}
-    wide = width_of(wanted.pop("width", "column"))
+    panels = wanted.pop("panels", "")
+    keys = panels.strip("[]").split(",") if isinstance(panels, str) else panels
+    keys = [key.strip() for key in keys if key.strip()]
+    wide = width_of(wanted.pop("width", "") or ("page" if keys else "column"))
     function = bind("figure", defaults(name) | wanted, "figure")
     if not runs.folders:
         raise UsageError(f"{name}: there is no run to draw; lottery ls lists the runs")
+    if keys:
+        function = in_panels(name, function, runs, keys)
     drawn = laid_out(function, Material(runs), wide, ())
     if drawn.lacking and (families := fonts.having(drawn.lacking)):
         drawn = laid_out(function, Material(runs), wide, families)

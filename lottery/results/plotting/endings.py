@@ -12,6 +12,7 @@ from matplotlib.text import Text
 from matplotlib.transforms import ScaledTranslation, blended_transform_factory
 
 from lottery.results.plotting import charts
+from lottery.results.plotting.sheet import SHEET
 
 ASIDE = 9 / 72  # inches, from the axes to the names
 WIDEST = 0.36  # of a figure, that names may take
@@ -35,7 +36,7 @@ def name_lines(figure: Figure, axes: Axes, ends: Sequence[End]) -> None:
     line ends far from the others, there is a legend instead.
     """
     ends = [end for end in ends if math.isfinite(end.y)]
-    if not ends or not all(at_right(axes, end) for end in ends):
+    if not ends or SHEET.get() or not all(at_right(axes, end) for end in ends):
         return charts.legend(figure, axes)
     written = [write(axes, end) for end in ends]
     figure.draw_without_rendering()  # so that the axes have their place

@@ -12,6 +12,7 @@ import pandas as pd
 from lottery.results.facts import Facts
 from lottery.results.folders import lost
 from lottery.results.labels import labels
+from lottery.results.measures import gaps
 from lottery.results.tidy import Runs
 from lottery.terms.metric import Metric
 from lottery.wording.text import printable
@@ -51,11 +52,11 @@ class Material:
 
     @cached_property
     def levels(self) -> pd.DataFrame:
-        return self._table("levels")
+        return self._with_gaps(self._table("levels"))
 
     @cached_property
     def branches(self) -> pd.DataFrame:
-        return self._table("branches")
+        return self._with_gaps(self._table("branches"))
 
     @cached_property
     def layers(self) -> pd.DataFrame:
@@ -135,6 +136,10 @@ class Material:
             warnings.filterwarnings("ignore", LEFT_OUT)
             table: pd.DataFrame = getattr(self._runs, which)
         return self._with_series(table, which)
+
+    def _with_gaps(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Return levels with how much better each does in training than on the test split."""
+        return table.assign(**gaps(table, self.metrics))
 
     def _with_series(self, table: pd.DataFrame, which: str) -> pd.DataFrame:
         table = table.copy()

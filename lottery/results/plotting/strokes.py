@@ -17,9 +17,9 @@ from lottery.results.plotting.columns import (
     Metrics,
     bounds,
     changed,
-    is_share,
     metric_in,
 )
+from lottery.results.plotting.columns import scale as scale_of
 from lottery.results.plotting.endings import End
 from lottery.results.plotting.source import Source
 from lottery.terms.metric import Metric
@@ -213,7 +213,7 @@ def dense_lines(
     `dense` has the rows of level 0, `counts` asks for the number of replicates. Returns where they
     end at the right.
     """
-    scale, right = 100 if is_share(y, metrics) else 1, axes.get_xlim()[1]
+    scale, right = scale_of(y, metrics), axes.get_xlim()[1]
     line: dict[str, Any] = {"linewidth": 0.8, "linestyle": (0, (4, 2)), "zorder": 1}
     ends = []
     for names, keys in nets:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from lottery.errors import UsageError
 from lottery.results.plotting import charts, cuts, endings, strokes
@@ -55,13 +54,14 @@ def trend(
     rows = from_start(rows, y, runs)
     rows = complete(rows.dropna(subset=[x, y]), runs, every)
     means = summary(rows, [*WHO, "level"], list(dict.fromkeys(["density", x, y])), metrics)
-    drawing = Figure()
-    axes = drawing.subplots()
+    drawing, axes = charts.canvas()
     drawn = strokes.within(in_percent(means, ["density", x, y], metrics), y, rows, metrics)
     drawn = finite(drawn.assign(joined=strokes.joined(means)), y, runs, figure)
     prepare(axes, drawn)
     names, dense = strokes.counted(drawn), dense_of(rows)
     nets = together(dense_nets(rows)) if changed(y, metrics) else dense_nets(rows)
+    if (found := measured(y, metrics)) and found.start:
+        nets = []  # a dense net knows nothing then
     styles = charts.looks(list(names))
     if len(styles) > strokes.BANDS and len(nets) == 1:
         at_dense = (drawn["level"] == 0) & (drawn["density"] == 100) & (drawn["branch"] == "")
@@ -166,15 +166,20 @@ def lines_of(
     return rows
 
 
-def few(table: pd.DataFrame, column: str, figure: str, most: int = SERIES) -> list[str]:
-    """Return the distinct words of a column; raises UsageError where they are more than `most`."""
+def few(
+    table: pd.DataFrame, column: str, figure: str, most: int = SERIES, else_: str = ""
+) -> list[str]:
+    """Return the distinct words of a column; raises UsageError where they are more than `most`.
+
+    `else_` is another way out, in words.
+    """
     names = [str(name) for name in table[column].unique()]
     if len(names) > most:
         shown = "; ".join(names[:4]) + ("; ..." if len(names) > 4 else "")
         ways = "one experiment" if most == 1 else f"{most} lines at most"
         raise UsageError(
-            f"{figure}: shows {ways}, and there are {len(names)} ({shown}); name a RUN, or narrow: "
-            f"{narrower(table)}"
+            f"{figure}: shows {ways}, and there are {len(names)} ({shown}); {else_}name a RUN, or "
+            f"narrow: {narrower(table)}"
         )
     return names
 
