@@ -281,3 +281,6 @@ class Looked:
     def advance(self, said: str) -> None:
         signals.leave_if_asked()
         self.run.watch.say(f"level {self.index}: {self.analysis}: {said}")
+
+    def warn(self, said: str) -> None:
+        self.run.watch.warn_once(said)

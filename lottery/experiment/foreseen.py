@@ -86,6 +86,9 @@ class Foreseen:
     def advance(self, said: str) -> None:
         raise Enough
 
+    def warn(self, said: str) -> None:
+        raise Enough
+
     def net(self, weights: Mapping[str, Tensor]) -> nn.Module:
         raise Enough
 

@@ -88,3 +88,7 @@ class Finished(Protocol):
     def advance(self, said: str) -> None:
         """Tell people what is being done."""
         ...
+
+    def warn(self, said: str) -> None:
+        """Warn people of what could not be found; said once a run."""
+        ...
