@@ -7,11 +7,12 @@ import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+import yaml
 from omegaconf import OmegaConf
 
 from lottery.config.bind import bind, code_of
+from lottery.config.defaults import composed, file_of, names_in, parts_of
 from lottery.config.defaults import conf_dir as conf_dir
-from lottery.config.defaults import file_of, names_in
 from lottery.config.identity import ADDED, identity, normalised, of_content, recipe_of
 from lottery.config.interpolation import plain as plain
 from lottery.errors import UsageError
@@ -19,7 +20,7 @@ from lottery.wording.spelling import suggestion
 from lottery.wording.text import without_password
 
 if TYPE_CHECKING:
-    from lottery.terms.parts import Parts
+    from lottery.terms.parts import Parts, Pruning
 
 COLUMNS = ("criterion", "structure", "allocation", "update")  # of the method table, components
 SANITY = ("shuffle", "reinit", "random")  # what `sanity=true` trains beside each level
@@ -68,13 +69,12 @@ def level_count(asked: int | None, schedule: Callable[[int], float]) -> int:
 
 def parts(settings: dict[str, Any]) -> Parts:
     """Return the bound parts of a run; any name or setting that is wrong dies here."""
-    from lottery.terms.parts import Parts, Pruning, Recipe
+    from lottery.terms.parts import Parts, Recipe
 
     train, prune = settings["train"], settings["prune"]
     choose("train.precision", train["precision"], ("fp32", "bf16"))
     choose("train.channels_last", train["channels_last"], ("auto", "yes", "no"))
     choose("train.on_nan", train["on_nan"], ("stop", "rollback", "ignore"))
-    choose("prune.path", prune["path"], ("exponential", "linear"))
     choose("host.progress", settings["host"]["progress"], ("auto", "bar", "lines", "none"))
     check_numbers(settings)
     check_secrets(settings)
@@ -87,15 +87,7 @@ def parts(settings: dict[str, Any]) -> Parts:
         evaluate_every=settings["evaluate_every"],
         settings=recipe_of(settings),
     )
-    pruning = Pruning(
-        **{
-            **prune,
-            "include": tuple(prune["include"]),
-            "exclude": tuple(prune["exclude"]),
-            **{k: bind(k, prune[k], f"prune.{k}") for k in COLUMNS},
-            "update_settings": normalised(prune["update"]),
-        }
-    )
+    pruning = row(prune)
     if settings["sanity"]:
         check_sanity(prune)
     added = {name: branch(name) for name in SANITY} if settings["sanity"] else {}
@@ -123,6 +115,40 @@ def parts(settings: dict[str, Any]) -> Parts:
         levels=level_count(settings["levels"], schedule),
         code=code(settings, branches, analyses),
     )
+
+
+def row(node: dict[str, Any], where: str = "prune") -> Pruning:
+    """Return the bound row of the table of methods that a config's node says."""
+    from lottery.terms.parts import Pruning
+
+    choose(f"{where}.path", node["path"], ("exponential", "linear"))
+    at_least(f"{where}.rounds", node["rounds"], 1)
+    return Pruning(
+        **{
+            **node,
+            "include": tuple(node["include"]),
+            "exclude": tuple(node["exclude"]),
+            **{k: bind(k, node[k], f"{where}.{k}") for k in COLUMNS},
+            "update_settings": normalised(node["update"]),
+        }
+    )
+
+
+def method(words: str) -> Pruning:
+    """Return the row that an option of prune makes, changed by words: "snip criterion.size=50".
+
+    Raises UsageError for no such option, setting or value.
+    """
+    name, *changes = words.split()
+    option("prune", name)
+    node = OmegaConf.create(composed({"prune": name, **parts_of("prune", name)})["prune"])
+    for change in changes:
+        key, equals, value = change.partition("=")
+        if not equals or OmegaConf.select(node, key) is None:
+            known = ", ".join(str(k) for k in node)
+            raise UsageError(f"prune={name}: it has no setting '{change}' (there are: {known})")
+        OmegaConf.update(node, key, yaml.safe_load(value))
+    return row(OmegaConf.to_container(node), f"prune={name}: prune")  # type: ignore[arg-type]
 
 
 def start_of(settings: dict[str, Any]) -> dict[str, Any]:
@@ -189,7 +215,6 @@ def check_numbers(settings: dict[str, Any]) -> None:
     """Raise UsageError for numbers outside their range, and for any that is not finite."""
     train = settings["train"]
     at_least("train.batch_size", train["batch_size"], 1)
-    at_least("prune.rounds", settings["prune"]["rounds"], 1)
     at_least("replicate", settings["replicate"], 0)
     at_least("levels", settings["levels"] or 0, 0)
     check_host(settings["host"])

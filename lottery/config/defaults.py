@@ -176,8 +176,12 @@ def options(choices: Mapping[str, str], places: Sequence[Path] = ()) -> list[str
 
 def usual(group: str, name: str, part: str, places: Sequence[Path] = ()) -> str | None:
     """Return the part that an option brings by itself: weight, for the structure of prune=imp."""
+    return parts_of(group, name, places).get(f"{group}/{part}")
+
+
+def parts_of(group: str, name: str, places: Sequence[Path] = ()) -> dict[str, str]:
+    """Return the parts that an option brings by itself, as prune/structure: weight."""
     path = file_of(group, name, places)
     listed = parse(path.read_text()) if path else {}
-    brought = {k: v for each in listed.get("defaults", ()) if isinstance(each, dict)
-               for k, v in each.items()}  # fmt: skip
-    return brought.get(part)
+    return {f"{group}/{k}": v for each in listed.get("defaults", ()) if isinstance(each, dict)
+            for k, v in each.items()}  # fmt: skip

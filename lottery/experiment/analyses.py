@@ -21,12 +21,13 @@ from torch import Tensor, nn
 
 from lottery.errors import DamagedError, UsageError
 from lottery.experiment.chain import Chain
-from lottery.experiment.foreseen import control
+from lottery.experiment.foreseen import control, method_of
 from lottery.experiment.level import Level
 from lottery.experiment.levels import current, shelved
 from lottery.machine import signals
 from lottery.nets.graph import evaluating
 from lottery.nets.taking import channels_last_
+from lottery.pruning.prune import prune
 from lottery.storage import disk, records
 from lottery.storage.checkpoints import set_aside
 from lottery.storage.files import digest
@@ -34,6 +35,7 @@ from lottery.storage.records import ANALYSES, analysed, checked, place
 from lottery.storage.tables import table
 from lottery.terms import mask as masks
 from lottery.terms import seeds
+from lottery.terms.analysis import Pruner
 from lottery.terms.copying import load_
 from lottery.terms.kept import FORMAT
 from lottery.terms.mask import Mask
@@ -273,6 +275,19 @@ class Looked:
         with precision(self.run.parts.recipe, self.task.device), evaluating(net):
             found = measures(self.task, self.task.evaluate(net, split), split)
         return found | {"error": self.metric.error_of(found[self.metric.name], found["loss"])}
+
+    def method(self, words: str) -> Pruner:
+        parts, task = self.run.parts, self.task
+        how = method_of(parts, words)
+        seed = seeds.derive("prune", parts.replicate)
+
+        def pruned(weights: Mapping[str, Tensor], mask: Mask, density: float) -> Mask:
+            signals.leave_if_asked()
+            here = {name: keep.to(task.device) for name, keep in mask.items()}
+            made = prune(self.net(weights), here, density, task, seed, how)
+            return {name: keep.cpu() for name, keep in made.items()}
+
+        return pruned
 
     def draw(self, *words: int | str) -> torch.Generator:
         here = ("analysis", self.analysis, self.index, self.run.parts.replicate)

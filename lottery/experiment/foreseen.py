@@ -15,6 +15,9 @@ from lottery.config.bind import bind
 from lottery.errors import UsageError
 from lottery.experiment.settled import Settled, Wish
 from lottery.terms import seeds
+from lottery.terms.analysis import Pruner
+from lottery.terms.mask import Mask
+from lottery.terms.parts import Parts, Pruning
 from lottery.terms.step import Step
 from lottery.terms.ticket import State, States, Ticket
 from lottery.wording.settings import named
@@ -38,6 +41,11 @@ def control(
         raise UsageError(
             f"control {name}: {said}; type analyses.{analysis}.controls=[]"
         ) from error
+
+
+def method_of(parts: Parts, words: str) -> Pruning:
+    """Return the row of the table of methods that words name: own, or "synflow rounds=1"."""
+    return parts.pruning if words == "own" else build.method(words)
 
 
 class Enough(Exception):  # noqa: N818 (no error: it went as far as it was to go)
@@ -79,6 +87,14 @@ class Foreseen:
     def train(self, ticket: Ticket, word: str) -> State:
         self.trained.append((word, ticket))
         return self.end
+
+    def method(self, words: str) -> Pruner:
+        method_of(self.settled.parts, words)
+
+        def pruned(weights: Mapping[str, Tensor], mask: Mask, density: float) -> Mask:
+            raise Enough
+
+        return pruned
 
     def draw(self, *words: int | str) -> torch.Generator:
         return seeds.generator(*words)

@@ -1,6 +1,6 @@
 """Say what an analysis gets, a finished level, and what it returns: rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -14,6 +14,8 @@ from lottery.terms.ticket import State, Ticket
 
 Row = dict[str, Any]  # column -> number or word
 Rows = Mapping[str, Sequence[Row]]  # "" -> what people read; another word -> what stands behind it
+# weights, a mask of all or some layers, the density of these -> the mask that a method makes
+Pruner = Callable[[Mapping[str, Tensor], Mask, float], Mask]
 
 
 class Finished(Protocol):
@@ -79,6 +81,13 @@ class Finished(Protocol):
 
     def measure(self, net: nn.Module, split: str) -> dict[str, float]:
         """Return loss, metrics and `error` (`Metric.error_of`) of a net over a split."""
+        ...
+
+    def method(self, words: str) -> Pruner:
+        """Return what makes masks as prune=NAME does, with its settings: "synflow rounds=1".
+
+        "own" is the run's method. Raises UsageError for words that are none.
+        """
         ...
 
     def draw(self, *words: int | str) -> torch.Generator:
