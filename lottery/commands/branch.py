@@ -5,8 +5,9 @@ usage: lottery branch RUN branch=NAME[,NAME...] [levels=3,7] [NAME.SETTING=VALUE
 
 RUN is a path, an id or a name, as `lottery ls` shows it, or filters (prune=imp), which name one
 config; without /replicate_K or replicate=K all its replicates.
-levels are the pruned levels that get the branches; by default all that are finished. The settings
-of a branch are in conf/branch/NAME.yaml: lottery branch RUN branch=shuffle shuffle.scope=globally
+levels are those that get the branches, 0 the dense one; by default all pruned ones that are
+finished. The settings of a branch are in conf/branch/NAME.yaml:
+lottery branch RUN branch=shuffle shuffle.scope=globally
 They are logged to where the run was; log=[tensorboard] to there instead, log=[] to nowhere.
 """
 
@@ -40,10 +41,10 @@ def main(arguments: list[str]) -> int:
     for folder in choice.replicates(Path(chosen["outputs"]), words, "branch"):
         settings = as_made(folder, "branch")
         done = len(results.metrics(folder)) - 1
-        if done < 1 or max(wanted, default=1) > done:
+        if done < 0 or max(wanted, default=1) > done:
             raise UsageError(
                 f"branch: {folder} has {max(done, 0)} finished pruned levels; give some of them as "
-                "levels=1,2 or let the run go on first"
+                "levels=1,2 (levels=0 is the dense net) or let the run go on first"
             )
         settings |= {
             "branches": nodes,

@@ -20,6 +20,7 @@ def run_levels(locked: LockedRun) -> None:
         level = existing(locked, index)
         if origin is None or parent is None:
             level = level or obtain(locked, index, run.settled.dense)
+            run_branches(locked, level, Chain(locked, index, level, level))
         else:
             states = Chain(locked, index, origin, parent)
             level = level or obtain(locked, index, next_ticket(run, states))

@@ -53,6 +53,7 @@ class Follow:
     steps: tuple[int, ...]  # of level 0, whose states it asks for
     drew: bool  # whether it asks for another draw of the initial weights
     inverted: bool  # whether it asks for the mask of the lowest scores
+    again: bool  # whether it is the training of a dense net over again
 
 
 @dataclass
@@ -67,7 +68,7 @@ class Settled:
     net: Callable[[], First]
     tell: Callable[[str], None]  # people, of what they would not expect
     given: dict[str, Any] = field(default_factory=dict)  # what components made once, by their words
-    followed: dict[str, Follow] = field(default_factory=dict)  # by branch
+    followed: dict[tuple[str, bool], Follow] = field(default_factory=dict)  # by branch; of level 0?
 
     @cached_property
     def length(self) -> Step:
@@ -108,15 +109,17 @@ class Settled:
         steps = tuple(sorted(wish.steps))
         return Rewound(state, span, steps, wish.ended, wish.drew, source)
 
-    def branch(self, name: str) -> Follow:
-        """Return what a branch does with a pruned level."""
-        if name not in self.followed:
+    def branch(self, name: str, index: int = 1) -> Follow:
+        """Return what a branch does with a level: pruned ones are alike, level 0 is dense."""
+        key = (name, index > 0)
+        if key not in self.followed:
             wish, start = Wish(self), self.first
-            level = Ticket(start.state.weights, start.dense, self.span(1))
+            level = Ticket(start.state.weights, start.dense, self.span(index))
             made = self.parts.branches[name](level, wish, seeds.generator(name))
             steps = tuple(sorted(wish.steps))
-            self.followed[name] = Follow(made.span, made.held, steps, wish.drew, wish.inverse)
-        return self.followed[name]
+            again = not wish.drew and same_training(made, level)
+            self.followed[key] = Follow(made.span, made.held, steps, wish.drew, wish.inverse, again)
+        return self.followed[key]
 
     def branches(self, index: int) -> tuple[str, ...]:
         """Return the branches that are made of a level."""
@@ -194,6 +197,15 @@ class Settled:
             return schedule(level)
         share = masks.kept(self.brought) / masks.total(self.brought)
         return share * (schedule(level) / schedule(1) if level > 1 else 1) if level else 1.0
+
+
+def same_training(made: Ticket, level: Ticket) -> bool:
+    """Say whether a branch trains nothing but the dense net that the level trains."""
+    dense = all(bool(keep.all()) for keep in made.mask.values())
+    same = all(made.weights[name] is w or made.weights[name].equal(w)
+               for name, w in level.weights.items())  # fmt: skip
+    variant = (made.order, made.frozen, made.span.stop) == (0, (), level.span.stop)
+    return dense and same and variant
 
 
 class Schedule:

@@ -91,7 +91,7 @@ class Tables:
         """
         made = self.locked.ledger.levels.get(place(index, branch), {})
         if made.get("settings") == self.run.parts.branch_settings.get(branch):
-            does = self.run.settled.branch(branch)
+            does = self.run.settled.branch(branch, index)
             return does.span, does.held
         if shelf.key not in self.spans:
             ticket = ticket_on(shelf)

@@ -1,5 +1,7 @@
 """Check the steps and spans of a run: lengths, where levels and branches start, at what rate."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -65,25 +67,37 @@ def other_step(run: Run, key: str, component: object = None) -> str:
 
 def check_branches(run: Run) -> None:
     """Raise UsageError for a branch that cannot be made, or a level that is none."""
-    for name, branch in run.parts.branches.items():
-        does = run.settled.branch(name)
-        late = max(does.steps, default=0) > run.length.iteration
-        if late or does.span.start >= does.span.stop:
-            raise UsageError(
-                f"branch {name}: from step {does.span.start} there is nothing left to train "
-                f"before the end, {run.length}; type {other_step(run, f'branches.{name}', branch)}"
-            )
     there = run.parts.branch_levels
-    if run.parts.branches and there and run.parts.levels and min(there) > run.parts.levels:
+    for name, branch in run.parts.branches.items():
+        for index in kinds(there):
+            does = run.settled.branch(name, index)
+            late = max(does.steps, default=0) > run.length.iteration
+            if late or does.span.start >= does.span.stop:
+                instead = other_step(run, f"branches.{name}", branch)
+                raise UsageError(
+                    f"branch {name}: from step {does.span.start} there is nothing left to train "
+                    f"before the end, {run.length}; type {instead}"
+                )
+            if not index and (does.again or does.inverted):
+                raise UsageError(
+                    f"branch {name}: level 0 is not pruned, so that it says nothing of it; leave "
+                    "level 0 out (branch_levels=null), or the branch"
+                )
+    if run.parts.branches and there and 0 < run.parts.levels < min(there):
         raise UsageError(
             f"branch_levels={list(there)}: this run has {run.parts.levels} pruned levels, and none "
             f"of them would get a branch; type levels={min(there)} or branch_levels=[1]"
         )
-    if min(run.parts.branch_levels or (1,)) < 1:
+    if min(there or (0,)) < 0:
         raise UsageError(
-            f"branch_levels={list(run.parts.branch_levels or ())}: pruned levels count from 1; "
-            "type branch_levels=[1], or null for all of them"
+            f"branch_levels={list(there or ())}: levels count from 0, the dense one; type "
+            "branch_levels=[1], or null for all pruned ones"
         )
+
+
+def kinds(levels: Sequence[int] | None) -> list[int]:
+    """Return one level of each kind, dense and pruned, among those that get branches."""
+    return [1] if levels is None else sorted({min(n, 1) for n in levels if n >= 0})
 
 
 def warn_of_draws(run: Run) -> None:
@@ -93,7 +107,10 @@ def warn_of_draws(run: Run) -> None:
     passed over: its distribution has no other draw.
     """
     asking = ["rewind"] if run.settled.rewind.drew else []
-    asking += [f"branch {n}" for n in run.parts.branches if run.settled.branch(n).drew]
+    of = kinds(run.parts.branch_levels)
+    asking += [
+        f"branch {n}" for n in run.parts.branches if any(run.settled.branch(n, i).drew for i in of)
+    ]
     if not asking:
         return
     first, drawn = run.initial.weights, run.fresh("reinit", 1).weights
@@ -123,7 +140,8 @@ def warn_of_last_rate(run: Run) -> None:
     """
     recipe, end = run.parts.recipe, run.length.iteration
     spans = {"rewind": run.settled.rewind.span} if run.parts.levels else {}
-    spans |= {f"branch {name}": run.settled.branch(name).span for name in run.parts.branches}
+    for index in kinds(run.parts.branch_levels):
+        spans |= {f"branch {n}": run.settled.branch(n, index).span for n in run.parts.branches}
     late = [what for what, span in spans.items() if span.stop > end]
     if not late:
         return

@@ -85,7 +85,8 @@ class Planner:
         """Yield the branches of a level."""
         run = names.run
         for branch in run.settled.branches(level.index):
-            follow, settings = run.settled.branch(branch), run.parts.branch_settings[branch]
+            follow = run.settled.branch(branch, level.index)
+            settings = run.parts.branch_settings[branch]
             entry = entries.get(place(level.index, branch), {})
             made = of is not None and {"of": of.key, "settings": settings}.items() <= entry.items()
             shelf = current(run.outputs, entry) if made else None
