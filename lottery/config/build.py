@@ -135,18 +135,21 @@ def row(node: dict[str, Any], where: str = "prune") -> Pruning:
 
 
 def method(words: str) -> Pruning:
-    """Return the row that an option of prune makes, changed by words: "snip criterion.size=50".
+    """Return the row that an option of prune makes, as it is or changed: synflow+rounds:1.
 
-    Raises UsageError for no such option, setting or value.
+    Hydra reads such a word without quotes. Raises UsageError for no such option, setting or value.
     """
-    name, *changes = words.split()
+    name, *changes = words.split("+")
     option("prune", name)
     node = OmegaConf.create(composed({"prune": name, **parts_of("prune", name)})["prune"])
     for change in changes:
-        key, equals, value = change.partition("=")
-        if not equals or OmegaConf.select(node, key) is None:
+        key, colon, value = change.partition(":")
+        if not colon or OmegaConf.select(node, key) is None:
             known = ", ".join(str(k) for k in node)
-            raise UsageError(f"prune={name}: it has no setting '{change}' (there are: {known})")
+            raise UsageError(
+                f"prune={name}: it has no setting '{change}' (there are: {known}); type them as in "
+                f"{name}+rounds:1"
+            )
         OmegaConf.update(node, key, yaml.safe_load(value))
     return row(OmegaConf.to_container(node), f"prune={name}: prune")  # type: ignore[arg-type]
 

@@ -44,7 +44,7 @@ def control(
 
 
 def method_of(parts: Parts, words: str) -> Pruning:
-    """Return the row of the table of methods that words name: own, or "synflow rounds=1"."""
+    """Return the row of the table of methods that words name: own, or "synflow+rounds:1"."""
     return parts.pruning if words == "own" else build.method(words)
 
 

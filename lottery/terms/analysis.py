@@ -84,7 +84,7 @@ class Finished(Protocol):
         ...
 
     def method(self, words: str) -> Pruner:
-        """Return what makes masks as prune=NAME does, with its settings: "synflow rounds=1".
+        """Return what makes masks as prune=NAME does, with its settings: "synflow+rounds:1".
 
         "own" is the run's method. Raises UsageError for words that are none.
         """
