@@ -1,4 +1,4 @@
-"""Ask finished levels what they are: connectivity, stability, movement, sharpness.
+"""Ask finished levels what they are: connectivity, stability, sharpness, what layers bear.
 
 usage: lottery analyze RUN... analysis=NAME[,NAME...] [levels=0,3] [NAME.SETTING=VALUE...]
                        [outputs=DIR]

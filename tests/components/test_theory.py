@@ -19,6 +19,7 @@ from lottery.errors import UsageError
 from lottery.nets.graph import trace
 from lottery.storage.settings import read_settings
 
+
 class Images:
     """A task of one made-up example."""
 

@@ -73,8 +73,9 @@ def ranks(whole: pd.DataFrame) -> str:
 
 
 def drawn(
-    points: pd.DataFrame, borne: pd.DataFrame, y: str, scale: float, unit: str, own: float, said: str
-) -> Figure:
+    points: pd.DataFrame, borne: pd.DataFrame, y: str,
+    scale: float, unit: str, own: float, said: str,
+) -> Figure:  # fmt: skip
     """Return the two panels, with a bar for the place in the model."""
     figure = Figure()
     figure.set_size_inches(HIGH * figure.get_figwidth(), 0.75 * figure.get_figwidth())
