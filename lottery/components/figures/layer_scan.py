@@ -86,8 +86,8 @@ def drawn(
     def colour(depth: float) -> tuple[float, float, float, float]:
         return colormaps[MAP](END * place(depth))
 
-    for depth, rows in points.groupby("depth"):
-        rows = rows.sort_values("layer_density")
+    for depth in borne["depth"]:
+        rows = points[points["depth"] == depth].sort_values("layer_density")
         density, value = 100 * rows["layer_density"], scale * rows[y]
         left.plot(density, value, "o-", color=colour(depth), linewidth=0.8, markersize=2)
     left.axhline(scale * own, color=charts.INK, linewidth=0.6, dashes=(4, 2))
