@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from lottery.errors import UsageError
 from lottery.machine.kernels import derivable
@@ -177,7 +178,8 @@ def shifts_of(net: nn.Module, graph: Graph, slopes: dict[str, Tensor]) -> dict[s
     shifts = {n: named[n].detach() for n in graph.biases if n not in scales}
     for name in graph.norms:
         norm, beta = net.get_submodule(name), f"{name}.bias"
-        if beta in shifts and isinstance(norm.running_mean, Tensor):
+        if beta in shifts and isinstance(norm, _BatchNorm) and norm.running_mean is not None:
+            assert norm.running_var is not None  # the two come together
             spread = (norm.running_var + norm.eps).sqrt()
             shifts[beta] = shifts[beta] - norm.weight.detach() * norm.running_mean / spread
     return {name: (shift * slopes[name]).cpu() for name, shift in shifts.items()}

@@ -36,7 +36,8 @@ def dissection(
     for name, value in (("images", images), ("batch", batch)):
         if value < 1:
             raise UsageError(
-                f"analyses.dissection.{name}={value} is below 1; type analyses.dissection.{name}=100"
+                f"analyses.dissection.{name}={value} is below 1; type "
+                f"analyses.dissection.{name}=100"
             )
     shape = getattr(level.task, "input_shape", ())
     options = getattr(level.task, "options", None)
@@ -61,7 +62,7 @@ def dissection(
         seen = concept[detects]
         found.append({
             "layer": name, "units": len(best), "alive": int(alive.sum()),
-            "detectors": int(detects.sum()), "concepts": len(seen.unique()),
+            "detectors": int(detects.sum()), "concepts": len({*seen.tolist()}),
         })  # fmt: skip
         units += [
             {
@@ -85,7 +86,7 @@ def activations(
     hook = module.register_forward_hook(lambda layer, given, made: seen.append(made.detach()))
     try:
         with torch.no_grad():
-            for part in inputs.split(batch):
+            for part in torch.split(inputs, batch):
                 seen.clear()
                 net(part.to(level.task.device))
                 yield seen[-1].float().cpu()
