@@ -1,5 +1,6 @@
 """Read what analyses found, and show it over replicates. Imports no torch."""
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,11 @@ def rows(folder: Path, name: str) -> pd.DataFrame:
             raise DamagedError(f"{folder / file} is no table of an analysis")
         tables += [table] if len(table) else []
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+def words(settings: str) -> set[str]:
+    """Return what can be typed of the settings of an analysis: points=5, and parts of lists."""
+    return {*re.split(r"[\s,\[\]]+", settings)} - {""}
 
 
 def names(folders: Sequence[Path]) -> list[str]:

@@ -341,3 +341,19 @@ def test_the_branch_command_follows_up_the_dense_net(run, lottery, capsys):
     assert lottery("branch", folder, "branch=shuffle", "levels=0") == 2
     assert lottery("branch", folder, "branch=reinit") == 2
     assert "levels=0 is the dense net" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_figures_draw_what_was_found_and_ask_which_where_there_are_several(run, lottery, capsys):
+    folder = run("levels=1", "analysis=[collapse,layer_scan]", "analyses.collapse.methods=[random,magnitude_init]")
+    for name in ("collapse", "layer_scan"):
+        assert lottery("plot", f"figure={name}", folder, f"to={name}.png") == 0
+    drawn = pd.read_csv("collapse.csv")
+    found = table(folder, "collapse").query("level == 0")
+    assert drawn["critical"].tolist() == pytest.approx(found["critical"].tolist())
+    assert lottery("analyze", folder, "analysis=layer_scan,collapse", "layer_scan.densities=[0.5,0.3]", "collapse.methods=[random]") == 0
+    for name in ("collapse", "layer_scan"):
+        capsys.readouterr()
+        assert lottery("plot", f"figure={name}", folder, f"to={name}.png") == 2
+        line = capsys.readouterr().err
+        assert lottery("plot", f"figure={name}", folder, f"to={name}.png", line.split("type ")[1].strip()) == 0, line

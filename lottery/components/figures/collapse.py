@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from lottery.errors import UsageError
 from lottery.results import stats
+from lottery.results.analyses import words
 from lottery.results.plotting import charts, trends
 from lottery.results.plotting.source import Chart, Source
 
@@ -21,7 +22,7 @@ def collapse(runs: Source, *, level: int, settings: list[str]) -> Chart:
 
     A colour is a net, whose maximal compression is a line down; means of logarithms over
     replicates, with their 95 % interval. Raises UsageError where no run has the analysis at this
-    level, and where one has it under several settings, which `settings` narrow: [apart=0.02].
+    level, and where one has it under several settings, which words of them narrow: [apart=0.02].
     """
     table = runs.analysis("collapse")
     if not len(table):
@@ -30,11 +31,12 @@ def collapse(runs: Source, *, level: int, settings: list[str]) -> Chart:
             "analysis=collapse"
         )
     table = table[table["level"] == level]
-    table = table[[all(w in text.split() for w in settings) for text in table["settings"]]]
+    table = table[[{*settings} <= words(text) for text in table["settings"]]]
     if not len(table):
         raise UsageError(f"collapse: nothing was found of level {level} with settings={settings}")
     if table.duplicated(["series", "mask", "replicate"]).any():
-        word = str(table["settings"].iloc[0]).split()[-1]
+        one, other, *_ = (words(text) for text in table["settings"].unique())
+        word = min(one - other or other - one)
         raise UsageError(f"collapse: it was asked under several settings; type settings=[{word}]")
     trends.few(table, "series", "collapse", most=MOST)
     if table["model"].nunique() == table["series"].nunique():

@@ -10,6 +10,7 @@ from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 
 from lottery.errors import UsageError
+from lottery.results.analyses import words
 from lottery.results.plotting import charts, trends
 from lottery.results.plotting.source import Chart, Source
 from lottery.wording.text import MINUS
@@ -48,17 +49,15 @@ def layer_scan(runs: Source, *, level: int, y: str, settings: list[str]) -> Char
 
 def chosen(table: pd.DataFrame, level: int, settings: list[str]) -> pd.DataFrame:
     """Return the rows of a level under some settings; raises UsageError for none and several."""
-    fits = [all(word in text.split() for word in settings) for text in table["settings"]]
-    found = table[fits]
+    found = table[[{*settings} <= words(text) for text in table["settings"]]]
     found = found[found["level"] == level]
     there = list(found["settings"].unique())
     if not there:
         raise UsageError(f"layer_scan: nothing was found of level {level} with settings={settings}")
     if len(there) > 1:
-        raise UsageError(
-            "layer_scan: it was asked under several settings; type settings=["
-            f"{sorted({*there[0].split()} - {*there[1].split()})[0]}]"
-        )
+        one, other, *_ = map(words, there)
+        word = min(one - other or other - one)
+        raise UsageError(f"layer_scan: it was asked under several settings; type settings=[{word}]")
     return found
 
 
