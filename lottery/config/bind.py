@@ -108,6 +108,12 @@ def code_of(kind: str, name: Any, where: str) -> str | None:
     return source_of(find(kind, name, where), entry) if entry else None
 
 
+def of_several(node: dict[str, Any]) -> bool:
+    """Say whether an analysis is of the levels of several runs: its first parameter is `levels`."""
+    function = find("analysis", node["name"], f"analyses.{node['name']}")
+    return next(iter(inspect.signature(function).parameters), "") == "levels"
+
+
 def settings_of(function: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
     """Return the keyword-only parameters of a component: name -> (type, default or MISSING).
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from omegaconf import OmegaConf
 
-from lottery.config.bind import bind, code_of
+from lottery.config.bind import bind, code_of, of_several
 from lottery.config.defaults import composed, file_of, names_in, parts_of
 from lottery.config.defaults import conf_dir as conf_dir
 from lottery.config.identity import ADDED, identity, normalised, of_content, recipe_of
@@ -95,6 +95,7 @@ def parts(settings: dict[str, Any]) -> Parts:
     schedule = bind("schedule", settings["schedule"], "schedule")
     levels, asked = settings["branch_levels"], settings.get("analysis_levels")
     analyses = settings.get("analyses") or {}  # runs from before have none
+    refuse_several(analyses, settings.get("name"))
     return Parts(
         model=bind("model", settings["model"], "model"),
         model_settings=normalised(of_content(settings["model"])),
@@ -152,6 +153,17 @@ def method(words: str) -> Pruning:
             )
         OmegaConf.update(node, key, yaml.safe_load(value))
     return row(OmegaConf.to_container(node), f"prune={name}: prune")  # type: ignore[arg-type]
+
+
+def refuse_several(analyses: dict[str, dict[str, Any]], runs: str | None) -> None:
+    """Raise UsageError for an analysis that a single run cannot be asked."""
+    for name, node in analyses.items():
+        if "name" in node and of_several(node):
+            raise UsageError(
+                f"analysis={name} is asked of the levels of several runs, and a run looks at no "
+                f"other: take it out, and once they are there type: lottery analyze "
+                f"{runs or 'RUN...'} analysis={name}"
+            )
 
 
 def start_of(settings: dict[str, Any]) -> dict[str, Any]:

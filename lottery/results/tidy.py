@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from lottery.errors import DamagedError, DiskError, UsageError
-from lottery.results import analyses, measures, overlaps, results
+from lottery.results import across, analyses, measures, overlaps, results
 from lottery.results.choice import choose
 from lottery.results.facts import WHOSE, Facts, columns, reached, recorded, spokesman
 from lottery.results.folders import lost
@@ -193,14 +193,18 @@ class Runs:
     @property
     def analyses(self) -> list[str]:
         """The tables that analyses have left, by name: connectivity, connectivity_line, ..."""
-        return list(dict.fromkeys(name for each in self.folders for name in analyses.found(each)))
+        own = (name for each in self.folders for name in analyses.found(each))
+        return list(dict.fromkeys([*own, *across.names(self.folders)]))
 
     def analysis(self, name: str) -> pd.DataFrame:
         """Return what an analysis found: a row a level and whatever it tells apart there.
 
         settings (in words), mask (ticket, or a control), the numbers that its docs name, and key,
-        the level's in the store. Empty where no run has it.
+        the level's in the store. Empty where no run has it. Of an analysis of several runs the
+        rows are its own, with the settings in front.
         """
+        if len(of_all := across.rows(self.folders, name)):
+            return of_all
         found = self._all(name, lambda folder: analyses.rows(folder, name))
         return found if len(found) else pd.DataFrame(columns=[*WHOSE, "level", "settings"])
 

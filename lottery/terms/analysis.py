@@ -1,6 +1,7 @@
-"""Say what an analysis gets, a finished level, and what it returns: rows."""
+"""Say what an analysis gets, a finished level or those of several runs, and returns: rows."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -100,4 +101,40 @@ class Finished(Protocol):
 
     def warn(self, said: str) -> None:
         """Warn people of what could not be found; said once a run."""
+        ...
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A finished level as its run's tables tell of it, for analyses of several runs.
+
+    Errors are those of the first metric (`Metric.error_of`) by split; NaN where there is none.
+    """
+
+    run: str  # NAME/ID/replicate_K
+    config: str  # the id, which replicates share
+    replicate: int  # from which all seeds follow
+    level: int
+    density: float
+    kept: int
+    total: int
+    error: Mapping[str, float]
+    dense: Mapping[str, float]  # of level 0 of the same run
+    settings: Mapping[str, Any]  # that decide the run's numbers, with dotted keys
+    key: str  # of the level in the store
+
+
+class Levels(Protocol):
+    """The finished levels of all runs that were named, run by run, from level 0 on."""
+
+    def __iter__(self) -> Iterator[Reported]: ...
+    def __len__(self) -> int: ...
+
+    @property
+    def metric(self) -> Metric:
+        """What the runs are judged by."""
+        ...
+
+    def note(self, line: str) -> None:
+        """Say something that a reader of the tables has to know."""
         ...

@@ -37,6 +37,11 @@ def analysis(
             lack = f"what these runs have of '{of}' is damaged or empty"
         again = f"lottery analyze RUN analysis={of.partition('_')[0]}"
         raise UsageError(f"analysis: {lack}; to make it: {again}")
+    if "series" not in table:
+        raise UsageError(
+            f"analysis: {of} is of several runs together and has no line of its own; its table is "
+            f"lottery.load().analysis({of!r}), and lottery plot lists the figures"
+        )
     table = of_settings(table, settings)
     trends.need(table, y, "analysis", "y")
     trends.need(table, x, "analysis", "x")

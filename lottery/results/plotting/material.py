@@ -76,8 +76,12 @@ class Material:
         return self._runs.analyses
 
     def analysis(self, name: str) -> pd.DataFrame:
-        """Return what an analysis found, under all settings; empty where no run has it."""
-        return self._with_series(self._runs.analysis(name), name)
+        """Return what an analysis found, under all settings; empty where no run has it.
+
+        What was found of several runs together has no series.
+        """
+        found = self._runs.analysis(name)
+        return self._with_series(found, name) if "id" in found else found
 
     def mask(self, row: Mapping[Any, Any]) -> dict[str, np.ndarray]:
         """Return the mask that a level ended with: layer -> bools, True = kept."""

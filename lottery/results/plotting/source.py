@@ -58,7 +58,10 @@ class Source(Protocol):
         ...
 
     def analysis(self, name: str) -> pd.DataFrame:
-        """Return what an analysis found, under all settings; empty where no run has it."""
+        """Return what an analysis found, under all settings; empty where no run has it.
+
+        Of an analysis of several runs the rows are its own, and have no series.
+        """
         ...
 
     def mask(self, row: Mapping[Any, Any]) -> dict[str, np.ndarray]:

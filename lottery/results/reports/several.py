@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from warnings import catch_warnings, simplefilter
 
-from lottery.results import comparison
+from lottery.config.bind import own_components
+from lottery.results import across, comparison
 from lottery.results.comparison_tables import MARK, corrected
 from lottery.results.facts import Facts
 from lottery.results.order import rank
@@ -68,7 +70,7 @@ def of_family(
     members: Sequence[Member], tolerance: float | None, problems: Problems, anchor: str = "all"
 ) -> list[Section]:
     """Return the sections of the comparison; figures show as many configs as can be told apart."""
-    made = curves(members, problems, anchor)
+    made = [*curves(members, problems, anchor), *together(members, problems, anchor)]
     tables = [summary(members)]
     if len(members) <= SIDE_BY_SIDE:
         tables += common(members, tolerance)
@@ -96,6 +98,29 @@ def curves(members: Sequence[Member], problems: Problems, anchor: str) -> list[S
     )
     said = [note] if len(members) > len(shown) else []
     return [Section("curves", "Curves", words=said, pictures=drawn)] if drawn else []
+
+
+def together(members: Sequence[Member], problems: Problems, anchor: str) -> list[Section]:
+    """Return the section of what analyses found of several of the runs; [] for nothing."""
+    runs = Runs(tuple(folder for member in members for folder in member.runs.folders))
+    with catch_warnings(record=True) as said:
+        simplefilter("always")
+        found = across.findings(runs.folders)
+    problems += [str(warning.message) for warning in said]
+    made, drawn = [], []
+    for one in found:
+        for word, (heads, rows, right) in across.tables(one):
+            columns = [Column(head, numeric=head in right) for head in heads]
+            cells = [[words(text) for text in row] for row in rows]
+            made.append(Table(f"{one.title}{f': {word}' if word else ''}", columns, cells))
+        if one.name in own_components("figure"):  # of an analysis' own name
+            wanted = {"settings": str(one.record["settings"]).split()[1:], "width": LARGE}
+            place = f"{anchor}{one.path.stem}"
+            drawn += picture(one.name, runs, one.title, place, problems, wanted)
+    notes = [line for one in found for line in one.record["notes"]]
+    if not made:
+        return []
+    return [Section("together", "Analyses of several runs", notes, drawn, made)]
 
 
 def summary(members: Sequence[Member]) -> Table:
