@@ -78,7 +78,7 @@ def condition(
     values = [wanted] if wanted.startswith("[") else wanted.split(",")
 
     def fits(level: Reported) -> bool:
-        value = getattr(level, key) if key in OF_LEVEL else level.settings.get(setting)
+        value: Any = getattr(level, key) if key in OF_LEVEL else level.settings.get(setting)
         if key in used:
             value = number(value, key)
         if sign == "=" and not isinstance(value, int | float):

@@ -7,7 +7,7 @@ m = depth^phi width^psi density, and the size of the data set counts through e_n
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,7 +107,7 @@ def fit(points: Points, joint: bool = False, ceiling: float = np.inf) -> Law:
 
     Raises ValueError for fewer points than constants.
     """
-    from scipy.optimize import least_squares  # slow to load
+    from scipy.optimize import least_squares  # type: ignore[import-untyped]  # slow to load
 
     names = constants(points, joint)
     if len(points) < len(names):
@@ -118,7 +118,7 @@ def fit(points: Points, joint: bool = False, ceiling: float = np.inf) -> Law:
     axes = {"phi": depth - middle[0], "psi": width - middle[1]}
     used = [axes[name] for name in names[3:]]
 
-    def invariant(slopes: Sequence[float]) -> Numbers:
+    def invariant(slopes: Iterable[float]) -> Numbers:
         found: Numbers = density + sum((s * axis for s, axis in zip(slopes, used)), 0 * density)
         return found
 

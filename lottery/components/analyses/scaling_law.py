@@ -132,8 +132,9 @@ def gathered(
         dense = {s: fmean(each.dense[s] for each in some) for s in first.dense}
         shares = [each.error[split] / error[split] for each in some]
         noise = stdev(shares) ** 2 if len(some) > 1 else math.nan
-        size = [at[axis] or math.nan for axis in ("depth", "width", "data")]
-        yield Place(config, *size, first, len(some), error, dense, noise, held(first))
+        depth, width, data = (at[axis] or math.nan for axis in ("depth", "width", "data"))
+        here = held(first)
+        yield Place(config, depth, width, data, first, len(some), error, dense, noise, here)
 
 
 def points_of(places: Sequence[Place], split: str) -> Points:

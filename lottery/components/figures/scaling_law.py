@@ -1,6 +1,7 @@
 """The scaling law of pruned nets: measured against predicted errors, and curves of some configs."""
 
 import shlex
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -82,7 +83,7 @@ def agreement(axes: Axes, points: pd.DataFrame, split: str, scale: int) -> None:
         axes.plot(*some.to_numpy().T, **dot(held), label=name)
 
 
-def dot(held: bool, colour: str = "") -> dict[str, object]:
+def dot(held: bool, colour: str = "") -> dict[str, Any]:
     """Return how points look: those that were held out are hollow squares."""
     colour = colour or charts.COLOURS[1 if held else 0]
     face = "none" if held else colour

@@ -38,7 +38,7 @@ COMMANDS: dict[str, Answer] = {  # {rest} is what stood behind, {run} that or RU
     "models datasets methods pruners criteria schedules nets architectures groups components list_models optimizers": (
         "the options of every group", [("run --help", "")]
     ),
-    "analyse analysis connectivity instability stability sharpness hessian": ("an analysis is asked of finished runs", [("analyze", "")]),
+    "analyse analysis connectivity instability stability sharpness hessian scaling scaling_law": ("an analysis is asked of finished runs", [("analyze", "")]),
     "results result summary leaderboard": ("a line a run, or means over replicates", [("ls", ""), ("compare", "")]),
     "table tables csv latex mean means average stats aggregate statistics": ("means over replicates", [("compare", "")]),
     "graph figure fig draw chart curve curves visualize visualise plots figures viz": (
