@@ -140,7 +140,7 @@ def single(plan: Plan, layers: bool) -> str:
             str(row.index) + (f" {row.branch}" if row.branch else ""),
             f"{row.density:.4f}",
             f"{f'{plan.bound} ' if plan.bound and row.index else ''}{row.kept:,}/{plan.total:,}",
-            f"{row.steps:,}",
+            f"{'at most ' if plan.at_most and row.index else ''}{row.steps:,}",
             scored(row),
             row.what + (f" ({row.by})" if row.by else ""),
         )
@@ -151,6 +151,8 @@ def single(plan: Plan, layers: bool) -> str:
     parts = [near(plan.run.folder), aligned(heads, lines, heads[1:-1]), ""]
     parts += [by_layer(plan), ""] if layers else []
     parts += [f"levels: {counted(plan.counts())}"]
+    if found := plan.moment:
+        parts.append(f"scored: as a rule finds, at {found[0]} at the earliest, at most {found[1]}")
     scoring = plan.scored()
     parts.append(steps_line(plan.steps(TRAIN), plan.examples(), scoring.steps, plan.replayed()))
     if scoring.examples:

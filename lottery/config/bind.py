@@ -30,6 +30,7 @@ FOLDERS = {
     "structure": "structures",
     "allocation": "allocations",
     "update": "updates",
+    "moment": "moments",
     "schedule": "schedules",
     "rewind": "rewinds",
     "start": "starts",

@@ -31,6 +31,7 @@ RETURNED: dict[
     "optimizer": ("a torch.optim.Optimizer", lambda found: hasattr(found, "param_groups")),
     "structure": ("units (lottery.terms.units.Units)", lambda found: hasattr(found, "whole")),
     "update": ("a mask or None", lambda found: found is None or isinstance(found, Mapping)),
+    "moment": ("a step", lambda found: hasattr(found, "iteration")),
     "lr": ("a factor of the learning rate", lambda found: hasattr(found, "__float__")),
     "branch": (
         "a ticket (lottery.terms.ticket.Ticket)",

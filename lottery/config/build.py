@@ -131,6 +131,7 @@ def row(node: dict[str, Any], where: str = "prune") -> Pruning:
             "exclude": tuple(node["exclude"]),
             **{k: bind(k, node[k], f"{where}.{k}") for k in COLUMNS},
             "update_settings": normalised(node["update"]),
+            "at": moment(node["at"]),
         }
     )
 
@@ -171,6 +172,13 @@ def start_of(settings: dict[str, Any]) -> dict[str, Any]:
     return settings.get("start") or ADDED["start"]  # type: ignore[no-any-return]
 
 
+def moment(at: Any) -> Any:
+    """Return the step that is scored, as it is typed, or the bound rule that finds it."""
+    if at in names_in("prune/at"):
+        raise UsageError(f"prune.at={at}: a rule is chosen, as an option; type prune/at={at}")
+    return bind("moment", at, "prune.at") if isinstance(at, dict) else at
+
+
 def optimizer(node: dict[str, Any]) -> Callable[..., Any]:
     """Return the bound optimizer; what a group of parameters sets is checked like its settings."""
     groups = node.get("groups")
@@ -198,6 +206,7 @@ def code(
     nodes["start"] = start_of(settings)
     nodes |= {kind: train[kind] for kind in ("optimizer", "lr")}
     nodes |= {kind: prune[kind] for kind in COLUMNS}
+    nodes |= {"moment": prune["at"]} if isinstance(prune["at"], dict) else {}
     found = {kind: code_of(kind, node["name"], kind) for kind, node in nodes.items()}
     for name, node in branches.items():
         found[f"branch {name}"] = code_of("branch", node["name"], f"branches.{name}")

@@ -28,6 +28,7 @@ OPTION = re.compile(r"\w[\w./-]{0,99}")
 UNSAID = ("host=local", "start=init")  # in a line
 # settings by name -> the group they come from
 LISTS = {"branches": "branch", "analyses": "analysis", "loggers": "log"}
+LAST = ("prune/at",)  # parts that stand behind what their whole says itself
 ABSENT = "not set"
 CONFIG_DIR = ("--config-dir", "-cd")  # names a folder of the user's own options
 
@@ -78,7 +79,7 @@ def composed(choices: Mapping[str, str], places: Sequence[Path] = ()) -> dict[st
     """Return the config of these options, nothing overridden; `places` are folders like conf/."""
     found: dict[str, Any] = dataclasses.asdict(Config())
     merge(found, contents(conf_dir() / "run.yaml"))
-    for group in sorted(choices, key=lambda g: (g == "experiment", -g.count("/"))):
+    for group in sorted(choices, key=lambda g: (g == "experiment", g in LAST, -g.count("/"))):
         node = option(group, choices[group], places)
         for part in reversed(group.split("/")) if group != "experiment" else ():
             node = {part: node}

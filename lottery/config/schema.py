@@ -29,7 +29,7 @@ class Prune:
     structure: dict[str, Any] = field(default_factory=dict)
     allocation: dict[str, Any] = field(default_factory=dict)
     update: dict[str, Any] = field(default_factory=dict)
-    at: str = "end"
+    at: Any = "end"  # a step, or a rule that finds it
     rounds: int = 1
     path: str = "exponential"
     nested: bool = True

@@ -177,7 +177,7 @@ def chosen(words: Iterable[str], places: Sequence[Path]) -> dict[str, list[str]]
             continue
         found[group] = there
         for part, brings in brought(defaults.file_of(group, there[0], places)).items():
-            if f"{group}/{part}" not in listed:
+            if brings and f"{group}/{part}" not in listed:
                 found[f"{group}/{part}"] = brings
     return found
 

@@ -69,6 +69,7 @@ class Composer:
         try:
             filled = plain(config, choices)
             refuse_others(filled)
+            filled = with_moment(filled)
             filled = with_content(filled, default_name(choices))
         except UsageError as error:
             filled = error
@@ -151,6 +152,15 @@ def chosen(config: DictConfig) -> dict[str, str]:
     """Return the options that a config was composed of: model -> resnet20."""
     found = config.hydra.runtime.choices.items()
     return {str(k): v for k, v in found if isinstance(v, str) and "hydra" not in str(k)}
+
+
+def with_moment(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return settings whose prune.at is a rule, or the step that is scored, as text: 0.5."""
+    at = settings["prune"]["at"]
+    if isinstance(at, list) or at is None:
+        raise UsageError("prune.at: it is one step, or a rule; type prune.at=5ep, or prune.at=end")
+    at = at if isinstance(at, dict) else str(at)
+    return {**settings, "prune": {**settings["prune"], "at": at}}
 
 
 def without_hydra(config: DictConfig) -> None:

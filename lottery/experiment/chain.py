@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from lottery.errors import UsageError
+from lottery.experiment.looking import Timeline
+from lottery.experiment.moments import Looked, name_of
 from lottery.experiment.run import LockedRun, Run
 from lottery.experiment.settled import Schedule
 from lottery.pruning.followed import Followed
 from lottery.pruning.prune import inverted, prune, telling
 from lottery.pruning.search_state import Memory
 from lottery.storage import disk
-from lottery.storage.records import scoring
+from lottery.storage.records import place, scoring
 from lottery.terms import mask as masks
 from lottery.terms import seeds
 from lottery.terms.copying import load_
 from lottery.terms.due import Pause
 from lottery.terms.mask import Mask
-from lottery.terms.parts import Pruning
+from lottery.terms.parts import Moment, Pruning
+from lottery.terms.step import Step
 from lottery.terms.ticket import State
 from lottery.training.start import build
 from lottery.wording.text import some
@@ -40,9 +44,10 @@ class Chain(Schedule):
 
     def __init__(self, locked: LockedRun, index: int, origin: Level, before: Level) -> None:
         super().__init__(locked.run.settled)
-        self.run, self.alike = locked.run, locked.alike
+        self.run, self.alike, self.ledger = locked.run, locked.alike, locked.ledger
         self.index, self.origin = index, origin
         self.parent = before if self.nested else origin
+        self.looked: Looked | None = None  # by a rule that finds the moment of scoring
 
     def __call__(self, at: str) -> State:
         if at == "end":
@@ -51,6 +56,8 @@ class Chain(Schedule):
             return self.run.fresh(at.partition(":")[2] or "reinit", self.index)
         if at == "rewind":
             return self.run.parts.rewind(self)[0]
+        if at == "scored":
+            return self.parent.state(Step(self.moment, self.length.steps_per_epoch))
         return self.origin.state(self.step(at))
 
     def given(self) -> Mask | None:
@@ -66,17 +73,45 @@ class Chain(Schedule):
     def inverted(self) -> Mask:
         return self.mask(inverted(self.run.parts.pruning), INVERTED)
 
+    @property
+    def moment(self) -> int:
+        """The step of the parent whose state is scored; a rule finds it, once."""
+        at, known = self.run.parts.pruning.at, self.ledger.levels.get(place(self.index), {})
+        if not isinstance(at, str) and self.looked is None and "moment" not in known:
+            self.look(at)
+        return self.settled.scored_at(self.index)
+
+    def look(self, rule: Moment) -> Looked:
+        """Let the rule find its moment in the parent's training; return what it has seen there."""
+        if self.looked is None:
+            make = partial(self.made, self.run.parts.pruning)
+            timeline = Timeline(self.step, self.parent.ticket.span, self.length)
+            looked = Looked(timeline, make, self.run.watch)
+            step = rule(looked)
+            self.settled.moments[self.index], self.looked = step.iteration, looked
+            self.run.watch.say(
+                f"level {self.index}: scored at {step}, where {name_of(rule)} came to after "
+                f"{len(looked.packed)} masks"
+            )
+        return self.looked
+
     def mask(self, how: Pruning, kind: str = "") -> Mask:
-        """Return the mask of this level: a state is scored, and its mask pruned further.
+        """Return the mask of this level: a state is scored, and its mask pruned further."""
+        step = self.moment
+        if self.looked and not kind:
+            return self.looked.at(step)
+        return self.made(how, step, kind)
+
+    def made(self, how: Pruning, step: int, kind: str = "") -> Mask:
+        """Return the mask that is made of the parent's state at a step.
 
         What a long criterion has come to is kept in a folder of the run, named for the level and
         the kind of its mask.
         """
-        run, last = self.run, self.parent.ticket.span.stop
+        run, end = self.run, step >= self.parent.ticket.span.stop
         if run.spread_now() != run.spread:
             raise changed_since(run, "a table of layer densities")
-        end = how.at == "end" or self.step(how.at).iteration >= last
-        scored = self.parent.end if end else self.parent.state(self.step(how.at))
+        scored = self.parent.state(Step(step, self.length.steps_per_epoch))
         before = scored.mask or (self.parent.mask if end else self.parent.ticket.mask)
         model = build(run.parts, run.task)
         load_(model, scored.weights)
@@ -87,6 +122,7 @@ class Chain(Schedule):
         pause = Pause(run.checkpoint_every, run.task.steps_per_epoch)
         density = self.settled.density(self.index)
         made_of = f"{self.parent.shelf.key} {kind} {sorted(run.parts.code.items())}"
+        made_of += "" if isinstance(how.at, str) else f" {step}"
         with Memory(folder, made_of, pause, run.watch.warn) as memory:
             how = telling(how, self.alike, run.watch.warn)
             task = Followed(run.task, run.watch, f"level {self.index}", memory)

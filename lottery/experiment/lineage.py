@@ -30,8 +30,10 @@ def needs(settled: Settled, index: int) -> Needs:
     back, parent = settled.rewind, settled.parent(index)
     found = needs(settled, parent)
     if not (settled.brought and index == 1):
-        found = Needs(found.reached, (*found.scored, parent))
-        found = found.also(parent, settled.scored_at(index))
+        step = settled.scored_at(index)
+        looks = [at for at in settled.looks(index) if at <= step]  # of a rule, else one
+        found = Needs(found.reached, (*found.scored, *(parent for _ in looks)))
+        found = found.also(parent, step)
     for step in back.steps:
         found = found.also(0, step)
     return found.also(parent, settled.span(parent).stop) if back.ended else found

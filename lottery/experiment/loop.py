@@ -1,5 +1,6 @@
 """Run the experiment: the loop over levels."""
 
+from lottery.experiment import moments
 from lottery.experiment.chain import Chain, forget_scoring
 from lottery.experiment.level import Level
 from lottery.experiment.levels import branch_entry, branch_made, existing, obtain
@@ -23,7 +24,8 @@ def run_levels(locked: LockedRun) -> None:
             run_branches(locked, level, Chain(locked, index, level, level))
         else:
             states = Chain(locked, index, origin, parent)
-            level = level or obtain(locked, index, next_ticket(run, states))
+            level = level or obtain(locked, index, next_ticket(run, states), **found_at(states))
+            moments.keep(locked, level, states)
             warn_of_collapse(run, level)
             run_branches(locked, level, states)
             forget_scoring(run, index)
@@ -40,6 +42,11 @@ def next_ticket(run: Run, states: Chain) -> Ticket:
     mask = states.given() or states.mask(run.parts.pruning)
     state, span = run.parts.rewind(states)
     return ticket_of(state, mask, span)
+
+
+def found_at(states: Chain) -> dict[str, str]:
+    """Return what the manifest says of the step that a rule has found to score."""
+    return {"moment": str(states.moment)} if states.looked else {}
 
 
 def run_branches(locked: LockedRun, level: Level, states: Chain) -> None:

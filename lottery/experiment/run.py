@@ -1,5 +1,6 @@
 """Hold one run: its parts, its data, its place on the disk, its seeds; and one that is locked."""
 
+import contextlib
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from lottery.config import blame
-from lottery.errors import LotteryError, UsageError
+from lottery.errors import DamagedError, LotteryError, UsageError
 from lottery.experiment.settled import First, Settled
 from lottery.nets.counting import Forward, forward, unknown
 from lottery.progress.bars import Progress
@@ -46,9 +47,17 @@ class Run:
     @cached_property
     def settled(self) -> Settled:
         """What it will need; what it tells of that is about tickets."""
-        return Settled(
-            self.parts, self.task, lambda: self.first, partial(self.watch.warn, kind="ticket")
-        )
+        tell = partial(self.watch.warn, kind="ticket")
+        moments = {} if isinstance(self.parts.pruning.at, str) else self.moments()
+        return Settled(self.parts, self.task, lambda: self.first, tell, moments=moments)
+
+    def moments(self) -> dict[int, int]:
+        """Return the steps at which the rule of prune.at had levels scored, by the manifest."""
+        with contextlib.suppress(DamagedError):  # named when the run reads it again, locked
+            entries = records.levels(self.folder).items()
+            there = {at[0]: entry for name, entry in entries if (at := records.position(name))}
+            return {n: int(entry["moment"]) for n, entry in there.items() if "moment" in entry}
+        return {}
 
     def data_seed(self, order: int = 0) -> int:
         """Return the seed of the data's order and augmentation; 0 is that of every level."""

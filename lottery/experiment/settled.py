@@ -8,6 +8,7 @@ from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 from lottery.errors import UsageError
+from lottery.experiment.looking import Asked, Timeline
 from lottery.nets.heads import Heads, heads_of
 from lottery.storage import store
 from lottery.terms import mask as masks
@@ -41,6 +42,7 @@ class Rewound:
     steps: tuple[int, ...]  # of level 0, whose states it asks for
     ended: bool  # whether it asks for the end of the level that is pruned
     drew: bool  # whether it asks for another draw of the initial weights
+    scored: bool  # whether it asks for the state that is scored, and starts from its step
     source: tuple[str, ...]  # the one state that it gives as it is; () where it makes its own
 
 
@@ -69,6 +71,7 @@ class Settled:
     tell: Callable[[str], None]  # people, of what they would not expect
     given: dict[str, Any] = field(default_factory=dict)  # what components made once, by their words
     followed: dict[tuple[str, bool], Follow] = field(default_factory=dict)  # by branch; of level 0?
+    moments: dict[int, int] = field(default_factory=dict)  # level -> step that a rule has found
 
     @cached_property
     def length(self) -> Step:
@@ -107,7 +110,7 @@ class Settled:
             state, span = self.parts.rewind(wish)
         source = next((at for at, given in wish.gave if given is state), ())
         steps = tuple(sorted(wish.steps))
-        return Rewound(state, span, steps, wish.ended, wish.drew, source)
+        return Rewound(state, span, steps, wish.ended, wish.drew, wish.scored, source)
 
     def branch(self, name: str, index: int = 1) -> Follow:
         """Return what a branch does with a level: pruned ones are alike, level 0 is dense."""
@@ -134,8 +137,11 @@ class Settled:
         return [(index, name) for index in levels for name in ("", *self.branches(index))]
 
     def span(self, index: int) -> Span:
-        """Return the steps that a level trains."""
-        return self.rewind.span if index else Span(0, self.length.iteration)
+        """Return the steps that a level trains; where a rule is yet to find the first, the most."""
+        if not index:
+            return Span(0, self.length.iteration)
+        span = self.rewind.span
+        return Span(self.earliest(index), span.stop) if self.rewind.scored else span
 
     @property
     def dense(self) -> Ticket:
@@ -147,16 +153,41 @@ class Settled:
         return index - 1 if self.parts.pruning.nested else 0
 
     def scored_at(self, index: int) -> int:
-        """Return the step of the parent whose state is scored: at most its last."""
+        """Return the step of the parent whose state is scored: at most its last.
+
+        Where a rule is yet to find it, the last that it looks at.
+        """
+        return self.moments[index] if index in self.moments else self.looks(index)[-1]
+
+    def earliest(self, index: int) -> int:
+        """Return the step that is scored; where a rule is yet to find it, the first it may be."""
+        if index in self.moments or isinstance(self.parts.pruning.at, str):
+            return self.scored_at(index)
+        return self.asked(index, alike=True)[-1]
+
+    def looks(self, index: int) -> Sequence[int]:
+        """Return the steps of the parent whose states may be scored for a level, in order."""
         at, last = self.parts.pruning.at, self.span(self.parent(index)).stop
-        return last if at == "end" else min(self.step(at).iteration, last)
+        if isinstance(at, str):
+            return [last if at == "end" else min(self.step(at).iteration, last)]
+        return self.asked(index, alike=False)
+
+    def asked(self, index: int, alike: bool) -> list[int]:
+        """Return the steps that the rule of prune.at looks at, of masks all alike or all not."""
+        rule, span = self.parts.pruning.at, self.span(self.parent(index))
+        asked = Asked(Timeline(self.step, span, self.length), alike)
+        assert not isinstance(rule, str)
+        with named("prune.at"):
+            rule(asked)
+        return asked.seen
 
     def wanted(self, index: int) -> set[int]:
         """Return the steps at which later levels will want the state of a level."""
         found = set() if index else {*self.rewind.steps}
         at = self.parts.pruning.at
-        if at != "end" and (index == 0 or self.parts.pruning.nested):
-            found.add(self.step(at).iteration)
+        below = index < self.parts.levels or isinstance(at, str)
+        if at != "end" and below and (index == 0 or self.parts.pruning.nested):
+            found |= {self.step(at).iteration} if isinstance(at, str) else {*self.looks(index + 1)}
         return found - {0, self.length.iteration}
 
     @cached_property
@@ -242,7 +273,7 @@ class Wish(Schedule):
     def __init__(self, settled: Settled) -> None:
         super().__init__(settled)
         self.steps: set[int] = set()  # of level 0
-        self.ended = self.drew = self.inverse = False
+        self.ended = self.drew = self.scored = self.inverse = False
         self.gave: list[tuple[tuple[str, ...], State]] = []
 
     def __call__(self, at: str) -> State:
@@ -250,8 +281,12 @@ class Wish(Schedule):
         if at == "rewind":
             back = self.settled.rewind
             self.steps.update(back.steps)
-            self.drew = self.drew or back.drew
+            self.drew, self.scored = self.drew or back.drew, self.scored or back.scored
             return back.state
+        if at == "scored":
+            self.scored = True
+            step = Step(self.settled.earliest(1), self.length.steps_per_epoch)
+            return self.give(State(step, start.weights), at)
         if at.startswith("fresh"):
             self.drew = True
             return self.give(start, at)

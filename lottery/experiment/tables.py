@@ -90,7 +90,8 @@ class Tables:
         asked for, what its ticket says.
         """
         made = self.locked.ledger.levels.get(place(index, branch), {})
-        if made.get("settings") == self.run.parts.branch_settings.get(branch):
+        asked = made.get("settings") == self.run.parts.branch_settings.get(branch)
+        if asked and not self.run.settled.rewind.scored:  # which is another step for each level
             does = self.run.settled.branch(branch, index)
             return does.span, does.held
         if shelf.key not in self.spans:

@@ -36,8 +36,9 @@ def check_lengths(run: Run) -> None:
 def check_rewind(run: Run) -> None:
     """Raise UsageError for a rewind after the end of training, or that leaves nothing to train."""
     back, end = run.settled.rewind, run.length.iteration
+    at = run.parts.pruning.at
     with named("prune.at"):
-        scored = run.settled.step(run.parts.pruning.at).iteration
+        scored = run.settled.step(at).iteration if isinstance(at, str) else 0
     typed = other_step(run, "rewind", run.parts.rewind)
     for key, steps, instead in (
         ("rewind", back.steps, typed),
@@ -48,10 +49,29 @@ def check_rewind(run: Run) -> None:
                 f"{key}: step {max(steps)} is after the end of training, "
                 f"{end} steps ({run.length}); type {instead}"
             )
+    if not isinstance(at, str) and run.parts.levels:
+        check_looks(run)
     if back.span.start >= back.span.stop:
         raise UsageError(
             f"rewind: from step {back.span.start} to {back.span.stop} there is nothing left to "
             f"train; type {typed}"
+        )
+
+
+def check_looks(run: Run) -> None:
+    """Raise UsageError for a rule that may find too late a moment for what is to follow it."""
+    last = run.settled.looks(1)[-1]
+    if not run.settled.rewind.scored:
+        return
+    if last >= run.settled.rewind.span.stop:
+        raise UsageError(
+            f"rewind: prune.at may find its moment as late as step {last}, which is the end, where "
+            "nothing is left to train; type prune.at.most=0.5, or rewind=init"
+        )
+    if run.parts.pruning.nested and run.parts.levels > 1:
+        raise UsageError(
+            "rewind: each level would look for its moment after that of the level before, where "
+            "there may be none; type prune.nested=false, or rewind=init"
         )
 
 

@@ -99,7 +99,7 @@ def ticket_apart(run: Run, ledger: Ledger, index: int, kept: Ticket) -> str:
         with tempfile.TemporaryDirectory() as elsewhere:
             aside = replace(run, folder=Path(elsewhere))
             levels = [Level(aside, n, s) for n, s in zip((0, index - 1), shelves, strict=True)]  # type: ignore[arg-type]
-            locked = LockedRun(aside, ledger, {})
+            locked = LockedRun(aside, Ledger(aside.folder), {})  # where nothing stands yet
             with torch.enable_grad():
                 made = next_ticket(aside, Chain(locked, index, *levels))
         made = replace(made, weights=whole(run, made))

@@ -37,7 +37,7 @@ class Names:
             return self.level(0)  # the dense net again
         mask = [
             self.level(settled.parent(index)),
-            settled.scored_at(index),
+            settled.scored_at(index) if isinstance(part.at, str) else spelled(part.at),
             *(spelled(each) for each in (part.criterion, part.structure, part.allocation)),
             [part.rounds, part.path, part.revive] if part.rounds > 1 else [1],
             round(density, 12),

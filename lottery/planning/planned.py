@@ -6,7 +6,7 @@ from lottery.experiment.cost import PASSES, Cost
 from lottery.experiment.run import Run
 from lottery.experiment.space import at_work, left_by
 from lottery.planning.timing import Timing
-from lottery.terms.step import Span
+from lottery.terms.step import Span, Step
 
 TRAIN, SHARED, THERE = "train", "shared", "already there"
 LEVEL = 0.1  # seconds that the files of a level take, a dozen, each synced to the disk
@@ -52,6 +52,20 @@ class Plan:
     def missing(self) -> str:
         """What of the data is not there, so that its published sizes stand for it; "" if it is."""
         return getattr(self.run.task, "missing", "")
+
+    @property
+    def moment(self) -> tuple[Step, Step] | None:
+        """The first and the last step at which a rule may have level 1 scored; None without one."""
+        settled, size = self.run.settled, self.run.length.steps_per_epoch
+        if isinstance(self.run.parts.pruning.at, str) or not self.run.parts.levels:
+            return None
+        return Step(settled.earliest(1), size), Step(settled.scored_at(1), size)
+
+    @property
+    def at_most(self) -> bool:
+        """Whether pruned levels may train fewer steps: they begin at the moment that is found."""
+        found = self.moment
+        return bool(found and found[0] < found[1] and self.run.settled.rewind.scored)
 
     def counts(self) -> dict[str, int]:
         """Return how many levels and branches there are of each kind."""

@@ -70,12 +70,13 @@ class Planner:
         run, settled = names.run, names.run.settled
         span = settled.span(index)
         made = index and not (index == 1 and settled.brought)
-        wanted = [(settled.parent(index), settled.scored_at(index))] if made else []
+        looks = settled.looks(index) if made else ()
+        wanted = [(settled.parent(index), step) for step in looks]
         wanted += [(0, step) for step in settled.rewind.steps] if index else []
         net = masked(run.forward, {})
         return Planned(
             index, "", kept.density, kept.kept, kept.layers, TRAIN, "", span, seen(run, span),
-            evaluated(run, span), scoring(run, net, math.inf) if made else Cost(),
+            evaluated(run, span), sum((scoring(run, net, math.inf) for _ in looks), Cost()),
             self.replays(names, wanted) if shelf is None else 0,
         )  # fmt: skip
 

@@ -177,6 +177,8 @@ def record(plan: Plan) -> dict[str, Any]:
         "levels": levels,
         **plan.counts(),
         "steps": plan.steps(TRAIN),
+        "steps_are": "at most" if plan.at_most else "exact",
+        "scored_from_to": [step.iteration for step in plan.moment] if plan.moment else None,
         "examples": plan.examples(),
         "replayed_steps": plan.replayed(),
         "seconds": plan.seconds(TRAIN),

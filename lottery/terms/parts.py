@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from lottery.terms.analysis import Finished, Rows
+from lottery.terms.looks import Looks
 from lottery.terms.mask import Mask, Scores
 from lottery.terms.step import Span, Step
 from lottery.terms.task import Task
@@ -18,6 +19,7 @@ Criterion = Callable[[nn.Module, Mask, Task, torch.Generator, float], Scores]
 Structure = Callable[[nn.Module, Task, Scores, Mask], Units]
 Allocation = Callable[[Scores, Mask, float], Mask]
 Named = list[tuple[str, nn.Parameter]]  # as torch's optimizers take them
+Moment = Callable[[Looks], Step]
 Update = Callable[[Mask, dict[str, nn.Parameter], Step, Step, int], Mask | None]
 
 
@@ -49,7 +51,7 @@ class Pruning:
     allocation: Allocation
     update: Update
     update_settings: dict[str, Any]
-    at: str
+    at: str | Moment  # the step whose state is scored, or a rule that finds it
     rounds: int
     path: str
     nested: bool

@@ -58,8 +58,9 @@ class States(Protocol):
         ...
 
     def __call__(self, at: str) -> State:
-        """Return the state at a step, "end" of the parent level, "fresh" or "rewind".
+        """Return the state at a step, "end" of the parent level, "scored", "fresh" or "rewind".
 
+        "scored" is the state of the parent level whose mask this level has (prune.at).
         "fresh" is another draw of the initial weights of this level, "fresh:WORD" one more;
         "rewind" is what the run's rewind gives.
         """

@@ -15,6 +15,7 @@ from lottery.config.answers.said import Asked, Said, answer
 from lottery.config.answers.shares import NUMBER, shares
 from lottery.config.answers.tables import plains
 from lottery.config.answers.values import FALSE, TRUE, counted, is_step, switched, valued
+from lottery.config.defaults import LAST
 from lottery.config.settings import in_order
 from lottery.wording import synonyms
 from lottery.wording.spelling import ALIKE, alike, plain, similar
@@ -264,4 +265,5 @@ def misspelt(asked: Asked, above: list[str], last: str, value: str, key: str) ->
 
 def scalar_for_node(asked: Asked, key: str, value: str) -> bool:
     """Say whether a key of settings got one value: train.lr=0.01, train.optimizer=adam."""
-    return key in asked.known.nodes and not value.startswith("{")
+    either = key.replace(".", "/") in LAST  # a value, or an option with settings
+    return key in asked.known.nodes and not either and not value.startswith("{")
