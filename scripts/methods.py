@@ -25,6 +25,7 @@ GROUPS = {  # the order in docs/options.md, and what each chooses
     "prune/structure": "what is removed together",
     "prune/allocation": "how the density is spread over the layers",
     "prune/update": "how the mask changes while a level trains",
+    "prune/at": "a rule that finds while training when the mask is made; a step is `prune.at=5ep`",
     "schedule": "the density of each level",
     "rewind": "what each level starts from",
     "branch": "follow-ups of a finished level, several as `branch=[shuffle,reinit]`",
@@ -67,7 +68,8 @@ def rows() -> dict[str, dict[str, Any]]:
     found = {}
     for path in sorted((CONF / "prune").glob("*.yaml")):
         row = yaml.safe_load(path.read_text())
-        found[path.stem] = row | {k: v for part in row["defaults"] if isinstance(part, dict) for k, v in part.items()}
+        parts = {k: v for part in row["defaults"] if isinstance(part, dict) for k, v in part.items()}
+        found[path.stem] = row | {k: v for k, v in parts.items() if v is not None}
     return found
 
 

@@ -24,6 +24,7 @@ QUICK = {
     "obd": ["prune.criterion.probes=2", "prune.criterion.size=20"],
     "fisher": ["prune.criterion.size=5"],
     "early": ["prune.at=1ep"],
+    "early_bird": ["prune.at.every=1it", "prune.at.window=2", "prune.at.most=4it"],
     **dict.fromkeys(("synflow", "synflow_original", "snip_iterative", "force"), ["prune.rounds=3"]),
 }
 WHOLE = {"filter", "channel", "neuron", "block", "head"}
@@ -40,7 +41,7 @@ AXES = {
     "prune/allocation": names("prune/allocation"),
     "prune/update": names("prune/update"),
     "schedule": names("schedule"),
-    "rewind": [name for name in names("rewind") if name != "ticket"],  # test_transfer.py has it
+    "rewind": [name for name in names("rewind") if name not in ("ticket", "scored")],  # test_transfer.py, test_moments.py
 }
 
 

@@ -1,11 +1,12 @@
 """Cut what a level pruned whole out of its net: a smaller one that computes the same.
 
-usage: lottery compact RUN level=N|last [branch=NAME] [to=DIR] [outputs=DIR]
+usage: lottery compact RUN level=N|last [branch=NAME] [at=end|start] [to=DIR] [outputs=DIR]
 
 RUN is a path, an id or a name, or filters, as for `lottery show`. For masks of
-prune/structure=channel and neuron. DIR, by default compact_level_NN/ in the folder of the run, gets
-the weights after training (compact.safetensors) and the shapes of the layers (compact.json). Other
-files of these names are not replaced.
+prune/structure=channel and neuron. DIR, by default compact_level_NN/ in the folder of the run
+(at=start: compact_level_NN_start/), gets the weights after training, or with at=start those that
+the level was trained from, the ticket (compact.safetensors), and the shapes of the layers
+(compact.json). Other files of these names are not replaced.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lottery.commands import one_level, selection
+from lottery.commands import one_level, one_of, selection
 from lottery.errors import LotteryError, UsageError
 
-KNOWN = {"level": "", "branch": "", "to": "", "outputs": "outputs"}
+KNOWN = {"level": "", "branch": "", "at": "end", "to": "", "outputs": "outputs"}
 
 
 def main(arguments: list[str]) -> int:
@@ -25,6 +26,7 @@ def main(arguments: list[str]) -> int:
     if words is None:
         return 0
     number = one_level(words, chosen, "compact")
+    at = one_of(chosen, "at", ("end", "start"), "compact")
     from lottery.experiment.recorded_run import finished
     from lottery.nets.compact import compact, compare
     from lottery.results import choice
@@ -38,9 +40,9 @@ def main(arguments: list[str]) -> int:
     level = finished(folder, number, chosen["branch"], "compact")
     task = level.run.task
     model = build(level.run.parts, task)
-    load_(model, level.end.weights)
+    load_(model, level.end.weights if at == "end" else level.ticket.weights)
     try:
-        small = compact(model, level.mask, task)
+        small = compact(model, level.mask if at == "end" else level.ticket.mask, task)
         report = compare(model, small, task)
     except LotteryError:
         raise
@@ -49,7 +51,7 @@ def main(arguments: list[str]) -> int:
             f"compact: this net does not let its channels be followed ({type(error).__name__}: "
             f"{first_line(error)}), so nothing is cut; as=safetensors of lottery export writes it"
         ) from error
-    name = f"compact_{place(level.index, chosen['branch'])}"
+    name = f"compact_{place(level.index, chosen['branch'])}{'' if at == 'end' else '_start'}"
     target = Path(chosen["to"] or folder / name).expanduser()
     keep(target, store.pack_tensors(small.state_dict(), {}), report)
     print(text(report))

@@ -186,6 +186,7 @@ FOLDERS = {  # kind -> where its yaml lies, and how one is chosen
     "model": ("model", "model=raises"), "dataset": ("dataset", "dataset=raises"),
     "structure": ("prune/structure", "prune/structure=raises"),
     "allocation": ("prune/allocation", "prune/allocation=raises"),
+    "moment": ("prune/at", "prune/at=raises"),
     "update": ("prune/update", "prune/update=raises"), "schedule": ("schedule", "schedule=raises"),
     "rewind": ("rewind", "rewind=raises"), "start": ("start", "start=raises"),
     "optimizer": ("train/optimizer", "train/optimizer=raises"), "lr": ("train/lr", "train/lr=raises"),

@@ -15,6 +15,7 @@ GROUPS = {
     "model": "model", "dataset": "dataset", "schedule": "schedule", "rewind": "rewind",
     "start": "start", "branch": "branch", "analysis": "analysis", "train/optimizer": "optimizer", "train/lr": "lr",
     "prune/structure": "structure", "prune/allocation": "allocation", "prune/update": "update",
+    "prune/at": "moment",
     "log": "log", "figure": "figure",
 }  # fmt: skip
 FILES = [(path, kind) for group, kind in GROUPS.items() for path in sorted((CONF / group).glob("*.yaml"))]

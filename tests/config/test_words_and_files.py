@@ -10,7 +10,7 @@ from lottery.errors import LotteryError, UsageError
 VALUES = ["3", "1e400", "1" + "0" * 30, "nan", "true", "null", "", "[]", "[a,b]", "[[1],[2]]", "[null]", "{}", "{a:1}",
           "{name:3}", "-0.0", "\udc80"]  # fmt: skip
 GROUPS = ["model", "dataset", "train", "prune", "schedule", "rewind", "branch", "log", "host", "experiment",
-          "train/optimizer", "train/lr", "prune/structure", "prune/allocation", "prune/update"]  # fmt: skip
+          "train/optimizer", "train/lr", "prune/structure", "prune/allocation", "prune/update", "prune/at"]  # fmt: skip
 SETTINGS = """levels replicate branch_levels sanity strict name outputs data evaluate_every checkpoint_every
     train.length train.batch_size train.warmup train.clip train.precision train.slimming train.label_smoothing
     train.channels_last train.on_nan train.optimizer.lr train.optimizer.momentum train.optimizer.nesterov

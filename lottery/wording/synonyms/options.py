@@ -124,7 +124,6 @@ CHOICES: dict[str, dict[str, Answer]] = {  # words of a group that may be severa
         "uniform": ("where the density goes is prune/allocation", [("prune=random prune/allocation=uniform", "")]),
         "none no null false off dense baseline nothing identity": ("the dense net alone is level 0", [("levels=0", "")]),
         "gradient gradients grad sensitivity": ("gradients score in several methods", [("prune=snip", "before training"), ("prune=taylor", "after it")]),
-        "early_bird earlybird eb": ("the nearest is magnitude early in training", [("prune=early", "")]),
         "lrr lr_rewinding learning_rate_rewinding": ("how a level starts is rewind", [("prune=imp rewind=lr", "")]),
         "finetune fine_tune finetuning": ("how a level starts is rewind", [("prune=imp rewind=finetune", "")]),
         "late_resetting late_rewinding rewinding rewind": ("how a level starts is rewind", [("prune=imp rewind=step rewind.to=1ep", "")]),
