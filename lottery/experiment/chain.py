@@ -6,8 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from lottery.errors import UsageError
-from lottery.experiment.looking import Timeline
-from lottery.experiment.moments import Looked, name_of
+from lottery.experiment.looking import Looked, Timeline, name_of
 from lottery.experiment.run import LockedRun, Run
 from lottery.experiment.settled import Schedule
 from lottery.pruning.followed import Followed

@@ -1,12 +1,17 @@
-"""Say at which steps of a training a rule may look for the moment to make a mask."""
+"""Let a rule look for the moment to make a mask: at which steps, and at which masks."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from lottery.errors import UsageError
+from lottery.progress.bars import Progress
+from lottery.terms import mask as masks
 from lottery.terms.mask import Mask
+from lottery.terms.parts import Moment
 from lottery.terms.step import Span, Step
 
 
@@ -59,3 +64,52 @@ class Asked:
 
     def warn(self, text: str) -> None:
         """Say nothing: these are no masks of a net."""
+
+
+@dataclass
+class Looked:
+    """The masks that a rule asks of a training, one after the other (`terms.looks.Looks`)."""
+
+    timeline: Timeline
+    make: Callable[[int], Mask]
+    watch: Progress
+    packed: dict[int, dict[str, Tensor]] = field(default_factory=dict)  # step -> a bit a weight
+    last: Mask = field(default_factory=dict)
+    settled: bool = True  # whether the rule has found what it looks for
+
+    def steps(self, every: str, most: str) -> list[Step]:
+        return self.timeline.between(every, most)
+
+    def mask(self, step: Step) -> Mask:
+        self.last = self.make(step.iteration)
+        self.packed[step.iteration] = masks.pack(self.last)
+        return self.last
+
+    def warn(self, text: str) -> None:
+        self.settled = False
+        self.watch.warn(text, "moment")
+
+    def at(self, step: int) -> Mask:
+        """Return the mask of a step that was looked at."""
+        return masks.unpack(self.packed[step], {name: m.shape for name, m in self.last.items()})
+
+    def distances(self) -> list[tuple[int, int, float]]:
+        """Return the normalised Hamming distance of every two masks, by their steps."""
+        total = masks.total(self.last)
+        rows = {step: joined(bits) for step, bits in self.packed.items()}
+        return [
+            (one, other, int(np.unpackbits(rows[one] ^ rows[other]).sum()) / total)
+            for one in rows
+            for other in rows
+            if other < one
+        ]
+
+
+def joined(bits: dict[str, Tensor]) -> np.ndarray:
+    """Return the packed bits of all layers in a row."""
+    return np.concatenate([packed.numpy().reshape(-1) for packed in bits.values()])
+
+
+def name_of(rule: Moment) -> str:
+    """Return the name of a rule."""
+    return str(getattr(rule, "func", rule).__name__)

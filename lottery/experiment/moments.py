@@ -1,4 +1,4 @@
-"""Find the moment at which a level's mask is made, and keep what a rule has seen on its way there.
+"""Keep what a rule has seen on its way to the moment at which a level's mask is made.
 
 That lies beside what analyses find, as analyses/RULE-KEY.csv (a row a level: the epoch, and what
 it took to get there beside a whole training) and RULE_distances-KEY.csv (a row a pair of masks).
@@ -9,81 +9,23 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
-import numpy as np
-from torch import Tensor
-
+from lottery.errors import DamagedError
+from lottery.experiment.chain import Chain
 from lottery.experiment.cost import part, scoring, trained
-from lottery.experiment.looking import Timeline
+from lottery.experiment.level import Level
+from lottery.experiment.looking import Looked, name_of
+from lottery.experiment.run import LockedRun
 from lottery.storage import disk
+from lottery.storage.checkpoints import set_aside
 from lottery.storage.files import digest
 from lottery.storage.records import ANALYSES, checked
 from lottery.storage.tables import table
-from lottery.terms import mask as masks
 from lottery.terms.kept import FORMAT
-from lottery.terms.mask import Mask
-from lottery.terms.parts import Moment
-from lottery.terms.step import Step
-
-if TYPE_CHECKING:
-    from lottery.experiment.chain import Chain
-    from lottery.experiment.level import Level
-    from lottery.experiment.run import LockedRun
-    from lottery.progress.bars import Progress
 
 PAIRS = "distances"  # what the table of pairs is called, behind the rule
-
-
-@dataclass
-class Looked:
-    """The masks that a rule asks of a training, one after the other (`terms.looks.Looks`)."""
-
-    timeline: Timeline
-    make: Callable[[int], Mask]
-    watch: Progress
-    packed: dict[int, dict[str, Tensor]] = field(default_factory=dict)  # step -> a bit a weight
-    last: Mask = field(default_factory=dict)
-    settled: bool = True  # whether the rule has found what it looks for
-
-    def steps(self, every: str, most: str) -> list[Step]:
-        return self.timeline.between(every, most)
-
-    def mask(self, step: Step) -> Mask:
-        self.last = self.make(step.iteration)
-        self.packed[step.iteration] = masks.pack(self.last)
-        return self.last
-
-    def warn(self, text: str) -> None:
-        self.settled = False
-        self.watch.warn(text, "moment")
-
-    def at(self, step: int) -> Mask:
-        """Return the mask of a step that was looked at."""
-        return masks.unpack(self.packed[step], {name: m.shape for name, m in self.last.items()})
-
-    def distances(self) -> list[tuple[int, int, float]]:
-        """Return the normalised Hamming distance of every two masks, by their steps."""
-        total = masks.total(self.last)
-        rows = {step: joined(bits) for step, bits in self.packed.items()}
-        return [
-            (one, other, int(np.unpackbits(rows[one] ^ rows[other]).sum()) / total)
-            for one in rows
-            for other in rows
-            if other < one
-        ]
-
-
-def joined(bits: dict[str, Tensor]) -> np.ndarray:
-    """Return the packed bits of all layers in a row."""
-    return np.concatenate([packed.numpy().reshape(-1) for packed in bits.values()])
-
-
-def name_of(rule: Moment) -> str:
-    """Return the name of a rule."""
-    return str(getattr(rule, "func", rule).__name__)
 
 
 def said(locked: LockedRun) -> str:
@@ -147,6 +89,12 @@ def found(level: Level, chain: Chain, looked: Looked) -> dict[str, Any]:
 
 
 def rows_of(locked: LockedRun, file: str) -> Sequence[dict[str, Any]]:
-    """Return the rows of a file as they stand there, as text; none where it is gone."""
-    data = checked(locked.run.folder, file) or b""
+    """Return the rows of a file as text; none where it is gone, or damaged and set aside."""
+    try:
+        data = checked(locked.run.folder, file) or b""
+    except DamagedError as error:
+        aside = set_aside(locked.run.folder / file)
+        what = str(error).partition(";")[0]
+        locked.run.watch.warn(f"{what}; it is kept as {aside.name}, and made again", "damage")
+        return []
     return list(csv.DictReader(io.StringIO(data.decode())))

@@ -14,8 +14,7 @@ import torch
 
 from lottery.components.moments.early_bird import early_bird
 from lottery.errors import UsageError
-from lottery.experiment.looking import Timeline
-from lottery.experiment.moments import Looked
+from lottery.experiment.looking import Looked, Timeline
 from lottery.experiment.recorded_run import finished
 from lottery.nets.compact import compact
 from lottery.results.plotting.drawing import draw
@@ -196,9 +195,10 @@ def test_a_rule_that_finds_nothing_says_so_and_takes_the_last(run, capsys):
 def test_the_same_command_finds_what_was_there(run, lottery, capsys):
     folder = run(*QUIET, "levels=1", "branch=[shuffle]")
     before = {p: p.read_bytes() for p in folder.rglob("*.csv")}
-    (folder / rows_file(folder)).unlink()
+    (folder / rows_file(folder)).write_text("odd")
     again = run(*QUIET, "levels=1", "branch=[shuffle]")
     assert again == folder and {p: p.read_bytes() for p in folder.rglob("*.csv")} == before
+    assert "it is kept as" in capsys.readouterr().err
 
 
 def rows_file(folder):

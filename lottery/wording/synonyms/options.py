@@ -36,6 +36,7 @@ OPTIONS = {  # what an option is called elsewhere; where it has no other meaning
         "taylor": "taylor_fo first_order taylor_expansion",
         "edge_popup": "edgepopup popup hidden_subnetwork",
         "snip": "connection_sensitivity",
+        "early_bird": "eb early_bird_tickets ebt",
     },
     "model": {
         "lenet_300_100": "lenet300 lenet_300",
@@ -64,6 +65,7 @@ OPTIONS = {  # what an option is called elsewhere; where it has no other meaning
         "lr": "learning_rate lr_rewind learning_rate_rewinding lrr",
         "reinit": "reinitialize reinitialise random_reinit re_init",
         "ticket": "pretrained_ticket transfer",
+        "scored": "moment found early_bird",
     },
     "train/optimizer": {"sgd": "momentum sgd_momentum", "adamw": "adam_w"},
     "train/lr": {
