@@ -279,7 +279,7 @@ def test_a_kill_at_any_point_of_the_search_ends_with_the_same_bits(tmp_path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     subprocess.run([*command, f"outputs={whole}"], check=True, capture_output=True)
     kills = 0
-    for delay in (0.2, 0.6, 0.0, 1.0, 0.3, 0.1, 1.5, 0.4):
+    for delay in (0.2, 0.6, 0.0, 1.0):
         child = subprocess.Popen([*command, f"outputs={broken}"], stdout=-3, stderr=-3)
         marks = len(list(broken.rglob("*")))
         while child.poll() is None and len(list(broken.rglob("*"))) == marks:
