@@ -40,7 +40,8 @@ TINY = [
 ]  # fmt: skip
 LENET = ["model=lenet_300_100", "model.hidden=[4]"]
 T = {2: 12.706205, 3: 4.302653}  # 97.5 % of Student's t, by the number of values
-ASKING = ("sensitivity", "analysis", "collapse", "layer_scan", "scaling_law")  # for a setting that differs, and for analyses
+# For a setting that differs, an analysis, a rule:
+ASKING = ("sensitivity", "analysis", "collapse", "layer_scan", "scaling_law", "mask_distance")
 SOME = [
     n if n in ("accuracy", "layers") else pytest.param(n, marks=pytest.mark.slow)
     for n in figures()
