@@ -26,7 +26,6 @@ from lottery.experiment.level import Level
 from lottery.experiment.levels import current, shelved
 from lottery.machine import signals
 from lottery.nets.graph import evaluating
-from lottery.nets.taking import channels_last_
 from lottery.pruning.prune import prune
 from lottery.storage import disk, records
 from lottery.storage.checkpoints import set_aside
@@ -36,7 +35,6 @@ from lottery.storage.tables import table
 from lottery.terms import mask as masks
 from lottery.terms import seeds
 from lottery.terms.analysis import Pruner
-from lottery.terms.copying import load_
 from lottery.terms.kept import FORMAT
 from lottery.terms.mask import Mask
 from lottery.terms.metric import Metric
@@ -46,7 +44,7 @@ from lottery.terms.task import Task
 from lottery.terms.task_checks import measures
 from lottery.terms.ticket import State, Ticket
 from lottery.training.loop import precision
-from lottery.training.start import build as new_net
+from lottery.training.start import standing
 
 if TYPE_CHECKING:
     from lottery.experiment.run import LockedRun, Run
@@ -263,12 +261,7 @@ class Looked:
         return shelved(self.locked, self.index, ticket, name, said, 0).end
 
     def net(self, weights: Mapping[str, Tensor]) -> nn.Module:
-        net = new_net(self.run.parts, self.task)
-        load_(net, weights)
-        net.to(self.task.device)
-        if getattr(self.task, "channels_last", False):
-            channels_last_(net)
-        return net.eval()
+        return standing(self.run.parts, self.task, weights)
 
     def measure(self, net: nn.Module, split: str) -> dict[str, float]:
         signals.leave_if_asked()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lottery.errors import UsageError
+from lottery.experiment.levels import current, obtain
 from lottery.experiment.looking import Looked, Timeline, name_of
 from lottery.experiment.run import LockedRun, Run
-from lottery.experiment.settled import Schedule
+from lottery.experiment.settled import OTHER_INIT, Schedule
 from lottery.pruning.followed import Followed
 from lottery.pruning.prune import inverted, prune, telling
 from lottery.pruning.search_state import Memory
@@ -21,6 +24,7 @@ from lottery.terms.due import Pause
 from lottery.terms.mask import Mask
 from lottery.terms.parts import Moment, Pruning
 from lottery.terms.step import Step
+from lottery.terms.task_checks import examples as some_examples
 from lottery.terms.ticket import State
 from lottery.training.start import build
 from lottery.wording.text import some
@@ -43,7 +47,7 @@ class Chain(Schedule):
 
     def __init__(self, locked: LockedRun, index: int, origin: Level, before: Level) -> None:
         super().__init__(locked.run.settled)
-        self.run, self.alike, self.ledger = locked.run, locked.alike, locked.ledger
+        self.locked, self.run, self.alike = locked, locked.run, locked.alike
         self.index, self.origin = index, origin
         self.parent = before if self.nested else origin
         self.looked: Looked | None = None  # by a rule that finds the moment of scoring
@@ -58,6 +62,25 @@ class Chain(Schedule):
         if at == "scored":
             return self.parent.state(Step(self.moment, self.length.steps_per_epoch))
         return self.origin.state(self.step(at))
+
+    def other_init(self, at: str) -> State:
+        step, locked = self.step(at), self.locked
+        start = self.run.fresh(OTHER_INIT)
+        if not step.iteration:
+            return start
+        entry = locked.ledger.levels.get(place(0, OTHER_INIT), {})
+        if shelf := current(self.run.outputs, entry):
+            return replace(self.origin, shelf=shelf).state(step)
+        ticket = replace(self.settled.dense, weights=start.weights)
+        of = {"of": self.origin.shelf.key, "settings": ""}
+        return obtain(locked, 0, ticket, OTHER_INIT, **of).state(step)
+
+    def inputs(self, examples: int) -> Iterator[tuple[Any, ...]]:
+        draw = seeds.generator("branch inputs", self.replicate)
+        batch = self.run.parts.recipe.batch_size
+        size = min(examples, self.task.size("train"))
+        for found in some_examples(self.task, draw, size=size, batch=batch):
+            yield self.task.inputs(found)
 
     def given(self) -> Mask | None:
         """Return the mask that level 1 takes from a ticket; None for any other level or rewind."""
@@ -75,7 +98,7 @@ class Chain(Schedule):
     @property
     def moment(self) -> int:
         """The step of the parent whose state is scored; a rule finds it, once."""
-        at, known = self.run.parts.pruning.at, self.ledger.levels.get(place(self.index), {})
+        at, known = self.run.parts.pruning.at, self.locked.ledger.levels.get(place(self.index), {})
         if not isinstance(at, str) and self.looked is None and "moment" not in known:
             self.look(at)
         return self.settled.scored_at(self.index)

@@ -7,6 +7,7 @@ from typing import Any
 
 from lottery.experiment.lineage import needs
 from lottery.experiment.run import Run
+from lottery.experiment.settled import OTHER_INIT
 from lottery.nets.counting import Forward
 from lottery.pruning.effort import effort_of
 from lottery.storage.store import Shelf
@@ -178,6 +179,8 @@ def columns(
     if any((level, "") not in there for level in (*wanted.reached, *wanted.scored)):
         return found
     total = mine
+    if branch and (steps := run.settled.other(branch)) and (0, OTHER_INIT) in there:
+        total += part(run, there[0, OTHER_INIT], max(steps))
     for level, step in wanted.reached.items():
         total += part(run, there[level, ""], step)
     for level in wanted.scored:

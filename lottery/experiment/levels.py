@@ -71,8 +71,8 @@ def obtain(
     `follows` is what the manifest says of a branch. What a rewind or a branch has done to a tied
     tensor under the mask's name is done under every name.
     """
-    trainings = locked.run.settled.trainings
-    after = len(trainings) - trainings.index((index, branch)) - 1
+    trainings, own = locked.run.settled.trainings, (index, branch)
+    after = len(trainings) - trainings.index(own) - 1 if own in trainings else 0
     return shelved(locked, index, ticket, place(index, branch), branch, after, **follows)
 
 

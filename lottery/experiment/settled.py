@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any, NamedTuple
 
+from torch import Tensor, nn
+
 from lottery.errors import UsageError
 from lottery.experiment.looking import Asked, Timeline
 from lottery.nets.heads import Heads, heads_of
@@ -16,11 +18,13 @@ from lottery.terms import seeds
 from lottery.terms.mask import Mask
 from lottery.terms.parts import Parts
 from lottery.terms.step import Span, Step, parse
-from lottery.terms.task import Task
+from lottery.terms.task import Task, made_up
 from lottery.terms.ticket import State, T, Ticket
-from lottery.training.start import build, length
+from lottery.training.start import build, length, standing
 from lottery.wording.settings import named
 
+MADE_UP = 2  # examples, in place of those that a branch looks at
+OTHER_INIT = "other_init"  # what the dense net from another initialization is called, at level 0
 OWN_STEP = "step of the ticket"  # by what word the rewind reads it, once a run
 
 
@@ -53,6 +57,7 @@ class Follow:
     span: Span
     held: bool  # whether pruned weights keep their values
     steps: tuple[int, ...]  # of level 0, whose states it asks for
+    other: tuple[int, ...]  # of the dense net from another initialization, whose states it asks for
     drew: bool  # whether it asks for another draw of the initial weights
     inverted: bool  # whether it asks for the mask of the lowest scores
     again: bool  # whether it is the training of a dense net over again
@@ -120,8 +125,11 @@ class Settled:
             level = Ticket(start.state.weights, start.dense, self.span(index))
             made = self.parts.branches[name](level, wish, seeds.generator(name))
             steps = tuple(sorted(wish.steps))
+            other = tuple(sorted(wish.other))
             again = not wish.drew and same_training(made, level)
-            self.followed[key] = Follow(made.span, made.held, steps, wish.drew, wish.inverse, again)
+            self.followed[key] = Follow(
+                made.span, made.held, steps, other, wish.drew, wish.inverse, again
+            )
         return self.followed[key]
 
     def branches(self, index: int) -> tuple[str, ...]:
@@ -134,7 +142,14 @@ class Settled:
     def trainings(self) -> list[tuple[int, str]]:
         """Every level and branch ("" for the level itself), in the order of their training."""
         levels = range(self.parts.levels + 1)
-        return [(index, name) for index in levels for name in ("", *self.branches(index))]
+        every = [(index, name) for index in levels for name in ("", *self.branches(index))]
+        first = next((n for n, (_, name) in enumerate(every) if self.other(name)), None)
+        return every if first is None else [*every[:first], (0, OTHER_INIT), *every[first:]]
+
+    def other(self, name: str) -> tuple[int, ...]:
+        """Return the steps after 0 of the other dense net whose states a branch asks for."""
+        known = name in self.parts.branches
+        return tuple(step for step in self.branch(name).other if step) if known else ()
 
     def span(self, index: int) -> Span:
         """Return the steps that a level trains; where a rule is yet to find the first, the most."""
@@ -243,7 +258,7 @@ class Schedule:
     """What a run tells a rewind or a branch besides its states: length, data, its number."""
 
     def __init__(self, settled: Settled) -> None:
-        self.settled, self.length = settled, settled.length
+        self.settled, self.length, self.task = settled, settled.length, settled.task
         self.nested, self.replicate = settled.parts.pruning.nested, settled.parts.replicate
         self.once, self.warn = settled.once, settled.tell
 
@@ -266,6 +281,9 @@ class Schedule:
     def step(self, at: str) -> Step:
         return self.settled.step(at)
 
+    def net(self, weights: Mapping[str, Tensor]) -> nn.Module:
+        return standing(self.settled.parts, self.task, weights)
+
 
 class Wish(Schedule):
     """Answer for states that are not there yet with initial weights, and note what is asked for."""
@@ -273,6 +291,7 @@ class Wish(Schedule):
     def __init__(self, settled: Settled) -> None:
         super().__init__(settled)
         self.steps: set[int] = set()  # of level 0
+        self.other: set[int] = set()  # of the dense net from another initialization
         self.ended = self.drew = self.scored = self.inverse = False
         self.gave: list[tuple[tuple[str, ...], State]] = []
 
@@ -296,6 +315,14 @@ class Wish(Schedule):
         step = self.step(at)
         self.steps.add(step.iteration)
         return self.give(State(step, start.weights), "step", str(step.iteration))
+
+    def other_init(self, at: str) -> State:
+        step, self.drew = self.step(at), True
+        self.other.add(step.iteration)
+        return State(step, self.settled.first.state.weights)
+
+    def inputs(self, examples: int) -> list[tuple[Any, ...]]:
+        return [made_up(self.task, MADE_UP)]
 
     def give(self, state: State, *at: str) -> State:
         """Return a state, and remember what was asked for it."""

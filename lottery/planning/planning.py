@@ -12,6 +12,7 @@ from lottery.experiment.cost import Cost, masked, scoring, seen
 from lottery.experiment.foreseen import foreseen
 from lottery.experiment.levels import current
 from lottery.experiment.run import Run
+from lottery.experiment.settled import OTHER_INIT
 from lottery.planning.forecast import Kept, kept_counts
 from lottery.planning.names import Names, hashed
 from lottery.planning.planned import SHARED, THERE, TRAIN, Plan, Planned
@@ -54,6 +55,8 @@ class Planner:
             row = self.level(names, index, kept, shelf)
             leaves = run.settled.wanted(index)
             found.rows.append(self.settle(run, row, names.level(index), leaves, shelf))
+            if not index and (0, OTHER_INIT) in run.settled.trainings:
+                found.rows.append(self.other_init(names, found.rows[0], entries))
             found.rows += self.branches(names, found.rows[-1], entries, shelf)
         found.rows += self.analyses(names, found.rows, entries)
         return found
@@ -100,6 +103,13 @@ class Planner:
             )  # fmt: skip
             name = names.branch(level.index, branch, settings)
             yield self.settle(run, row, name, set(), shelf)
+
+    def other_init(self, names: Names, dense: Planned, entries: dict[str, Any]) -> Planned:
+        """Return the dense net from another initialization, which branches ask for."""
+        shelf = current(names.run.outputs, entries.get(place(0, OTHER_INIT), {}))
+        row = replace(dense, branch=OTHER_INIT, what=TRAIN, by="", replayed=0)
+        leaves = names.run.settled.wanted(0)
+        return self.settle(names.run, row, names.branch(0, OTHER_INIT, ""), leaves, shelf)
 
     def analyses(
         self, names: Names, rows: Sequence[Planned], entries: dict[str, Any]

@@ -1,14 +1,15 @@
 """Hold what a level starts from: a state of the net, and a ticket."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from lottery.errors import UsageError
 from lottery.terms.mask import Mask
 from lottery.terms.step import Span, Step
+from lottery.terms.task import Task
 
 T = TypeVar("T")
 
@@ -31,7 +32,7 @@ class State:
 
 
 class States(Protocol):
-    """Give the states of a run's training by name."""
+    """Give the states of a run's training by name, and what a branch may look at them with."""
 
     length: Step  # the end of training
     nested: bool  # whether the level before has pruned weights already
@@ -66,8 +67,26 @@ class States(Protocol):
         """
         ...
 
+    def other_init(self, at: str) -> State:
+        """Return the state at a step of a dense net from another initialization.
+
+        One for all levels and branches of a run, trained when a step after 0 is first asked for.
+        """
+        ...
+
     def step(self, at: str) -> Step:
         """Return the step that `at` names."""
+        ...
+
+    @property
+    def task(self) -> Task: ...
+
+    def net(self, weights: Mapping[str, Tensor]) -> nn.Module:
+        """Return the model with these weights, in evaluation mode."""
+        ...
+
+    def inputs(self, examples: int) -> Iterable[tuple[Any, ...]]:
+        """Return what the model is called with for so many training examples, the same always."""
         ...
 
     def inverted(self) -> Mask:

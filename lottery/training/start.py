@@ -1,9 +1,10 @@
 """Start a training: its net, its optimizer, at the state that a ticket names."""
 
 import traceback
+from collections.abc import Mapping
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lottery.config.settings import usual_dataset, usual_model
 from lottery.errors import UsageError
@@ -101,6 +102,16 @@ def build(parts: Parts, task: Task, seed: int = 0) -> nn.Module:
         raise UsageError(
             f"model={asked} asks for {wanted}, and this dataset has {task.world}; {todo}"
         ) from error
+
+
+def standing(parts: Parts, task: Task, weights: Mapping[str, Tensor]) -> nn.Module:
+    """Return the model with these weights, on the task's device and in evaluation mode."""
+    net = build(parts, task)
+    load_(net, weights)
+    net.to(task.device)
+    if getattr(task, "channels_last", False):
+        channels_last_(net)
+    return net.eval()
 
 
 def own_code(error: Exception, task: Task) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from itertools import permutations
 
 import pandas as pd
 import pytest
@@ -155,6 +156,46 @@ def test_held_weights_stay_at_their_value_to_the_bit(run, optimizer):
         assert not torch.equal(end[name][keep], dense[name][keep])
 
 
+def test_a_mask_goes_to_another_dense_net_unit_by_unit(run, tmp_path):
+    folder = run("branch=[rebasin,naive]", "rewind=step", "rewind.to=2it", "schedule.keep=0.5")
+    other = weights(folder, 0, branch="other_init")
+    assert differ(other, weights(folder, 0))
+    begun = weights(folder, 0, "2it", "other_init")
+    for level in (1, 2):
+        own, moved, naive = mask(folder, level), mask(folder, level, "rebasin"), mask(folder, level, "naive")
+        assert all(torch.equal(own[name], naive[name]) for name in own)
+        into, out = own
+        orders = [list(o) for o in permutations(range(4))]
+        fits = [o for o in orders if torch.equal(own[into][o], moved[into]) and torch.equal(own[out][:, o], moved[out])]
+        assert fits and counts(moved) == counts(own)
+        for branch, keep in (("rebasin", moved), ("naive", naive)):
+            for name, value in weights(folder, level, branch=branch).items():
+                assert torch.equal(value, begun[name].masked_fill(~keep[name], 0) if name in keep else begun[name])
+    rows = pd.read_csv(folder / "branches.csv").set_index(["level", "branch"])
+    assert rows.loc[(0, "other_init"), "steps"] == DENSE_STEPS
+    spare = rows.loc[(2, "rebasin"), "ticket_steps"] - rows.loc[(2, "naive"), "ticket_steps"]
+    assert spare == DENSE_STEPS - 2  # naive needs the other net up to the rewind point
+    made = {f.name: f.stat().st_mtime_ns for f in (tmp_path / "outputs/store").iterdir()}
+    run("branch=[rebasin,naive]", "rewind=step", "rewind.to=2it", "schedule.keep=0.5")
+    assert made == {f.name: f.stat().st_mtime_ns for f in (tmp_path / "outputs/store").iterdir()}
+
+
+def test_weight_matching_gives_every_level_the_same_order(run):
+    folder = run("branch=[rebasin]", "branches.rebasin.match=weights")
+    assert counts(mask(folder, 1, "rebasin")) == counts(mask(folder, 1))
+    start = weights(folder, 0, branch="other_init")
+    for name, value in weights(folder, 2, branch="rebasin").items():
+        keep = mask(folder, 2, "rebasin").get(name)
+        assert torch.equal(value, start[name] if keep is None else start[name].masked_fill(~keep, 0))
+
+
+def test_the_other_dense_net_is_planned(lottery, tiny, capsys):
+    assert lottery("plan", *tiny, "branch=[rebasin,naive]", "levels=1") == 0
+    assert capsys.readouterr().out.count("other_init") == 1
+    assert lottery("plan", *tiny, "branch=[naive]", "levels=1") == 0
+    assert "other_init" not in capsys.readouterr().out  # its initial weights are enough
+
+
 @pytest.mark.parametrize("branch", ["shuffle", "hold", "random"])
 def test_trained_weights_of_a_pruned_net_cannot_move(run, branch, capsys):
     assert run(f"branch=[{branch}]", "rewind=lr", code=2) is None
@@ -168,6 +209,9 @@ def test_trained_weights_of_a_pruned_net_cannot_move(run, branch, capsys):
         (["branch=[random]", "branches.random.weights=new"], "neither fresh nor rewind"),
         (["branch=[reorder]", "branches.reorder.order=0"], "is the level's own"),
         (["branch=[bn_only]"], "has no BatchNorm"),
+        (["branch=[rebasin]", "branches.rebasin.match=x"], "there is no 'x'"),
+        (["branch=[rebasin]", "branches.rebasin.examples=0"], "examples=0 are none; type 1000"),
+        (["branch=[rebasin]", "model.hidden=[]"], "has no hidden units that could change places"),
         (["branch=[longer]", "branches.longer.steps=x"], "names no step of training"),
         (["branch=[longer]", "branches.longer.steps=0it"], "steps=0it is no longer"),
         (["branch=[rewind]", "branches.rewind.to=9ep"], "branch rewind: from step 36 there is nothing left"),
