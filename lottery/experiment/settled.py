@@ -15,11 +15,12 @@ from lottery.nets.heads import Heads, heads_of
 from lottery.storage import store
 from lottery.terms import mask as masks
 from lottery.terms import seeds
-from lottery.terms.mask import Mask
+from lottery.terms.mask import Mask, Scores
 from lottery.terms.parts import Parts
 from lottery.terms.step import Span, Step, parse
 from lottery.terms.task import Task, made_up
 from lottery.terms.ticket import State, T, Ticket
+from lottery.terms.units import Units
 from lottery.training.start import build, length, standing
 from lottery.wording.settings import named
 
@@ -283,6 +284,10 @@ class Schedule:
 
     def net(self, weights: Mapping[str, Tensor]) -> nn.Module:
         return standing(self.settled.parts, self.task, weights)
+
+    def units(self, scores: Scores, mask: Mask) -> Units:
+        net = self.net(self.settled.first.state.weights)
+        return self.settled.parts.pruning.structure(net, self.task, scores, mask)
 
 
 class Wish(Schedule):

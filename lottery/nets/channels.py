@@ -83,7 +83,16 @@ def tied(
         {name: scores[own.to(scores.device)] for name, own in groups.items()},
         {name: alive[own.to(alive.device)] for name, own in groups.items()},
         spread,
+        alike={name: kinds(graph, own) for name, own in groups.items()},
     )
+
+
+def kinds(graph: Graph, units: Tensor) -> Tensor:
+    """Return a number for each of some channels, the same where they lie equally on all axes."""
+    sides = (graph.outputs, graph.inputs)
+    often = [torch.bincount(c, minlength=graph.size)[units] for s in sides for c in s.values()]
+    every: tuple[Tensor, Tensor] = torch.stack(often, 1).unique(dim=0, return_inverse=True)  # type: ignore[no-untyped-call]
+    return every[1]
 
 
 def cut(keep: Tensor, stays: Tensor, name: str, graph: Graph, axis: int) -> Tensor:

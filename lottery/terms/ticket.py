@@ -7,9 +7,10 @@ from typing import Any, Protocol, TypeVar
 from torch import Tensor, nn
 
 from lottery.errors import UsageError
-from lottery.terms.mask import Mask
+from lottery.terms.mask import Mask, Scores
 from lottery.terms.step import Span, Step
 from lottery.terms.task import Task
+from lottery.terms.units import Units
 
 T = TypeVar("T")
 
@@ -87,6 +88,10 @@ class States(Protocol):
 
     def inputs(self, examples: int) -> Iterable[tuple[Any, ...]]:
         """Return what the model is called with for so many training examples, the same always."""
+        ...
+
+    def units(self, scores: Scores, mask: Mask) -> Units:
+        """Return the units of a mask, by the structure that the run prunes with."""
         ...
 
     def inverted(self) -> Mask:

@@ -1,7 +1,7 @@
 """Choose what is removed together: units, their scores, and the weights that each unit owns."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,8 @@ class Units:
 
     `scores` and `mask` have one entry a unit; `mask` marks those that may be kept. `spread` turns
     a mask of units into one of weights. Where `whole` is false a unit is a single weight. `instead`
-    says what to do about a density below all that they reach.
+    says what to do about a density below all that they reach. `alike` numbers the units of a group
+    so that those of one number have as many weights in every layer; without an entry all have.
     """
 
     scores: Scores
@@ -30,6 +31,7 @@ class Units:
     spread: Callable[[Mask], Mask]
     whole: bool = True
     instead: str = SINGLE
+    alike: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def allocate(

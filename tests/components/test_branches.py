@@ -217,7 +217,7 @@ def test_trained_weights_of_a_pruned_net_cannot_move(run, branch, capsys):
         (["branch=[rewind]", "branches.rewind.to=9ep"], "branch rewind: from step 36 there is nothing left"),
         (["branch=[rewind]", "branches.rewind.to=end"], "there is nothing left to train"),
         (["branch=[shuffle]", "branch_levels=[9]"], "this run has 2 pruned levels"),
-        (["sanity=true", "prune/structure=filter"], "nothing of prune/structure=filter"),
+        (["branch=[shuffle]", "prune/structure=filter", "branches.shuffle.scope=globally"], "within their layer only"),
         (["sanity=true", "prune=rigl"], "nothing of prune/update=rigl"),
         (["train.slimming=-1"], "train.slimming: -1.0 is below 0"),
         (["train.slimming=0.1"], "no BatchNorm whose scales"),

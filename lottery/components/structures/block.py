@@ -22,7 +22,7 @@ def block(
             f"prune.structure: a block of {rows} by {columns} weights is none; type "
             "prune.structure.rows=4 prune.structure.columns=4"
         )
-    pooled, alive = {}, {}
+    pooled, alive, sizes = {}, {}, {}
     for name, keep in mask.items():
         parts, kept = (tiles(t, rows, columns) for t in (scores[name], keep))
         high, wide = parts.shape[:2]
@@ -31,6 +31,7 @@ def block(
             [(torch.arange(high * wide), flat[0], flat[1])], high * wide, pool
         )
         pooled[name], alive[name] = values.view(high, wide), (count > 0).view(high, wide)
+        sizes[name] = tiles(torch.ones_like(keep), rows, columns).flatten(2).sum(2)
 
     def spread(chosen: Mask) -> Mask:
         result = {}
@@ -40,7 +41,7 @@ def block(
             result[name] = keep & whole[: shape[0], : shape[1]].reshape(keep.shape)
         return result
 
-    return Units(pooled, alive, spread)
+    return Units(pooled, alive, spread, alike=sizes)
 
 
 def tiles(values: Tensor, rows: int, columns: int) -> Tensor:
