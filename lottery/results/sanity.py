@@ -100,10 +100,9 @@ def dense_of(folder: Path, metric: Metric) -> float:
 
 
 def plain(folder: Path) -> bool:
-    """Say whether a run prunes single weights by a mask that stays: else the controls are none."""
+    """Say whether the mask of a run stays while a level trains: else the controls are none."""
     try:
-        prune = Facts(folder).settings["prune"]
-        return bool(prune["structure"]["name"] == "weight" and prune["update"]["name"] == "static")
+        return bool(Facts(folder).settings["prune"]["update"]["name"] == "static")
     except (LookupError, TypeError):
         return False  # of another version, or damaged
 
