@@ -11,7 +11,7 @@ from lottery.errors import UsageError
 from lottery.experiment.levels import current, obtain
 from lottery.experiment.looking import Looked, Timeline, name_of
 from lottery.experiment.run import LockedRun, Run
-from lottery.experiment.settled import OTHER_INIT, Schedule
+from lottery.experiment.settled import DENSE, OTHER_INIT, Schedule
 from lottery.pruning.followed import Followed
 from lottery.pruning.prune import inverted, prune, telling
 from lottery.pruning.search_state import Memory
@@ -72,7 +72,7 @@ class Chain(Schedule):
         if shelf := current(self.run.outputs, entry):
             return replace(self.origin, shelf=shelf).state(step)
         ticket = replace(self.settled.dense, weights=start.weights)
-        of = {"of": self.origin.shelf.key, "settings": ""}
+        of = {"of": self.origin.shelf.key, "settings": DENSE}
         return obtain(locked, 0, ticket, OTHER_INIT, **of).state(step)
 
     def inputs(self, examples: int) -> Iterator[tuple[Any, ...]]:

@@ -26,6 +26,7 @@ from lottery.wording.settings import named
 
 MADE_UP = 2  # examples, in place of those that a branch looks at
 OTHER_INIT = "other_init"  # what the dense net from another initialization is called, at level 0
+DENSE = "dense"  # its settings, as they stand in branches.csv
 OWN_STEP = "step of the ticket"  # by what word the rewind reads it, once a run
 
 

@@ -12,7 +12,7 @@ from lottery.experiment.cost import Cost, masked, scoring, seen
 from lottery.experiment.foreseen import foreseen
 from lottery.experiment.levels import current
 from lottery.experiment.run import Run
-from lottery.experiment.settled import OTHER_INIT
+from lottery.experiment.settled import DENSE, OTHER_INIT
 from lottery.planning.forecast import Kept, kept_counts
 from lottery.planning.names import Names, hashed
 from lottery.planning.planned import SHARED, THERE, TRAIN, Plan, Planned
@@ -109,7 +109,7 @@ class Planner:
         shelf = current(names.run.outputs, entries.get(place(0, OTHER_INIT), {}))
         row = replace(dense, branch=OTHER_INIT, what=TRAIN, by="", replayed=0)
         leaves = names.run.settled.wanted(0)
-        return self.settle(names.run, row, names.branch(0, OTHER_INIT, ""), leaves, shelf)
+        return self.settle(names.run, row, names.branch(0, OTHER_INIT, DENSE), leaves, shelf)
 
     def analyses(
         self, names: Names, rows: Sequence[Planned], entries: dict[str, Any]

@@ -189,6 +189,18 @@ def test_weight_matching_gives_every_level_the_same_order(run):
         assert torch.equal(value, start[name] if keep is None else start[name].masked_fill(~keep, 0))
 
 
+def test_controls_of_whole_units_are_whole_units_and_judged(run):
+    words = ["prune/structure=neuron", "sanity=true", "levels=1", "schedule.keep=0.6"]
+    folder = run(*words)
+    own = mask(folder, 1)
+    for branch in ("shuffle", "random"):
+        there = mask(folder, 1, branch)
+        assert counts(there) == counts(own)
+        into, out = there.values()
+        assert torch.equal(into.any(1), out.any(0)) and torch.equal(into.all(1), into.any(1))
+    assert sanity.plain(folder)
+
+
 def test_the_other_dense_net_is_planned(lottery, tiny, capsys):
     assert lottery("plan", *tiny, "branch=[rebasin,naive]", "levels=1") == 0
     assert capsys.readouterr().out.count("other_init") == 1
