@@ -76,14 +76,24 @@ def commands(made: Reproduction, budget: str, outputs: str, more: list[str]) -> 
     return [["-m", *words, *where, *more] for words in made.budgets[budget].runs]
 
 
+def asked(made: Reproduction, budget: str, outputs: str) -> list[list[str]]:
+    """Return the words of `lottery analyze` that ask all runs of a reproduction."""
+    where = [f"name={made.folder(budget)}", *[f"outputs={outputs}"] * (outputs != "outputs")]
+    each = made.budgets[budget].analyses
+    return [[*where, f"analysis={name}", *words] for name, *words in each]
+
+
 def trained(made: Reproduction, budget: str, outputs: str, more: list[str]) -> int:
     """Run what a reproduction needs, or what is missing of it; return the first exit code but 0."""
-    from lottery.commands import run
+    from lottery.commands import analyze, run
 
     codes = []
     for words in commands(made, budget, outputs, more):
         print(printable(f"lottery run {shlex.join(words)}"), flush=True)
         codes.append(run.main(words))
+    for words in asked(made, budget, outputs):
+        print(printable(f"lottery analyze {shlex.join(words)}"), flush=True)
+        codes.append(analyze.main(words))
     return next((code for code in codes if code), 0)
 
 
@@ -153,4 +163,6 @@ def told(made: Reproduction) -> str:
         lines += ["", f"  budget={budget}{f': {differs}' if differs else ''}"]
         each = commands(made, budget, "outputs", [])
         lines += [f"    lottery run {shlex.join(words)}" for words in each]
+        each = asked(made, budget, "outputs")
+        lines += [f"    lottery analyze {shlex.join(words)}" for words in each]
     return "\n".join(map(printable, lines))

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from lottery.errors import UsageError
-from lottery.results import analyses, choice, results, stats
+from lottery.results import across, analyses, choice, results, stats
 from lottery.results.comparison import NEAR
 from lottery.results.comparison_tables import Table, around
 from lottery.results.facts import Facts, recorded
@@ -33,6 +33,7 @@ class Measured:
         self.lacking: dict[str, str] = {}  # row -> why it has no number
         self.metrics: dict[str, Metric | None] = {}  # row -> the metric that it holds
         self.units: dict[str, Metric | None] = {}  # row -> in whose unit it is shown
+        self.fits: set[str] = set()  # rows of what is found of all runs at once, without replicates
         self.values = {label: self.gathered(label) for label in made.series}
 
     def gathered(self, label: str) -> Values:
@@ -46,14 +47,16 @@ class Measured:
         except UsageError as error:
             self.lacking[label] = str(error).removeprefix("reproduce: ")
             return found
-        for folder in folders:
+        of_all = across.rows(folders, series.of)
+        self.fits |= {label} if len(of_all) else set()
+        for folder in folders[:1] if len(of_all) else folders:
             facts = Facts(folder)
             recorded(folder)
             y = facts.column(series.y)
             known = measured(y, facts.metrics)
             self.metrics[label] = known.metric if known else None
             self.units[label] = facts.metric if analyses.measured(y) else self.metrics[label]
-            table = self.table(series.of, folder)
+            table = of_all if len(of_all) else self.table(series.of, folder)
             for column, word in series.where.items():
                 own = table[column].astype(str) if column in table else pd.Series(dtype=str)
                 table = table[own == str(word)] if len(own) else table[:0]
@@ -63,7 +66,8 @@ class Measured:
             places = table[series.x] if series.x in table else [setting] * len(table)
             for place, value in zip(places, table[y], strict=True):
                 there = next((p for p in found if alike(p, place)), place)
-                found.setdefault(there, {})[facts.replicate] = float(value)
+                if not pd.isna(value):
+                    found.setdefault(there, {})[facts.replicate] = float(value)
         if not found:
             self.lacking[label] = f"no run has {series.y} of {series.of} there"
         return found
@@ -153,8 +157,8 @@ class Measured:
         elif metric and metric.trials and claim.kind == "better":
             ours, others = (stats.reach(list(v.values()), metric) for v in (mine, theirs))
             row["verdict"] = apart(ours, others, metric.higher)
-        elif metric is None and all(map(float.is_integer, differences)) and not low < mean:
-            row["verdict"] = HOLDS if mean > 0 else REVERSED  # a count, the same in all replicates
+        elif claim.one in self.fits or metric is None and counts(differences):
+            row["verdict"] = HOLDS if mean > 0 else REVERSED if mean < 0 else OPEN
         elif len(differences) < stats.LEAST:
             row["verdict"] = f"{len(differences)} replicate{'s'[len(differences) < 2:]}: no verdict"
         elif claim.kind in ("as_good", "below"):
@@ -163,6 +167,11 @@ class Measured:
         else:
             row["differences"] = differences
         return row
+
+
+def counts(differences: Sequence[float]) -> bool:
+    """Say whether differences are those of counts: whole numbers, the same in all replicates."""
+    return all(map(float.is_integer, differences)) and len({*differences}) == 1
 
 
 def by_test(mean: float, p: float) -> str:

@@ -31,6 +31,7 @@ class Budget:
 
     runs: tuple[tuple[str, ...], ...]
     differs: str
+    analyses: tuple[tuple[str, ...], ...] = ()  # of all its runs: words of `lottery analyze`
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,9 @@ def read(name: str, path: Path) -> Reproduction:
 def understood(name: str, said: Mapping[str, Any]) -> Reproduction:
     """Return what a file says; raises KeyError or ValueError for what it lacks or says wrongly."""
     budgets = {
-        word: Budget(tuple(tuple(shlex.split(r)) for r in each["runs"]), each.get("differs", ""))
+        word: Budget(
+            commands(each["runs"]), each.get("differs", ""), commands(each.get("analyses", ()))
+        )
         for word, each in said["budgets"].items()
     }
     if unknown := {*budgets} - {*BUDGETS}:
@@ -139,6 +142,11 @@ def understood(name: str, said: Mapping[str, Any]) -> Reproduction:
         name, said["paper"], said["shows"], said["source"], float(said.get("tolerance", 0.01)),
         budgets, series, tuple(claims),
     )  # fmt: skip
+
+
+def commands(lines: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """Return lines as the words of commands."""
+    return tuple(tuple(shlex.split(line)) for line in lines)
 
 
 def pair(value: Any) -> tuple[float, float]:

@@ -54,6 +54,9 @@ def verdicts(found):
     ("as_good", ACCURACY, [0.8, 0.9, 0.7], [0.8, 0.81, 0.82], OPEN),
     ("more", None, [10.0, 10.0, 10.0], [2.0, 2.0, 2.0], HOLDS),  # a count has no spread
     ("more", None, [2.0], [10.0], REVERSED),
+    ("more", None, [2.0, 2.0], [2.0, 2.0], OPEN),
+    ("as_good", ACCURACY, [0.9, 0.9, 0.9], [0.9, 0.9, 0.9], HOLDS),
+    ("as_good", ACCURACY, [1.0, 1.0, 1.0], [0.0, 0.0, 0.0], HOLDS),
     ("more", None, [2.5], [1.0], "1 replicate: no verdict"),  # a time is no count
     ("more", LOSS, [20.0, 21.0, 22.1], [10.0, 11.0, 12.0], HOLDS),  # more is more, whatever is better
 ])  # fmt: skip
