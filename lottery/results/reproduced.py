@@ -17,6 +17,7 @@ from lottery.results.reproductions import Claim, Reproduction
 from lottery.terms.metric import Metric, measured
 
 HOLDS, REVERSED, OPEN = "holds", "the other way round", "not told apart"
+DENSE = {"density": 1, "level": 0}  # where the dense net is on the x axis
 NOT_HERE = "not in this budget"
 Read = Callable[[Path], pd.DataFrame]  # the table of a run
 Values = dict[Any, dict[int, float]]  # place on the x axis -> replicate -> value
@@ -124,7 +125,10 @@ class Measured:
         for claim in self.made.claims:
             mine = self.values[claim.one]
             theirs = {} if isinstance(claim.other, float | int) else self.values[str(claim.other)]
-            shared = [p for p in mine if p != 1 and (claim.kind == "below" or at(theirs, p, None))]
+            dense = DENSE.get(self.made.series[claim.one].x)
+            shared = [
+                p for p in mine if p != dense and (claim.kind == "below" or at(theirs, p, None))
+            ]
             places = claim.at or tuple(shared)
             each = [self.compared(claim, place) for place in places]
             lost = {"claim": claim.say, "at": "", "mean": math.nan, "verdict": NOT_HERE}
