@@ -185,4 +185,4 @@ def parts_of(group: str, name: str, places: Sequence[Path] = ()) -> dict[str, st
     path = file_of(group, name, places)
     listed = parse(path.read_text()) if path else {}
     return {f"{group}/{k}": v for each in listed.get("defaults", ()) if isinstance(each, dict)
-            for k, v in each.items()}  # fmt: skip
+            for k, v in each.items() if v is not None}  # fmt: skip

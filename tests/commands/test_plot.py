@@ -201,7 +201,7 @@ def test_completion(lottery, capsys, monkeypatch):
         return capsys.readouterr().out.split()
 
     assert complete("lottery plot ") == [f"figure={name}" for name in figures()]
-    assert complete("lottery plot figure=c") == ["figure=cost", "figure=curves"]
+    assert complete("lottery plot figure=c") == ["figure=collapse", "figure=cost", "figure=curves"]
     assert complete("lottery plot figure=overlap be") == ["between="]
     assert complete("lottery pl") == [w for w in complete("lottery p") if w.startswith("pl")]
 
