@@ -109,7 +109,7 @@ def test_run_help_shows_the_groups(shell):
         ("run train.optimizer.groups={fc:{lr:-1}}", ["groups.fc: Invalid learning rate: -1"]),
         ("run train.optimizer.groups={fc:0.1}", ["groups.fc: 0.1 is no setting"]),
         ("run train.optimizer.groups={fc:{name:adam}}", ["a group has no 'name' of its own"]),
-        ("run branch=[shuffle] branch_levels=[0]", ["branch_levels=[0]: "]),
+        ("run branch=[shuffle] branch_levels=[0]", ["branch shuffle: level 0 is not pruned"]),
         ("run branch=[shuffle] rewind=lr", ["branch shuffle", "keeps trained weights"]),
         ("run train.clip=-1", ["train.clip: -1"]),
         ("run train.label_smoothing=2", ["train.label_smoothing: 2"]),
