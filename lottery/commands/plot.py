@@ -128,7 +128,7 @@ def overview() -> str:
         path = conf_dir() / "figure" / f"{name}.yaml"
         own = name in own_components("figure")
         said = path.read_text().splitlines()[0].removeprefix("# ") if own else "an installed one"
-        lines.append(f"  {name:<11} {said}")
+        lines.append(f"  {name:<13} {said}")
     return "\n".join(lines)
 
 
