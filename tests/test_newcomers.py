@@ -62,7 +62,7 @@ def bound(words):
     return code, found
 
 
-@pytest.mark.parametrize("every", [16, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [60, pytest.param(1, marks=pytest.mark.slow)])
 def test_every_command_of_an_answer_can_be_typed(lottery, capsys, monkeypatch, tmp_path, every):
     typed = {}
     with monkeypatch.context() as patch:

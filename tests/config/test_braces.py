@@ -10,7 +10,7 @@ from lottery.errors import UsageError
 
 
 @pytest.mark.parametrize(("typed", "words"), [
-    ("start={name:pretrained,path:net.safetensors}", "start=pretrained start.path=net.safetensors"),
+    pytest.param("start={name:pretrained,path:net.safetensors}", "start=pretrained start.path=net.safetensors", marks=pytest.mark.slow),
     ("prune={name:snip,at:2it}", "prune=snip prune.at=2it"),
     ("rewind={name: step, to: 5it}", "rewind=step rewind.to=5it"),
     ("schedule={name:linear,step:0.1}", "schedule=linear schedule.step=0.1"),
@@ -52,6 +52,7 @@ def test_a_setting_that_is_none_is_no_key_to_add(lottery, tiny, capsys):
     assert capsys.readouterr().err == "lottery: config: schedule has no setting 'kep'; did you mean 'keep'?\n"
 
 
+@pytest.mark.slow
 def test_a_run_in_place_of_a_file_is_told_with_what_works(run, lottery, tiny, tmp_path, capsys):
     run("name=one", "levels=1")
     (folder,) = tmp_path.glob("outputs/one/*/replicate_0")

@@ -7,8 +7,10 @@ from lottery.errors import UsageError
 
 SWEEPS = [
     ["dataset=digits,synthetic", "model=lenet_300_100,resnet20", "prune=imp,gem_miner", "prune.include=[conv*],[x]"],
-    ["experiment=lth_lenet_mnist,missing_the_mark_digits", "branch=[],[reinit,shuffle]", "rewind=init,step"],
-    ["train/optimizer=sgd,adam", "train.optimizer.groups={},{a:{match:[x],lr:0.1}}", "+model.extra=1,2"],
+    *(pytest.param(words, marks=pytest.mark.slow) for words in (
+        ["experiment=lth_lenet_mnist,missing_the_mark_digits", "branch=[],[reinit,shuffle]", "rewind=init,step"],
+        ["train/optimizer=sgd,adam", "train.optimizer.groups={},{a:{match:[x],lr:0.1}}", "+model.extra=1,2"],
+    )),
 ]
 
 

@@ -48,7 +48,7 @@ def killed(files, target, at, links):
 
 
 @pytest.mark.parametrize("kind", FILES)
-@pytest.mark.parametrize("links", [True, False])
+@pytest.mark.parametrize("links", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_the_same_command_works_wherever_the_one_before_was_killed(tmp_path, monkeypatch, kind, links):
     if not links:
         monkeypatch.setattr(os, "link", no_links)

@@ -47,6 +47,7 @@ def test_ten_steps_killed_at_each_end_with_the_same_bits(bits, lottery, tmp_path
     assert bits(folder) == expected
 
 
+@pytest.mark.slow  # transformers take five seconds to import
 @pytest.mark.parametrize("name", ["snip", "grasp", "fisher", "taylor", "movement", "wanda", "synflow", "obd"])
 def test_every_kind_of_criterion_keeps_exactly_half_of_a_bert(task, name):
     from lottery.pruning.prune import prune
