@@ -77,6 +77,7 @@ def each(
             "analyses": nodes,
             "analysis_levels": wanted or None,
             "levels": done,
+            "levels_until": None,
         }
         name = folder.parents[1].name
         launch.launch(settings, build.parts(settings), name, typed, {}, follow=True)

@@ -50,6 +50,7 @@ def main(arguments: list[str]) -> int:
             "branches": nodes,
             "branch_levels": wanted or None,
             "levels": done,
+            "levels_until": None,
         }
         if chosen["log"]:
             names = [name for name in chosen["log"].strip("[]").split(",") if name]

@@ -107,7 +107,7 @@ def sweep(plans: Plans) -> str:
     parts = [
         aligned(heads, lines, heads[1:]),
         "",
-        f"{len(plans.each)} jobs: {counted(total)}",
+        f"{len(plans.each)} jobs: {counted(total, any(plan.at_most for plan in plans.each))}",
         f"saved by sharing: {saved})",
         steps_line(total["steps"], None, total["search_steps"], total["steps_replayed"]),
     ]
@@ -150,7 +150,7 @@ def single(plan: Plan, layers: bool) -> str:
         heads, lines = drop(heads, 4), [drop(line, 4) for line in lines]
     parts = [near(plan.run.folder), aligned(heads, lines, heads[1:-1]), ""]
     parts += [by_layer(plan), ""] if layers else []
-    parts += [f"levels: {counted(plan.counts())}"]
+    parts += [f"levels: {counted(plan.counts(), plan.at_most)}"]
     if found := plan.moment:
         parts.append(f"scored: as a rule finds, at {found[0]} at the earliest, at most {found[1]}")
     scoring = plan.scored()
@@ -176,11 +176,12 @@ def scored(row: Planned) -> str:
     return f"{row.scored.examples:,} examples" if row.scored.examples else ""
 
 
-def counted(counts: dict[str, Any]) -> str:
+def counted(counts: dict[str, Any], at_most: bool) -> str:
     """Return how many levels and branches there are of each kind."""
     from lottery.planning.planned import SHARED, THERE, TRAIN
 
-    return f"{counts[TRAIN]} to train, {counts[SHARED]} shared, {counts[THERE]} already there"
+    most = "at most " * at_most
+    return f"{most}{counts[TRAIN]} to train, {counts[SHARED]} shared, {counts[THERE]} already there"
 
 
 def steps_line(steps: int, examples: int | None, search: int, replayed: int) -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 COLUMNS = ("criterion", "structure", "allocation", "update")  # of the method table, components
 SANITY = ("shuffle", "reinit", "random")  # what `sanity=true` trains beside each level
 DEFAULT_LEVELS = 5
+MOST_LEVELS = 100  # of levels_until, where a schedule has no end
 LONGEST_LIST = 1_000  # levels after which a schedule counts as endless
 
 
@@ -48,8 +49,10 @@ def option(group: str, name: str) -> dict[str, Any]:
     return OmegaConf.to_container(node)  # type: ignore[return-value]
 
 
-def level_count(asked: int | None, schedule: Callable[[int], float]) -> int:
-    """Return the pruned levels of a run: as asked, else all that the schedule lists, else 5."""
+def level_count(
+    asked: int | None, schedule: Callable[[int], float], usual: int = DEFAULT_LEVELS
+) -> int:
+    """Return the pruned levels of a run: as asked, else all that are listed, else `usual`."""
     listed = 0
     try:
         while listed < LONGEST_LIST:
@@ -64,12 +67,13 @@ def level_count(asked: int | None, schedule: Callable[[int], float]) -> int:
         return listed if asked is None else asked
     except OverflowError:
         pass  # a density far beyond 1, which the check of densities names by its level
-    return DEFAULT_LEVELS if asked is None else asked
+    return usual if asked is None else asked
 
 
 def parts(settings: dict[str, Any]) -> Parts:
     """Return the bound parts of a run; any name or setting that is wrong dies here."""
     from lottery.terms.parts import Parts, Recipe
+    from lottery.terms.until import until
 
     train, prune = settings["train"], settings["prune"]
     choose("train.precision", train["precision"], ("fp32", "bf16"))
@@ -96,6 +100,8 @@ def parts(settings: dict[str, Any]) -> Parts:
     levels, asked = settings["branch_levels"], settings.get("analysis_levels")
     analyses = settings.get("analyses") or {}  # runs from before have none
     refuse_several(analyses, settings.get("name"))
+    ends = until(settings.get("levels_until"))
+    usual = MOST_LEVELS if ends else DEFAULT_LEVELS
     return Parts(
         model=bind("model", settings["model"], "model"),
         model_settings=normalised(of_content(settings["model"])),
@@ -113,8 +119,9 @@ def parts(settings: dict[str, Any]) -> Parts:
         analysis_settings={name: spelled(node) for name, node in analyses.items()},
         analysis_levels=None if asked is None else tuple(asked),
         replicate=settings["replicate"],
-        levels=level_count(settings["levels"], schedule),
+        levels=level_count(settings["levels"], schedule, usual),
         code=code(settings, branches, analyses),
+        until=ends,
     )
 
 

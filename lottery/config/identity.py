@@ -14,6 +14,7 @@ NOT_IDENTITY = (
     "name",
     "replicate",
     "levels",
+    "levels_until",
     "checkpoint_every",
     "outputs",
     "data",

@@ -73,6 +73,7 @@ class Config:
     strict: bool = False
     host: Host = field(default_factory=Host)
     levels: int | None = None
+    levels_until: str | None = None
     replicate: int = 0
     evaluate_every: str = "1ep"
     checkpoint_every: str = "60s"

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from lottery.errors import DivergedError, UsageError
+from lottery.experiment.ending import check_until
 from lottery.experiment.foreseen import check_analyses
 from lottery.experiment.run import Run
 from lottery.experiment.timetable import (
@@ -38,6 +39,7 @@ def validate(run: Run) -> None:
     A run that has begun had its model tried then; its folder is named for the config.
     """
     check_lengths(run)
+    check_until(run)
     new = not (run.folder / "config.yaml").exists()
     model = check_model(run) if new else None
     check_precision(run)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lottery.errors import DamagedError, DiskError
+from lottery.experiment.ending import last_level
 from lottery.experiment.run import LockedRun, Run
 from lottery.experiment.tables import read_rows
 from lottery.results.analyses import texts
@@ -91,7 +92,16 @@ def closing(locked: LockedRun, rows: list[dict[str, Any]], follow: bool) -> str:
         tables = [] if follow else tables
         tables += texts([run.folder], [*run.parts.analyses])
     counts = ", ".join(f"{number} {how}" for how, number in locked.counts.items())
-    return "\n\n".join([*tables, f"levels: {counts}\n{near(run.folder)}"])
+    lines = [ending(locked)] if run.parts.until else []
+    return "\n\n".join([*tables, "\n".join([*lines, f"levels: {counts}", near(run.folder)])])
+
+
+def ending(locked: LockedRun) -> str:
+    """Return which level has ended a run with levels_until, or that none is below dense yet."""
+    run, entries = locked.run, locked.ledger.levels
+    last = last_level(run.parts, run.outputs, entries, run.task.metrics[0])
+    said = f"validation below {run.parts.until.said if run.parts.until else ''}"
+    return f"no level up to {run.parts.levels}: {said}" if last is None else f"level {last}: {said}"
 
 
 def in_a_line(locked: LockedRun, rows: list[dict[str, Any]]) -> str:
@@ -107,5 +117,6 @@ def in_a_line(locked: LockedRun, rows: list[dict[str, Any]]) -> str:
         if dense is not None and last is not rows[0]:
             gain = metric.shown(metric.gain(float(found), float(dense)), "+", dense)
             words[-1] += f" ({gain} to dense)"
+    words += [ending(locked)] if run.parts.until else []
     words += [f"{count} {how}" for how, count in locked.counts.items() if count]
     return f"{', '.join(words)}; {near(run.folder)}"

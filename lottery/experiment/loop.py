@@ -12,7 +12,10 @@ from lottery.terms.ticket import Ticket, ticket_of
 
 
 def run_levels(locked: LockedRun) -> None:
-    """Run every level that is not there yet: train, prune, rewind."""
+    """Run every level that is not there yet: train, prune, rewind.
+
+    With levels_until the one that is below the dense net is the last.
+    """
     run, tables = locked.run, Tables(locked)
     origin: Level | None = None
     parent: Level | None = None
@@ -32,6 +35,15 @@ def run_levels(locked: LockedRun) -> None:
         tables.write()
         run.watch.tables()
         origin, parent = origin or level, level
+        if index and is_last(run, level, origin):
+            break
+
+
+def is_last(run: Run, level: Level, dense: Level) -> bool:
+    """Say whether a run prunes no further, since a level is below the dense net."""
+    until, metric = run.parts.until, run.task.metrics[0]
+    found, start = (each.manifest["result"] for each in (level, dense))
+    return until is not None and until.below(metric, found, start)
 
 
 def next_ticket(run: Run, states: Chain) -> Ticket:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from lottery.errors import UsageError
+from lottery.experiment.ending import bounded
 from lottery.experiment.run import Run
 from lottery.nets.taking import takes_channels_last
 from lottery.progress.bars import Progress
@@ -52,7 +53,7 @@ def open_run(
     )
     if falls_back:
         run.watch.say("train.channels_last=auto: this net takes no channels-last; it goes without")
-    return run
+    return bounded(run) if parts.until and settings["levels"] is None else run
 
 
 def prepared(data: Task, batch_size: int, device: torch.device, of_recipe: dict[str, Any]) -> Task:

@@ -17,12 +17,13 @@ import torch
 from lottery.config.blame import in_words
 from lottery.config.packages import of_options
 from lottery.errors import REQUEUE, DiskError, LotteryError
+from lottery.experiment.ending import last_level
 from lottery.experiment.run import LockedRun, Run
 from lottery.machine.environment import differences, fingerprint
 from lottery.machine.parents import LOG
 from lottery.machine.version import __version__
 from lottery.storage import disk, records
-from lottery.storage.records import RUN, signed
+from lottery.storage.records import RUN, position, signed
 from lottery.storage.warned import as_data, merged, of_record
 from lottery.terms.kept import FORMAT
 from lottery.wording.text import private, started, unmasked
@@ -42,7 +43,8 @@ def on_record(
     changed = differences(before.get("environment", {}), now)
     changed += edited(run, before)
     drift = [f"{records.now()}: {', '.join(changed)}"] if changed else []
-    longest = run.parts.levels >= before.get("levels_asked", 0)  # what finishes it is on record
+    until, asked = run.parts.until, before.get("levels_asked", 0)
+    longest = until is not None or run.parts.levels >= asked  # what finishes it is on record
     record = {
         "run": run.identity,
         "state": "running",
@@ -53,7 +55,7 @@ def on_record(
         "started": before.get("started", records.now()),
         "resumed": [*before.get("resumed", []), records.now()] if before else [],
         "seconds": before.get("seconds", 0.0),
-        "levels_asked": max(run.parts.levels, before.get("levels_asked", 0)),
+        **levels_asked(run, asked),
         "replicate": run.parts.replicate,
         "format": FORMAT,
         "data": run.task.fingerprint,
@@ -78,7 +80,9 @@ def on_record(
     spent = record["seconds"]
     try:
         yield
-        short = follow and run.parts.levels < before.get("levels_asked", 0)
+        if until is not None:
+            settle_levels(locked, record)
+        short = follow and run.parts.levels < asked
         record["state"] = before.get("state", "done") if short else "done"
     except (KeyboardInterrupt, GeneratorExit):  # the latter: between `with` and body
         record |= {"state": "stopped", "error": "interrupted at once, by a second signal"}
@@ -100,6 +104,26 @@ def on_record(
         record |= {"seconds": spent + time.monotonic() - clock, "ended": records.now()}
         record["did"] = dict(locked.counts)
         close_record(run, record)
+
+
+def levels_asked(run: Run, before: int) -> dict[str, int]:
+    """Return what run.json says of how many levels are wanted, `before` those of before.
+
+    With levels_until only how many there are at most is known, until one of them was the last.
+    """
+    if run.parts.until is not None:
+        return {"levels_most": run.parts.levels}
+    return {"levels_asked": max(run.parts.levels, before)}
+
+
+def settle_levels(locked: LockedRun, record: dict[str, Any]) -> None:
+    """Let a run that levels_until has ended count as one that was asked for the levels it has."""
+    run, entries = locked.run, locked.ledger.levels
+    last = last_level(run.parts, run.outputs, entries, run.task.metrics[0]) or run.parts.levels
+    places = filter(None, map(position, entries))
+    record["levels_asked"] = max(level for level, _ in places)
+    if record["levels_asked"] > last:  # a longer command has made more
+        record["command"] = locked.before.get("command", record["command"])
 
 
 def edited(run: Run, before: dict[str, Any]) -> list[str]:

@@ -46,7 +46,13 @@ class Plan:
     bound: str  # of `kept`: "" exact, or "at most", or "about"
     rows: list[Planned] = field(default_factory=list)
     timing: Timing | None = None
+    ended: bool = False  # whether it has the level that ends it, by levels_until
     opening: float = 0.0  # seconds until its first step: imports, the config, the data, the checks
+
+    @property
+    def at_most(self) -> bool:
+        """Whether a level may end it before its last, by levels_until."""
+        return self.run.parts.until is not None and not self.ended
 
     @property
     def missing(self) -> str:

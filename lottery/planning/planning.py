@@ -9,6 +9,7 @@ from typing import Any
 from lottery.config import build
 from lottery.errors import DamagedError, DiskError, UsageError
 from lottery.experiment.cost import Cost, masked, scoring, seen
+from lottery.experiment.ending import last_level
 from lottery.experiment.foreseen import foreseen
 from lottery.experiment.levels import current
 from lottery.experiment.run import Run
@@ -50,7 +51,9 @@ class Planner:
         counts = kept_counts(run)
         found = Plan(run, overrides, masks.total(run.dense), counts[0].bound)
         entries = entries_of(run.folder) if self.trusted(run) else {}
-        for index, kept in enumerate(counts):
+        last = last_level(run.parts, run.outputs, entries, run.task.metrics[0])
+        found.ended = last is not None
+        for index, kept in enumerate(counts[: None if last is None else last + 1]):
             shelf = current(run.outputs, entries.get(place(index), {}))
             row = self.level(names, index, kept, shelf)
             leaves = run.settled.wanted(index)
@@ -118,6 +121,8 @@ class Planner:
         run, levels = names.run, {row.index: row for row in rows if not row.branch}
         found = []
         for one in foreseen(run):
+            if one.level not in levels:  # it comes after the last
+                continue
             level, ticket = levels[one.level], one.ticket
             span = (ticket.span.start, ticket.span.stop)
             name = names.level(one.level)

@@ -173,6 +173,7 @@ def record(plan: Plan) -> dict[str, Any]:
     return {
         "folder": str(plan.run.folder),
         "overrides": list(plan.overrides),
+        "at_most": plan.at_most,
         "data_missing": plan.missing or None,
         "levels": levels,
         **plan.counts(),

@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from lottery.errors import LotteryError
 from lottery.experiment.analyses import answered
 from lottery.experiment.dense import in_order
+from lottery.experiment.ending import last_level
 from lottery.experiment.levels import current
 from lottery.experiment.single import Single
 from lottery.storage.records import levels, place, read_run
+from lottery.terms.metric import metrics_of
 
 DENSE = "levels=0"
 
@@ -77,9 +79,10 @@ def has_dense(job: Single) -> bool:
 
 def finished(job: Single) -> bool:
     """Say whether a run has all that is asked for, so that its command would train nothing."""
-    wanted = [place(index) for index in range(job.parts.levels + 1)]
+    last = last_wanted(job)
+    wanted = [place(index) for index in range(last + 1)]
     at, branches = job.parts.branch_levels, job.parts.branch_settings
-    for index in range(job.parts.levels + 1):
+    for index in range(last + 1):
         if index > 0 if at is None else index in at:
             wanted += [place(index, name) for name in branches]
     with contextlib.suppress(LotteryError, OSError):
@@ -89,6 +92,21 @@ def finished(job: Single) -> bool:
         done = record.get("state") == "done" and same and has(job, wanted)
         return bool(done and answered(job.folder, job.parts))
     return False
+
+
+def last_wanted(job: Single) -> int:
+    """Return the last level that a run is to have: with levels_until as far as can be told now."""
+    most: int = job.parts.levels
+    if job.parts.until is None:
+        return most
+    with contextlib.suppress(LotteryError, OSError):
+        record = read_run(job.folder)
+        metric, outputs = metrics_of(record)[0], job.folder.parents[2]
+        ended = last_level(job.parts, outputs, levels(job.folder), metric)
+        if ended is None and job.settings["levels"] is None:  # where its weights end
+            return min(most, int(record.get("levels_most", most)))
+        return most if ended is None else ended
+    return most
 
 
 def has(job: Single, wanted: Sequence[str]) -> bool:

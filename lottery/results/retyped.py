@@ -20,8 +20,8 @@ ELSEWHERE = ("outputs", "data", "host", "loggers")  # of a machine, and of no nu
 SAME_BITS = ("data", "host.threads", "host.deterministic")  # of those, on the same machine
 LEFT_OUT = ("rewind", "schedule", "start")  # what a ticket stands for
 OF_THE_RUN = (
-    "name", "levels", "branches", "branch_levels", "analyses", "analysis_levels", "sanity",
-    "strict",
+    "name", "levels", "levels_until", "branches", "branch_levels", "analyses", "analysis_levels",
+    "sanity", "strict",
 )  # fmt: skip
 PLAIN = re.compile(r"[\w./:+%@-]+", re.ASCII)  # what hydra takes as text without quotes
 

@@ -14,8 +14,8 @@ SPACE = "space."
 FORMS = "log:LOW:HIGH, LOW:HIGH, int:LOW:HIGH, int:log:LOW:HIGH, or A,B,C"
 KINDS = ("log", "int")
 FINE = 100  # parts, at least, in which the values of a range are told apart
-SAME = ("replicate", "levels", "name", "outputs", "data", "host", "loggers", "strict", "sanity",
-        "checkpoint_every", "branch", "branches", "branch_levels", "analysis",
+SAME = ("replicate", "levels", "levels_until", "name", "outputs", "data", "host", "loggers",
+        "strict", "sanity", "checkpoint_every", "branch", "branches", "branch_levels", "analysis",
         "analyses", "analysis_levels", "log")  # fmt: skip
 JUDGES = ("dataset", "dataset.name", "dataset.validation", "dataset.split_seed")
 

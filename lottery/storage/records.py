@@ -98,6 +98,7 @@ KINDS = {  # what run.json says, where it says so
     "started": str,
     "seconds": (int, float),
     "levels_asked": int,
+    "levels_most": int,
     "resumed": list,
     "followed_by": list,
     "drift": list,

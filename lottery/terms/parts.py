@@ -14,6 +14,7 @@ from lottery.terms.step import Span, Step
 from lottery.terms.task import Task
 from lottery.terms.ticket import State, States, Ticket
 from lottery.terms.units import Units
+from lottery.terms.until import Until
 
 Criterion = Callable[[nn.Module, Mask, Task, torch.Generator, float], Scores]
 Structure = Callable[[nn.Module, Task, Scores, Mask], Units]
@@ -83,3 +84,4 @@ class Parts:
     replicate: int
     levels: int
     code: dict[str, str] = field(default_factory=dict)  # component of another package -> `code_of`
+    until: Until | None = None  # with it there are at most `levels`
