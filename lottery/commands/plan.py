@@ -1,6 +1,7 @@
 """Say what a run or a sweep would train, share and take; writes nothing.
 
-usage: lottery plan [OVERRIDE...] [time=no] [layers=yes] [format=table|json|commands]
+usage: lottery plan [OVERRIDE...] [time=no] [layers=yes] [power=WIDTH]
+                    [format=table|json|commands]
 
 The overrides are those of lottery run, with -m those of a sweep. Of each level: what it keeps, its
 steps, and whether it is to be trained, shared with another run, or there already. The time is that
@@ -12,10 +13,15 @@ midst of its training counts in full. Data that are not there are not fetched: t
 and made-up images stand for them. format=commands prints the command of each run alone, a line
 each, for xargs, GNU parallel or a queue; nothing is measured. Those that want the same dense net
 lie apart, where that can be told.
+
+power=0.01 prints instead how many replicates the 95 % interval of the mean (Student's t) takes to
+be at most +- 0.01 in the metric's unit, a level, by the spread of the replicates on the disk; with
+-m also of paired differences to the first config.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from lottery.config.answers import meant, telling
@@ -39,6 +45,8 @@ def main(arguments: list[str]) -> int:
         return 0
     rest, chosen = taken(arguments)
     words = meant("plan", rest)
+    if chosen["power"]:
+        return powers(rest, words, chosen)
     if chosen["format"] == "commands":
         return commands(rest, words)
     plans = Plans(timed=chosen["time"] == "yes", sweep=is_sweep(words))
@@ -56,11 +64,13 @@ def main(arguments: list[str]) -> int:
 
 def taken(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
     """Return the overrides, and the settings of this command; raises UsageError."""
-    chosen = {key: words[0] for key, words in CHOICES.items()}
+    chosen = {key: words[0] for key, words in CHOICES.items()} | {"power": ""}
     rest = []
     for word in arguments:
         key, equals, value = word.partition("=")
-        if not equals or key not in CHOICES:
+        if equals and key == "power":
+            chosen[key] = value or "nothing"
+        elif not equals or key not in CHOICES:
             rest.append(word)
         elif value not in CHOICES[key]:
             raise UsageError(f"plan: {key}={value} is none of {', '.join(CHOICES[key])}")
@@ -79,6 +89,28 @@ def commands(typed: list[str], words: list[str]) -> int:
     singles.check()
     for job in in_order(singles.each):
         print(command(job.words))
+    return 0
+
+
+def powers(typed: list[str], words: list[str], chosen: dict[str, str]) -> int:
+    """Print how many replicates intervals of a width take; return the exit code."""
+    from lottery.planning.power import Powers
+
+    try:
+        width = float(chosen["power"])
+    except ValueError:
+        width = 0.0
+    if not (math.isfinite(width) and width > 0):
+        raise UsageError(
+            f"plan: power={chosen['power']} is no width of an interval; type power=0.01, in the "
+            "metric's unit (accuracy: a share of 1)"
+        )
+    if chosen["format"] == "commands":
+        raise UsageError("plan: power= counts replicates, and has no commands; type format=table")
+    found = Powers(width)
+    compose_each(words, telling(typed, words, found.take))
+    if found.words:  # else one of hydra's flags, as --cfg
+        print(as_json(found.record()) if chosen["format"] == "json" else wrapped(found.table()))
     return 0
 
 
