@@ -139,7 +139,7 @@ def taken(command, path):
     module = importlib.import_module(f"lottery.commands.{command}")
     groups = {p.parent.relative_to(build.conf_dir()).as_posix() for p in build.conf_dir().glob("*/**/*.yaml")}
     overrides = groups | {f.name for f in dataclasses.fields(Config)}
-    if command in ("run", "plan", "search", "submit", "import"):
+    if command in ("run", "plan", "search", "submit", "sparsest", "import"):
         return overrides | {*re.findall(r"\[(\w+)=", module.__doc__ or ""), *getattr(module, "KNOWN", ())} | ({"time", "layers", "format"} if command == "plan" else set())
     figures = [p.read_text() for p in build.conf_dir().glob("figure/*.yaml")]
     figures += [block.text for block in blocks(path) if block.kind == "yaml"]
@@ -161,7 +161,7 @@ def test_what_is_not_run_would_compose(path, block, composed):
         for script in re.findall(r"(?:^| )(scripts/\w+(?:\.py)?)", line):
             assert (ROOT / script).exists(), f"{path}:{block.line}: {script}"
     for words in lotteries(block) if block.kind == "bash" else ():
-        if words[:1] in (["run"], ["plan"], ["submit"]):
+        if words[:1] in (["run"], ["plan"], ["submit"], ["sparsest"]):
             composed([w for w in words[1:] if not w.startswith(("slurm.", "kubernetes.", "--print"))])
 
 

@@ -10,7 +10,7 @@ import pytest
 from lottery import cli
 
 PACKAGE = Path(cli.__file__).parent
-RUNS = ("run", "plan", "search", "submit", "import")  # take settings of a config
+RUNS = ("run", "plan", "search", "submit", "sparsest", "import")  # take settings of a config
 OF_ALL = {"state", "prune", "replicate", "level", "branch", "as", "shuffle", "test", "density", "sort", "train", "figure", "start"}
 FILLED = "X"  # stands for what an f-string fills in
 

@@ -139,7 +139,7 @@ def sweep(plans: Plans) -> str:
     parts = [
         aligned(heads, lines, heads[1:]),
         "",
-        f"{len(plans.each)} jobs: {counted(total, any(plan.at_most for plan in plans.each))}",
+        f"{len(plans.each)} jobs: {counted(total, any(plan.may_end for plan in plans.each))}",
         f"saved by sharing: {saved})",
         steps_line(total["steps"], None, total["search_steps"], total["steps_replayed"]),
     ]
@@ -182,7 +182,7 @@ def single(plan: Plan, layers: bool) -> str:
         heads, lines = drop(heads, 4), [drop(line, 4) for line in lines]
     parts = [near(plan.run.folder), aligned(heads, lines, heads[1:-1]), ""]
     parts += [by_layer(plan), ""] if layers else []
-    parts += [f"levels: {counted(plan.counts(), plan.at_most)}"]
+    parts += [f"levels: {counted(plan.counts(), plan.may_end)}"]
     if found := plan.moment:
         parts.append(f"scored: as a rule finds, at {found[0]} at the earliest, at most {found[1]}")
     scoring = plan.scored()

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from lottery.config.answers import meant, telling
 from lottery.config.compose import compose_each, is_sweep
 from lottery.errors import UsageError
-from lottery.wording.text import near, printable
+from lottery.wording.text import near
 
 if TYPE_CHECKING:
     from lottery.config.composed import Composed
@@ -108,7 +108,7 @@ def search(job: Composed, typed: str) -> None:
     found = Bisection(run.parts.levels)
     best = found.search(look)
     heads = ("level", "density", f"val {metric.label}", "dense", "matches", "run")
-    print(f"\n{printable(aligned(heads, [cells[n] for n in sorted(cells)], heads[:4]))}\n")
+    print(f"\n{aligned(heads, [cells[n] for n in sorted(cells)], heads[:4])}\n")
     for one, other in found.rises():
         print(f"not monotone: level {other} is better than level {one}, which is denser")
     if any(map(math.isnan, found.gains.values())):

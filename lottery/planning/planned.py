@@ -50,7 +50,7 @@ class Plan:
     opening: float = 0.0  # seconds until its first step: imports, the config, the data, the checks
 
     @property
-    def at_most(self) -> bool:
+    def may_end(self) -> bool:
         """Whether a level may end it before its last, by levels_until."""
         return self.run.parts.until is not None and not self.ended
 

@@ -173,7 +173,7 @@ def record(plan: Plan) -> dict[str, Any]:
     return {
         "folder": str(plan.run.folder),
         "overrides": list(plan.overrides),
-        "at_most": plan.at_most,
+        "levels_are": "at most" if plan.may_end else "exact",
         "data_missing": plan.missing or None,
         "levels": levels,
         **plan.counts(),

@@ -115,7 +115,7 @@ def test_it_is_no_part_of_the_identity_and_ends_where_a_loop_over_the_table_does
     capsys.readouterr()
     assert lottery("plan", *tiny, *more, SOON, "format=json", "time=no") == 0
     planned = json.loads(capsys.readouterr().out)["jobs"][0]
-    assert (planned["train"], planned["already there"], planned["at_most"]) == (0, last + 1, False)
+    assert (planned["train"], planned["already there"], planned["levels_are"]) == (0, last + 1, "exact")
     assert lottery("plan", *tiny, *more, NEVER, "time=no") == 0
     assert f"at most {4 - last} to train" in capsys.readouterr().out
     assert lottery("doctor", "outputs=other") == 0
