@@ -1,6 +1,9 @@
 """The bisection finds what all levels would show, with a run for each level that it looks at."""
 
 import math
+import subprocess
+import sys
+import time
 
 import pandas as pd
 import pytest
@@ -51,6 +54,23 @@ def test_it_finds_the_level_of_the_run_that_trains_them_all(lottery, tiny, run, 
     assert lottery(*words) == 0  # again: nothing is trained
     again = capsys.readouterr().out
     assert " trained" not in again and again.splitlines()[-1] == said.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_killed_it_goes_on_to_the_same_bits(tiny, shell, bits, tmp_path):
+    long = ["train.length=50ep", "checkpoint_every=1it", "evaluate_every=50ep"]
+    words = ["sparsest", *tiny, *WORDS, *long, "levels_until=dense-0.1"]
+    process = subprocess.Popen([sys.executable, "-m", "lottery", *words], cwd=tmp_path, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not [*tmp_path.glob("outputs/store/*/checkpoint-*")] and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    assert not [*tmp_path.glob("outputs/*/*/*_0/level_01")]
+    last = [shell(*words, *more).stdout.splitlines()[-1] for more in ((), ("outputs=whole",))]
+    assert last[0] == last[1] and last[0].startswith("sparsest that matches")
+    runs = {f.parent.name: bits(f) for f in tmp_path.glob("outputs/*/*/replicate_0")}
+    assert runs and runs == {f.parent.name: bits(f) for f in tmp_path.glob("whole/*/*/replicate_0")}
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ SETTINGS = {
     "model": {"name": "lenet", "hidden": [3]}, "dataset": {"name": "synthetic", "workers": 1},
     "train": {"length": "1ep", "lr": {"end": 1.0}}, "prune": {}, "schedule": {}, "rewind": {},
     "evaluate_every": "1ep", "host": {"threads": 1}, "name": None, "replicate": 0, "levels": 3,
-    "checkpoint_every": "60s", "outputs": "a", "data": "b", "branches": {}, "branch_levels": None,
+    "checkpoint_every": "60s", "outputs": "a", "data": "b", "branches": {}, "branch_levels": None, "levels_until": None,
 }  # fmt: skip
 
 

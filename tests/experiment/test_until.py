@@ -150,7 +150,7 @@ def test_a_queue_takes_it_for_done(run, tiny, lottery):
         assert finished(job(*words))
 
 
-LONG = ["levels=null", SOON, *WORDS, "train.length=200ep", "checkpoint_every=1it", "evaluate_every=50ep"]
+LONG = ["levels=null", SOON, *WORDS, "train.length=80ep", "checkpoint_every=1it", "evaluate_every=50ep"]
 
 
 @pytest.mark.slow
