@@ -110,7 +110,7 @@ def test_run_help_shows_the_groups(shell):
         ("run train.optimizer.groups={fc:0.1}", ["groups.fc: 0.1 is no setting"]),
         ("run train.optimizer.groups={fc:{name:adam}}", ["a group has no 'name' of its own"]),
         ("run branch=[shuffle] branch_levels=[0]", ["branch shuffle: level 0 is not pruned"]),
-        ("run branch=[shuffle] rewind=lr", ["branch shuffle", "keeps trained weights"]),
+        ("run branch=[shuffle] rewind=lr", ["branch shuffle", "keeps weights of the level before"]),
         ("run train.clip=-1", ["train.clip: -1"]),
         ("run train.label_smoothing=2", ["train.label_smoothing: 2"]),
         ("run train.optimizer.lr=-1", ["train.optimizer: Invalid learning rate: -1"]),

@@ -180,7 +180,7 @@ def columns(
         return found
     total = mine
     if branch and (steps := run.settled.other(branch)) and (0, OTHER_INIT) in there:
-        total += part(run, there[0, OTHER_INIT], max(steps))
+        total += part(run, there[0, OTHER_INIT], max(*steps, own.span.start))
     for level, step in wanted.reached.items():
         total += part(run, there[level, ""], step)
     for level in wanted.scored:

@@ -55,8 +55,11 @@ class Run:
         """Return the steps at which the rule of prune.at had levels scored, by the manifest."""
         with contextlib.suppress(DamagedError):  # named when the run reads it again, locked
             entries = records.levels(self.folder).items()
-            there = {at[0]: entry for name, entry in entries if (at := records.position(name))}
-            return {n: int(entry["moment"]) for n, entry in there.items() if "moment" in entry}
+            return {
+                at[0]: int(entry["moment"])  # no branch has one
+                for name, entry in entries
+                if "moment" in entry and (at := records.position(name))
+            }
         return {}
 
     def data_seed(self, order: int = 0) -> int:

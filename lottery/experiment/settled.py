@@ -265,6 +265,12 @@ class Schedule:
         self.once, self.warn = settled.once, settled.tell
 
     @property
+    def inherits(self) -> bool:
+        parts, back = self.settled.parts, self.settled.rewind
+        last = min(parts.levels, max(parts.branch_levels or (parts.levels,)))
+        return self.nested and last > 1 and (back.scored or back.state.step == self.length)
+
+    @property
     def data(self) -> str:
         return self.settled.task.fingerprint
 

@@ -40,6 +40,11 @@ class States(Protocol):
     replicate: int  # of this run
 
     @property
+    def inherits(self) -> bool:
+        """Whether the rewind gives weights of a level before that is pruned itself."""
+        ...
+
+    @property
     def data(self) -> str:
         """The fingerprint of the run's data."""
         ...
@@ -146,10 +151,10 @@ def unpruned(states: States, branch: str) -> State:
             "fresh ones (branch=[random] branches.random.weights=fresh), or leave it out "
             "(branch=[], sanity=false)"
         )
-    if states.nested and state.step == states.length:
+    if states.inherits:
         raise UsageError(
-            f"branch {branch}: the rewind keeps trained weights, and those at other positions are "
-            "pruned; rewind to a step (rewind=init or step), or leave the branch out (branch=[], "
-            "sanity=false)"
+            f"branch {branch}: the rewind keeps weights of the level before, and those at other "
+            "positions are pruned there; rewind to a step (rewind=init or step), or leave the "
+            "branch out (branch=[], sanity=false)"
         )
     return state

@@ -211,8 +211,16 @@ def test_the_other_dense_net_is_planned(lottery, tiny, capsys):
 @pytest.mark.parametrize("branch", ["shuffle", "hold", "random"])
 def test_trained_weights_of_a_pruned_net_cannot_move(run, branch, capsys):
     assert run(f"branch=[{branch}]", "rewind=lr", code=2) is None
-    assert "the rewind keeps trained weights" in capsys.readouterr().err
+    assert "the rewind keeps weights of the level before" in capsys.readouterr().err
     run(f"branch=[{branch}]", "rewind=lr", "prune=oneshot")  # here no weight is pruned yet
+
+
+def test_scored_weights_of_a_pruned_net_cannot_move(run, capsys):
+    """Level 2 begins where level 1 did: what that has pruned is 0, wherever the mask goes."""
+    words = ["branch=[shuffle]", "rewind=scored", "prune.at=1ep"]
+    assert run(*words, code=2) is None and "pruned there" in capsys.readouterr().err
+    run(*words, "levels=1")
+    run(*words, "branch_levels=[1]")
 
 
 @pytest.mark.parametrize(

@@ -182,6 +182,7 @@ def test_a_level_has_the_mask_of_the_moment_that_was_found(run, lottery, tmp_pat
     assert lottery("verify", f"outputs={tmp_path / 'outputs'}", "level=1") == 0
 
 
+@pytest.mark.slow
 def test_a_rule_that_finds_nothing_says_so_and_takes_the_last(run, capsys):
     folder = run(*QUIET, "prune.at.threshold=0", "levels=1", "prune.criterion={name:random}", "prune.nested=false")
     (row,) = rows(folder, "early_bird")
@@ -199,6 +200,25 @@ def test_the_same_command_finds_what_was_there(run, lottery, capsys):
     again = run(*QUIET, "levels=1", "branch=[shuffle]")
     assert again == folder and {p: p.read_bytes() for p in folder.rglob("*.csv")} == before
     assert "it is kept as" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_branch_that_is_added_later_starts_at_the_moment_too(run, lottery):
+    """Branches stand in the manifest beside their level, which alone says what was found."""
+    words = [*QUIET, "prune.nested=false", "rewind=scored", "levels=1"]
+    folder = run(*words, "branch=[hold,naive]")
+    before = {name: (folder / name).read_bytes() for name in ("metrics.csv", "branches.csv")}
+    costs = {r["branch"]: int(r["ticket_steps"]) for r in csv.DictReader(before["branches.csv"].decode().splitlines())}
+    assert (costs["hold"], costs["naive"]) == (12, 14)  # two to the mask (twice for naive), ten of its own
+    run(*words, "branch=[hold,naive]")
+    assert {name: (folder / name).read_bytes() for name in before} == before
+    assert lottery("branch", folder, "branch=reorder") == 0
+    level, added = (finished(folder, 1, name, "a test") for name in ("", "reorder"))
+    assert added.ticket.span == level.ticket.span == Span(2, 12)
+    assert lottery("branch", folder, "branch=shuffle") == 0
+    state, moved = finished(folder, 0, "", "a test").state(Step(2, 4)), finished(folder, 1, "shuffle", "a test")
+    for name, mask in moved.ticket.mask.items():
+        assert torch.equal(moved.ticket.weights[name], state.weights[name] * mask)
 
 
 def rows_file(folder):
