@@ -7,11 +7,13 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import nn
 
-from lottery.components.analyses.dissection import detected, quantiles
+from lottery.components.analyses.dissection import detected, dissection, quantiles
 from lottery.errors import UsageError
 from lottery.tasks.images.concepts import Concepts, folder_of_concepts, made_up_concepts
 
 DIGITS = ["model=lenet5", "model.padding=2", "model.channels=[3,4]", "model.hidden=5", "dataset.size=8", "levels=1"]
+
+OPTIONS = {"mean": [0.0], "std": [1.0]}  # of pixels
 
 
 def concepts(*segments, categories):
@@ -90,7 +92,7 @@ def test_a_folder_has_masks_by_category_and_concept(tmp_path):
     assert found.names == ["red", "dot"] and found.categories.tolist() == [0, 1]
     assert found.segments[0].nonzero().tolist() == [[0, 0, 3]]
     assert found.annotated(found.segments[0]).tolist() == [True, False]
-    fitted = found.fitted((1, 2, 2), {"mean": [0.0], "std": [1.0]})
+    fitted = found.fitted((1, 2, 2), OPTIONS)
     assert fitted.shape == (1, 1, 2, 2) and float(fitted.mean()) == pytest.approx(1 / 3, abs=0.01)
     Image.new("L", (2, 2)).save(tmp_path / "masks/shape/dot/a.png")
     with pytest.raises(UsageError, match="not as large"):
@@ -98,6 +100,40 @@ def test_a_folder_has_masks_by_category_and_concept(tmp_path):
     (tmp_path / "images" / "b.png").write_text("no picture")
     with pytest.raises(UsageError):
         folder_of_concepts(str(tmp_path))
+
+
+class Unused(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.seen, self.spare = nn.Conv2d(1, 2, 1), nn.Conv2d(1, 3, 1)
+
+    def forward(self, x):
+        return self.seen(x)
+
+
+@pytest.mark.parametrize(
+    ("net", "layers", "says"),
+    [(Unused(), ["seen", "all"], "spare is not called"), (nn.Flatten(), ["all"], "no convolution")],
+)
+def test_what_has_no_units_is_said_and_costs_nothing(net, layers, says):
+    class Level:
+        end, said = type("End", (), {"weights": {}})(), []
+        task = type("Task", (), {"input_shape": (1, 4, 4), "options": OPTIONS, "device": "cpu"})()
+
+        def net(self, weights):
+            return net
+
+        def advance(self, said):
+            pass
+
+        def warn(self, said):
+            self.said.append(said)
+
+    level = Level()
+    found = dissection(level, path=None, images=2, batch=2, top=0.1, iou=0.1)
+    assert [row["layer"] for row in found[""]] == layers
+    assert found[""][-1]["units"] == (2 if "seen" in layers else 0)
+    assert len(level.said) == 1 and says in level.said[0]
 
 
 @pytest.mark.slow

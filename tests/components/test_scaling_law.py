@@ -136,6 +136,7 @@ def test_runs_give_points_held_out_levels_and_nets_for_a_target():
         assert row["range"] == ("measured" if row["density"] >= 0.5**8 else "extrapolated")
 
 
+@pytest.mark.slow
 def test_replicates_are_means_and_their_noise_is_told():
     found = scaling_law(reports(replicates=2), **ASKED)
     assert found[""][0]["points"] == 96
@@ -144,6 +145,7 @@ def test_replicates_are_means_and_their_noise_is_told():
     assert noise["deviation_percent"] == pytest.approx(100 * 0.02 * math.sqrt(2))
 
 
+@pytest.mark.slow
 def test_levels_without_an_error_are_named_and_left_out():
     many = reports()
     many.levels[3] = level(2, 4, 100, 3, 0.125, 0.0, 0.08)
@@ -154,6 +156,29 @@ def test_levels_without_an_error_are_named_and_left_out():
     assert "runs/2_4_100/replicate_0 level 3, runs/2_4_100/replicate_0 level 4" in line
 
 
+def few():
+    """Return the levels of three configs."""
+    return Reports(ACCURACY, reports().levels[:27])
+
+
+def test_nets_are_chosen_by_validation_errors_though_one_of_them_is_0():
+    many = few()
+    many.levels[3].error["val"] = 0.0
+    found = scaling_law(many, **{**ASKED, "target": 0.2})
+    assert found["nets"][0]["val_error"] == 0.2 and found[""][0]["split"] == "test" and found[""][0]["points"] == 23
+    assert "runs/2_4_100/replicate_0 level 3" in many.notes[0]
+
+
+def test_a_choice_by_test_errors_is_said():
+    many = few()
+    for each in many:
+        each.error["val"] = each.dense["val"] = math.nan
+    found = scaling_law(many, **{**ASKED, "target": 0.2})
+    assert found["nets"][0]["test_error"] == 0.2
+    assert many.notes == ["there are no validation errors, so that nets are chosen by test errors"]
+
+
+@pytest.mark.slow
 def test_no_net_for_a_target_is_said_and_other_settings_are_named():
     many = reports()
     many.levels[-1] = level(4, 16, 0, 8, 0.5**8, 0.4, 0.04, **{"train.lr": 1})

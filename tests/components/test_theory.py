@@ -13,7 +13,7 @@ from torch import nn
 from lottery.components.analyses.collapse import bisected
 from lottery.components.analyses.conservation import conservation, derived, laws
 from lottery.components.analyses.features import counted, scales
-from lottery.components.analyses.layer_scan import spearman
+from lottery.components.analyses.layer_scan import layer_scan, spearman
 from lottery.config import build
 from lottery.errors import UsageError
 from lottery.nets.graph import trace
@@ -103,6 +103,7 @@ def test_a_unit_beside_a_skip_is_all_that_writes_and_reads_it():
     assert found["a.weight"]["violation"] < 1e-12 and math.isnan(found["a.weight"]["apart"])
 
 
+@pytest.mark.slow
 def test_conservation_of_a_run(lottery, tiny, tmp_path):
     assert lottery("run", *tiny, "levels=1", "name=one", "analysis=[conservation]", "analyses.conservation.at=end") == 0
     (folder,) = tmp_path.glob("outputs/one/*/replicate_0")
@@ -181,6 +182,7 @@ def test_bisection_finds_the_last_number_that_keeps_every_layer():
     assert bisected(level, lambda w, m, d: m, level.mask, 0.1) == (2, 0, [])  # nothing is ever empty
 
 
+@pytest.mark.slow
 def test_magnitude_collapses_where_its_sorted_weights_say(lottery, tiny, tmp_path):
     words = ["analysis=[collapse]", "analyses.collapse.methods=[magnitude_init,synflow,synflow+rounds:1]", "analyses.collapse.apart=1e-6"]
     assert lottery("run", *tiny, "levels=0", "train.length=1it", "name=one", *words) == 0
@@ -199,8 +201,51 @@ def test_ranks_are_scipys_with_ties():
     for one, other in (([1, 2, 2, 5], [3.0, 1, 1, 0]), ([0.1, 0.5, 0.2], [1, 2, 3]), ([1, 1, 2, 2], [4, 4, 4, 5])):
         assert spearman(one, other) == pytest.approx(spearmanr(one, other).statistic)
     assert math.isnan(spearman([1, 1, 1], [1, 2, 3]))
+    assert spearman([3, math.nan, 1, 2], [9, 8, 1, 5]) == pytest.approx(1)  # an empty layer does not count
 
 
+class Scanned:
+    """A net of two layers, one of them empty, whose method cannot be asked of the layer "c"."""
+
+    def __init__(self, error):
+        self.error, self.said = error, []
+        self.mask = {"a.weight": torch.ones(9) > 0, "b.weight": torch.zeros(5) > 0, "c.weight": torch.ones(3) > 0}
+        self.end = type("End", (), {"weights": {n: torch.ones(len(k)) * k for n, k in self.mask.items()}})()
+        self.task = type("Task", (), {"size": lambda self, split: 1})()
+
+    def method(self, words):
+        def make(weights, mask, density):
+            if "c.weight" in mask:
+                raise UsageError("it has no such scores")
+            return {n: torch.arange(len(k)) < round(density * len(k)) for n, k in mask.items()}
+
+        return make
+
+    def net(self, weights):
+        return weights
+
+    def measure(self, net, split):
+        return {"error": self.error * (10 - int(net["a.weight"].sum()))}
+
+    def advance(self, said):
+        pass
+
+    def warn(self, said):
+        self.said.append(said)
+
+
+@pytest.mark.parametrize(("error", "tolerated"), [(0.1, 0.5), (math.nan, math.nan)])
+def test_a_layer_of_which_nothing_can_be_said_has_no_number(error, tolerated):
+    level = Scanned(error)
+    found = layer_scan(level, method="own", densities=[0.5, 0.1], tolerance=0.55)
+    first, empty, refused, whole = (row["tolerated"] for row in found[""])
+    assert first == pytest.approx(tolerated, nan_ok=True)
+    assert math.isnan(empty) and math.isnan(refused) and math.isnan(whole)
+    assert [(p["layer"], p["layer_density"]) for p in found["points"]] == [("a", 0.5), ("a", 0.1)]
+    assert level.said == ["layer_scan: prune=own cannot be asked of this net: it has no such scores"]
+
+
+@pytest.mark.slow
 def test_each_layer_is_pruned_alone(lottery, tiny, tmp_path):
     words = ["analysis=[layer_scan]", "analyses.layer_scan.densities=[0.5,0.1]", "analyses.layer_scan.tolerance=0.05"]
     assert lottery("run", *tiny, "levels=1", "name=one", *words) == 0
@@ -334,6 +379,7 @@ def test_what_says_nothing_of_a_dense_net_is_refused(run, branch, capsys):
     run(f"branch=[{branch}]", "branch_levels=null", "levels=1")
 
 
+@pytest.mark.slow
 def test_the_branch_command_follows_up_the_dense_net(run, lottery, capsys):
     folder = run("levels=0")
     assert lottery("branch", folder, "branch=reinit", "levels=0") == 0

@@ -24,8 +24,9 @@ def dissection(
     concept's category; above `iou` the unit is a detector of the best concept, ties by the order of
     concepts. The concepts are those of the folder `path`, or without one `images` pictures of
     shapes, colours and textures that are made here. A unit without a kept weight detects nothing.
-    Behind the table is one of units: dissection_units. Raises UsageError for numbers out of range,
-    and for data that are no images and nets without convolutions.
+    Behind the table is one of units: dissection_units. A net without convolutions has none, which
+    is said, and so has a convolution that is not called. Raises UsageError for numbers out of
+    range, and for data that are no images.
     """
     for name, value, low, high in (("top", top, 0, 1), ("iou", iou, 0, 1)):
         if not low < value < high:
@@ -48,13 +49,17 @@ def dissection(
     net = level.net(level.end.weights)
     layers = {n: m for n, m in net.named_modules() if isinstance(m, nn.Conv2d)}
     if not layers:
-        raise UsageError("analysis dissection: this net has no convolution; type model=resnet20")
+        level.warn("dissection: this net has no convolution, so that it has no units")
     inputs = set_of.fitted(shape, options)
     found: list[Row] = []
     units: list[Row] = []
     for name, module in layers.items():
         level.advance(f"units of {name}")
-        made = torch.cat(list(activations(net, module, inputs, batch, level)))
+        parts = list(activations(net, module, inputs, batch, level))
+        if not parts:
+            level.warn(f"dissection: {name} is not called, so that it has no units")
+            continue
+        made = torch.cat(parts)
         thresholds = quantiles(made, top)
         best, concept = detected(made, thresholds, set_of)
         alive = module.weight.detach().flatten(1).ne(0).any(1).cpu()
@@ -81,7 +86,7 @@ def dissection(
 def activations(
     net: nn.Module, module: nn.Module, inputs: Tensor, batch: int, level: Finished
 ) -> Iterator[Tensor]:
-    """Yield what a layer gives for images, [B, units, H, W], on the CPU."""
+    """Yield what a layer gives for images, [B, units, H, W], on the CPU; nothing if not called."""
     seen: list[Tensor] = []
     hook = module.register_forward_hook(lambda layer, given, made: seen.append(made.detach()))
     try:
@@ -89,7 +94,8 @@ def activations(
             for part in torch.split(inputs, batch):
                 seen.clear()
                 net(part.to(level.task.device))
-                yield seen[-1].float().cpu()
+                if seen:
+                    yield seen[-1].float().cpu()
     finally:
         hook.remove()
 

@@ -22,8 +22,10 @@ def layer_scan(
     most `tolerance` above the net's own: on the validation split, or where there is none on the
     test split. In the row of all layers stand the net's own errors, and Spearman's rank
     correlation of `tolerated` with the layers' places in the model and with their sizes: below 0,
-    deeper or larger layers bear more. Every point is in the table layer_scan_points. Raises
-    UsageError for densities outside (0, 1), a tolerance below 0, and a method that is none.
+    deeper or larger layers bear more. It is NaN, and left out of the ranks, of a layer that is
+    empty, where the net has no error, and where the method cannot be asked of the net, which is
+    said. Every point is in the table layer_scan_points. Raises UsageError for densities outside
+    (0, 1), a tolerance below 0, and a method that is none.
     """
     if not densities or not all(0 < density < 1 for density in densities):
         raise UsageError(
@@ -45,9 +47,16 @@ def layer_scan(
     points: list[Row] = []
     for depth, (name, keep) in enumerate(level.mask.items(), 1):
         said: Row = {"layer": name.removesuffix(".weight"), "depth": depth, "size": keep.numel()}
-        best: Row = {"tolerated": 1.0, **own}
+        known = bool(keep.any()) and not math.isnan(own[f"{splits[0]}_error"])
+        best: Row = {"tolerated": 1.0 if known else math.nan, **own}
         for density in sorted(set(densities), reverse=True) if bool(keep.any()) else ():
-            found = errors(level, alone(level, make, name, density), splits)
+            try:
+                mask = alone(level, make, name, density)
+            except UsageError as error:
+                level.warn(f"layer_scan: prune={method} cannot be asked of this net: {error}")
+                best["tolerated"] = math.nan
+                break
+            found = errors(level, mask, splits)
             points.append({**said, "layer_density": density, **found})
             if found[f"{splits[0]}_error"] <= own[f"{splits[0]}_error"] + tolerance:
                 best = {"tolerated": density, **found}
@@ -79,8 +88,12 @@ def errors(level: Finished, mask: Mask, splits: Sequence[str]) -> dict[str, floa
 
 
 def spearman(one: Sequence[float], other: Sequence[float]) -> float:
-    """Return the rank correlation, of equal values the mean rank; NaN where one is constant."""
-    a, b = ranked(one), ranked(other)
+    """Return the rank correlation, of equal values the mean rank; NaN where one is constant.
+
+    Pairs with a NaN do not count.
+    """
+    pairs = [pair for pair in zip(one, other, strict=True) if not any(map(math.isnan, pair))]
+    a, b = ranked([x for x, _ in pairs]), ranked([y for _, y in pairs])
     a, b = a - a.mean(), b - b.mean()
     size = float(a.norm() * b.norm())
     return float(a @ b) / size if size else math.nan

@@ -55,13 +55,16 @@ def scaling_law(
     every = [*{each.config: each.settings for each in levels}.values()]
     keys = {"depth": depth, "width": width, "data": data}
     used = {axis: axes.key_of(axis, typed, every, "scaling_law") for axis, typed in keys.items()}
-    sound = [each for each in levels if each.level and usable(each)]
-    tell_left_out(levels)
-    tell_others(every, [*used.values()], levels)
-    splits = [s for s in ("test", "val") if all(good(each, s) for each in sound)]
-    if not sound or not splits:
+    pruned = [each for each in levels if each.level]
+    splits = [split for split in ("test", "val") if any(good(each, split) for each in pruned)]
+    sound = [each for each in pruned if usable(each, splits)]
+    if not sound:
         raise UsageError("scaling_law: no pruned level has an error; lottery ls shows the runs")
+    tell_left_out([each for each in levels if not usable(each, splits)], levels)
+    tell_others(every, [*used.values()], levels)
     report, choice = splits[0], splits[-1]
+    if target is not None and choice == "test":
+        levels.note("there are no validation errors, so that nets are chosen by test errors")
     held = axes.condition(held_out, every, used, "scaling_law.held_out")
     places = [*gathered(sound, used, held, report)]
     if held_out and not any(place.held for place in places):
@@ -93,14 +96,14 @@ def good(level: Reported, split: str) -> bool:
     return all(0 < each[split] < math.inf for each in (level.error, level.dense))
 
 
-def usable(level: Reported) -> bool:
-    """Say whether a level has an error that can be fitted, on any split."""
-    return good(level, "test") or good(level, "val")
+def usable(level: Reported, splits: Sequence[str]) -> bool:
+    """Say whether a level has an error that can be fitted, on every split that some have."""
+    return all(good(level, split) for split in splits)
 
 
-def tell_left_out(levels: Levels) -> None:
+def tell_left_out(some: Sequence[Reported], levels: Levels) -> None:
     """Name the levels whose error is 0 or no number, in a line."""
-    wrong = [f"{each.run} level {each.level}" for each in levels if not usable(each)]
+    wrong = [f"{each.run} level {each.level}" for each in some]
     if wrong:
         more = f" and {len(wrong) - SHOWN} more" * (len(wrong) > SHOWN)
         levels.note(
