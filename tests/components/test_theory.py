@@ -281,12 +281,14 @@ def score(net, task, weights):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["conservation", "of=[snip]"], "synflow, loss"), (["conservation", "at=0it"], "start, end"),
-        (["conservation", "examples=0"], "examples=100"), (["collapse", "apart=0"], "apart=0.02"),
-        (["collapse", "methods=[synflo]"], "synflow"), (["collapse", "methods=[synflow+round:1]"], "rounds"),
-        (["collapse", "methods=[synflow+rounds:0]"], "below 1"), (["layer_scan", "densities=[1]"], "[0.5,0.2,0.1]"),
-        (["layer_scan", "tolerance=-1"], "tolerance=0.01"), (["layer_scan", "method=oen"], "oneshot"),
-        (["features", "below=0"], "below=0.01"), (["features", "controls=[bn_onli]"], "bn_only"),
+        (["conservation", "of=[snip]"], "synflow, loss"), (["collapse", "methods=[synflow+round:1]"], "rounds"),
+        (["layer_scan", "method=oen"], "oneshot"), (["features", "controls=[bn_onli]"], "bn_only"),
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in (
+            (["conservation", "at=0it"], "start, end"), (["conservation", "examples=0"], "examples=100"),
+            (["collapse", "apart=0"], "apart=0.02"), (["collapse", "methods=[synflo]"], "synflow"),
+            (["collapse", "methods=[synflow+rounds:0]"], "below 1"), (["layer_scan", "densities=[1]"], "[0.5,0.2,0.1]"),
+            (["layer_scan", "tolerance=-1"], "tolerance=0.01"), (["features", "below=0"], "below=0.01"),
+        )),
     ],
 )  # fmt: skip
 def test_what_cannot_be_asked_is_refused_in_a_line(lottery, tiny, tmp_path, capsys, words, says):
@@ -371,7 +373,7 @@ def test_every_batchnorm_with_scales_is_counted(kind):
         ("n", 4, 2, 0, 0.5), ("all", 4, 2, 0, 0.5)]  # fmt: skip
 
 
-@pytest.mark.parametrize("branch", ["shuffle", "invert", *(pytest.param(b, marks=pytest.mark.slow) for b in ("hold", "random"))])
+@pytest.mark.parametrize("branch", ["shuffle", *(pytest.param(b, marks=pytest.mark.slow) for b in ("invert", "hold", "random"))])
 def test_what_says_nothing_of_a_dense_net_is_refused(run, branch, capsys):
     assert run(f"branch=[{branch}]", "branch_levels=[0,1]", code=2) is None
     line = capsys.readouterr().err.splitlines()[-1]
