@@ -58,7 +58,12 @@ def main(arguments: list[str]) -> int:
 
 
 def everything(folders: tuple[Path, ...], kept: str) -> Iterator[tuple[str, bytes]]:
-    """Yield the files of runs and of their levels: path in the pack, content."""
+    """Yield the files of runs, of their levels and of analyses of several: path, content."""
+    from lottery.results.across import findings
+
+    for found in findings(folders):
+        for path in (*map(found.file, found.words), found.path):
+            yield path.relative_to(folders[0].parents[2]).as_posix(), read(path)
     shelves: dict[str, Path] = {}
     for folder in folders:
         inside = "/".join(folder.parts[-3:])

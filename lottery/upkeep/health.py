@@ -13,6 +13,7 @@ from typing import Any
 from lottery.errors import DiskError, LotteryError
 from lottery.storage.packs import left_out, packed
 from lottery.storage.records import (
+    ANALYSES,
     CORRUPT,
     FINDINGS,
     MANIFEST,
@@ -134,6 +135,7 @@ def damage(
         yield from steady(path, lambda path=path: damaged_run(Replicate(path), identity, fast))  # type: ignore[misc]
         for key in filter(None, run.links.values()):
             commands.setdefault(key, run.command)
+    yield from damaged_findings(inventory.outputs, fast)
     if copied:
         what = f"{copied} links to levels are folders, as zip, cp -L or rsync -L leave them"
         fix = "lottery doctor --repair" + outputs_word(inventory.outputs)
@@ -144,6 +146,24 @@ def damage(
             shelf.path,
             lambda shelf=shelf, command=command: damaged_level(shelf, command, fast),  # type: ignore[misc]
         )
+
+
+def damaged_findings(outputs: Path, fast: bool) -> Iterator[Finding]:
+    """Yield what is wrong with what analyses found of several runs."""
+    from lottery.results import across  # slow to load
+
+    for place in (outputs / ANALYSES, *outputs.glob(f"*/{ANALYSES}")):
+        for path in sorted(place.glob("*-*.json")):
+            where = path
+            try:
+                found = across.read(path)
+                for word in () if fast else found.words:
+                    where = found.file(word)
+                    found.table(word)
+            except (LotteryError, OSError) as error:
+                name = path.stem.rpartition("-")[0]
+                what = f"{reason(error)}; lottery analyze RUN... analysis={name} makes it again"
+                yield Finding(where, what, unless_unread(error, rm(path)))
 
 
 def steady(folder: Path, examine: Callable[[], list[Finding]]) -> list[Finding]:

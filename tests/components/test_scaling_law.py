@@ -268,6 +268,25 @@ def test_it_is_asked_once_shown_loaded_drawn_and_made_again(lottery, several, tm
     capsys.readouterr()
 
 
+@pytest.mark.slow
+def test_a_pack_holds_it_and_doctor_sees_what_is_damaged(lottery, several, tmp_path, capsys):
+    assert lottery("analyze", *several, "analysis=scaling_law") == 0
+    assert lottery("pack", "to=theirs") == 0
+    (record,) = (tmp_path / "outputs/law/analyses").glob("*.json")
+    for path in record.parent.iterdir():
+        assert (tmp_path / "theirs/law/analyses" / path.name).read_bytes() == path.read_bytes()
+    assert lottery("doctor") == 0 == lottery("doctor", "outputs=theirs")
+    with (table := next(record.parent.glob("scaling_law_points-*.csv"))).open("a") as file:
+        file.write("1\n")
+    capsys.readouterr()
+    assert lottery("doctor") == 4
+    said = capsys.readouterr().out
+    assert f"{table.name}  its checksum is wrong" in said and f"type: rm -r outputs/law/analyses/{record.name}" in said
+    record.unlink()
+    assert lottery("doctor") == 0 == lottery("analyze", *several, "analysis=scaling_law")
+    assert record.is_file() and lottery("doctor") == 0
+
+
 def test_a_run_refuses_it_and_says_what_to_type(lottery, tiny, capsys):
     assert lottery("run", *tiny, "name=law", "analysis=[scaling_law]") == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
