@@ -13,15 +13,18 @@ that one method beats another, are judged at every budget, by paired tests over 
   lottery reproduce lth:figure_4 budget=smoke
   lottery reproduce retraining budget=short data=~/data host.workers=4    settings of lottery run
 
-Runs land in outputs/reproduce_PAPER_FIGURE_BUDGET: interrupted, the same command goes on.
-train=false trains nothing, and shows what is there. One of your own is a yaml file like those in
-lottery/results/papers: lottery reproduce mine.yaml budget=smoke
+Runs land in outputs/reproduce_PAPER_FIGURE_BUDGET, those of other settings in a folder that names
+them: interrupted, the same command goes on. train=false trains nothing, and shows what is there.
+One of your own is a yaml file like those in lottery/results/papers:
+  lottery reproduce mine.yaml budget=smoke
 """
 
 from __future__ import annotations
 
 import shlex
 import sys
+from contextlib import redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,9 +35,11 @@ from lottery.wording.text import printable
 if TYPE_CHECKING:
     import pandas as pd
 
+    from lottery.results.reproduced import Measured
     from lottery.results.reproductions import Reproduction
 
 KNOWN = {"budget": "", "train": "true", "format": "table", "outputs": "outputs"}
+PROGRAMS = ("csv", "json")  # formats of which nothing else may stand on stdout
 
 
 def main(arguments: list[str]) -> int:
@@ -55,30 +60,40 @@ def main(arguments: list[str]) -> int:
         print(wrapped(listed()))
         return 0
     every = reproductions.named(words)
+    if taken := [word for word in more if word.partition("=")[0] == "name"]:
+        raise UsageError(f"reproduce: {taken[0]}: its runs have a name; outputs= is another place")
     if not chosen["budget"]:
-        print(wrapped("\n\n".join(map(told, every))))
+        print(wrapped("\n\n".join(told(made, chosen["outputs"], more) for made in every)))
         return 0
     budget = one_of(chosen, "budget", reproductions.BUDGETS, "reproduce")
     train, codes = yes(chosen, "train", "reproduce"), []
-    for number, made in enumerate(every):
-        if budget not in made.budgets:
-            there = " or ".join(f"budget={word}" for word in made.budgets)
-            raise UsageError(f"reproduce: {made.name} has no budget={budget}; type {there}")
-        code = trained(made, budget, chosen["outputs"], more) if train else 0
-        codes.append(code)
-        print("\n" * bool(number) + shown(made, budget, Path(chosen["outputs"]), form))
+    some = [made for made in every if budget in made.budgets]
+    if not some:
+        there = " or ".join(f"budget={word}" for word in every[0].budgets)
+        raise UsageError(f"reproduce: {every[0].name} has no budget={budget}; type {there}")
+    for left in (made.name for made in every if made not in some):
+        print(printable(f"note: {left} has no budget={budget}, and is left out"), file=sys.stderr)
+    found = []
+    for made in some:
+        with redirect_stdout(sys.stderr if form in PROGRAMS else sys.stdout):
+            codes.append(trained(made, budget, chosen["outputs"], more) if train else 0)
+        found.append(gathered(made, budget, Path(chosen["outputs"]), more))
+        if form not in PROGRAMS:
+            print("\n" * (len(found) > 1) + page(found[-1], form))
+    if form in PROGRAMS:
+        print(for_programs(found, form))
     return next((code for code in codes if code), 0)
 
 
 def commands(made: Reproduction, budget: str, outputs: str, more: list[str]) -> list[list[str]]:
     """Return the words of `lottery run` that make a reproduction, a command each."""
-    where = [f"name={made.folder(budget)}", *[f"outputs={outputs}"] * (outputs != "outputs")]
+    where = [f"name={made.folder(budget, more)}", *[f"outputs={outputs}"] * (outputs != "outputs")]
     return [["-m", *words, *where, *more] for words in made.budgets[budget].runs]
 
 
-def asked(made: Reproduction, budget: str, outputs: str) -> list[list[str]]:
+def asked(made: Reproduction, budget: str, outputs: str, more: list[str]) -> list[list[str]]:
     """Return the words of `lottery analyze` that ask all runs of a reproduction."""
-    where = [f"name={made.folder(budget)}", *[f"outputs={outputs}"] * (outputs != "outputs")]
+    where = [f"name={made.folder(budget, more)}", *[f"outputs={outputs}"] * (outputs != "outputs")]
     each = made.budgets[budget].analyses
     return [[*where, f"analysis={name}", *words] for name, *words in each]
 
@@ -91,35 +106,75 @@ def trained(made: Reproduction, budget: str, outputs: str, more: list[str]) -> i
     for words in commands(made, budget, outputs, more):
         print(printable(f"lottery run {shlex.join(words)}"), flush=True)
         codes.append(run.main(words))
-    for words in asked(made, budget, outputs):
+    for words in asked(made, budget, outputs, more):
         print(printable(f"lottery analyze {shlex.join(words)}"), flush=True)
         codes.append(analyze.main(words))
     return next((code for code in codes if code), 0)
 
 
-def shown(made: Reproduction, budget: str, outputs: Path, form: str) -> str:
-    """Return the numbers of a reproduction beside the paper's, and what became of its claims."""
-    from lottery.results import formats
-    from lottery.results.reproduced import Measured, claims_table, numbers_table
+@dataclass(frozen=True)
+class Found:
+    """What came out of a reproduction: numbers, claims, and how to read them."""
 
-    found = Measured(made, budget, outputs, {"bench": benched})
-    rows, claims = found.rows(), found.judged()
+    made: Reproduction
+    measured: Measured
+    rows: list[dict[str, Any]]
+    claims: list[dict[str, Any]]
+    notes: list[str]
+
+
+def gathered(made: Reproduction, budget: str, outputs: Path, more: list[str]) -> Found:
+    """Return the numbers of a reproduction beside the paper's, and what became of its claims."""
+    from lottery.results.reproduced import Measured
+    from lottery.results.reproductions import changing
+
+    measured = Measured(made, budget, outputs, {"bench": benched}, more)
+    rows, claims = measured.rows(), measured.judged()
     notes = [f"{made.name}: {made.paper}", f"published: {made.source}"]
-    if differs := made.budgets[budget].differs:
-        notes.append(f"here: {differs}; published numbers stand beside ours for orientation")
+    differs = [made.budgets[budget].differs, shlex.join(changing(more))]
+    if here := "; ".join(filter(None, differs)):
+        notes.append(f"here: {here}; published numbers stand beside ours for orientation")
+    family = max((claim["family"] for claim in claims), default=0)
     notes.append(
-        "claims: differences replicate by replicate with their 95 % interval, above 0 as claimed; "
-        f"paired t-tests, Holm over all {len(claims)}"
+        "claims: differences replicate by replicate with their 95 % interval, above 0 as claimed"
+        + f"; paired t-tests, Holm over {family}" * bool(family)
     )
-    notes += [f"note: {label} is not there: {why}" for label, why in found.lacking.items()]
+    notes += [f"note: {label} is not there: {why}" for label, why in measured.lacking.items()]
+    return Found(made, measured, rows, claims, notes)
+
+
+def page(found: Found, form: str) -> str:
+    """Return a reproduction for people."""
+    from lottery.results import formats
+    from lottery.results.reproduced import claims_table, numbers_table
+
+    tables = [(found.made.shows, numbers_table(found.measured, found.rows))] * bool(found.rows)
+    tables += [("", claims_table(found.measured, found.claims))]
+    return formats.page(tables, found.notes, form)
+
+
+def for_programs(every: list[Found], form: str) -> str:
+    """Return reproductions as one table (notes and claims go to stderr), or as JSON: a list of
+    several, one as it is.
+    """
+    from lottery.results import formats
+
     if form == "csv":
-        print(*map(printable, notes), sep="\n", file=sys.stderr)
+        for found in every:
+            lines = [f"claim: {c['claim']} at {c['at']}: {c['verdict']}" for c in found.claims]
+            print(*map(printable, [*found.notes, *lines]), sep="\n", file=sys.stderr)
+        rows = [{"reproduction": f.made.name} | row for f in every for row in f.rows]
         return formats.comma_separated(rows)
-    if form == "json":
-        plain = [{k: v for k, v in row.items() if k != "unit"} for row in claims]
-        return formats.as_json({"rows": rows, "claims": plain, "notes": notes})
-    tables = [(made.shows, numbers_table(found, rows)), ("", claims_table(found, claims))]
-    return formats.page(tables, notes, form)
+    plain = [
+        {
+            "reproduction": found.made.name,
+            "rows": found.rows,
+            "claims": [{k: v for k, v in c.items() if k != "unit"} for c in found.claims],
+            "notes": found.notes,
+        }
+        for found in every
+    ]
+    return formats.as_json(plain if len(plain) > 1 else plain[0])
 
 
 def benched(folder: Path) -> pd.DataFrame:
@@ -154,15 +209,15 @@ def listed() -> str:
     return f"{table}\n\nlottery reproduce NAME says what it runs; with budget=smoke it does"
 
 
-def told(made: Reproduction) -> str:
+def told(made: Reproduction, outputs: str, more: list[str]) -> str:
     """Return what a reproduction is: its claims, its numbers, and what each budget runs."""
     lines = [f"{made.name}: {made.shows}", f"  {made.paper}", f"  published: {made.source}", ""]
     lines += [f"  claim: {claim.say}" for claim in made.claims]
     for budget in made.budgets:
         differs = made.budgets[budget].differs
         lines += ["", f"  budget={budget}{f': {differs}' if differs else ''}"]
-        each = commands(made, budget, "outputs", [])
+        each = commands(made, budget, outputs, more)
         lines += [f"    lottery run {shlex.join(words)}" for words in each]
-        each = asked(made, budget, "outputs")
+        each = asked(made, budget, outputs, more)
         lines += [f"    lottery analyze {shlex.join(words)}" for words in each]
     return "\n".join(map(printable, lines))

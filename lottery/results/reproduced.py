@@ -1,7 +1,7 @@
 """Hold a paper's numbers beside ours, and its claims against our runs. Imports no torch."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,8 @@ from lottery.results.comparison import NEAR
 from lottery.results.comparison_tables import Table, around
 from lottery.results.facts import Facts, recorded
 from lottery.results.formats import numeral
-from lottery.results.reproductions import Claim, Reproduction
-from lottery.terms.metric import Metric, measured
+from lottery.results.reproductions import Claim, Reproduction, changing
+from lottery.terms.metric import BEST, Metric, measured
 
 HOLDS, REVERSED, OPEN = "holds", "the other way round", "not told apart"
 DENSE = {"density": 1, "level": 0}  # where the dense net is on the x axis
@@ -24,12 +24,22 @@ Values = dict[Any, dict[int, float]]  # place on the x axis -> replicate -> valu
 
 
 class Measured:
-    """What our runs of a reproduction say. `more` reads tables that are not on the disk."""
+    """What our runs of a reproduction say. `more` reads tables that are not on the disk.
+
+    `settings` are those that were typed beside the budget's.
+    """
 
     def __init__(
-        self, made: Reproduction, budget: str, outputs: Path, more: Mapping[str, Read] | None = None
+        self,
+        made: Reproduction,
+        budget: str,
+        outputs: Path,
+        more: Mapping[str, Read] | None = None,
+        settings: Sequence[str] = (),
     ) -> None:
-        self.made, self.budget, self.outputs = made, budget, outputs
+        self.made, self.outputs = made, outputs
+        self.name = made.folder(budget, settings)
+        self.papers = budget == "paper" and not changing(settings)  # what the authors ran
         self.more = dict(more or {})
         self.lacking: dict[str, str] = {}  # row -> why it has no number
         self.metrics: dict[str, Metric | None] = {}  # row -> the metric that it holds
@@ -40,8 +50,9 @@ class Measured:
     def gathered(self, label: str) -> Values:
         """Return the values of a row."""
         series = self.made.series[label]
-        words = [f"name={self.made.folder(self.budget)}", *series.runs]
+        words = [f"name={self.name}", *series.runs]
         found: Values = {}
+        whose: dict[tuple[Any, int], Path] = {}  # place, replicate -> the run that it is of
         self.metrics[label] = self.units[label] = None
         try:
             folders = choice.choose(self.outputs, words, "reproduce")
@@ -64,11 +75,26 @@ class Measured:
             if y not in table:
                 continue
             setting = facts.choices.get(series.x, facts.flat.get(series.x))
+            if series.x not in table and setting is None:
+                self.lacking[label] = f"its runs have neither a column nor a setting {series.x}"
+                return {}
             places = table[series.x] if series.x in table else [setting] * len(table)
             for place, value in zip(places, table[y], strict=True):
-                there = next((p for p in found if alike(p, place)), place)
-                if not pd.isna(value):
-                    found.setdefault(there, {})[facts.replicate] = float(value)
+                if pd.isna(value):
+                    continue
+                there = nearest(found, place)
+                mine = whose.get((there, facts.replicate))
+                if mine == folder and there != place:
+                    there = place  # levels of one run that lie closer than that
+                elif mine:
+                    self.lacking[label] = (
+                        f"two numbers of replicate {facts.replicate} fit it at {placed(place)} (of "
+                        f"{mine.parent.name} and {folder.parent.name}); runs: and where: have "
+                        "to tell them apart, or outputs= is another place"
+                    )
+                    return {}
+                whose[there, facts.replicate] = folder
+                found.setdefault(there, {})[facts.replicate] = float(value)
         if not found:
             self.lacking[label] = f"no run has {series.y} of {series.of} there"
         return found
@@ -99,7 +125,7 @@ class Measured:
                 value, spread = at(series.published, place, (math.nan, math.nan))
                 value, spread = value / scale, spread / scale
                 ours = list(at(self.values[label], place, {}).values())
-                if not ours and (math.isnan(value) or self.budget != "paper"):
+                if not ours and (math.isnan(value) or not self.papers):
                     continue
                 mean, low, high = stats.reach(ours, metric)
                 half = (high - low) / 2
@@ -107,7 +133,7 @@ class Measured:
                 row |= {"published": value, "spread": spread, "mean": mean}
                 row |= {"low": low, "high": high, "replicates": len(ours)}
                 row |= {"difference": math.nan, "met": ""}
-                if self.budget == "paper" and ours and not math.isnan(value):
+                if self.papers and ours and not math.isnan(value):
                     row["difference"] = mean - value
                     allowed = made.tolerance + sum(e for e in (spread, half) if not math.isnan(e))
                     row["met"] = "yes" if abs(mean - value) <= allowed else "no"
@@ -136,6 +162,7 @@ class Measured:
         tests = stats.tested([row.pop("differences", []) for row in found])
         for row, test in zip(found, tests, strict=True):
             row["verdict"] = row["verdict"] or by_test(row["mean"], test.adjusted)
+            row |= {"p": test.p, "p_adjusted": test.adjusted, "family": test.family}
         return found
 
     def compared(self, claim: Claim, place: Any) -> dict[str, Any]:
@@ -153,7 +180,7 @@ class Measured:
                 for k, v in mine.items()
                 if k in theirs
             ]
-        mean, low, high = stats.interval(differences)
+        mean, low, high = stats.reach(differences)
         row |= {"mean": mean, "low": low, "high": high, "replicates": len(differences)}
         row["unit"] = self.units[claim.one]
         if not differences:
@@ -161,21 +188,28 @@ class Measured:
         elif metric and metric.trials and claim.kind == "better":
             ours, others = (stats.reach(list(v.values()), metric) for v in (mine, theirs))
             row["verdict"] = apart(ours, others, metric.higher)
-        elif claim.one in self.fits or metric is None and counts(differences):
+        elif claim.one in self.fits or (metric is None and self.counted(claim, place)):
             row["verdict"] = HOLDS if mean > 0 else REVERSED if mean < 0 else OPEN
         elif len(differences) < stats.LEAST:
             row["verdict"] = f"{len(differences)} replicate{'s'[len(differences) < 2:]}: no verdict"
         elif claim.kind in ("as_good", "below"):
             slack = self.made.tolerance if claim.kind == "as_good" else 0.0
+            low, high = (mean, mean) if math.isinf(mean) else (low, high)
             row["verdict"] = HOLDS if low >= -slack else REVERSED if high < -slack else OPEN
         else:
             row["differences"] = differences
+            row["verdict"] = stats.SAME if stats.same(differences) else ""
         return row
 
+    def counted(self, claim: Claim, place: Any) -> bool:
+        """Say whether the rows of a claim hold counts, each the same in all replicates.
 
-def counts(differences: Sequence[float]) -> bool:
-    """Say whether differences are those of counts: whole numbers, the same in all replicates."""
-    return all(map(float.is_integer, differences)) and len({*differences}) == 1
+        The step at which something was best is none: it hangs on chance.
+        """
+        rows = [row for row in (claim.one, claim.other) if isinstance(row, str)]
+        values = [at(self.values[row], place, {}).values() for row in rows]
+        drawn = any(self.made.series[row].y.startswith(BEST) for row in rows)
+        return not drawn and all(len({*v}) == 1 and next(iter(v)).is_integer() for v in values)
 
 
 def by_test(mean: float, p: float) -> str:
@@ -205,7 +239,14 @@ def alike(one: Any, other: Any) -> bool:
 
 def at(values: Mapping[Any, Any], place: Any, otherwise: Any) -> Any:
     """Return what stands at a place."""
-    return next((value for key, value in values.items() if alike(key, place)), otherwise)
+    return values.get(nearest(values, place), otherwise)
+
+
+def nearest(places: Iterable[Any], place: Any) -> Any:
+    """Return which of some places a place is, the nearest of those that are alike; else itself."""
+    some = [each for each in places if alike(each, place)]
+    numbers = [each for each in some if isinstance(each, int | float)]
+    return min(numbers, key=lambda n: abs(n - place), default=(some or [place])[0])
 
 
 def numbers_table(found: Measured, rows: Sequence[Mapping[str, Any]]) -> Table:

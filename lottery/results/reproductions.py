@@ -5,15 +5,18 @@ at each budget, what of it is read, the published numbers with their spread, and
 neither torch nor pandas.
 """
 
+import hashlib
 import math
+import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from lottery.config.identity import NOT_IDENTITY
 from lottery.errors import UsageError
 from lottery.storage.yamls import decoded, parse
 from lottery.wording.spelling import suggestion
@@ -23,6 +26,19 @@ PAPERS = Path(__file__).parent / "papers"
 BUDGETS = ("paper", "short", "smoke")
 # Kinds of claims, each with the key of what it is held against.
 SECOND = {"better": "than", "as_good": "as", "more": "than", "below": "of"}
+NUMBER = (int, float, str)  # YAML takes 1e-3 for a word
+# What a file may say, and as what: of the whole, of a budget, of a row, of a claim.
+WHOLE = {
+    "paper": str, "shows": str, "source": str, "tolerance": NUMBER, "x": str, "y": str,
+    "budgets": dict, "rows": dict, "claims": list,
+}  # fmt: skip
+BUDGET = {"runs": list, "differs": str, "analyses": list}
+ROW = {"runs": list, "of": str, "where": dict, "x": str, "y": str, "published": dict}
+CLAIM = {"say": str, "at": list} | dict.fromkeys((*SECOND, *SECOND.values()), NUMBER)
+KINDS: dict[Any, str] = {
+    str: "text", list: "a list, as in [one, two]", dict: "keys with values", NUMBER: "a number"
+}  # fmt: skip
+LONGEST = 60  # letters of settings in the name of a folder; of more there is a hash
 
 
 @dataclass(frozen=True)
@@ -70,9 +86,25 @@ class Reproduction:
     series: Mapping[str, Series]
     claims: tuple[Claim, ...]
 
-    def folder(self, budget: str) -> str:
-        """Return the name of its runs under outputs/."""
-        return f"reproduce_{self.name.replace(':', '_')}_{budget}"
+    def folder(self, budget: str, settings: Sequence[str] = ()) -> str:
+        """Return the name of its runs under outputs/: another one where settings change numbers."""
+        own = f"reproduce_{plain(self.name)}_{budget}"
+        words = ",".join(sorted(changing(settings)))
+        said = plain(words)
+        if len(said) > LONGEST:
+            said = hashlib.sha256(words.encode()).hexdigest()[:10]
+        return f"{own}_{said}" if said else own
+
+
+def plain(text: str) -> str:
+    """Return text with what may not stand in the name of a folder, or in a filter, as _."""
+    return re.sub(r"[^\w.+-]+", "_", text)
+
+
+def changing(settings: Sequence[str]) -> list[str]:
+    """Return those of some words for `lottery run` that change the numbers of a level."""
+    tops = {word: re.split(r"[.=/]", word.lstrip("+~"))[0] for word in settings}
+    return [word for word, top in tops.items() if top not in NOT_IDENTITY]
 
 
 def files() -> dict[str, Path]:
@@ -95,7 +127,11 @@ def named(words: Sequence[str]) -> list[Reproduction]:
             papers = dict.fromkeys(n.partition(":")[0] for n in known)
             hint = suggestion(word, [*known, *papers]) or "; lottery reproduce lists them"
             raise UsageError(f"reproduce: there is no reproduction '{word}'{hint}")
-        chosen |= some
+        for name, path in some.items():
+            if chosen.setdefault(name, path) != path:
+                raise UsageError(
+                    f"reproduce: {chosen[name]} and {path} would be one, '{name}'; rename a file"
+                )
     return [read(name, path) for name, path in chosen.items()]
 
 
@@ -112,35 +148,38 @@ def read(name: str, path: Path) -> Reproduction:
 
 def understood(name: str, said: Mapping[str, Any]) -> Reproduction:
     """Return what a file says; raises KeyError or ValueError for what it lacks or says wrongly."""
+    checked("it", said, WHOLE, ("paper", "shows", "source", "budgets", "rows", "claims"))
+    if unknown := {*map(str, said["budgets"])} - {*BUDGETS}:
+        raise ValueError(f"budgets are {', '.join(BUDGETS)}, not {', '.join(sorted(unknown))}")
+    if not said["budgets"] or not said["rows"]:
+        raise ValueError("it needs a budget and a row")
+    for word, each in said["budgets"].items():
+        checked(f"budget {word}", each, BUDGET, ("runs",))
+    for label, each in said["rows"].items():
+        checked(f"row '{label}'", each, ROW)
     budgets = {
         word: Budget(
             commands(each["runs"]), each.get("differs", ""), commands(each.get("analyses", ()))
         )
         for word, each in said["budgets"].items()
     }
-    if unknown := {*budgets} - {*BUDGETS}:
-        raise ValueError(f"budgets are {', '.join(BUDGETS)}, not {', '.join(sorted(unknown))}")
+    if not all(budget.runs for budget in budgets.values()):
+        raise ValueError("a budget runs nothing")
     series = {
-        label: Series(
-            tuple(each.get("runs", ())), each.get("of", "levels"), each.get("where", {}),
+        str(label): Series(
+            tuple(map(str, each.get("runs", ()))), each.get("of", "levels"), each.get("where", {}),
             each.get("x", said.get("x", "density")), each.get("y", said.get("y", "test")),
-            {at: pair(value) for at, value in each.get("published", {}).items()},
+            {place(at): pair(value) for at, value in each.get("published", {}).items()},
         )
         for label, each in said["rows"].items()
     }  # fmt: skip
-    claims = []
-    for each in said["claims"]:
-        kind = next((kind for kind in SECOND if kind in each), "")
-        if not kind:
-            raise ValueError(f"a claim is one of {', '.join(SECOND)}: {each}")
-        one, other = each[kind], each[SECOND[kind]]
-        for label in (one,) if kind == "below" else (one, other):
-            if label not in series:
-                raise ValueError(f"a claim is about '{label}', and no row is called so")
-        claims.append(Claim(each["say"], kind, one, other, tuple(each.get("at", ()))))
+    claims = [claimed(each, series) for each in said["claims"]]
+    tolerance = number("tolerance", said.get("tolerance", 0.01))
+    if not 0 <= tolerance < math.inf:
+        raise ValueError(f"tolerance: {tolerance:g} is no number from 0 on")
     return Reproduction(
-        name, said["paper"], said["shows"], said["source"], float(said.get("tolerance", 0.01)),
-        budgets, series, tuple(claims),
+        name, said["paper"], said["shows"], said["source"], tolerance, budgets, series,
+        tuple(claims),
     )  # fmt: skip
 
 
@@ -149,7 +188,57 @@ def commands(lines: Sequence[str]) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(shlex.split(line)) for line in lines)
 
 
+def claimed(each: Mapping[str, Any], series: Collection[str]) -> Claim:
+    """Return a claim; raises KeyError or ValueError for what it lacks or says wrongly."""
+    checked("a claim", each, CLAIM, ("say",))
+    kind = next((kind for kind in SECOND if kind in each), "")
+    if not kind:
+        raise ValueError(f"a claim is one of {', '.join(SECOND)}: {each}")
+    if SECOND[kind] not in each:
+        raise ValueError(f"claim '{each['say']}': {kind} lacks its '{SECOND[kind]}'")
+    one, other = str(each[kind]), each[SECOND[kind]]
+    for label in (one,) if kind == "below" else (one, str(other)):
+        if label not in series:
+            raise ValueError(f"a claim is about '{label}', and no row is called so")
+    held = number("of", other) if kind == "below" else str(other)
+    return Claim(each["say"], kind, one, held, tuple(map(place, each.get("at", ()))))
+
+
+def checked(what: str, said: Any, known: Mapping[str, Any], needed: Sequence[str] = ()) -> None:
+    """Raise ValueError for a key that is not known or of another kind, KeyError for one lacking."""
+    if not isinstance(said, Mapping):
+        raise ValueError(f"{what} has to be {KINDS[dict]}, not {said!r}")
+    for key, value in said.items():
+        if key not in known:
+            hint = suggestion(str(key), known) or f" (there are: {', '.join(known)})"
+            raise ValueError(f"{what} has no '{key}'{hint}")
+        if isinstance(value, bool) or not isinstance(value, known[key]):
+            raise ValueError(f"{what}: {key} has to be {KINDS[known[key]]}")
+    for key in needed:
+        if key not in said:
+            raise KeyError(key)
+
+
 def pair(value: Any) -> tuple[float, float]:
     """Return a published value and its spread, NaN where none is known."""
     some = value if isinstance(value, list) else [value]
-    return float(some[0]), float(some[1]) if len(some) > 1 else math.nan
+    if not 1 <= len(some) <= 2:
+        raise ValueError(f"published: {value} is neither a number nor [number, spread]")
+    mean, spread = [*(number("published", each) for each in some), math.nan][:2]
+    return mean, spread
+
+
+def number(what: str, value: Any) -> float:
+    """Return a number; raises ValueError for what is none."""
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{what}: {value} is no number") from error
+
+
+def place(said: Any) -> Any:
+    """Return a place on the x axis: a number also where YAML takes it for a word, like 1e-3."""
+    try:
+        return float(said) if isinstance(said, str) else said
+    except ValueError:
+        return said

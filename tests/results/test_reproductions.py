@@ -57,6 +57,10 @@ def verdicts(found):
     ("more", None, [2.0, 2.0], [2.0, 2.0], OPEN),
     ("as_good", ACCURACY, [0.9, 0.9, 0.9], [0.9, 0.9, 0.9], HOLDS),
     ("as_good", ACCURACY, [1.0, 1.0, 1.0], [0.0, 0.0, 0.0], HOLDS),
+    ("more", None, [9.0, 8.0, 7.0], [2.0, 1.0, 0.0], "all differences the same"),  # no count, no test
+    ("better", ACCURACY, [0.75, 0.5, 0.25], [0.5, 0.25, 0.0], "all differences the same"),
+    ("as_good", ACCURACY, [0.75, 0.5, 0.25], [0.75, 0.5, 0.25], HOLDS),
+    ("as_good", LOSS, [math.inf] * 3, [10.0, 11.0, 12.0], REVERSED),  # nets that diverged
     ("more", None, [2.5], [1.0], "1 replicate: no verdict"),  # a time is no count
     ("more", LOSS, [20.0, 21.0, 22.1], [10.0, 11.0, 12.0], HOLDS),  # more is more, whatever is better
 ])  # fmt: skip
@@ -64,6 +68,25 @@ def test_a_claim_is_judged_by_the_end_that_is_better(measured, kind, metric, a, 
     second = reproductions.SECOND[kind]
     found = measured({"a": {0.5: a}, "b": {0.5: b}}, [{"say": "x", kind: "a", second: "b"}], metric=metric)
     assert verdicts(found) == [said]
+
+
+def test_the_step_of_the_best_is_no_count(measured):
+    rows = {"a": {0.5: [90.0]}, "b": {0.5: [30.0]}}
+    found = measured(rows, [{"say": "x", "more": "a", "than": "b"}], metric=None, y="best_step")
+    assert verdicts(found) == ["1 replicate: no verdict"]
+
+
+def test_the_papers_budget_with_other_settings_is_not_the_papers(measured):
+    found = measured({"a": {0.5: [0.9, 0.9, 0.91]}}, [], "paper")
+    other = Measured(found.made, "paper", None, settings=["train.length=1ep"])
+    same = Measured(found.made, "paper", None, settings=["host.workers=2"])
+    assert [m.papers for m in (found, same, other)] == [True, True, False]
+    assert {row["met"] for row in other.rows()} == {""}
+
+
+def test_the_nearest_place_is_the_place():
+    assert reproduced.nearest([0.5, 0.505, 0.51], 0.506) == 0.505
+    assert reproduced.nearest(["a", "b"], "b") == "b" and reproduced.nearest([0.5], 0.9) == 0.9
 
 
 def test_a_claim_about_a_number_goes_by_the_interval(measured):
@@ -109,9 +132,23 @@ def test_only_the_papers_budget_meets_a_published_number(measured):
 @pytest.mark.parametrize(("change", "said"), [
     ({"budgets": {"huge": {"runs": []}}}, "budgets are paper, short, smoke, not huge"),
     ({"claims": [{"say": "x", "better": "a", "than": "c"}]}, "a claim is about 'c', and no row is called so"),
-    ({"claims": [{"say": "x", "worse": "a"}]}, "a claim is one of better, as_good, more, below"),
+    ({"claims": [{"say": "x", "worse": "a"}]}, "a claim has no 'worse' (there are: say, at, better"),
+    ({"claims": [{"say": "x"}]}, "a claim is one of better, as_good, more, below"),
+    ({"claims": [{"say": "x", "better": "a"}]}, "claim 'x': better lacks its 'than'"),
+    ({"claims": [{"say": "x", "better": "a", "than": "b", "at": 0.5}]}, "a claim: at has to be a list"),
+    ({"claims": [{"say": "x", "below": "a", "of": "much"}]}, "of: much is no number"),
+    ({"budgets": {"smoke": {"runs": "prune=imp"}}}, "budget smoke: runs has to be a list"),
+    ({"budgets": {"smoke": {"runs": []}}}, "a budget runs nothing"),
+    ({"budgets": {}}, "it needs a budget and a row"),
+    ({"budgets": {"smoke": {"differs": "x"}}}, "lacks 'runs'"),
+    ({"rows": {"a": {"runs": "prune=imp"}}}, "row 'a': runs has to be a list"),
+    ({"rows": {"a": {"publised": {}}}}, "row 'a' has no 'publised'; did you mean 'published'?"),
+    ({"rows": {"a": None}}, "row 'a' has to be keys with values, not None"),
+    ({"rows": {"a": {"published": {0.5: [1, 2, 3]}}}}, "is neither a number nor [number, spread]"),
+    ({"tolerence": 0.1}, "it has no 'tolerence'; did you mean 'tolerance'?"),
+    ({"tolerance": -1}, "tolerance: -1 is no number from 0 on"),
     ({"rows": {"a": {"published": {0.5: "many"}}}}, "many"),
-    ({"paper": None, "rows": []}, "list"),
+    ({"paper": None}, "paper has to be text"),
 ])  # fmt: skip
 def test_a_file_that_is_none_is_named_with_what_is_wrong(tmp_path, change, said):
     path = tmp_path / "mine.yaml"
@@ -120,8 +157,33 @@ def test_a_file_that_is_none_is_named_with_what_is_wrong(tmp_path, change, said)
         reproductions.named([str(path)])
     assert said in str(error.value) and "\n" not in str(error.value)
     path.write_text("paper: P\n")
-    with pytest.raises(UsageError, match="lacks 'budgets'"):
+    with pytest.raises(UsageError, match="lacks 'shows'"):
         reproductions.named([str(path)])
+
+
+def test_numbers_that_yaml_takes_for_words_are_numbers():
+    said = SAID | {"tolerance": "1e-3", "rows": {"a": {"published": {"1e-3": "53.4e6"}}, "b": {}}}
+    made = reproductions.understood("p:f", said)
+    assert made.tolerance == 0.001 and [*made.series["a"].published] == [0.001]
+    assert made.series["a"].published[0.001][0] == 53.4e6
+
+
+def test_settings_that_change_numbers_have_a_folder_of_their_own():
+    made = reproductions.understood("p:f", SAID)
+    assert made.folder("smoke", ["host.workers=2", "data=/d", "replicate=0,1", "levels=2"]) == "reproduce_p_f_smoke"
+    assert made.folder("smoke", ["train.length=1ep"]) == "reproduce_p_f_smoke_train.length_1ep"
+    both = [["a.b=-1", "c=2"], ["c=2", "a.b=-1"], ["a.b=1", "c=2"]]
+    names = [made.folder("smoke", each) for each in both]
+    assert names[0] == names[1] != names[2]
+    assert len(made.folder("smoke", ["schedule.densities=[" + "0.5," * 40 + "]"])) < 40
+
+
+def test_two_files_of_one_name_are_refused(tmp_path):
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.yaml").write_text(__import__("yaml").safe_dump(SAID))
+    with pytest.raises(UsageError, match="would be one, 'mine'; rename a file"):
+        reproductions.named([f"{tmp_path}/one/mine.yaml", f"{tmp_path}/two/mine.yaml"])
 
 
 @pytest.mark.parametrize("name", ALL)
