@@ -147,7 +147,7 @@ def wanted(text: str) -> list[float]:
         if not 0 < density <= 1:
             raise UsageError(f"compare: at={text}: {word} is no density; type at=0.5,0.2,0.1")
         found.append(density)
-    return found
+    return list(dict.fromkeys(found))
 
 
 def alone_in(also: Sequence[str], where: str) -> None:
@@ -189,7 +189,7 @@ def laid_out(
         rows = wide_tables.flat(table, column)
         ranked = measure(some, column) is not None
         laid = wide_tables.paper_table(table, metric, ranked)
-        said = iter([*wide_tables.remarks(table, metric, format, ranked), *said])
+        said = iter([*wide_tables.remarks(table, laid, metric, format), *said])
     else:
         common = comparison.common(some, first, near)
         there = [some[min(p)].density(p[min(p)]) for p in common]
@@ -224,7 +224,9 @@ def at_cost(
         for each in tables
     ]
     rows = [row for each in tables for row in cost_tables.flat(each, given, column)]
-    said = [*cost_tables.remarks(some, tables, given, format, allowed), *notes(some, first)]
+    laid = [table for _, table in parts]
+    said = cost_tables.remarks(some, tables, laid, given, format, allowed)
+    said += notes(some, first)
     show(parts, rows, said, format)
 
 

@@ -14,7 +14,7 @@ from lottery.results.comparison import NEAR, Group, to_dense
 from lottery.results.comparison_tables import Table
 from lottery.results.facts import number
 from lottery.results.formats import BEST, numeral
-from lottery.results.wide_tables import at_level, head, named, nearest, said
+from lottery.results.wide_tables import at_level, head, marked, named, nearest, said, there_is
 from lottery.terms.metric import EXTREME, Metric
 
 BUDGETS = (1.0, 2.0, 5.0, 10.0)  # in trainings of the dense net
@@ -102,7 +102,8 @@ def at_density(some: Sequence[Group], column: str, given: Budgets, density: floa
             row.append(at_level(group, column, level) | {"cost": price} if paid else None)  # type: ignore[arg-type]
         cells.append(row)
         if level is None:
-            lacking.append(f"{name} has no level near density {density:.4g}")
+            hint = there_is(group, [density])
+            lacking.append(f"{name} has no level near density {density:.4g}{hint}")
         elif math.isnan(price):
             lacking.append(f"{name}: what its ticket cost is not known")
         elif row[0] is None:
@@ -183,8 +184,8 @@ def title(table: Matched) -> str:
 
 
 def remarks(
-    some: Sequence[Group], tables: Sequence[Matched], given: Budgets, format: str,
-    tolerance: float | None,
+    some: Sequence[Group], tables: Sequence[Matched], laid: Sequence[Table], given: Budgets,
+    format: str, tolerance: float | None,
 ) -> list[str]:  # fmt: skip
     """Return how to read tables at equal cost, and why cells are empty."""
     unit = f"{numeral(given.unit, math.nan)} {COSTS[given.cost]}"
@@ -193,7 +194,7 @@ def remarks(
         "trained, scored or searched for it, and its own training",
         f"within: no more than {100 * given.near:.4g} % above (near=)",
     ]
-    mark = "bold:" if format in ("markdown", "latex") else BEST
+    best = "the best mean of a budget; it may not be told from the next"
     if tables[0].density is None:
         val = f"val_{some[0].metrics[0].name}"
         metric = some[0].measure(val, tolerance)
@@ -201,9 +202,8 @@ def remarks(
             "matches: its mean on the validation split is no more than "
             f"{metric.slack() if metric else 0} worse than that of the same replicates' dense nets"
         )
-        lines.append(f"{mark} the sparsest of a budget")
-    else:
-        lines.append(f"{mark} the best mean of a budget; it may not be told from the next")
+        best = "the sparsest of a budget"
+    lines += [line for table in laid for line in marked(table, best, format)][:1]
     for name, group in zip(named(some), some, strict=True):
         own = given.price(group, 0) if 0 in group.levels and group.density(0) == 1 else 1.0
         if abs(own - 1) > given.near:

@@ -35,7 +35,7 @@ def wide(some: Sequence[Group], column: str, at: Sequence[float], near: float, f
     groups have in common, below 1; the dense nets, if there are any, stand in front.
     """
     common = comparison.common(some, first, near)
-    densities = sorted(at, reverse=True) or [
+    densities = sorted({*at}, reverse=True) or [
         some[min(place)].density(place[min(place)]) for place in common
     ]
     dense = [1.0] if any(g.density(0) == 1 for g in some if 0 in g.levels) else []
@@ -48,8 +48,12 @@ def wide(some: Sequence[Group], column: str, at: Sequence[float], near: float, f
         if none and at:
             there = ", ".join(f"{group.density(n):.4g}" for n in group.levels)
             wanted = ", ".join(f"{each:g}" for each in none)
-            lacking.append(f"{name} has no level near {wanted} (it has: {there or 'none'})")
+            hint = there_is(group, none)
+            lacking.append(f"{name} has no level near {wanted} (it has: {there or 'none'}){hint}")
         cells.append(row)
+        for each, found in zip(densities, row, strict=True):
+            if at and found and not math.isclose(found["density"], each, rel_tol=comparison.NEAR):
+                lacking.append(f"of {name} {head(each)} is the level at {found['density']:.4g}")
     pruned = [each for row in cells for each in row[len(dense) :]]
     if not (any(pruned) if at else densities):
         raise UsageError(
@@ -57,6 +61,17 @@ def wide(some: Sequence[Group], column: str, at: Sequence[float], near: float, f
             f"({'; '.join(lacking) or 'none is finished'})"
         )
     return Wide(names, densities, cells, lacking)
+
+
+def there_is(group: Group, at: Sequence[float]) -> str:
+    """Return what to type for the levels of a group nearest to densities; "" where there are none.
+    """
+    levels = [n for n in group.levels if group.density(n) < 1]
+    if not levels:
+        return ""
+    each = [min((group.density(n) for n in levels), key=lambda d: abs(d - one)) for one in at]
+    said = ",".join(f"{density:.4g}" for density in dict.fromkeys(each))
+    return f"; the nearest are at={said}"
 
 
 def named(some: Sequence[Group]) -> list[str]:
@@ -123,18 +138,26 @@ def head(density: float) -> str:
     return DENSE if density == 1 else f"{100 * density:.4g} %"
 
 
-def remarks(
-    table: Wide, metric: Metric | None, format: str, ranked: bool = True
-) -> list[str]:
-    """Return how to read a wide table."""
+def remarks(table: Wide, laid: Table, metric: Metric | None, format: str) -> list[str]:
+    """Return how to read a wide table, as it was laid out for people or goes to programs."""
     numbers = sorted({c["replicates"] for row in table.cells for c in row if c})
-    over = f"{numbers[0]} replicates" if len(numbers) == 1 else "the replicates (n)"
-    lines = [f"mean over {over}" + " and half of its 95 % interval" * (numbers[-1] > 1)]
-    if metric and ranked:
+    if numbers[-1] == 1:
+        lines = ["of one replicate each, so without an interval"]
+    else:
+        over = f"{numbers[0]} replicates" if len(numbers) == 1 else "the replicates (n)"
+        lines = [f"mean over {over} and half of its 95 % interval"]
+    if metric:
         better = "highest" if metric.higher else "lowest"
-        mark = "bold:" if format in ("markdown", "latex") else BEST
-        lines += [f"{mark} the {better} mean of a density; it may not be told from the next"]
+        lines += marked(laid, f"the {better} mean of a density; it may not be told from the next",
+                        format)  # fmt: skip
     return [*lines, *(f"note: {line}" for line in table.lacking)]
+
+
+def marked(laid: Table, what: str, format: str) -> list[str]:
+    """Return the line that says what a mark means, where a table for people has one."""
+    if format in ("csv", "json") or not any(BEST in text for row in laid[1] for text in row):
+        return []
+    return [f"{'bold:' if format in ('markdown', 'latex') else BEST} {what}"]
 
 
 def flat(table: Wide, column: str) -> list[dict[str, Any]]:

@@ -476,6 +476,20 @@ def test_the_table_of_a_paper_has_the_means_of_each_density(three, compare):
     assert "95.00 ± 0.00" not in text and "(n=2)" in text  # where replicates differ, each says how many
 
 
+def test_a_density_that_is_missed_is_answered_with_what_to_type(three, compare, lottery, capsys):
+    assert lottery("compare", "layout=wide", "at=0.77,0.6") == 2
+    assert "; the nearest are at=0.8,0.64" in capsys.readouterr().err
+    text = compare("layout=wide", "at=0.77,0.77", "near=0.1")
+    assert text.count("77 %") == 1 + 3 and "note: of imp 77 % is the level at 0.8" in text  # a column, 3 notes
+
+
+def test_what_has_no_mark_is_told_of_none(fabricate, compare):
+    fabricate("lenet_300_100_digits_imp", "aaaaaaaaaa", test=[0.95, 0.94])
+    text = compare("layout=wide", "at=0.8")
+    assert "of one replicate each, so without an interval" in text and "▸" not in text
+    assert "▸" not in compare("layout=wide", "at=0.8", "format=json")
+
+
 def test_the_best_is_bold_where_there_is_bold(two, compare):
     markdown = compare("layout=wide", "format=markdown")
     latex = compare("layout=wide", "format=latex")
