@@ -104,6 +104,7 @@ def legend_of(figure: Figure, handles: Sequence[Any], names: Sequence[str]) -> N
     names = [textwrap.fill(name, room - HANDLE) for name in names]
     longest = max(len(line) for name in names for line in name.splitlines())
     across = max(1, min(room // (longest + HANDLE), len(names), COLUMNS))
+    across = math.ceil(len(names) / math.ceil(len(names) / across))  # four are two and two
     figure.legend(handles, names, loc="outside upper center", ncols=across)
     down = max(sum(name.count("\n") + 1 for name in names) / across, math.ceil(len(names) / across))
     figure.set_figheight(figure.get_figheight() + LINE * max(0, math.ceil(down) - GIVEN))
