@@ -129,7 +129,9 @@ def settings_of(function: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
             found[name] = (wanted, dataclasses.MISSING if absent else parameter.default)
         elif parameter.kind is parameter.VAR_KEYWORD and typing.get_args(hints.get(name)):
             (typed,) = typing.get_args(hints[name])
-            found |= {k: (t, dataclasses.MISSING) for k, t in typing.get_type_hints(typed).items()}
+            for key, wanted in typing.get_type_hints(typed).items():
+                optional = key in typed.__optional_keys__
+                found[key] = (wanted, None if optional else dataclasses.MISSING)
     return found
 
 

@@ -31,7 +31,11 @@ OF_SWEEP = ("host.workers", "host.gpus_per_job", "host.threads_per_job", "host.r
 NOT_OF_DATA = ("workers", "max_pixels")  # of the dataset: what changes no batch
 # What settings that came later say where nothing is asked of them. A run or a level is then known
 # without them, as it was before there were any.
-ADDED: dict[str, Any] = {"train.optimizer.groups": {}, "start": {"name": "init"}}
+ADDED: dict[str, Any] = {
+    "train.optimizer.groups": {},
+    "start": {"name": "init"},
+    "dataset.classes": {},
+}
 
 ORDERED = ("train.optimizer.groups", "prune.allocation.rates")  # patterns, whose order counts
 

@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 from typing import Unpack
 
-from lottery.tasks.images.augmentation import ImageOptions
+from lottery.tasks.images.augmentation import ClassOptions
 from lottery.tasks.images.downloads import Published, Source, downloaded
 from lottery.tasks.images.images import ImageTask
 from lottery.tasks.images.layouts import record_files
@@ -30,7 +30,7 @@ FILES = Published(
 )
 
 
-def cifar100(root: Path, **options: Unpack[ImageOptions]) -> ImageTask | Outline:
+def cifar100(root: Path, **options: Unpack[ClassOptions]) -> ImageTask | Outline:
     """Return 50,000 + 10,000 photographs of 100 classes, [3, 32, 32] (Krizhevsky 2009).
 
     The binary version: downloaded to `root` at the first use, then cached there. The archive may

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load
 
 from lottery.errors import DamagedError
-from lottery.tasks.images.augmentation import ImageOptions
+from lottery.tasks.images.augmentation import ClassOptions
 from lottery.tasks.images.images import ImageTask, image_task
 from lottery.tasks.images.splits import Images
 from lottery.terms import seeds
@@ -20,7 +20,7 @@ CLASSES = 10
 DARKEST = 16  # the largest value on disk
 
 
-def digits(root: Path, **options: Unpack[ImageOptions]) -> ImageTask:
+def digits(root: Path, **options: Unpack[ClassOptions]) -> ImageTask:
     """Return the 1,797 digits of Alpaydin & Kaynak 1998, [1, 8, 8], stretched to 0..255.
 
     They have no test split of their own. 360 examples are set apart for it at random, always the

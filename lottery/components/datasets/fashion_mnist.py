@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Unpack
 
-from lottery.tasks.images.augmentation import ImageOptions
+from lottery.tasks.images.augmentation import ClassOptions
 from lottery.tasks.images.downloads import Published, Source, downloaded
 from lottery.tasks.images.images import ImageTask
 from lottery.tasks.images.layouts import idx_files
@@ -48,7 +48,7 @@ FILES = Published(
 )
 
 
-def fashion_mnist(root: Path, **options: Unpack[ImageOptions]) -> ImageTask | Outline:
+def fashion_mnist(root: Path, **options: Unpack[ClassOptions]) -> ImageTask | Outline:
     """Return 60,000 + 10,000 pieces of clothing, [1, 28, 28] (Xiao et al. 2017).
 
     Downloaded to `root`/FashionMNIST/raw at the first use, then cached below `root`. The files may

@@ -5,7 +5,7 @@ from typing import Unpack
 
 from lottery.errors import UsageError
 from lottery.tasks.images import decoding, folders
-from lottery.tasks.images.augmentation import ImageOptions
+from lottery.tasks.images.augmentation import ClassOptions
 from lottery.tasks.images.images import ImageTask
 from lottery.tasks.images.outline import Outline
 from lottery.tasks.images.streams import StreamTask, stream_task
@@ -21,7 +21,7 @@ def image_folder(
     memory: float,
     max_pixels: int,
     workers: int,
-    **options: Unpack[ImageOptions],
+    **options: Unpack[ClassOptions],
 ) -> ImageTask | StreamTask | Outline:
     """Return the images below `path` as [channels, size, size]; the classes are the folder names.
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Unpack
 
 from lottery.tasks.images import decoding, folders
-from lottery.tasks.images.augmentation import ImageOptions
+from lottery.tasks.images.augmentation import ClassOptions
 from lottery.tasks.images.outline import Outline, looking, outline
 from lottery.tasks.images.streams import StreamTask, stream_task
 
@@ -19,7 +19,7 @@ def imagenet(
     size: int,
     max_pixels: int,
     workers: int,
-    **options: Unpack[ImageOptions],
+    **options: Unpack[ClassOptions],
 ) -> StreamTask | Outline:
     """Return the 1,281,167 + 50,000 photographs of 1,000 classes (Russakovsky et al. 2015).
 

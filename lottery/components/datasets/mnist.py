@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Unpack
 
-from lottery.tasks.images.augmentation import ImageOptions
+from lottery.tasks.images.augmentation import ClassOptions
 from lottery.tasks.images.downloads import Published, Source, downloaded
 from lottery.tasks.images.images import ImageTask
 from lottery.tasks.images.layouts import idx_files
@@ -52,7 +52,7 @@ FILES = Published(
 )
 
 
-def mnist(root: Path, **options: Unpack[ImageOptions]) -> ImageTask | Outline:
+def mnist(root: Path, **options: Unpack[ClassOptions]) -> ImageTask | Outline:
     """Return 60,000 + 10,000 handwritten digits, [1, 28, 28] (LeCun et al. 1998).
 
     Downloaded to `root`/MNIST/raw at the first use, then cached below `root`. The files may lie

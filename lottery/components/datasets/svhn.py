@@ -7,7 +7,7 @@ from typing import Unpack
 import numpy as np
 import torch
 
-from lottery.tasks.images.augmentation import ImageOptions
+from lottery.tasks.images.augmentation import ClassOptions
 from lottery.tasks.images.cache import Tensors
 from lottery.tasks.images.downloads import Published, Source, downloaded
 from lottery.tasks.images.images import ImageTask
@@ -35,7 +35,7 @@ FILES = Published(
 )
 
 
-def svhn(root: Path, **options: Unpack[ImageOptions]) -> ImageTask | Outline:
+def svhn(root: Path, **options: Unpack[ClassOptions]) -> ImageTask | Outline:
     """Return 73,257 + 26,032 digits of house numbers, [3, 32, 32] (Netzer et al. 2011).
 
     Downloaded to `root` at the first use, then cached below it; the 531,131 "extra" images are not

@@ -5,7 +5,7 @@ from typing import Unpack
 
 from lottery.errors import DamagedError, UsageError
 from lottery.tasks.images import decoding, folders
-from lottery.tasks.images.augmentation import ImageOptions
+from lottery.tasks.images.augmentation import ClassOptions
 from lottery.tasks.images.folders import File, Tree
 from lottery.tasks.images.images import ImageTask
 from lottery.tasks.images.outline import Outline, looking, outline
@@ -18,7 +18,7 @@ EXAMPLES = {"train": 100_000, "test": 10_000}
 
 
 def tiny_imagenet(
-    root: Path, *, workers: int, **options: Unpack[ImageOptions]
+    root: Path, *, workers: int, **options: Unpack[ClassOptions]
 ) -> ImageTask | Outline:
     """Return 100,000 + 10,000 photographs of 200 classes, [3, 64, 64] (Stanford CS231n).
 
@@ -42,7 +42,7 @@ def tiny_imagenet(
     if sorted_out:
         folders.same_classes(folder / "train", names, folder / "val", sorted(sorted_out))
     test = sorted_files(folder, folder / "val", names) if sorted_out else annotated(folder, names)
-    tree = Tree(folder, {"train": train, "test": test}, len(names))
+    tree = Tree(folder, {"train": train, "test": test}, names)
     return decoding.decoded_task(root, tree, decoding.Form(3, SIDE, SIDE, SIDE), workers, options)
 
 

@@ -23,13 +23,15 @@ CELL, WORDS = 0.42, 1.0  # inches of a row, and of the words around the matrix
 WHOSE = ["name", "id", "replicate"]
 YS = ("test", "val", "best_test", "best_val")
 PATH = "rewind.path"
+OPTIMIZER = "train.optimizer.name"
 
 
 def transfer(runs: Source, *, at: float, y: str) -> Chart:
     """Draw what masks of each source reach on each target, less the target's dense net.
 
     As in Chen et al. 2020, figure 4, and Morcos et al. 2019. The source of a run with rewind=ticket
-    is the data set of the run that its ticket is of, that of any other its own; runs of another
+    is the data set of the run that its ticket is of, that of any other its own, by its settings and
+    by the optimizer where runs of one data set differ in those; runs of another
     method than the tickets' are a row of that method. Each target is judged by what it measures
     first, and + is better: means over replicates, paired with the dense net of the same run, and
     half the 95 % interval. Colours say which share of the way from chance to dense is reached. Of
@@ -104,9 +106,9 @@ def given(facts: Facts) -> dict[str, Any]:
 
 
 def words_of(facts: Facts) -> tuple[str, dict[str, Any]]:
-    """Return the data set of a run, and its settings, by which data sets of a name are told."""
-    flat = facts.flat
-    own = {k: v for k, v in flat.items() if k.startswith("dataset.") and k != "dataset.name"}
+    """Return the data set of a run, and what tells it from others: settings, the optimizer."""
+    own = {k: v for k, v in given(facts).items() if k.startswith("dataset.") or k == OPTIMIZER}
+    own.pop("dataset.name", None)
     return facts.whose["dataset"], own
 
 
@@ -124,9 +126,13 @@ def source(facts: Facts) -> tuple[str, dict[str, Any]]:
 
 
 def said(key: str, value: Any) -> str:
-    """Return a setting of a data set in short: a word alone, a number with what it is."""
+    """Return a setting in short: a word or numbers alone, 0-4 for [0, 1, 2, 3, 4]."""
     if isinstance(value, str):
         return value
+    if isinstance(value, list) and value and all(type(one) is int for one in value):
+        first, last = value[0], value[-1]
+        row = len(value) > 2 and value == list(range(first, last + 1))
+        return f"{first}-{last}" if row else ",".join(map(str, value))
     number = isinstance(value, int | float) and not isinstance(value, bool)
     return f"{key.rpartition('.')[2]}={f'{value:g}' if number else value}"
 

@@ -1,6 +1,6 @@
 """Turn raw pixels into what a net is given: normalised, and in training changed at random."""
 
-from typing import TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +21,12 @@ class ImageOptions(TypedDict):
     cutout: int  # side in pixels of a black square at a random place
     mean: list[float]  # a channel, of pixels in [0, 1]
     std: list[float]
+
+
+class ClassOptions(ImageOptions):
+    """What a dataset can be asked for besides, unless its own setting `classes` makes them."""
+
+    classes: NotRequired[Any]  # list of those that are used, numbers or names; None = all
 
 
 def normalise(raw: Tensor, options: ImageOptions, channels_last: bool = False) -> Tensor:

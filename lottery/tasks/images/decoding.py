@@ -169,14 +169,14 @@ def decoded_task(
         )
     except AbsentError as absent:
         examples = {split: len(files) for split, files in tree.splits.items()}
-        return outline(form[:3], tree.classes, examples, options, absent)
+        return outline(form[:3], tree.classes, examples, options, absent, tree.names)
     splits = {
         split: Images(tensors[f"{split}_pixels"], tensors[f"{split}_labels"].long())
         for split in tree.splits
     }
     both = hashlib.sha256(f"{source} {sha}".encode()).hexdigest()
     return image_task(
-        splits["train"], splits["test"], both, tree.classes, options, splits.get("val")
+        splits["train"], splits["test"], both, tree.classes, options, splits.get("val"), tree.names
     )
 
 

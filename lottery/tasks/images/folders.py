@@ -40,7 +40,12 @@ class Tree(NamedTuple):
 
     folder: Path
     splits: dict[str, list[File]]
-    classes: int
+    names: list[str]  # of the classes
+
+    @property
+    def classes(self) -> int:
+        """How many there are."""
+        return len(self.names)
 
     @property
     def files(self) -> list[File]:
@@ -99,7 +104,7 @@ def find_tree(folder: Path) -> Tree:
     if beside.broken:
         raise UsageError(told(beside.broken, None))
     say_skipped(folder, beside.skipped)
-    return Tree(folder, splits, len(classes))
+    return Tree(folder, splits, classes)
 
 
 def below(folder: Path) -> list[os.DirEntry[str]]:

@@ -5,7 +5,7 @@ Axes: N dataset, B batch, C H W image, K classes.
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -17,6 +17,7 @@ from torch import Tensor
 from lottery.tasks.images.augmentation import ImageOptions, augment, check_options, normalise
 from lottery.tasks.images.classification import EVALUATION_BATCH, Batch, Labelled
 from lottery.tasks.images.splits import Images, split_up
+from lottery.tasks.images.subset import some_classes
 from lottery.terms import seeds
 from lottery.terms.task import Picks
 
@@ -102,14 +103,19 @@ def image_task(
     classes: int,
     options: ImageOptions,
     val: Images | None = None,
+    names: Sequence[str] = (),
 ) -> ImageTask:
-    """Return a task with train, val and test apart.
+    """Return a task with train, val and test apart, of the classes that options ask for.
 
     `source` is the content hash of the raw data; `val` is given where the data set comes with
-    one. Raises UsageError for options that cannot be.
+    one, `names` are those of the classes where they are known. Raises UsageError for options that
+    cannot be.
     """
+    given = {"train": train, "test": test} | ({} if val is None else {"val": val})
+    given, classes, options = some_classes(given, classes, options, names)
+    train = given["train"]
     check_options(options, train.pixels.shape[1], len(train), classes)
-    splits = split_up(train, test, classes, options, val)
+    splits = split_up(train, given["test"], classes, options, given.get("val"))
     words = json.dumps([source, classes, options], sort_keys=True)
     fingerprint = hashlib.sha256(words.encode()).hexdigest()
     shape = tuple(train.pixels.shape[1:])

@@ -6,7 +6,7 @@ What only looks ahead (lottery plan) needs no pixels, and must not fetch, decode
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Unpack
@@ -16,6 +16,7 @@ import torch
 from lottery.tasks.images.augmentation import ImageOptions, check_options
 from lottery.tasks.images.classification import EVALUATION_BATCH, Batch, Classification
 from lottery.tasks.images.splits import check_validation
+from lottery.tasks.images.subset import settled
 from lottery.terms.task import Picks
 
 LOOKING: ContextVar[bool] = ContextVar("looking", default=False)
@@ -75,11 +76,17 @@ def outline(
     examples: Mapping[str, int],
     options: ImageOptions,
     missing: object,
+    names: Sequence[str] = (),
 ) -> Outline:
     """Return what stands for a data set of `examples` a split, before validation is cut from train.
 
-    Raises UsageError for options that cannot be, as the data set itself would.
+    Of some of its classes as many examples as if all classes had equally many. Raises UsageError
+    for options that cannot be, as the data set itself would.
     """
+    chosen, options = settled(options, classes, names)
+    if chosen is not None:
+        examples = {split: n * len(chosen) // classes for split, n in examples.items()}
+        classes = len(chosen)
     check_options(options, shape[0], examples["train"], classes)
     check_validation("val" in examples, options)
     left = examples["train"] - options["validation"]

@@ -26,6 +26,7 @@ from lottery.tasks.images.outline import AbsentError, Outline, outline
 from lottery.tasks.images.pictures import told
 from lottery.tasks.images.reading import Plan, Reader
 from lottery.tasks.images.splits import Images, split_up
+from lottery.tasks.images.subset import some_classes
 from lottery.terms import seeds
 from lottery.terms.task import Picks
 
@@ -151,21 +152,20 @@ def stream_task(
     """
     if workers < 0:
         raise UsageError(f"dataset.workers={workers} is below 0")
-    check_options(options, form.channels, len(tree.splits["train"]), tree.classes)
     try:
         files = tree.hashed(root)
     except AbsentError as absent:
         examples = {split: len(members) for split, members in tree.splits.items()}
-        return outline(form[:3], tree.classes, examples, options, absent)
+        return outline(form[:3], tree.classes, examples, options, absent, tree.names)
     numbered: dict[str, Images] = {}
     start = 0
     for split, members in tree.splits.items():
         numbers = torch.arange(start, start + len(members))
         numbered[split] = Images(numbers, torch.tensor([file.label for file in members]))
         start += len(members)
-    splits = split_up(
-        numbered["train"], numbered["test"], tree.classes, options, numbered.get("val")
-    )
+    numbered, classes, options = some_classes(numbered, tree.classes, options, tree.names)
+    check_options(options, form.channels, len(numbered["train"]), classes)
+    splits = split_up(numbered["train"], numbered["test"], classes, options, numbered.get("val"))
     source = content_digest(tree, files, DECODER, form[:4])
     if form.shorter:
         form = form._replace(shorter=round(form.shorter * ZOOM))
@@ -173,6 +173,6 @@ def stream_task(
     words = json.dumps(["stream", source, options], sort_keys=True)
     fingerprint = hashlib.sha256(words.encode()).hexdigest()
     return StreamTask(
-        reader, options, workers, splits=splits, input_shape=tuple(form[:3]), outputs=tree.classes,
+        reader, options, workers, splits=splits, input_shape=tuple(form[:3]), outputs=classes,
         fingerprint=fingerprint,
     )  # fmt: skip

@@ -11,7 +11,7 @@ import yaml
 
 from lottery.config import bind
 from lottery.config import build as config
-from lottery.tasks.images.augmentation import ImageOptions
+from lottery.tasks.images.augmentation import ClassOptions, ImageOptions
 
 YAMLS = sorted((config.conf_dir() / "dataset").glob("*.yaml"))
 MADE = ("digits", "masked_docs", "masked_phrases", "numbers", "phrases", "python_docs", "synthetic", "xor")  # without a file below root
@@ -26,7 +26,7 @@ def read(path):
 def of_images(node):
     """Say whether a data set takes the options of images."""
     function = bind.find("dataset", node["name"], "dataset")
-    return any(p.annotation == Unpack[ImageOptions] for p in inspect.signature(function).parameters.values())
+    return any(p.annotation in (Unpack[ImageOptions], Unpack[ClassOptions]) for p in inspect.signature(function).parameters.values())
 
 
 @pytest.mark.parametrize("path", YAMLS, ids=lambda p: p.stem)
