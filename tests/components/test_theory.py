@@ -246,6 +246,13 @@ def test_a_layer_of_which_nothing_can_be_said_has_no_number(error, tolerated):
 
 
 @pytest.mark.slow
+def test_a_layer_scan_that_has_test_data_alone_says_so(lottery, tiny, tmp_path):
+    words = ["analysis=[layer_scan]", "analyses.layer_scan.densities=[0.5]", "dataset.validation=0", "train.length=1it"]
+    assert lottery("run", *tiny, "levels=0", *words) == 0
+    (record,) = tmp_path.glob("outputs/*/*/replicate_0/run.json")
+    assert "judged by the test split" in record.read_text()
+
+
 def test_each_layer_is_pruned_alone(lottery, tiny, tmp_path):
     words = ["analysis=[layer_scan]", "analyses.layer_scan.densities=[0.5,0.1]", "analyses.layer_scan.tolerance=0.05"]
     assert lottery("run", *tiny, "levels=1", "name=one", *words) == 0

@@ -41,6 +41,11 @@ def layer_scan(
     splits = [split for split in SPLITS if level.task.size(split)]
     if not splits:
         raise UsageError("analysis layer_scan: this data has neither a val nor a test split")
+    if splits[0] != "val":
+        level.warn(
+            "layer_scan: there is no validation split, so what layers tolerate is judged by the "
+            "test split; dataset.validation=N sets one apart"
+        )
     level.advance(f"{len(level.mask)} layers at {len(densities)} densities")
     own = errors(level, {}, splits)
     rows: list[Row] = []
