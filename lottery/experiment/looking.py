@@ -32,14 +32,14 @@ class Timeline:
         if last > self.length:
             raise UsageError(
                 f"prune.at: most={most} is after the end of training, {self.length}; "
-                "type prune.at.most=end"
+                "type prune.at.most=0.5"
             )
         found = range(pace.iteration, min(last.iteration, self.span.stop) + 1, pace.iteration)
         steps = [Step(at, size) for at in found if at > self.span.start]
         if not steps:
             raise UsageError(
                 f"prune.at: from {Step(self.span.start, size)} up to {most} there is no mask to "
-                f"make each {every}; type prune.at.every=1it or prune.at.most=end"
+                f"make each {every}; type prune.at.every=1it"
             )
         return steps
 

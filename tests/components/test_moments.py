@@ -115,7 +115,7 @@ def test_masks_that_never_change_are_found_with_the_first_full_window(mask):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"window": 5}, "there are 3, one each 1ep up to end; type prune.at.most=end"),
+        ({"window": 5}, "there are 3, one each 1ep up to end; type prune.at.window=3"),
         ({"window": 1}, "window=1 masks cannot be compared"),
         ({"threshold": 1.5}, "threshold=1.5 is no share"),
         ({"threshold": -0.1}, "threshold=-0.1 is no share"),

@@ -17,10 +17,12 @@ def early_bird(looks: Looks, *, window: int, threshold: float, every: str, most:
     """
     steps = looks.steps(every, most)
     if not 2 <= window <= len(steps):
+        few = len(steps) < 2
+        typed = "prune.at.every=1it" if few else f"prune.at.window={min(5, len(steps))}"
         raise UsageError(
             f"prune.at: window={window} masks cannot be compared: there are {len(steps)}, one each "
-            f"{every} up to {most}; type prune.at.most=end, a shorter prune.at.every, or "
-            f"prune.at.window={max(2, min(5, len(steps)))}"
+            f"{every} up to {most}; type {typed} (a later prune.at.most and a shorter "
+            "prune.at.every make more)"
         )
     if not 0 <= threshold <= 1:
         raise UsageError(
